@@ -1,0 +1,95 @@
+"""The two files of a calibration: tables as calibration.npz, the rest as calibration.json. No pickle."""
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FORMAT = 1
+TABLES, DESCRIPTION = "calibration.npz", "calibration.json"
+_ARRAYS = {"per_channel", "joint", "scale"}
+_HASHES = ("tables_sha256", "weights_sha256", "preprocessing_sha256", "data_sha256")
+_KEYS = {"format", *_HASHES, "photos", "smallest_alpha", "certificate"}
+_CERTIFICATE_NUMBERS = ("alpha", "coverage", "coverage_low", "coverage_high", "width")
+_CERTIFICATE_KEYS = {"mode", "half_widths", *_CERTIFICATE_NUMBERS}
+_REMEDY = "run the calibrate stage again, or take the package from its source again"
+
+
+class CalibrationError(ValueError):
+    """A calibration is incomplete, inconsistent or of an unknown format."""
+
+
+def write(folder: Path, tables: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> None:
+    """Write both files; `description` gets the format's number and the tables' hash."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **tables)
+    content = {
+        "format": FORMAT,
+        "tables_sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
+        **description,
+    }
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / TABLES).write_bytes(buffer.getvalue())
+    (folder / DESCRIPTION).write_text(text, encoding="utf-8")
+
+
+def read(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read both files and check keys, types and the tables' hash.
+
+    Raises:
+        CalibrationError: naming the file and what is wrong with it.
+    """
+    folder = Path(folder)
+    path = folder / DESCRIPTION
+    try:
+        description = json.loads(_read_bytes(path))
+    except ValueError as error:
+        raise CalibrationError(f"{path}: not JSON ({error}); {_REMEDY}") from None
+    _check_description(path, description)
+    content = _read_bytes(folder / TABLES)
+    found = hashlib.sha256(content).hexdigest()
+    if found != description["tables_sha256"]:
+        raise CalibrationError(
+            f"{folder / TABLES}: sha256 (={found}) is not {description['tables_sha256']}, "
+            f"which {DESCRIPTION} names; {_REMEDY}"
+        )
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        if set(archive.files) != _ARRAYS:
+            raise CalibrationError(
+                f"{folder / TABLES}: arrays (={sorted(archive.files)}) must be {sorted(_ARRAYS)}"
+            )
+        return {name: archive[name] for name in archive.files}, description
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CalibrationError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from None
+
+
+def _check_description(path: Path, description: Any) -> None:
+    def check(holds: bool, name: str, value: object, must: str) -> None:
+        if not holds:
+            raise CalibrationError(f"{path}: {name} (={value!r}) must {must}; {_REMEDY}")
+
+    check(isinstance(description, dict), "content", description, "be an object")
+    check(description.get("format") == FORMAT, "format", description.get("format"), f"be {FORMAT}")
+    check(set(description) == _KEYS, "keys", sorted(description), f"be {sorted(_KEYS)}")
+    for key in _HASHES:
+        value = description[key]
+        check(isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value)), key, value, "be a sha256")
+    entries = description["certificate"]
+    check(isinstance(entries, list), "certificate", entries, "be a list")
+    for entry in entries:
+        right = isinstance(entry, dict) and set(entry) == _CERTIFICATE_KEYS
+        check(right, "certificate", entry, f"have the keys {sorted(_CERTIFICATE_KEYS)}")
+        right = all(type(entry[key]) in (int, float) for key in _CERTIFICATE_NUMBERS)
+        check(right, "certificate", entry, f"have numbers for {', '.join(_CERTIFICATE_NUMBERS)}")

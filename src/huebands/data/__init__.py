@@ -1,0 +1,1 @@
+"""Where photos come from, and how they become the prepared dataset."""

@@ -1,0 +1,107 @@
+"""Files of a public git repository at one pinned revision, without fetching the rest of it.
+
+A repository of photos often carries far larger things beside them, and a mirror may lack those. So only
+the revision's trees are fetched first (a partial clone of depth 1), then the wanted files, in one request.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+_FULL_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+# A local repository serves partial clones only when told to; a hosted one is asked as it is.
+_LOCAL_SERVER = "git -c uploadpack.allowFilter=true -c uploadpack.allowAnySHA1InWant=true upload-pack"
+
+
+class GitError(RuntimeError):
+    """A pinned revision cannot be fetched or read; names repository, revision and git's own words."""
+
+
+class PinnedRepository:
+    """One revision of a repository, kept in a bare partial clone."""
+
+    def __init__(self, url: str, revision: str, folder: Path) -> None:
+        """Fetch the revision's commit and trees, unless the folder holds them already.
+
+        Args:
+            url: as `git fetch` takes it; the user's own `insteadOf` rules apply.
+            revision: full commit hash, lower-case hex: a branch or tag moves, so it is refused.
+            folder: of the clone; made when missing.
+
+        Raises:
+            GitError: when the revision is not a full hash or cannot be fetched.
+        """
+        self._url, self._revision, self._folder = url, revision, folder
+        if not _FULL_HASH.fullmatch(revision):
+            raise self._error("the revision must be a full commit hash in lower-case hex")
+        if not (folder / "HEAD").is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._git("init", "--quiet", "--bare", ".")
+        for key, value in {
+            "remote.origin.url": url,
+            "remote.origin.promisor": "true",
+            "remote.origin.partialclonefilter": "blob:none",
+        }.items():
+            self._git("config", key, value)
+        if not self._holds_revision():
+            self._fetch(["--depth=1", "origin", revision])
+
+    def list_files(self) -> dict[str, str]:
+        """List the revision's regular files: path -> object id, sorted by path."""
+        listing = self._git("ls-tree", "-r", "-z", "--full-tree", self._revision).decode(
+            "utf-8", "surrogateescape"
+        )
+        files = {}
+        for entry in listing.split("\0")[:-1]:
+            description, path = entry.split("\t", 1)
+            mode, _, object_id = description.split()
+            if mode in ("100644", "100755"):  # neither symbolic links nor submodules
+                files[path] = object_id
+        return dict(sorted(files.items()))
+
+    def fetch_objects(self, object_ids: Iterable[str]) -> None:
+        """Fetch the files that are not here yet, all in one request."""
+        listed = self._git("rev-list", "--objects", "--missing=print", self._revision).decode(
+            "utf-8", "replace"
+        )
+        missing = {line[1:] for line in listed.splitlines() if line.startswith("?")}
+        wanted = sorted(missing.intersection(object_ids))
+        if wanted:
+            self._fetch(["--no-write-fetch-head", "--stdin", "origin"], "\n".join(wanted).encode())
+
+    def read_object(self, object_id: str) -> bytes:
+        """Read one fetched file's content."""
+        return self._git("cat-file", "blob", object_id)
+
+    def _holds_revision(self) -> bool:
+        known = self._run(["rev-list", "--objects", "--missing=print", "--max-count=1", self._revision])
+        return known.returncode == 0
+
+    def _fetch(self, arguments: list[str], stdin: bytes = b"") -> None:
+        resolved = self._git("ls-remote", "--get-url", "origin").decode().strip()
+        is_local = resolved.startswith("file://") or Path(resolved).is_absolute()
+        server = ["-c", f"remote.origin.uploadpack={_LOCAL_SERVER}"] if is_local else []
+        options = ["--quiet", "--no-tags", "--recurse-submodules=no", "--filter=blob:none"]
+        # There is no history to negotiate about.
+        no_history = ["-c", "fetch.negotiationAlgorithm=noop"]
+        self._git(*server, *no_history, "fetch", *options, *arguments, stdin=stdin)
+
+    def _git(self, *arguments: str, stdin: bytes = b"") -> bytes:
+        done = self._run(list(arguments), stdin)
+        if done.returncode != 0:
+            raise self._error(done.stderr.decode("utf-8", "replace").strip())
+        return done.stdout
+
+    def _run(self, arguments: list[str], stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        # A pipeline has nobody to ask for a password, and git's words must stay the ones that are known.
+        environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        command = ["git", "-C", str(self._folder), f"--git-dir={self._folder.resolve()}", *arguments]
+        try:
+            return subprocess.run(command, input=stdin, capture_output=True, env=environment, check=False)
+        except FileNotFoundError as error:
+            raise self._error("the program git is not installed") from error
+
+    def _error(self, words: str) -> GitError:
+        return GitError(f"cannot read {self._url} at revision {self._revision}: {words}")

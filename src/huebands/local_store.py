@@ -1,0 +1,68 @@
+"""The MLflow store of a checkout: `mlflow.db` and `mlartifacts/` beside each other, free to move together.
+
+MLflow keeps an experiment's artifact location as an absolute path, so a moved or copied checkout would lose
+its artifacts. `rehome` points such locations at the checkout's own folder.
+"""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+DATABASE = Path("mlflow.db")
+ARTIFACTS = Path("mlartifacts")
+
+
+def store_uri(folder: Path) -> str:
+    """Tracking URI of the store in this folder."""
+    return f"sqlite:///{(folder / DATABASE).resolve().as_posix()}"
+
+
+def artifact_location(folder: Path, experiment: str) -> str:
+    """Where the artifacts of an experiment belong, as an absolute path."""
+    return (folder / ARTIFACTS / experiment).resolve().as_posix()
+
+
+def rehome(folder: Path) -> int:
+    """Point the artifact locations of a moved store at the folder that it now lies in.
+
+    A location is changed only where `mlartifacts/` of this folder holds what the location names, so that
+    stores elsewhere keep theirs.
+
+    Returns:
+        The number of experiments that were changed.
+    """
+    if not (folder / DATABASE).exists():
+        return 0
+    changed = 0
+    with closing(sqlite3.connect(folder / DATABASE)) as database, database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+        if not {"experiments", "runs"} <= tables:
+            return 0
+        for number, old in database.execute(
+            "SELECT experiment_id, artifact_location FROM experiments"
+        ).fetchall():
+            new = _here(folder, old)
+            if new is None or new == old:
+                continue
+            database.execute(
+                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, number)
+            )
+            database.execute(
+                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?)"
+                " WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+                (new, len(old) + 1, number, len(old) + 1, f"{old}/"),
+            )
+            changed += 1
+    return changed
+
+
+def _here(folder: Path, location: str | None) -> str | None:
+    """The same experiment's folder in this checkout, or None where there is none."""
+    if not location or not location.startswith("/") or Path(location).parent.name != ARTIFACTS.name:
+        return None
+    here = artifact_location(folder, Path(location).name)
+    return here if Path(here).is_dir() else None
+
+
+if __name__ == "__main__":
+    rehome(Path.cwd())

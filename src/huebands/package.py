@@ -1,0 +1,236 @@
+"""Reads and writes a model package: one folder that holds all that colorizing needs, and no pickle.
+
+generator.safetensors   the weights
+config.json             network, preprocessing and lineage
+calibration.npz, .json  the conformal tables; only a complete package has them
+MODEL_CARD.md           for people; only a complete package has it
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from huebands.color import AB_SCALE
+from huebands.conformal.calibration import Calibration, CalibrationError
+from huebands.networks import build_generator
+
+FORMAT = 1
+WEIGHTS, CONFIG, CARD = "generator.safetensors", "config.json", "MODEL_CARD.md"
+CALIBRATION = ("calibration.npz", "calibration.json")
+LIGHTNESS, RESIZE = "cielab-d65-8bit-grey", "bilinear-antialias"
+
+
+class PackageError(ValueError):
+    """A model package lacks something or holds something that is not allowed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPackage:
+    """A checked model package, ready to use."""
+
+    folder: Path
+    generator: nn.Module  # in eval mode
+    config: dict[str, Any]
+    calibration: Calibration | None  # None: trained, but not calibrated
+    weights_sha256: str  # of generator.safetensors
+    preprocessing_sha256: (
+        str  # of network and preprocessing: what a calibration depends on beside the weights
+    )
+    package_sha256: str  # of the names and contents of all its files
+
+
+def write_generator(folder: Path, state: Mapping[str, Tensor], config: dict[str, Any]) -> None:
+    """Write a package without calibration: weights (kernels in float16) and configuration.
+
+    Args:
+        folder: made if need be; files of the same names are replaced.
+        state: the generator's state_dict.
+        config: what `read_package` accepts as config.json.
+
+    Raises:
+        PackageError: when the configuration is not allowed.
+    """
+    _check_config(folder / CONFIG, config)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: _storable(tensor) for name, tensor in state.items()}, folder / WEIGHTS)
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_package(folder: Path) -> ModelPackage:
+    """Read and check a model package.
+
+    Raises:
+        PackageError: names the file, the value and what to do.
+    """
+    if not folder.is_dir():
+        raise PackageError(f"{folder}: no such folder; give the folder of a model package")
+    config = _read_config(folder / CONFIG)
+    if not (folder / WEIGHTS).is_file():
+        raise PackageError(f"{folder / WEIGHTS}: missing; write the package again with `dvc repro`")
+    weights_sha256 = _sha256((folder / WEIGHTS).read_bytes())
+    preprocessing_sha256 = hash_preprocessing(config)
+    return ModelPackage(
+        folder=folder,
+        generator=_read_generator(folder / WEIGHTS, config["network"]),
+        config=config,
+        calibration=_read_calibration(folder, weights_sha256, preprocessing_sha256),
+        weights_sha256=weights_sha256,
+        preprocessing_sha256=preprocessing_sha256,
+        package_sha256=_hash_package(folder),
+    )
+
+
+def assemble(folder: Path, trained: Path, calibration: Path, card: str) -> ModelPackage:
+    """Join a trained generator, its calibration and a model card to a complete package, all or nothing.
+
+    Args:
+        folder: of the package; an older one is replaced, once the new one has been read back without error.
+        trained: folder of a package without calibration.
+        calibration: folder with calibration.npz and calibration.json.
+        card: Markdown.
+
+    Raises:
+        PackageError: when a file is missing or the calibration belongs to another generator.
+    """
+    sources = [trained / WEIGHTS, trained / CONFIG, *(calibration / name for name in CALIBRATION)]
+    for source in sources:
+        if not source.is_file():
+            raise PackageError(f"{source}: missing; `dvc repro` makes it")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        new, old = Path(temporary) / "new", Path(temporary) / "old"
+        new.mkdir()
+        for source in sources:
+            shutil.copyfile(source, new / source.name)
+        (new / CARD).write_text(card, encoding="utf-8")
+        read_package(new)
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+    return read_package(folder)
+
+
+def hash_preprocessing(config: Mapping[str, Any]) -> str:
+    """The sha256 of the canonical JSON of network and preprocessing."""
+    part = {key: config[key] for key in ("network", "preprocessing")}
+    return _sha256(json.dumps(part, sort_keys=True, separators=(",", ":")).encode())
+
+
+def _storable(tensor: Tensor) -> Tensor:
+    """Kernels go to half precision, half the size; whatever is measured is measured on what was stored."""
+    kept = tensor.half() if tensor.ndim > 1 else tensor
+    return kept.detach().cpu().contiguous()
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise PackageError(f"{path}: missing; {path.parent} is not a model package")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise PackageError(f"{path}: not JSON ({error}); write the package again") from error
+    _check_config(path, config)
+    return dict(config)
+
+
+def _check_config(path: Path, config: Any) -> None:
+    def check(holds: bool, key: str, value: object, must: str) -> None:
+        if not holds:
+            raise PackageError(f"{path}: {key} (={value!r}) must {must}")
+
+    def section(key: str, value: Any, names: set[str]) -> Any:
+        check(isinstance(value, dict), key, value, "be a mapping")
+        check(set(value) == names, key, sorted(value), f"have the keys {', '.join(sorted(names))}")
+        return value
+
+    def whole(key: str, value: Any, low: int, high: int) -> None:
+        check(
+            type(value) is int and low <= value <= high, key, value, f"be a whole number in [{low}, {high}]"
+        )
+
+    check(isinstance(config, dict), "the content", type(config).__name__, "be a mapping")
+    check(
+        type(config.get("format")) is int and config["format"] == FORMAT,
+        "format",
+        config.get("format"),
+        f"be {FORMAT}, the one that this version of huebands reads",
+    )
+    section("the content", config, {"format", "name", "network", "preprocessing", "lineage"})
+    check(isinstance(config["name"], str) and config["name"] != "", "name", config["name"], "be a text")
+
+    network = section("network", config["network"], {"name", "filters", "depth", "dropout"})
+    check(isinstance(network["name"], str), "network.name", network["name"], "be a text")
+    whole("network.filters", network["filters"], 1, 1024)
+    whole("network.depth", network["depth"], 2, 10)
+    dropout = network["dropout"]
+    check(type(dropout) in (int, float) and 0 <= dropout < 1, "network.dropout", dropout, "be in [0, 1)")
+
+    preprocessing = section(
+        "preprocessing", config["preprocessing"], {"image_size", "lightness", "resize", "ab_scale"}
+    )
+    size, multiple = preprocessing["image_size"], 2 ** network["depth"]
+    whole("preprocessing.image_size", size, multiple, 4096)
+    check(size % multiple == 0, "preprocessing.image_size", size, f"be a multiple of 2**depth = {multiple}")
+    for key, only in (("lightness", LIGHTNESS), ("resize", RESIZE), ("ab_scale", AB_SCALE)):
+        check(preprocessing[key] == only, f"preprocessing.{key}", preprocessing[key], f"be {only!r}")
+
+    lineage = section("lineage", config["lineage"], {"git_commit", "data_sha256", "data", "params"})
+    for key in ("git_commit", "data_sha256", "data"):
+        check(isinstance(lineage[key], str), f"lineage.{key}", lineage[key], "be a text")
+    check(isinstance(lineage["params"], dict), "lineage.params", lineage["params"], "be a mapping")
+
+
+def _read_generator(path: Path, network: Mapping[str, Any]) -> nn.Module:
+    try:
+        generator = build_generator(network)
+        state = load_file(path)
+        generator.load_state_dict(state)
+    except (SafetensorError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise PackageError(f"{path}: does not hold the weights of {dict(network)}: {reason}") from error
+    for name, tensor in state.items():
+        if not torch.isfinite(tensor).all():
+            raise PackageError(f"{path}: {name} holds values that are not finite; train again")
+    return generator.eval().requires_grad_(False)
+
+
+def _read_calibration(folder: Path, weights_sha256: str, preprocessing_sha256: str) -> Calibration | None:
+    present = [name for name in CALIBRATION if (folder / name).is_file()]
+    if not present:
+        return None
+    if len(present) < len(CALIBRATION):
+        (missing,) = set(CALIBRATION) - set(present)
+        raise PackageError(
+            f"{folder / missing}: missing beside {present[0]}; calibrate again with `dvc repro`"
+        )
+    try:
+        calibration = Calibration.load(folder)
+    except CalibrationError as error:
+        raise PackageError(str(error)) from error
+    for key, own in (("weights_sha256", weights_sha256), ("preprocessing_sha256", preprocessing_sha256)):
+        if (other := getattr(calibration, key)) != own:
+            raise PackageError(
+                f"{folder / CALIBRATION[1]}: {key} (={other!r}) must be the package's {own!r}:"
+                " the calibration belongs to another generator; calibrate again with `dvc repro`"
+            )
+    return calibration
+
+
+def _hash_package(folder: Path) -> str:
+    names = [name for name in (WEIGHTS, CONFIG, *CALIBRATION, CARD) if (folder / name).is_file()]
+    hashes = {name: _sha256((folder / name).read_bytes()) for name in names}
+    return _sha256(json.dumps(hashes, sort_keys=True, separators=(",", ":")).encode())
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

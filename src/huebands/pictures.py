@@ -1,0 +1,167 @@
+"""Pictures people look at: heat maps, sheets of photos and coverage curves.
+
+matplotlib is imported when a picture is drawn, so that nothing else pays for it. The same input gives the same
+bytes.
+"""
+
+import textwrap
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_DPI = 120
+_GAP, _STRIP_GAP, _ROW_GAP, _MARGIN = 0.06, 0.3, 0.5, 0.3  # inches
+_FONT = 9.0  # points
+_SERIES = {"per_channel": ("per channel", "#1b6ca8"), "joint": ("joint", "#c8553d")}
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Pictures of one photo, side by side under one caption; each uint8 (H, W) or (H, W, 3)."""
+
+    caption: str
+    pictures: Sequence[np.ndarray]
+
+
+def heat_map(width_HW: np.ndarray) -> np.ndarray:
+    """Colour a map of band widths with magma, on the fixed scale 0 to 255 levels.
+
+    Args:
+        width_HW: (H, W), in 8-bit levels; the same width has the same colour in every picture.
+
+    Returns:
+        uint8 (H, W, 3) sRGB.
+    """
+    return _magma()[np.clip(np.rint(width_HW), 0, 255).astype(np.uint8)]
+
+
+def draw_sheet(
+    path: Path,
+    rows: Mapping[str, Sequence[Strip]],
+    columns: Sequence[str],
+    cell: float = 1.5,
+    scale_label: str = "",
+) -> None:
+    """Draw strips of photos in labelled rows.
+
+    Args:
+        path: of the PNG.
+        rows: label of each row ("" for none) and its strips.
+        columns: heading of each picture in a strip.
+        cell: width of a picture, inches.
+        scale_label: when given, the heat maps' colour scale is drawn at the foot with this label.
+    """
+    from matplotlib.figure import Figure
+
+    most = max(len(strips) for strips in rows.values())
+    strip_width = len(columns) * cell + (len(columns) - 1) * _GAP
+    label_width = 0.35 if any(rows) else 0.0
+    width = 2 * _MARGIN + label_width + most * strip_width + (most - 1) * _STRIP_GAP
+    heights = [cell * _row_aspect(strips) for strips in rows.values()]
+    foot = 0.75 if scale_label else 0.0
+    height = 2 * _MARGIN + 0.2 + sum(heights) + len(rows) * _ROW_GAP + foot
+    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
+    top = height - _MARGIN - 0.2
+    for index, ((label, strips), row_height) in enumerate(zip(rows.items(), heights, strict=True)):
+        bottom = top - _ROW_GAP - row_height
+        middle = (bottom + row_height / 2) / height
+        figure.text(_MARGIN / width, middle, label, rotation=90, va="center", size=13, weight="bold")
+        for position, strip in enumerate(strips):
+            left = _MARGIN + label_width + position * (strip_width + _STRIP_GAP)
+            _draw_strip(figure, strip, left, bottom, cell, row_height)
+            for column, heading in enumerate(columns if index == 0 else ()):
+                center = left + column * (cell + _GAP) + cell / 2
+                figure.text(center / width, top / height, heading, ha="center", size=_FONT + 1, weight="bold")
+        top = bottom
+    if scale_label:
+        _draw_scale(figure, (width - 2 * _MARGIN) / 2, _MARGIN + 0.3, scale_label)
+    _save(figure, path)
+
+
+def draw_coverage(path: Path, table: Sequence[Mapping[str, Any]], subtitle: str) -> None:
+    """Draw coverage and width against what is promised, for both modes.
+
+    Args:
+        path: of the PNG.
+        table: rows with mode, nominal, coverage, low, high and width.
+        subtitle: what was measured.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.5, 4.8), dpi=_DPI, facecolor="white", layout="constrained")
+    figure.suptitle(f"Do the bands hold the true colour?  {subtitle}", x=0.012, ha="left", size=12)
+    reached, wide = figure.subplots(1, 2)
+    ends = [min(row["nominal"] for row in table), max(row["nominal"] for row in table)]
+    reached.plot(ends, ends, color="0.35", linewidth=1.2, linestyle=(0, (4, 3)), label="promised: 1 - alpha")
+    for mode, (name, colour) in _SERIES.items():
+        rows = sorted((row for row in table if row["mode"] == mode), key=lambda row: row["nominal"])
+        column = {key: [row[key] for row in rows] for key in ("nominal", "coverage", "low", "high", "width")}
+        nominal = column["nominal"]
+        reached.fill_between(nominal, column["low"], column["high"], color=colour, alpha=0.15, linewidth=0)
+        reached.plot(nominal, column["coverage"], color=colour, linewidth=2, label=f"{name}, 95% interval")
+        wide.plot(nominal, column["width"], color=colour, linewidth=2, label=name)
+    reached.set(xlabel="promised coverage, 1 - alpha", ylabel="measured on test photos")
+    reached.set_title("Coverage", loc="left", size=11, weight="bold")
+    wide.set(xlabel="promised coverage, 1 - alpha", ylabel="mean width, 8-bit levels", ylim=(0, 255))
+    wide.set_title("Width of the bands", loc="left", size=11, weight="bold")
+    for axes, place in ((reached, "lower right"), (wide, "upper left")):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(color="0.92")
+        axes.set_axisbelow(True)
+        axes.xaxis.set_major_formatter("{x:.0%}")
+        axes.legend(frameon=False, loc=place)
+    reached.yaxis.set_major_formatter("{x:.0%}")
+    _save(figure, path)
+
+
+def _row_aspect(strips: Sequence[Strip]) -> float:
+    """Height over width of a row's cells: its tallest photo's, within limits."""
+    shapes = [picture.shape for strip in strips for picture in strip.pictures]
+    return min(max((shape[0] / shape[1] for shape in shapes), default=1.0), 1.4)
+
+
+def _draw_strip(
+    figure: Any, strip: Strip, left: float, bottom: float, cell: float, row_height: float
+) -> None:
+    width, height = figure.get_size_inches()
+    room = len(strip.pictures) * (cell + _GAP) - _GAP
+    caption = textwrap.shorten(strip.caption, int(room * 72 / (_FONT * 0.58)), placeholder=" …")
+    above = (bottom + row_height + 0.07) / height
+    # Titles may hold dollar signs: they are no formulas.
+    figure.text(left / width, above, caption, size=_FONT, color="0.25", parse_math=False)
+    for column, picture in enumerate(strip.pictures):
+        place = ((left + column * (cell + _GAP)) / width, bottom / height, cell / width, row_height / height)
+        axes = figure.add_axes(place)
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
+        axes.set_anchor("N")
+        axes.set_axis_off()
+
+
+def _draw_scale(figure: Any, length: float, bottom: float, label: str) -> None:
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes(((width - length) / 2 / width, bottom / height, length / width, 0.14 / height))
+    axes.imshow(_magma()[None], aspect="auto", extent=(0, 255, 0, 1))
+    axes.set(yticks=[], xticks=[0, 51, 102, 153, 204, 255])
+    axes.tick_params(labelsize=_FONT)
+    axes.set_xlabel(label, size=_FONT)
+
+
+def _save(figure: Any, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        # A title in a script that the font lacks shows boxes; that spoils no picture.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(path, metadata={"Software": None})
+
+
+@cache
+def _magma() -> np.ndarray:
+    from matplotlib import colormaps
+
+    colours: np.ndarray = colormaps["magma"](np.arange(256), bytes=True)[:, :3]
+    return colours

@@ -1,0 +1,1 @@
+"""One thin module for each stage of the pipeline."""

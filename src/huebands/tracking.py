@@ -1,0 +1,318 @@
+"""Runs, registry and aliases: the only room that imports mlflow.
+
+The store is MLFLOW_TRACKING_URI where that is set, else `mlflow.db` and `mlartifacts/` in the current folder.
+"""
+
+import atexit
+import logging
+import math
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from huebands import images, local_store
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read while mlflow is imported
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import mlflow
+
+PACKAGE_FOLDER = "package"  # of a run's artifacts
+WEIGHTS_TAG = "huebands.weights_sha256"
+PACKAGE_TAG = "huebands.package_sha256"
+_BATCH = 1000  # metrics in one request: MLflow's limit
+
+
+class TrackingError(RuntimeError):
+    """The tracking store lacks what was asked for."""
+
+
+class TrainingRun:
+    """One MLflow run of a training, new or taken up again.
+
+    The time of a metric is the run's start plus the row's `seconds`, so that a run restored from its history
+    looks like the live one.
+    """
+
+    def __init__(self, client: mlflow.MlflowClient, run_id: str) -> None:
+        self._client = client
+        self.run_id = run_id
+        self._started: int = client.get_run(run_id).info.start_time  # milliseconds
+        self._logged = _logged_epochs(client, run_id)
+
+    @classmethod
+    def start(
+        cls,
+        name: str,
+        experiment: str,
+        params: Mapping[str, Any],
+        tags: Mapping[str, Any],
+        run_id: str | None = None,
+        started_at: str | None = None,
+    ) -> Self:
+        """Start a run, or take up the run `run_id`.
+
+        Where the store no longer holds `run_id`, a warning is logged and a new run starts: pass the whole
+        history to `log_history` then. `params` is flat, by dotted name; the names of `tags` get the prefix
+        `huebands.`; `started_at` is an ISO time, now if left out.
+        """
+        client = _client()
+        if run_id is not None and _holds(client, run_id):
+            client.update_run(run_id, status="RUNNING")
+            return cls(client, run_id)
+        all_tags = _prefixed(tags)
+        if run_id is not None:
+            logging.getLogger(__name__).warning(
+                "run %s is not in this store: a new run takes its place", run_id
+            )
+            all_tags["huebands.resumed_from"] = run_id
+        started = None if started_at is None else round(datetime.fromisoformat(started_at).timestamp() * 1000)
+        run = client.create_run(
+            _experiment(client, experiment), start_time=started, tags=all_tags, run_name=name
+        )
+        client.log_batch(
+            run.info.run_id, params=[mlflow.entities.Param(k, str(v)) for k, v in params.items()]
+        )
+        return cls(client, run.info.run_id)
+
+    @property
+    def started_at(self) -> str:
+        """ISO time of the run's start, UTC."""
+        return datetime.fromtimestamp(self._started / 1000).astimezone().isoformat(timespec="milliseconds")
+
+    def log_history(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Log rows of `epoch`, `seconds` and figures; epochs logged before and empty values are skipped."""
+        metrics = []
+        for row in rows:
+            epoch = int(row["epoch"])
+            if epoch in self._logged:
+                continue
+            self._logged.add(epoch)
+            moment = self._started + round(float(row["seconds"]) * 1000)
+            metrics += [
+                mlflow.entities.Metric(key, float(value), moment, epoch)
+                for key, value in row.items()
+                if key != "epoch" and value is not None and not math.isnan(value)
+            ]
+        for first in range(0, len(metrics), _BATCH):
+            self._client.log_batch(self.run_id, metrics=metrics[first : first + _BATCH])
+
+    def log_picture(self, path: Path, epoch: int) -> None:
+        """Log a sample grid as step `epoch` of the run's `samples`, unless it is there already."""
+        logged = {Path(item.path).name for item in self._client.list_artifacts(self.run_id, "images")}
+        if not any(name.startswith(f"samples+step+{epoch}+") for name in logged):
+            self._client.log_image(self.run_id, images.read_photo(path), key="samples", step=epoch)
+
+    def finish(self, weights_sha256: str, seconds: float | None = None) -> None:
+        """Mark the run as finished with these weights, `seconds` after its start, now if left out."""
+        self._client.set_tag(self.run_id, WEIGHTS_TAG, weights_sha256)
+        ended = None if seconds is None else self._started + round(seconds * 1000)
+        self._client.set_terminated(self.run_id, "FINISHED", end_time=ended)
+
+    def fail(self) -> None:
+        """Mark the run as failed."""
+        self._client.set_terminated(self.run_id, "FAILED")
+
+
+@dataclass(frozen=True)
+class RegisteredPackage:
+    """One version of a registered model."""
+
+    model_name: str
+    version: int
+    package_sha256: str | None  # None: registered by other hands
+
+    @property
+    def uri(self) -> str:
+        """Address for `download_package` and `huebands colorize --model`."""
+        return f"models:/{self.model_name}/{self.version}"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What `register_package` did."""
+
+    version: int
+    created: bool  # False: this very package was registered before
+
+
+def find_run(experiment: str, weights_sha256: str) -> str | None:
+    """Find the first finished run that made these weights."""
+    client = _client()
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        return None
+    query = f"tags.`{WEIGHTS_TAG}` = '{weights_sha256}' AND attributes.status = 'FINISHED'"
+    runs = client.search_runs(
+        [found.experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"]
+    )
+    return runs[0].info.run_id if runs else None
+
+
+def restore_run(
+    experiment: str,
+    run_json: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    pictures: Sequence[Path],
+) -> str:
+    """Write a finished run anew from its record, with the times that it had.
+
+    `run_json` holds name, started_at, weights_sha256, lineage and params, as `reports/train/run.json` does;
+    `history` has one row an epoch; `pictures` are sample grids called `epoch-0001.png` and so on.
+    """
+    run = TrainingRun.start(
+        run_json["name"],
+        experiment,
+        run_json["params"],
+        {**run_json["lineage"], "restored": True},
+        started_at=run_json["started_at"],
+    )
+    run.log_history(history)
+    for picture in pictures:
+        run.log_picture(picture, epoch=int(picture.stem.removeprefix("epoch-")))
+    run.finish(
+        run_json["weights_sha256"], seconds=max((float(row["seconds"]) for row in history), default=0.0)
+    )
+    return run.run_id
+
+
+def register_package(
+    package: Path,
+    package_sha256: str,
+    model_name: str,
+    run_id: str,
+    metrics: Mapping[str, float],
+    tags: Mapping[str, Any],
+    pictures: Sequence[Path],
+) -> Registration:
+    """Log a package with its figures to its run and make it a model version, unless it is one already.
+
+    `tags` are the registration's lineage, for run and version; their names get the prefix `huebands.`.
+    `pictures` are logged under `reports/`, by their folder's name.
+    """
+    client = _client()
+    try:
+        client.create_registered_model(model_name, description="Colorization with conformal bands")
+    except mlflow.MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    query = f"name = '{model_name}' AND tags.`{PACKAGE_TAG}` = '{package_sha256}'"
+    same = client.search_model_versions(query)
+    if same:
+        return Registration(min(int(version.version) for version in same), created=False)
+    # A run can carry several packages (the same weights calibrated anew): each has its own folder.
+    folder = f"{PACKAGE_FOLDER}/{package_sha256[:16]}"
+    client.log_artifacts(run_id, str(package), folder)
+    for picture in pictures:
+        client.log_artifact(run_id, str(picture), f"reports/{picture.parent.name}")
+    all_tags = {**_prefixed(tags), PACKAGE_TAG: package_sha256}
+    now = int(datetime.now().timestamp() * 1000)
+    client.log_batch(
+        run_id,
+        metrics=[mlflow.entities.Metric(key, float(value), now, 0) for key, value in metrics.items()],
+        tags=[mlflow.entities.RunTag(key, value) for key, value in all_tags.items()],
+    )
+    version = client.create_model_version(model_name, f"runs:/{run_id}/{folder}", run_id, tags=all_tags)
+    return Registration(int(version.version), created=True)
+
+
+def champion(model_name: str) -> RegisteredPackage | None:
+    """The version that the alias `champion` points at, if any."""
+    try:
+        version = _client().get_model_version_by_alias(model_name, "champion")
+    except mlflow.MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+    return RegisteredPackage(model_name, int(version.version), version.tags.get(PACKAGE_TAG))
+
+
+def set_alias(model_name: str, alias: str, version: int) -> None:
+    """Point an alias at a version."""
+    _client().set_registered_model_alias(model_name, alias, str(version))
+
+
+def download_package(uri: str) -> Path:
+    """Copy the package behind `models:/NAME/VERSION` or `models:/NAME@ALIAS` from the registry.
+
+    Returns:
+        The folder of the package, which is removed when the program ends.
+
+    Raises:
+        TrackingError: when the address is malformed, or the store lacks the version or its files.
+    """
+    parts = re.fullmatch(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))", uri)
+    if parts is None:
+        raise TrackingError(f"{uri}: not a model address; write models:/NAME/VERSION or models:/NAME@ALIAS")
+    name, number, alias = parts.groups()
+    store = _store()
+    if store == local_store.store_uri(Path.cwd()) and not local_store.DATABASE.exists():
+        raise TrackingError(
+            f"{uri}: no {local_store.DATABASE} here; run in the checkout or set MLFLOW_TRACKING_URI"
+        )
+    client = _client()
+    try:
+        version = (
+            client.get_model_version_by_alias(name, alias)
+            if alias
+            else client.get_model_version(name, number)
+        )
+    except mlflow.MlflowException as error:
+        raise TrackingError(f"{uri}: not in the registry {store}: {error.message}") from error
+    folder = tempfile.mkdtemp(prefix="huebands-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        return Path(mlflow.artifacts.download_artifacts(version.source, tracking_uri=store, dst_path=folder))
+    except (mlflow.MlflowException, OSError) as error:
+        raise TrackingError(
+            f"{uri}: the registry {store} holds version {version.version} but not its files"
+            f" {version.source} ({error}); move {local_store.ARTIFACTS}/ along with {local_store.DATABASE}"
+        ) from error
+
+
+def _store() -> str:
+    return os.environ.get("MLFLOW_TRACKING_URI") or local_store.store_uri(Path.cwd())
+
+
+def _client() -> mlflow.MlflowClient:
+    store = _store()
+    if store == local_store.store_uri(Path.cwd()):
+        local_store.rehome(Path.cwd())
+    return mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+
+
+def _experiment(client: mlflow.MlflowClient, name: str) -> str:
+    """Find or create an experiment."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        local = client.tracking_uri == local_store.store_uri(Path.cwd())
+        place = local_store.artifact_location(Path.cwd(), name) if local else None
+        return str(client.create_experiment(name, artifact_location=place))
+    if found.lifecycle_stage != "active":
+        raise TrackingError(
+            f"experiment {name!r} is deleted: `mlflow experiments restore -x {found.experiment_id}`"
+        )
+    return str(found.experiment_id)
+
+
+def _holds(client: mlflow.MlflowClient, run_id: str) -> bool:
+    try:
+        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+    except mlflow.MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+
+
+def _logged_epochs(client: mlflow.MlflowClient, run_id: str) -> set[int]:
+    return {metric.step for metric in client.get_metric_history(run_id, "seconds")}
+
+
+def _prefixed(tags: Mapping[str, Any]) -> dict[str, str]:
+    return {f"huebands.{key}": str(value) for key, value in tags.items() if not isinstance(value, Mapping)}

@@ -1,0 +1,30 @@
+"""The terms of the generator's and the discriminator's objectives.
+
+Colours are ab_unit (B, 2, H, W) in [-1, 1]; every term is a mean, so its weight does not depend on the size.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def adversarial_loss(logits: Tensor, real: bool) -> Tensor:
+    """Binary cross-entropy of the patches' logits against all real or all made up (Goodfellow et al., 2014)."""
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
+
+
+def huber_loss(ab_unit: Tensor, truth: Tensor, delta: float) -> Tensor:
+    """Huber's loss (1964): quadratic below `delta`, linear above."""
+    return F.huber_loss(ab_unit, truth, delta=delta)
+
+
+def perceptual_loss(features: Sequence[Tensor], truth: Sequence[Tensor]) -> Tensor:
+    """Sum over the layers of the mean absolute difference of features (Johnson et al., 2016)."""
+    return torch.stack([F.l1_loss(mine, theirs) for mine, theirs in zip(features, truth, strict=True)]).sum()
+
+
+def mean_chroma(ab_unit: Tensor, epsilon: float) -> Tensor:
+    """Mean chroma E[sqrt(a^2 + b^2 + epsilon)]; epsilon keeps the gradient finite at grey."""
+    return (ab_unit.square().sum(dim=1) + epsilon).sqrt().mean()
