@@ -152,8 +152,7 @@ def _to_eight_bits(image: Image.Image, name: str) -> tuple[Image.Image, Image.Im
         return image, None, profile
     if image.has_transparency_data:
         grey = image.mode in ("1", "L", "LA", "La")
-        # "La" and "RGBa" hold premultiplied colour and convert only to their plain twins.
-        plain = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, "LA" if grey else "RGBA"))
+        plain = image.convert("LA" if grey else "RGBA")
         *_, alpha = plain.split()
         return plain.convert("L" if grey else "RGB"), alpha, profile
     if image.mode in ("1", "L"):
@@ -178,7 +177,10 @@ def _scale_deep_grey(image: Image.Image, name: str) -> tuple[Image.Image, Image.
         full = 2.0**31 - 1
     else:
         values, full = values.view(np.uint32), 2.0**32 - 1
-    levels = np.rint(values.astype(np.float64).clip(0, full) * (255 / full)).astype(np.uint8)
+    scaled = values.astype(np.float32)  # exact enough for 8 bits, at half the memory
+    np.clip(scaled, 0, full, out=scaled)
+    scaled *= 255 / full
+    levels = np.rint(scaled, out=scaled).astype(np.uint8)
     if tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:
         levels = 255 - levels
     clear = image.info.get("transparency")
@@ -195,20 +197,19 @@ def _to_srgb(
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = source.profile.xcolor_space.strip()
-        if "sRGB" in ImageCms.getProfileDescription(source):
-            return image.convert("RGB"), alpha  # exactly, where a trip through the engine may round
         if image.mode == "L" or (space == "GRAY" and _is_neutral(image)):
             # Level by level, since the engine interpolates coarsely over the pixels of one channel.
             ramp = Image.frombytes("L", (256, 1), bytes(range(256)))
-            levels = _convert(ramp.convert("RGB") if space == "RGB" else ramp, source, name, space)
+            levels = _convert(ramp.convert("RGB") if space == "RGB" else ramp, source, name, exactly=True)
             return image.convert("L").point(list(levels.convert("L").tobytes())).convert("RGB"), alpha
-        return _convert(image, source, name, space), alpha
+        return _convert(image, source, name, exactly=False), alpha
     except (ImageCms.PyCMSError, OSError) as error:
         raise ImageError(name, f"has an ICC profile that cannot be used: {error}; save it without") from error
 
 
-def _convert(image: Image.Image, source: ImageCms.ImageCmsProfile, name: str, space: str) -> Image.Image:
-    """Convert pixels of the profile's own colour space to sRGB."""
+def _convert(image: Image.Image, source: ImageCms.ImageCmsProfile, name: str, exactly: bool) -> Image.Image:
+    """Convert pixels of the profile's own colour space to sRGB; exactly takes ten times as long."""
+    space = source.profile.xcolor_space.strip()
     if {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}.get(space) != image.mode:
         raise ImageError(name, f"has {image.mode} pixels but an ICC profile for {space}; save it without")
     converted = ImageCms.profileToProfile(
@@ -217,8 +218,7 @@ def _convert(image: Image.Image, source: ImageCms.ImageCmsProfile, name: str, sp
         ImageCms.createProfile("sRGB"),
         renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
         outputMode="RGB",
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION
-        | (ImageCms.Flags.NOOPTIMIZE if image.height == 1 else ImageCms.Flags.NONE),
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION | (ImageCms.Flags.NOOPTIMIZE if exactly else 0),
     )
     assert converted is not None  # only in-place conversion gives None
     return converted

@@ -142,6 +142,8 @@ class LossParams:
     def __post_init__(self) -> None:
         for name in ("lambda_adversarial", "lambda_huber", "lambda_perceptual", "lambda_chroma"):
             _check(getattr(self, name) >= 0, f"train.loss.{name}", getattr(self, name), "not be negative")
+        weights = (self.lambda_adversarial, self.lambda_huber, self.lambda_perceptual, self.lambda_chroma)
+        _check(any(weights), "train.loss", weights, "have a weight above 0")
         for name in ("huber_delta", "chroma_epsilon"):
             _check(getattr(self, name) > 0, f"train.loss.{name}", getattr(self, name), "be positive")
 

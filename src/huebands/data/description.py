@@ -1,4 +1,4 @@
-"""Describes the prepared dataset: tables and figures derived from the manifest and the shards, for validation."""
+"""Describes the prepared dataset in tables and figures derived from its manifest and shards."""
 
 from collections.abc import Mapping
 from typing import Any

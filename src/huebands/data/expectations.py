@@ -27,10 +27,10 @@ RANGES: dict[str, tuple[float, float | None]] = {
     "chroma_p95": (0, 134),
 }
 PATTERNS = {
-    "id": ("^[0-9a-f]{16}$", "16 hex digits"),
-    "sha256": ("^[0-9a-f]{64}$", "64 hex digits"),
-    "phash": ("^[0-9a-f]{16}$", "16 hex digits"),
-    "group": ("^[0-9a-f]{16}$", "the id of the group's leader"),
+    "id": ("^[0-9a-f]{16}$", "id is 16 hex digits"),
+    "sha256": ("^[0-9a-f]{64}$", "sha256 is 64 hex digits"),
+    "phash": ("^[0-9a-f]{16}$", "phash is 16 hex digits"),
+    "group": ("^[0-9a-f]{16}$", "group is the id of its leader, 16 hex digits"),
     "source": (r"\S", "every photo says where it is from"),
     "licence": (r"\S", "every photo says under which licence it may be used"),
 }
@@ -87,7 +87,7 @@ def manifest_statements(params: ValidateParams) -> list[Statement]:
 
 
 def photo_statements() -> list[Statement]:
-    """State how each photo fits the others and its shard; the columns are derived by `validation`."""
+    """State how each photo fits the others and its shard; `description` derives the columns."""
     return [
         (
             "ExpectColumnValuesToBeInSet",

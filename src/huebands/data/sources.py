@@ -39,7 +39,7 @@ class PhotoSource(Protocol):
         ...
 
 
-def open_source(source: params.Source, cache: Path = packages.CACHE) -> PhotoSource:
+def open_source(source: params.Source, cache: Path = pypi.CACHE) -> PhotoSource:
     """Open a source of photos.
 
     Args:

@@ -15,7 +15,7 @@ import pandas as pd
 # Read when the library is imported: nothing about anybody's data is reported to its makers.
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 import great_expectations as gx
-import great_expectations.expectations as gxe
+from great_expectations import expectations as gxe
 from great_expectations.expectations.row_conditions import Column
 
 from huebands.data import description, expectations, shards
@@ -125,28 +125,16 @@ def validate(folder: Path, params: ValidateParams, docs: Path | None = None) -> 
     if not checker.failures:
         opened = {split: shards.open_shard(folder, split) for split in SPLITS}
         checker.check("manifest", manifest, expectations.manifest_statements(params), index="id")
-        checker.check(
-            "photos",
-            description.describe_photos(manifest, opened),
-            expectations.photo_statements(),
-            index="id",
-        )
-        checker.check(
-            "shards",
-            description.describe_shards(manifest, opened),
-            expectations.shard_statements(),
-            index="split",
-        )
+        photos = description.describe_photos(manifest, opened)
+        checker.check("photos", photos, expectations.photo_statements(), index="id")
+        splits = description.describe_shards(manifest, opened)
+        checker.check("shards", splits, expectations.shard_statements(), index="split")
     summary = {
         "success": not checker.failures,
-        "photos": {"all": len(manifest)},
+        **(description.distributions(manifest) if "manifest" in checker.suites else {}),
+        "failures": [asdict(failure) for failure in checker.failures],
         "suites": checker.suites,
-        "failures": [
-            {**asdict(failure), "offending": list(failure.offending)} for failure in checker.failures
-        ],
     }
-    if checker.suites["schema"]["evaluated"] == checker.suites["schema"]["successful"]:
-        summary |= _distributions(manifest)
     return Report(failures=tuple(checker.failures), summary=summary)
 
 
@@ -183,7 +171,8 @@ def _failure(result: dict[str, Any], table: pd.DataFrame, index: str) -> Failure
         causes = {item["exception_message"] for item in result["exception_info"].values()}
         reason = f"{reason}; could not be evaluated: {'; '.join(sorted(causes))}"
     elif "observed_value" in found and not isinstance(found["observed_value"], list):
-        reason = f"{reason}; found {found['observed_value']}"
+        observed = found["observed_value"]
+        reason = f"{reason}; found {round(observed, 4) if isinstance(observed, float) else observed}"
     return Failure(config["type"], _subject(config), reason, tuple(_offending(config, found, table, index)))
 
 
@@ -204,9 +193,8 @@ def _offending(config: dict[str, Any], found: dict[str, Any], table: pd.DataFram
             return [str(value) for value in table.loc[there, index]]
         case "expect_column_mean_to_be_between":
             values = table[keywords["column"]]
-            beyond = (keywords["min_value"] - values).clip(lower=0) + (values - keywords["max_value"]).clip(
-                lower=0
-            )
+            low, high = keywords["min_value"], keywords["max_value"]
+            beyond = (values - values.clip(low, high)).abs()
             worst = beyond[beyond > 0].sort_values(ascending=False, kind="stable")
             return [str(value) for value in table.loc[worst.index, index]]
         case _:

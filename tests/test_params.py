@@ -1,0 +1,76 @@
+"""Parameters: what is wrong is named; params.yaml is what conf/ composes to."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from huebands import params
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def values() -> dict[str, Any]:
+    return copy.deepcopy(yaml.safe_load((ROOT / "params.yaml").read_text()))
+
+
+def composed(*overrides: str) -> Any:
+    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
+        return OmegaConf.to_container(compose("config", overrides=list(overrides)))
+
+
+def test_params_yaml_is_the_composed_default(values: dict[str, Any]) -> None:
+    assert composed() == values, "run `make params`"
+
+
+@pytest.mark.parametrize("group", ["data", "train"])
+def test_every_alternative_is_valid(group: str) -> None:
+    for alternative in sorted((ROOT / "conf" / group).glob("*.yaml")):
+        params.from_mapping(composed(f"{group}={alternative.stem}"))
+
+
+def test_parameters_survive_the_way_to_plain_values(values: dict[str, Any]) -> None:
+    loaded = params.from_mapping(values)
+    assert params.from_mapping(params.to_mapping(loaded)) == loaded
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("train.epochs", "many", r"train\.epochs \(='many'\) must be of type int"),
+        ("train.epochs", True, r"train\.epochs \(=True\) must be of type int"),
+        ("train.epochs", 0, r"train\.epochs \(=0\) must be at least 1"),
+        ("train.image_size", 100, r"train\.image_size \(=100\) must be a multiple of .* = 64"),
+        ("train.learning_rate", float("nan"), r"train\.learning_rate \(=nan\) must be finite"),
+        ("train.precision", "float64", r"train\.precision .* must be one of 'float32', 'bfloat16'"),
+        ("train.loss.lambda_huber", -1, r"train\.loss\.lambda_huber \(=-1\.0\) must not be negative"),
+        ("train.epoch", 3, r"train\.epoch \(=3\) must be left out: known keys are epochs,"),
+        ("prepare.fractions", {"train": 1.0}, r"prepare\.fractions .* sum to 1"),
+        ("data.sources", [], r"data\.sources .* at least one source"),
+        (
+            "data.sources",
+            [{"kind": "ftp"}],
+            r"data\.sources\[0\]\.kind \(='ftp'\) must be one of package, folder, git",
+        ),
+        ("calibrate.report_alpha", 0.9, r"calibrate\.report_alpha \(=0\.9\)"),
+    ],
+)
+def test_a_bad_value_is_named(values: dict[str, Any], key: str, value: object, message: str) -> None:
+    *path, last = key.split(".")
+    section = values
+    for name in path:
+        section = section[name]
+    section[last] = value
+    with pytest.raises(params.ParamsError, match=message):
+        params.from_mapping(values)
+
+
+def test_a_missing_key_is_named(values: dict[str, Any]) -> None:
+    del values["train"]["loss"]["huber_delta"]
+    with pytest.raises(params.ParamsError, match=r"train\.loss\.huber_delta is missing"):
+        params.from_mapping(values)
