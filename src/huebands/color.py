@@ -41,13 +41,18 @@ def srgb_to_lab(rgb: Tensor) -> Tensor:
 
 def lab_to_srgb(lab: Tensor) -> Tensor:
     """Convert CIELAB (..., 3, H, W) to sRGB; colours outside sRGB leave [0, 1]; differentiable."""
+    return linear_to_srgb(lab_to_linear(lab))
+
+
+def lab_to_linear(lab: Tensor) -> Tensor:
+    """Convert CIELAB (..., 3, H, W) to linear light in sRGB's primaries; differentiable."""
     L, a, b = lab.unbind(-3)
     y = (L + 16) / 116
     # A negative Z cannot be seen: scikit-image holds f(Z) at 0 as well.
     f = torch.stack((y + a / 500, y, (y - b / 200).clamp_min(0)), dim=-3)
     threshold = 0.2068966
     xyz = torch.where(f > threshold, f.clamp_min(threshold) ** 3, (f - _OFFSET) / _KAPPA_SLOPE) * _white(lab)
-    return linear_to_srgb(_mix(xyz, torch.linalg.inv(_matrix(lab))))
+    return _mix(xyz, torch.linalg.inv(_matrix(lab)))
 
 
 def fit_to_gamut(lab: Tensor) -> Tensor:
@@ -59,16 +64,17 @@ def fit_to_gamut(lab: Tensor) -> Tensor:
     Returns:
         The same shape; colours already inside are unchanged. L is never changed.
     """
-    low = torch.zeros_like(lab[..., :1, :, :])
-    high = torch.ones_like(low)
+    channels_last = lab.movedim(-3, -1)
     outside = ~_in_gamut(lab)
-    if not outside.any():
-        return lab
+    L, ab = channels_last[outside].T[:1], channels_last[outside].T[1:]
+    low, high = torch.zeros_like(L), torch.ones_like(L)
     for _ in range(_GAMUT_STEPS):
         middle = (low + high) / 2
-        inside = _in_gamut(_scale_chroma(lab, middle))
+        inside = _in_gamut(torch.cat((L, middle * ab))[:, None])
         low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
-    return torch.where(outside, _scale_chroma(lab, low), lab)
+    fitted = channels_last.clone()
+    fitted[outside] = torch.cat((L, low * ab)).T
+    return fitted.movedim(-1, -3)
 
 
 def encode_lab(lab: Tensor) -> Tensor:
@@ -152,14 +158,13 @@ def _grey_thresholds() -> Tensor:
     return srgb_to_linear((torch.arange(255, dtype=torch.float64) + 0.5) / 255).float()
 
 
-def _scale_chroma(lab: Tensor, factor: Tensor) -> Tensor:
-    return torch.cat((lab[..., :1, :, :], lab[..., 1:, :, :] * factor), dim=-3)
-
-
 def _in_gamut(lab: Tensor) -> Tensor:
-    rgb = lab_to_srgb(lab)
-    # Half an 8-bit level of slack: such a colour still rounds to a byte without clipping.
-    return ((rgb >= -0.5 / 255) & (rgb <= 1 + 0.5 / 255)).all(dim=-3, keepdim=True)
+    """Whether the colours (..., 3, H, W) round to bytes without clipping, (..., H, W)."""
+    # Half an 8-bit level of slack on either side, compared in linear light, which spares the transfer curve.
+    slack = torch.tensor([-0.5 / 255, 1 + 0.5 / 255], dtype=lab.dtype, device=lab.device)
+    lowest, highest = srgb_to_linear(slack)
+    linear = lab_to_linear(lab)
+    return torch.all((linear >= lowest) & (linear <= highest), dim=-3)
 
 
 def _mix(channels: Tensor, matrix: Tensor) -> Tensor:

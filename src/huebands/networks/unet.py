@@ -20,7 +20,12 @@ class UNetBlock(nn.Module):
         self.up = nn.Sequential(
             nn.ReLU(),
             nn.ConvTranspose2d(
-                inner_channels if innermost else 2 * inner_channels, channels, 4, stride=2, padding=1, bias=False
+                inner_channels if innermost else 2 * inner_channels,
+                channels,
+                4,
+                stride=2,
+                padding=1,
+                bias=False,
             ),
             nn.BatchNorm2d(channels),
             nn.Dropout(dropout),

@@ -6,7 +6,7 @@ import pickle
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -52,7 +52,7 @@ class VGG16Features(nn.Module):
 class ArrayUnpickler(pickle.Unpickler):
     """Reads a pickle of numpy arrays in plain containers, and refuses anything else."""
 
-    _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
+    _ALLOWED: ClassVar[dict[tuple[str, str], Callable[..., Any]]] = {
         (module, name): found
         for module in ("numpy.core.multiarray", "numpy._core.multiarray", "numpy")
         for name, found in (

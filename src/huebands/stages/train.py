@@ -1,7 +1,7 @@
 """Stage train: the conditional GAN, followed in the terminal and in MLflow.
 
-Writes models/trained/ (weights and config.json) and reports/train/ (history.csv, run.json, pictures/). The checkpoint in
-models/checkpoints/ lets a killed run go on; it is removed when the run is done.
+Writes models/trained/ (weights and config.json) and reports/train/ (history.csv, run.json, pictures/). The checkpoint
+in models/checkpoints/ lets a killed run go on; it is removed when the run is done.
 """
 
 import csv

@@ -1,1 +1,1 @@
-"""The training core: it imports torch, torchvision, numpy and safetensors only, and reads and writes no project files."""
+"""The training core: it imports torch, torchvision, numpy and safetensors only, and touches no project files."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from huebands.color import decode_lab
+from huebands.networks.resize import resize
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,8 @@ def load_photos(hundredths_N3HW: np.ndarray, ids: Sequence[str], size: int) -> P
         ids: one for each photo.
         size: side of the result, pixels.
     """
-    shrunk = [
-        resize(decode_lab(torch.from_numpy(np.array(photo)))[None], (size, size)) for photo in hundredths_N3HW
-    ]
+    shrunk = [resize(decode_lab(torch.from_numpy(np.array(photo)))[None], (size, size)) for photo in hundredths_N3HW]
     return Photos(torch.cat(shrunk), ids)
-
-
-def resize(image_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize bilinearly with antialiasing: the one way in training and inference alike."""
-    return F.interpolate(image_BCHW, size, mode="bilinear", align_corners=False, antialias=True)
 
 
 def batches(

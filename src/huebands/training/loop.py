@@ -48,7 +48,12 @@ class Trained:
 
 
 def train(
-    params: TrainParams, photos: Photos, validation: Photos, checkpoint: Path, data_sha256: str, observer: Observer
+    params: TrainParams,
+    photos: Photos,
+    validation: Photos,
+    checkpoint: Path,
+    data_sha256: str,
+    observer: Observer,
 ) -> Trained:
     """Train the conditional GAN, or go on from the checkpoint.
 
@@ -85,9 +90,7 @@ def train(
         sums = dict.fromkeys(TERMS, torch.zeros(()))
         epoch_started = time.perf_counter()
         networks.generator.train()
-        for index, (lab, ids) in enumerate(
-            batches(photos, params.batch_size, params.image_size, params.flip, random)
-        ):
+        for index, (lab, ids) in enumerate(batches(photos, params.batch_size, params.image_size, params.flip, random)):
             lab = lab.contiguous(memory_format=torch.channels_last)
             terms = training_step(networks, optimizers, lab, ids, params, (epoch - 1) * steps_per_epoch + index + 1)
             sums = {name: sums[name] + terms[name] * len(ids) for name in TERMS}
@@ -152,9 +155,7 @@ def capture(
     }
 
 
-def restore(
-    saved: dict[str, Any], networks: Networks, optimizers: Optimizers, random: torch.Generator
-) -> list[Row]:
+def restore(saved: dict[str, Any], networks: Networks, optimizers: Optimizers, random: torch.Generator) -> list[Row]:
     """Put the captured state back, and return the history."""
     networks.generator.load_state_dict(saved["generator"])
     networks.discriminator.load_state_dict(saved["discriminator"])

@@ -1,7 +1,7 @@
 """One training step of the conditional GAN: the discriminator first, then the generator.
 
-    G* = arg min_G max_D  L_cGAN(G, D) + lambda_huber Huber_delta(ab)
-         + lambda_perceptual sum_l |VGG_l(rgb) - VGG_l(rgb*)| - lambda_chroma E[sqrt(a^2 + b^2 + eps)]
+G* = arg min_G max_D  L_cGAN(G, D) + lambda_huber Huber_delta(ab)
+     + lambda_perceptual sum_l |VGG_l(rgb) - VGG_l(rgb*)| - lambda_chroma E[sqrt(a^2 + b^2 + eps)]
 """
 
 from collections.abc import Sequence
@@ -71,55 +71,59 @@ def training_step(
     """
     loss = params.loss
     L_unit, ab_unit_truth = to_units(lab_B3HW)
-    terms = {name: lab_B3HW.new_zeros(()) for name in TERMS}
-    with torch.autocast(lab_B3HW.device.type, torch.bfloat16, enabled=params.precision == "bfloat16"):
+    autocast = torch.autocast(lab_B3HW.device.type, torch.bfloat16, enabled=params.precision == "bfloat16")
+    terms = dict.fromkeys(TERMS, lab_B3HW.new_zeros(()))
+    with autocast:
         ab_unit = networks.generator(L_unit).float()
-        if loss.lambda_adversarial > 0:
-            fake = torch.cat((L_unit, ab_unit), dim=1)
-            real = torch.cat((L_unit, ab_unit_truth), dim=1)
-            terms["discriminator"] = discriminator_loss(networks.discriminator, real, fake.detach())
     if loss.lambda_adversarial > 0:
-        _update(optimizers.discriminator, terms["discriminator"], {"discriminator": terms["discriminator"]}, step, ids)
+        real, fake = (torch.cat((L_unit, ab), dim=1) for ab in (ab_unit_truth, ab_unit.detach()))
+        with autocast:
+            terms["discriminator"] = discriminator_loss(networks.discriminator, real, fake)
+        _check_finite(terms, step, ids)
+        _update(optimizers.discriminator, terms["discriminator"])
     networks.discriminator.requires_grad_(False)
-    with torch.autocast(lab_B3HW.device.type, torch.bfloat16, enabled=params.precision == "bfloat16"):
-        generator_terms(networks, loss, L_unit, ab_unit, ab_unit_truth, terms)
-    _update(optimizers.generator, terms["generator"], terms, step, ids)
+    with autocast:
+        terms |= generator_terms(networks, loss, L_unit, ab_unit, ab_unit_truth)
+    _check_finite(terms, step, ids)
+    _update(optimizers.generator, terms["generator"])
     networks.discriminator.requires_grad_(True)
     return {name: term.detach() for name, term in terms.items()}
 
 
 def discriminator_loss(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     """Half the sum of the losses on real and made-up photos: the half slows D down, as in pix2pix."""
-    losses = adversarial_loss(discriminator(fake).float(), real=False), adversarial_loss(
-        discriminator(real).float(), real=True
+    losses = (
+        adversarial_loss(discriminator(fake).float(), real=False),
+        adversarial_loss(discriminator(real).float(), real=True),
     )
     return (losses[0] + losses[1]) / 2
 
 
 def generator_terms(
-    networks: Networks, loss: LossParams, L_unit: Tensor, ab_unit: Tensor, truth: Tensor, terms: dict[str, Tensor]
-) -> None:
-    """Fill in the generator's terms and their weighted sum."""
+    networks: Networks, loss: LossParams, L_unit: Tensor, ab_unit: Tensor, ab_unit_truth: Tensor
+) -> dict[str, Tensor]:
+    """The generator's terms that are switched on, and under "generator" their weighted sum."""
+    terms = {}
     if loss.lambda_adversarial > 0:
         logits = networks.discriminator(torch.cat((L_unit, ab_unit), dim=1)).float()
         terms["adversarial"] = adversarial_loss(logits, real=True)
     if loss.lambda_huber > 0:
-        terms["huber"] = huber_loss(ab_unit, truth, loss.huber_delta)
+        terms["huber"] = huber_loss(ab_unit, ab_unit_truth, loss.huber_delta)
     if networks.vgg is not None:
         with torch.no_grad():
-            features_truth = networks.vgg(_rgb(L_unit, truth))
-        features = networks.vgg(_rgb(L_unit, ab_unit))
-        terms["perceptual"] = perceptual_loss(
-            [feature.float() for feature in features], [feature.float() for feature in features_truth]
-        )
+            features_truth = [feature.float() for feature in networks.vgg(_rgb(L_unit, ab_unit_truth))]
+        features = [feature.float() for feature in networks.vgg(_rgb(L_unit, ab_unit))]
+        terms["perceptual"] = perceptual_loss(features, features_truth)
     if loss.lambda_chroma > 0:
         terms["chroma"] = mean_chroma(ab_unit, loss.chroma_epsilon)
-    terms["generator"] = (
-        loss.lambda_adversarial * terms["adversarial"]
-        + loss.lambda_huber * terms["huber"]
-        + loss.lambda_perceptual * terms["perceptual"]
-        - loss.lambda_chroma * terms["chroma"]
-    )
+    weights = {
+        "adversarial": loss.lambda_adversarial,
+        "huber": loss.lambda_huber,
+        "perceptual": loss.lambda_perceptual,
+        "chroma": -loss.lambda_chroma,
+    }
+    terms["generator"] = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+    return terms
 
 
 def _rgb(L_unit: Tensor, ab_unit: Tensor) -> Tensor:
@@ -128,11 +132,12 @@ def _rgb(L_unit: Tensor, ab_unit: Tensor) -> Tensor:
         return lab_to_srgb(from_units(L_unit, ab_unit)).clamp(0, 1)
 
 
-def _update(
-    optimizer: torch.optim.Optimizer, loss: Tensor, terms: dict[str, Tensor], step: int, ids: Sequence[str]
-) -> None:
-    if not bool(torch.isfinite(loss)):
+def _check_finite(terms: dict[str, Tensor], step: int, ids: Sequence[str]) -> None:
+    if not bool(torch.isfinite(torch.stack(list(terms.values()))).all()):
         raise NonFiniteLossError(step, [name for name, term in terms.items() if not torch.isfinite(term)], ids)
+
+
+def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     optimizer.step()

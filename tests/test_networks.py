@@ -1,0 +1,91 @@
+"""Networks: shapes, initialisation, and the frozen features."""
+
+import io
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from huebands.networks import build_generator
+from huebands.networks.patchgan import PatchGAN
+from huebands.networks.unet import UNet
+from huebands.networks.vgg import ArrayUnpickler, VGG16Features
+
+
+def test_unet_maps_lightness_to_colour_in_range() -> None:
+    torch.manual_seed(0)
+    unet = build_generator({"name": "unet", "filters": 8, "depth": 4, "dropout": 0.5})
+    ab_unit = unet(torch.randn(2, 1, 32, 48))
+    assert ab_unit.shape == (2, 2, 32, 48)
+    assert ab_unit.abs().max() <= 1
+
+
+def test_unet_has_skip_connections_at_every_scale() -> None:
+    torch.manual_seed(0)
+    unet = UNet(filters=4, depth=3, dropout=0.0).eval()
+    inputs = [module.in_channels for module in unet.modules() if isinstance(module, nn.ConvTranspose2d)]
+    # From the innermost outwards: its own 16, then twice the width of each level.
+    assert sorted(inputs) == sorted([16, 16, 8])
+
+
+def test_dropout_is_noise_in_training_and_absent_otherwise() -> None:
+    torch.manual_seed(0)
+    unet = UNet(filters=4, depth=6, dropout=0.5)
+    L_unit = torch.randn(2, 1, 64, 64)
+    assert not torch.equal(unet(L_unit), unet(L_unit))
+    unet.eval()
+    assert torch.equal(unet(L_unit), unet(L_unit))
+
+
+def test_an_unknown_generator_is_named() -> None:
+    with pytest.raises(ValueError, match=r"'resnet'.*must be one of unet"):
+        build_generator({"name": "resnet"})
+
+
+def test_weights_are_drawn_from_a_normal_of_002() -> None:
+    torch.manual_seed(0)
+    weights = torch.cat([p.flatten() for n, p in UNet(32, 6, 0.5).named_parameters() if p.ndim == 4])
+    # 7 million draws: the standard error of the deviation is 0.02 / sqrt(2 n) < 6e-6.
+    assert weights.mean().abs() < 3e-5
+    assert abs(weights.std().item() - 0.02) < 3e-5
+
+
+def test_patchgan_has_30x30_logits_of_70x70_patches() -> None:
+    torch.manual_seed(0)
+    patchgan = PatchGAN(filters=8, layers=3).eval()
+    photo = torch.randn(1, 3, 256, 256, requires_grad=True)
+    logits = patchgan(photo)
+    assert logits.shape == (1, 1, 30, 30)
+    logits[0, 0, 15, 15].backward()
+    rows = photo.grad.abs().sum(dim=(0, 1, 3)).nonzero().flatten()
+    assert rows[-1] - rows[0] + 1 == 70
+
+
+def test_patchgan_normalises_neither_first_nor_last() -> None:
+    modules = list(PatchGAN(filters=8, layers=3))
+    assert isinstance(modules[1], nn.LeakyReLU) and isinstance(modules[-1], nn.Conv2d)
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in modules) == 3
+
+
+def test_vgg_features_tell_a_photo_from_noise_and_take_no_gradient() -> None:
+    vgg = VGG16Features("lpips")
+    assert not any(parameter.requires_grad for parameter in vgg.parameters())
+    relu2_2, relu3_3 = vgg(torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    assert relu2_2.shape == (1, 128, 32, 32) and relu3_3.shape == (1, 256, 16, 16)
+    assert relu2_2.min() == 0 and relu3_3.min() == 0, "activations come after the ReLU"
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path, ("/",)
+
+
+def test_the_unpickler_admits_arrays_only() -> None:
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    read = ArrayUnpickler(io.BytesIO(pickle.dumps({"a": array}, protocol=4))).load()
+    np.testing.assert_array_equal(read["a"], array)
+    with pytest.raises(pickle.UnpicklingError, match="is refused"):
+        ArrayUnpickler(io.BytesIO(pickle.dumps({"a": Bomb()}))).load()
