@@ -1,9 +1,9 @@
 """Reads and writes a model package: one folder that holds all that colorizing needs, and no pickle.
 
-generator.safetensors   the weights
-config.json             network, preprocessing and lineage
-calibration.npz, .json  the conformal tables; only a complete package has them
-MODEL_CARD.md           for people; only a complete package has it
+- generator.safetensors: the weights;
+- config.json: network, preprocessing and lineage;
+- calibration.npz and calibration.json: the conformal tables; only a complete package has them;
+- MODEL_CARD.md: for people; only a complete package has it.
 """
 
 import hashlib
@@ -43,9 +43,7 @@ class ModelPackage:
     config: dict[str, Any]
     calibration: Calibration | None  # None: trained, but not calibrated
     weights_sha256: str  # of generator.safetensors
-    preprocessing_sha256: (
-        str  # of network and preprocessing: what a calibration depends on beside the weights
-    )
+    preprocessing_sha256: str  # of network and preprocessing
     package_sha256: str  # of the names and contents of all its files
 
 
@@ -154,9 +152,7 @@ def _check_config(path: Path, config: Any) -> None:
         return value
 
     def whole(key: str, value: Any, low: int, high: int) -> None:
-        check(
-            type(value) is int and low <= value <= high, key, value, f"be a whole number in [{low}, {high}]"
-        )
+        check(type(value) is int and low <= value <= high, key, value, f"be an integer in [{low}, {high}]")
 
     check(isinstance(config, dict), "the content", type(config).__name__, "be a mapping")
     check(
@@ -210,9 +206,7 @@ def _read_calibration(folder: Path, weights_sha256: str, preprocessing_sha256: s
         return None
     if len(present) < len(CALIBRATION):
         (missing,) = set(CALIBRATION) - set(present)
-        raise PackageError(
-            f"{folder / missing}: missing beside {present[0]}; calibrate again with `dvc repro`"
-        )
+        raise PackageError(f"{folder / missing}: missing beside {present[0]}; calibrate with `dvc repro`")
     try:
         calibration = Calibration.load(folder)
     except CalibrationError as error:

@@ -1,0 +1,151 @@
+"""The `huebands` command. Heavy modules are imported once the arguments are known: help comes at once."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from huebands.colorizer import Colorizer
+
+MODES = ("per_channel", "joint")
+RESULTS = (".colorized.png", ".uncertainty.png")
+BAD_INPUT = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; gives its exit code, 2 where any input was bad."""
+    options = _parser().parse_args(arguments)
+    return _colorize(options)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """End with one line, without the usage."""
+        self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="huebands", description="Colorization that knows what it does not know.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    colorize = commands.add_parser(
+        "colorize",
+        help="colorize photos and give the bands in which their true colours lie",
+        description="Write STEM.colorized.png, STEM.bands.npz and STEM.uncertainty.png for every photo.",
+    )
+    colorize.add_argument(
+        "photos", nargs="+", type=Path, metavar="PHOTO", help="a photo, or a folder of photos"
+    )
+    colorize.add_argument(
+        "--alpha",
+        type=_number,
+        default=0.1,
+        help="share of pixels that may leave their band, on average over photos (default: 0.1)",
+    )
+    colorize.add_argument(
+        "--mode",
+        choices=MODES,
+        default=MODES[0],
+        help="what leaves: a channel's value, or a pixel by any of its channels (default: per_channel)",
+    )
+    colorize.add_argument(
+        "--output",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="where to write (default: the current folder)",
+    )
+    colorize.add_argument(
+        "--model",
+        metavar="PATH|models:/...",
+        help="a model package, or its address in the registry, such as models:/huebands-generator@champion"
+        " (default: the best of models/release, else models/generator)",
+    )
+    return parser
+
+
+def _colorize(options: argparse.Namespace) -> int:
+    from huebands.colorizer import Colorizer
+    from huebands.images import ImageError
+
+    try:
+        colorizer = Colorizer.load(options.model)
+        colorizer.calibration.half_widths(options.alpha, options.mode)
+        options.output.mkdir(parents=True, exist_ok=True)
+    except (ValueError, OSError) as error:
+        return _complain(error)
+    package = colorizer.package
+    print(f"model: {colorizer.source} ({package.config['name']}, package {package.package_sha256[:12]})")
+
+    code = 0
+    photos: list[Path] = []
+    for path in options.photos:
+        try:
+            photos += _photos_of(path)
+        except (ImageError, OSError) as error:
+            code = _complain(error)
+    for photo, stem in _stems(photos).items():
+        try:
+            print(_colorize_one(colorizer, photo, stem, options), flush=True)
+        except (ImageError, OSError) as error:
+            code = _complain(error)
+    return code
+
+
+def _colorize_one(colorizer: "Colorizer", photo: Path, stem: str, options: argparse.Namespace) -> str:
+    result = colorizer.colorize(photo, options.alpha, options.mode)
+    colorized, *_ = result.save(options.output, stem)
+    height, width = result.grey.shape
+    return f"{photo} -> {colorized} ({width} x {height}, bands {result.width.mean():.1f} of 255 levels wide)"
+
+
+def _photos_of(path: Path) -> list[Path]:
+    """Expand a folder, without what this command wrote there before."""
+    from huebands.images import ImageError, find_photos
+
+    found = find_photos([path])
+    if not path.is_dir():
+        return found
+    photos = [photo for photo in found if not photo.name.endswith(RESULTS)]
+    if not photos:
+        raise ImageError(str(path), "holds no photos")
+    return photos
+
+
+def _stems(photos: Sequence[Path]) -> dict[Path, str]:
+    """Give every photo its own stem: one that is taken gets a number; a photo given twice counts once."""
+    stems: dict[Path, str] = {}
+    known = set()
+    wanted = {photo.stem.casefold() for photo in photos}
+    taken: set[str] = set()
+    for photo in photos:
+        if (place := photo.resolve()) in known:
+            continue
+        known.add(place)
+        stem, number = photo.stem, 1
+        # Some file systems know no case; and a number must not take the stem of a later photo.
+        while stem.casefold() in taken or (number > 1 and stem.casefold() in wanted):
+            number += 1
+            stem = f"{photo.stem}-{number}"
+        taken.add(stem.casefold())
+        stems[photo] = stem
+    return stems
+
+
+def _number(text: str) -> float | str:
+    """Read a number; what is none is left to the calibration, which says what alpha may be."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _complain(error: Exception) -> int:
+    """Say what was wrong in one line on stderr."""
+    if isinstance(error, OSError):
+        text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    else:
+        text = str(error)
+    print(f"huebands: {' '.join(text.split())}", file=sys.stderr)
+    return BAD_INPUT

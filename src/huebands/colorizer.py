@@ -1,0 +1,224 @@
+"""From a model package and a photo to colours and bands, at the photo's own size.
+
+The network sees a small square of lightness; its ab is brought up to the photo, and the photo's own lightness
+is kept. Pixels are handled in slices, so that memory grows with the photo's bytes, not with float copies.
+"""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from huebands import color, images, pictures
+from huebands.conformal.bands import bands
+from huebands.conformal.calibration import Calibration, Mode
+from huebands.package import ModelPackage, PackageError, read_package
+from huebands.shelf import default_package
+
+_SLICE = 1 << 18  # pixels: a slice's temporaries stay in the processor's cache
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Colorization:
+    """A colorized photo and, for every pixel and channel, the range that holds the true colour.
+
+    The promise: for a photo exchangeable with the calibration photos, the expected share of its pixels whose
+    true value leaves the band is at most alpha.
+    """
+
+    rgb: NDArray[np.uint8]  # (H, W, 3), the colour shown
+    bands: dict[str, NDArray[np.uint8]]  # R, G, B: (H, W, 2) = [lower, upper]
+    grey: NDArray[np.uint8]  # (H, W), the photo as the model saw it
+    alpha: float
+    mode: Mode
+    half_widths: NDArray[np.int_]  # (3,), 8-bit levels, before the cut to what sRGB can show
+
+    @property
+    def width(self) -> NDArray[np.float32]:
+        """Band width at every pixel, the mean over the channels, (H, W) in 8-bit levels."""
+        total = np.zeros(self.grey.shape, np.float32)
+        for band in self.bands.values():
+            total += band[..., 1] - band[..., 0]
+        return total / np.float32(len(self.bands))
+
+    @property
+    def uncertainty(self) -> NDArray[np.uint8]:
+        """Heat map of `width`, uint8 (H, W, 3); the scale is the same for every photo."""
+        return pictures.heat_map(self.width)
+
+    def encode(self, stem: str) -> dict[str, bytes]:
+        """The three files of a colorization by their names: colours, bands and uncertainty."""
+        archive = io.BytesIO()
+        np.savez_compressed(archive, allow_pickle=False, alpha=np.float64(self.alpha), **self.bands)
+        return {
+            f"{stem}.colorized.png": images.encode_png(self.rgb),
+            f"{stem}.bands.npz": archive.getvalue(),
+            f"{stem}.uncertainty.png": images.encode_png(self.uncertainty),
+        }
+
+    def save(self, folder: Path | str, stem: str) -> list[Path]:
+        """Write the three files into a folder, made if need be; files of the same names are replaced."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = []
+        for name, content in self.encode(stem).items():
+            (folder / name).write_bytes(content)
+            paths.append(folder / name)
+        return paths
+
+
+class Colorizer:
+    """Colorizes photos with one model package; safe to share between threads.
+
+    Attributes:
+        package: the model package.
+        source: where it came from, as given, or which folder was taken by default.
+    """
+
+    def __init__(self, package: ModelPackage, source: str) -> None:
+        self.package = package
+        self.source = source
+
+    @classmethod
+    def load(cls, source: str | Path | None = None) -> Self:
+        """Load a model package.
+
+        Args:
+            source: a folder, or "models:/<name>@<alias>" or "models:/<name>/<version>" for the registry; None
+                takes the best of models/release, else models/generator.
+
+        Raises:
+            PackageError: when there is none, or it is not sound.
+        """
+        if source is None:
+            source = default_package()
+        if str(source).startswith("models:"):
+            from huebands import tracking  # it imports mlflow, which takes seconds
+
+            try:
+                folder = tracking.download_package(str(source))
+            except tracking.TrackingError as error:
+                raise PackageError(str(error)) from error
+            return cls(read_package(folder), str(source))
+        return cls(read_package(Path(source)), str(source))
+
+    @property
+    def calibration(self) -> Calibration:
+        """The conformal tables.
+
+        Raises:
+            PackageError: when the package has none.
+        """
+        if self.package.calibration is None:
+            raise PackageError(
+                f"{self.source}: has no calibration, so no bands; make a complete package with `dvc repro`"
+            )
+        return self.package.calibration
+
+    def predict(self, grey_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Colour a grey photo: uint8 (H, W) to sRGB uint8 (H, W, 3) of the same lightness; any size."""
+        height, width = grey_HW.shape
+        rgb_N3 = np.empty((height * width, 3), np.uint8)
+        with torch.inference_mode():
+            # A copy, because torch warns of the read-only arrays that it may be given.
+            grey_N = torch.from_numpy(np.array(grey_HW).reshape(-1))
+            ab_2N = self._ab(grey_N.view(height, width)).reshape(2, -1)
+            for part in _slices(height * width):
+                L_N = color.lightness_of_grey(grey_N[part])
+                lab_31N = torch.cat((L_N[None], ab_2N[:, part]))[:, None]
+                shown_31N = color.to_bytes(color.lab_to_srgb(color.fit_to_gamut(lab_31N)))
+                rgb_N3[part] = shown_31N[:, 0].T.numpy()
+        return rgb_N3.reshape(height, width, 3)
+
+    def colorize(
+        self,
+        image: Path | str | bytes | NDArray[np.uint8] | Image.Image,
+        alpha: float = 0.1,
+        mode: Mode = "per_channel",
+        name: str | None = None,
+    ) -> Colorization:
+        """Colorize one photo and give its bands.
+
+        Args:
+            image: a path, an image file's bytes, uint8 (H, W) or (H, W, 3) sRGB, or a Pillow image. Only the
+                lightness of a colour photo is used.
+            alpha: share of pixels that may leave their band, on average over photos.
+            mode: "per_channel" counts each channel's values; "joint" counts a pixel when any channel leaves.
+            name: what an error calls the photo.
+
+        Raises:
+            AlphaError: when alpha is not in [1/(n+1), 1) for n calibration photos.
+            ImageError: when the photo cannot be read.
+        """
+        half_widths = self.calibration.half_widths(alpha, mode)
+        grey = grey_of(_open(image, name))
+        rgb = self.predict(grey)
+        return Colorization(
+            rgb=rgb,
+            bands=bands(rgb, grey, half_widths),
+            grey=grey,
+            alpha=float(alpha),
+            mode=mode,
+            half_widths=half_widths,
+        )
+
+    def _ab(self, grey_HW: Tensor) -> Tensor:
+        """Ask the network for ab at the photo's size: uint8 (H, W) to float32 (2, H, W)."""
+        size = self.package.config["preprocessing"]["image_size"]
+        L_11HW = color.lightness_of_grey(grey_HW)[None, None]
+        L_unit_11SS = _resize(L_11HW, size, size) / 50 - 1
+        ab_12SS = self.package.generator(L_unit_11SS) * color.AB_SCALE
+        return _resize(ab_12SS, *grey_HW.shape)[0]
+
+
+def grey_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The model's view of a photo: sRGB uint8 (H, W, 3) to the grey (H, W) of equal CIELAB lightness."""
+    height, width, _ = rgb.shape
+    rgb_N3, grey_N = rgb.reshape(-1, 3), np.empty(height * width, np.uint8)
+    with torch.inference_mode():
+        for part in _slices(height * width):
+            rgb_31N = torch.from_numpy(rgb_N3[part].T[:, None].copy())
+            grey_N[part] = color.grey_levels(rgb_31N)[0].numpy()
+    return grey_N.reshape(height, width)
+
+
+def _open(image: Path | str | bytes | NDArray[np.uint8] | Image.Image, name: str | None) -> NDArray[np.uint8]:
+    if isinstance(image, str | Path):
+        return images.read_photo(Path(image), name)
+    if isinstance(image, bytes):
+        return images.read_photo(image, name)
+    if isinstance(image, Image.Image):
+        return images.read_photo(_encode(image, name or "<image>"), name or "<image>")
+    fits = image.dtype == np.uint8 and image.size > 0 and (image.ndim == 2 or image.shape[2:] == (3,))
+    if not fits:
+        reason = f"is an array of {image.dtype} {image.shape}; give uint8 (H, W) or (H, W, 3), not empty"
+        raise images.ImageError(name or "<array>", reason)
+    return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+
+
+def _encode(image: Image.Image, name: str) -> bytes:
+    """Write a Pillow image without loss: its mode, profile and orientation go through the one door too."""
+    buffer = io.BytesIO()
+    deep = image.mode in ("CMYK", "I", "F")
+    try:
+        image.save(buffer, "TIFF" if deep else "PNG", exif=image.getexif(), compress_level=0)
+    except (OSError, ValueError) as error:
+        raise images.ImageError(name, f"has mode {image.mode}; convert it to RGB first") from error
+    return buffer.getvalue()
+
+
+def _resize(image_1CHW: Tensor, height: int, width: int) -> Tensor:
+    return F.interpolate(image_1CHW, (height, width), mode="bilinear", antialias=True, align_corners=False)
+
+
+def _slices(pixels: int) -> Iterator[slice]:
+    for first in range(0, pixels, _SLICE):
+        yield slice(first, min(first + _SLICE, pixels))

@@ -1,0 +1,28 @@
+"""The BentoML service: the only room that imports bentoml.
+
+HUEBANDS_MODEL names the model package, a folder or models:/NAME@ALIAS; without it the default of
+`Colorizer.load` is taken.
+"""
+
+import os
+
+import bentoml
+
+from huebands.colorizer import Colorizer
+from huebands.web import build_app
+
+app = build_app()
+
+
+@bentoml.service(name="huebands", traffic={"timeout": 300, "max_concurrency": 64})
+@bentoml.asgi_app(app, path="/")
+class Huebands:
+    """Colorizes photos and says in which range the true colour of every pixel lies."""
+
+    def __init__(self) -> None:
+        colorizer = Colorizer.load(os.environ.get("HUEBANDS_MODEL") or None)
+        _ = colorizer.calibration  # a package without one cannot keep the contract: refuse to start
+        app.state.colorizer = colorizer
+
+    def __is_ready__(self) -> bool:
+        return hasattr(app.state, "colorizer")

@@ -1,0 +1,89 @@
+"""Reads and checks the form of a request: an image file, alpha and mode.
+
+BentoML's own reading of forms is not used: it fetches a URL that is sent in place of a file, and answers some
+malformed bodies with 500.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+from huebands.conformal.calibration import Calibration, Mode
+
+DEFAULT_ALPHA = 0.1
+_FIELDS = ("image", "alpha", "mode")
+_MAX_TEXT = 1024  # bytes of a field that is no file
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A checked form; the photo is not decoded yet.
+
+    Attributes:
+        name: the file's name as the client gave it.
+        file: open until the request is answered.
+        alpha: supported by the calibration.
+        mode: one of the two promises.
+    """
+
+    name: str
+    file: UploadFile
+    alpha: float
+    mode: Mode
+
+
+async def read_upload(request: Request, calibration: Calibration) -> Upload:
+    """Read a multipart form.
+
+    Raises:
+        HTTPException: 400 malformed, 413 too large, 415 not a form, 422 a field is missing or wrong.
+    """
+    form = await _read_form(request)
+    for name in form:
+        if name not in _FIELDS:
+            raise HTTPException(422, f"field {name!r} is unknown: the fields are {', '.join(_FIELDS)}")
+        if len(form.getlist(name)) > 1:
+            raise HTTPException(422, f"field {name!r} is given more than once")
+    file = form.get("image")
+    if not isinstance(file, UploadFile):
+        found = "is missing" if file is None else "is a text"
+        raise HTTPException(422, f"field 'image' {found}: send the photo itself, as a file")
+    alpha, mode = _number(_text(form, "alpha", str(DEFAULT_ALPHA))), _text(form, "mode", "per_channel")
+    try:
+        calibration.half_widths(cast(float, alpha), cast(Mode, mode))
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from error
+    # A lone surrogate, which odd charsets can smuggle in, could not be written into an answer.
+    name = (file.filename or "image").encode("utf-8", "replace").decode()
+    return Upload(name[:200], file, cast(float, alpha), cast(Mode, mode))
+
+
+async def _read_form(request: Request) -> FormData:
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise HTTPException(415, f"content type (={kind!r}) must be multipart/form-data with a file 'image'")
+    try:
+        return await request.form(max_files=4, max_fields=8, max_part_size=_MAX_TEXT)
+    except (HTTPException, ClientDisconnect, OSError):
+        raise
+    except Exception as error:
+        # The parser is fed by strangers: what it chokes on, such as a charset that is none, is their mistake.
+        raise HTTPException(400, f"the form cannot be read: {type(error).__name__}") from error
+
+
+def _text(form: FormData, name: str, default: str) -> str:
+    value = form.get(name, default)
+    if not isinstance(value, str):
+        raise HTTPException(422, f"field {name!r} is a file: send it as text")
+    return value
+
+
+def _number(text: str) -> float | str:
+    """Read a number; what is none is left to the calibration, which says what alpha may be."""
+    try:
+        return float(text)
+    except ValueError:
+        return text[:40]

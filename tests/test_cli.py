@@ -1,0 +1,159 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from huebands import cli
+from huebands.conformal.calibration import MODES
+from tiny_package import write_tiny_package
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("packages") / "tiny"
+    write_tiny_package(folder)
+    return folder
+
+
+@pytest.fixture
+def colorize(model, tmp_path, monkeypatch, capsys):
+    """Run `huebands colorize` in an empty folder; gives exit code, output lines and error lines."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, model=model):
+        named = [] if model is None else ["--model", str(model)]
+        try:
+            code = cli.main(["colorize", *map(str, arguments), *named])
+        except SystemExit as end:
+            code = end.code
+        output, errors = capsys.readouterr()
+        return code, output.splitlines(), errors.splitlines()
+
+    return run
+
+
+def write_photo(path, shade=100):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((6, 8), shade, np.uint8)).save(path)
+    return path
+
+
+def results(folder, stem):
+    return [folder / f"{stem}.{ending}" for ending in ("colorized.png", "bands.npz", "uncertainty.png")]
+
+
+def test_a_photo_gets_three_files_in_the_current_folder(colorize, model, tmp_path):
+    write_photo(tmp_path / "photos/cat.png")
+    code, output, errors = colorize("photos/cat.png")
+    assert (code, errors) == (0, [])
+    assert all(path.is_file() for path in results(tmp_path, "cat"))
+    assert output[0].startswith(f"model: {model} (tiny, package ")
+    assert output[1].startswith("photos/cat.png -> cat.colorized.png (8 x 6, bands ")
+
+
+def test_output_alpha_and_mode_are_used(colorize, tmp_path):
+    photo = write_photo(tmp_path / "cat.png")
+    for name, extra in (("a", ["--alpha", "0.3"]), ("b", ["--alpha", "0.3", "--mode", "joint"])):
+        assert colorize(photo, "--output", f"out/{name}", *extra)[0] == 0
+    archives = [np.load(results(tmp_path / "out" / name, "cat")[1]) for name in "ab"]
+    assert archives[0]["alpha"] == 0.3
+    assert not np.array_equal(archives[0]["R"], archives[1]["R"])
+
+
+def test_a_folder_works_like_a_list_and_results_are_not_photos(colorize, tmp_path):
+    write_photo(tmp_path / "photos/a.png")
+    write_photo(tmp_path / "photos/deep/b.png")
+    for _ in range(2):
+        code, output, errors = colorize("photos", "--output", "photos")
+        assert (code, len(output), errors) == (0, 3, [])
+    assert not list(tmp_path.rglob("*colorized.colorized*"))
+
+
+def test_bad_photos_are_named_one_line_each_and_the_others_are_done(colorize, tmp_path):
+    write_photo(tmp_path / "good.png")
+    (tmp_path / "text.jpg").write_text("no image")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "cut.png").write_bytes((tmp_path / "good.png").read_bytes()[:45])
+    (tmp_path / "nothing").mkdir()
+    bad = ["missing.png", "text.jpg", "empty.png", "cut.png", "nothing"]
+    code, output, errors = colorize(*bad, "good.png")
+    assert code == 2
+    assert len(errors) == len(bad)
+    for name in bad:
+        (line,) = [line for line in errors if f"huebands: {name}: " in line]
+        assert len(line) > len(f"huebands: {name}: ")
+    assert all(path.is_file() for path in results(tmp_path, "good"))
+    assert len(output) == 2
+
+
+def test_photos_of_one_stem_do_not_overwrite_one_another(colorize, tmp_path):
+    shades = {"a/cat.png": 10, "b/cat.png": 90, "b/cat-2.png": 150, "c/CAT.bmp": 200, "a/dog.png": 50}
+    for name, shade in shades.items():
+        write_photo(tmp_path / name, shade)
+    code, output, _ = colorize(*shades, "./a/cat.png")
+    assert code == 0
+    assert len(output) == 1 + len(shades), "a photo that is given twice is done once"
+    written = {line.split(" -> ")[0]: line.split(" -> ")[1].split(" (")[0] for line in output[1:]}
+    assert len({name.casefold() for name in written.values()}) == len(shades)
+    assert written["a/cat.png"] == "cat.colorized.png"
+    assert written["b/cat-2.png"] == "cat-2.colorized.png"
+    for name, shade in shades.items():
+        assert abs(np.asarray(Image.open(tmp_path / written[name]).convert("L")).mean() - shade) < 30
+
+
+@pytest.mark.parametrize("alpha", ["0", "1", "2", "-0.1", "1e-9", "nan", "x", ""])
+def test_a_bad_alpha_is_one_line_with_the_range(colorize, tmp_path, alpha):
+    code, output, errors = colorize(write_photo(tmp_path / "cat.png"), f"--alpha={alpha}")
+    assert (code, output, len(errors)) == (2, [], 1)
+    assert "[0.05, 1)" in errors[0]
+
+
+@pytest.mark.parametrize("model", ["nowhere", "models:/a/b/c", "."])
+def test_a_bad_model_is_one_line(colorize, tmp_path, model):
+    code, output, errors = colorize(write_photo(tmp_path / "cat.png"), model=model)
+    assert (code, output, len(errors)) == (2, [], 1)
+    assert model in errors[0]
+
+
+def test_an_output_that_is_a_file_is_one_line(colorize, tmp_path):
+    photo = write_photo(tmp_path / "cat.png")
+    code, _, errors = colorize(photo, "--output", photo)
+    assert (code, len(errors)) == (2, 1)
+    assert str(photo) in errors[0]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--mode", "some"], ["cat.png", "--alhpa", "0.1"]])
+def test_wrong_usage_is_one_line(colorize, arguments):
+    code, output, errors = colorize(*arguments)
+    assert (code, output, len(errors)) == (2, [], 1)
+
+
+def test_the_modes_are_those_of_the_calibration():
+    assert cli.MODES == MODES
+
+
+def modules_after(code, folder):
+    """Run Python code in a fresh interpreter; gives the names of all modules it has loaded in the end."""
+    code = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nprint('\\n' + ' '.join(sys.modules))"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True, timeout=120
+    )
+    return {name.split(".")[0] for name in ended.stdout.splitlines()[-1].split()}
+
+
+def test_help_needs_nothing_heavy(tmp_path):
+    loaded = modules_after("from huebands.cli import main; main(['--help'])", tmp_path)
+    assert "huebands" in loaded
+    assert not loaded & {"torch", "numpy", "PIL", "mlflow", "dvc", "bentoml", "great_expectations"}
+
+
+def test_colorizing_loads_no_module_of_the_pipeline_or_the_service(model, tmp_path):
+    write_photo(tmp_path / "cat.png")
+    loaded = modules_after(
+        f"from huebands.cli import main; main(['colorize', 'cat.png', '--model', {str(model)!r}])", tmp_path
+    )
+    assert (tmp_path / "cat.bands.npz").is_file()
+    assert "torch" in loaded
+    assert not loaded & {"mlflow", "dvc", "bentoml", "great_expectations", "mapie", "torchvision", "pandas"}

@@ -1,0 +1,180 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from huebands.package import PackageError, assemble, read_package, write_generator
+from huebands.shelf import default_package
+from tiny_package import tiny_config, write_calibration, write_tiny_package, write_trained
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("packages") / "tiny"
+    write_tiny_package(folder)
+    return folder
+
+
+@pytest.fixture
+def package(complete, tmp_path):
+    return shutil.copytree(complete, tmp_path / "package")
+
+
+def change_config(folder: Path, key: str, value: object) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    *path, last = key.split(".")
+    section = config
+    for name in path:
+        section = section[name]
+    section[last] = value
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def test_what_was_written_is_read_back(tmp_path):
+    written = write_trained(tmp_path / "a")
+    write_generator(tmp_path / "b", written.generator.state_dict(), tiny_config())
+    read = read_package(tmp_path / "b")
+    assert read.config == tiny_config()
+    assert read.calibration is None
+    assert read.package_sha256 == written.package_sha256
+    L_unit = torch.linspace(-1, 1, 256).reshape(1, 1, 16, 16)
+    assert torch.equal(read.generator(L_unit), written.generator(L_unit))
+
+
+def test_the_generator_is_in_eval_mode_and_needs_no_gradients(complete):
+    generator = read_package(complete).generator
+    assert not any(module.training for module in generator.modules())
+    assert not any(parameter.requires_grad for parameter in generator.parameters())
+
+
+def test_a_complete_package_has_five_files_and_no_pickle(complete):
+    names = {path.name for path in complete.iterdir()}
+    assert names == {
+        "generator.safetensors",
+        "config.json",
+        "calibration.npz",
+        "calibration.json",
+        "MODEL_CARD.md",
+    }
+    assert read_package(complete).calibration is not None
+
+
+def test_equal_packages_have_equal_hashes_and_any_change_shows(complete, package):
+    assert read_package(complete).package_sha256 == read_package(package).package_sha256
+    (package / "MODEL_CARD.md").write_text("# Another\n")
+    assert read_package(complete).package_sha256 != read_package(package).package_sha256
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("format", 2),
+        ("format", True),
+        ("name", ""),
+        ("network.name", "transformer"),
+        ("network.filters", 4.0),
+        ("network.filters", 0),
+        ("network.depth", 99),
+        ("network.dropout", 1.0),
+        ("network.colour", "red"),
+        ("preprocessing.image_size", 20),
+        ("preprocessing.image_size", True),
+        ("preprocessing.lightness", "luma"),
+        ("preprocessing.resize", "nearest"),
+        ("preprocessing.ab_scale", 128.0),
+        ("lineage.git_commit", None),
+        ("lineage.params", []),
+        ("extra", 1),
+    ],
+)
+def test_every_value_of_the_configuration_is_checked(package, key, value):
+    change_config(package, key, value)
+    name = {"extra": "the content", "network.colour": "network", "network.name": "transformer"}.get(key, key)
+    with pytest.raises(PackageError, match=name) as error:
+        read_package(package)
+    assert str(package) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["generator.safetensors", "config.json", "calibration.npz", "calibration.json"]
+)
+def test_a_missing_file_is_named(package, name):
+    (package / name).unlink()
+    with pytest.raises(PackageError, match=name):
+        read_package(package)
+
+
+@pytest.mark.parametrize("name", ["generator.safetensors", "config.json", "calibration.npz"])
+def test_a_damaged_file_is_named(package, name):
+    content = (package / name).read_bytes()
+    (package / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(PackageError, match=name):
+        read_package(package)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(PackageError, match="nowhere"):
+        read_package(tmp_path / "nowhere")
+
+
+def test_weights_of_another_network_are_refused(package):
+    change_config(package, "network.filters", 8)
+    with pytest.raises(PackageError, match=r"generator\.safetensors"):
+        read_package(package)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    state = write_trained(tmp_path / "a").generator.state_dict()
+    state["down.weight"][0, 0, 0, 0] = float("nan")
+    write_generator(tmp_path / "b", state, tiny_config())
+    with pytest.raises(PackageError, match=r"down\.weight"):
+        read_package(tmp_path / "b")
+
+
+def test_a_calibration_of_other_weights_is_refused(complete, tmp_path):
+    other = write_trained(tmp_path / "other", seed=1)
+    write_calibration(tmp_path / "calibration", other)
+    shutil.copytree(complete, tmp_path / "mixed")
+    for name in ("calibration.npz", "calibration.json"):
+        shutil.copy(tmp_path / "calibration" / name, tmp_path / "mixed")
+    with pytest.raises(PackageError, match="weights_sha256"):
+        read_package(tmp_path / "mixed")
+
+
+def test_a_calibration_of_other_preprocessing_is_refused(package):
+    change_config(package, "preprocessing.image_size", 32)
+    with pytest.raises(PackageError, match="preprocessing_sha256"):
+        read_package(package)
+
+
+def test_assembling_replaces_a_package_whole_or_not_at_all(package, tmp_path):
+    before = read_package(package).package_sha256
+    trained = write_trained(tmp_path / "trained", seed=2)
+    write_calibration(tmp_path / "foreign", write_trained(tmp_path / "other", seed=3))
+    with pytest.raises(PackageError, match="weights_sha256"):
+        assemble(package, trained.folder, tmp_path / "foreign", "# New\n")
+    assert read_package(package).package_sha256 == before
+
+    write_calibration(tmp_path / "own", trained)
+    (package / "stray.txt").touch()
+    new = assemble(package, trained.folder, tmp_path / "own", "# New\n")
+    assert new.weights_sha256 == trained.weights_sha256
+    assert not (package / "stray.txt").exists()
+    assert not list(tmp_path.glob(".*")), "temporary folders are left behind"
+
+
+def test_the_default_is_the_narrowest_release_else_the_pipelines_own(complete, tmp_path):
+    with pytest.raises(PackageError, match="make repro"):
+        default_package((tmp_path,))
+    shutil.copytree(complete, tmp_path / "models/generator")
+    assert default_package((tmp_path / "elsewhere", tmp_path)) == tmp_path / "models/generator"
+    for name, width in (("wide", 120.0), ("narrow", 60.0), ("uncertified", None)):
+        released = shutil.copytree(complete, tmp_path / "models/release" / name)
+        path = released / "calibration.json"
+        content = json.loads(path.read_text())
+        entry = {"mode": "per_channel", "alpha": 0.1, "width": width}
+        content["certificate"] = [] if width is None else [entry]
+        path.write_text(json.dumps(content))
+    assert default_package((tmp_path,)) == tmp_path / "models/release/narrow"

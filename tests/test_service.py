@@ -1,0 +1,274 @@
+"""The HTTP contract, against a service that BentoML really serves."""
+
+import io
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+import zipfile
+import zlib
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from huebands.images import MAX_PIXELS, encode_png
+from huebands.web import MAX_BODY, safe_stem
+from tiny_package import write_tiny_package
+
+READY_WITHIN = 120  # seconds; it takes some 10
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    """Address of a served service with a tiny package."""
+    folder = tmp_path_factory.mktemp("service")
+    write_tiny_package(folder / "tiny")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = os.environ | {
+        "HUEBANDS_MODEL": str(folder / "tiny"),
+        "BENTOML_HOME": str(folder / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "true",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-m", "bentoml", "serve", "huebands.service:Huebands"]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            cwd=Path(__file__).parents[1],
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        wait_until_ready(address, server, folder / "log")
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def wait_until_ready(address, server, log):
+    end = time.monotonic() + READY_WITHIN
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            if httpx.get(f"{address}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    pytest.fail(f"the service is not ready within {READY_WITHIN} s:\n{log.read_text()[-3000:]}")
+
+
+@pytest.fixture(scope="module")
+def client(url):
+    with httpx.Client(base_url=url, timeout=60) as client:
+        yield client
+
+
+def photo(height=24, width=30):
+    random = np.random.default_rng(0)
+    return encode_png(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def post(client, content, path="/colorize", name="cat.png", **fields):
+    return client.post(path, files={"image": (name, content)}, data=fields)
+
+
+def refusal(response, *codes):
+    """Check that an answer is a refusal with a reason; gives the reason."""
+    assert response.status_code in codes, response.text
+    body = response.json()
+    assert set(body) == {"error"}
+    return body["error"]
+
+
+def animation():
+    buffer = io.BytesIO()
+    frames = [Image.new("L", (4, 4), shade) for shade in (0, 255)]
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
+    return buffer.getvalue()
+
+
+def bomb():
+    """A small PNG that announces more pixels than are allowed."""
+    header = struct.pack(">IIBBBBB", MAX_PIXELS // 1000 + 1, 1000, 8, 0, 0, 0, 0)
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    data = zlib.compress(bytes(1000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def test_a_photo_is_answered_by_its_colours(client):
+    response = post(client, photo())
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "image/png"
+    image = Image.open(io.BytesIO(response.content))
+    assert (image.mode, image.size) == ("RGB", (30, 24))
+    assert post(client, photo()).content == response.content
+
+
+def test_bands_come_as_an_archive(client):
+    response = post(client, photo(), "/bands", alpha="0.2", mode="joint")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/zip"
+    archive = zipfile.ZipFile(io.BytesIO(response.content))
+    names = ["cat.colorized.png", "cat.bands.npz", "cat.uncertainty.png", "report.json"]
+    assert archive.namelist() == names
+    assert archive.read("cat.colorized.png") == post(client, photo()).content
+    bands = np.load(io.BytesIO(archive.read("cat.bands.npz")), allow_pickle=False)
+    assert bands["alpha"] == 0.2
+    assert bands["R"].shape == (24, 30, 2)
+    report = json.loads(archive.read("report.json"))
+    assert (report["photo"], report["alpha"], report["mode"]) == ("cat.png", 0.2, "joint")
+    assert (report["width"], report["height"]) == (30, 24)
+    assert set(report["half_widths"]) == {"R", "G", "B"}
+    mean = np.mean([bands[name][..., 1].astype(float) - bands[name][..., 0] for name in "RGB"])
+    assert report["mean_band_width"] == pytest.approx(mean, abs=1e-3)
+
+
+def test_the_model_is_described(client):
+    model = client.get("/model").json()
+    assert model["name"] == "tiny"
+    assert model["version"] == model["hashes"]["package_sha256"][:12]
+    assert model["alphas"]["smallest"] == pytest.approx(0.05)
+    assert model["certificate"] == []
+    assert all(len(value) == 64 for value in model["hashes"].values())
+
+
+def test_the_page_is_whole_and_asks_no_other_host(client):
+    response = client.get("/")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert 'type="file"' in response.text
+    assert "//" not in response.text.replace("// ", ""), "an address of another host"
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
+def test_bentoml_answers_the_probes(client, path):
+    assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/colorize", "/bands"])
+@pytest.mark.parametrize("alpha", ["0", "1", "2", "-1", "nan", "inf", "x", "1e-9", "", "[0.1]", "9" * 900])
+def test_a_bad_alpha_is_refused_with_the_range(client, path, alpha):
+    assert "[0.05, 1)" in refusal(post(client, photo(), path, alpha=alpha), 422)
+
+
+def test_a_bad_mode_is_refused(client):
+    assert "per_channel" in refusal(post(client, photo(), mode="pixelwise"), 422)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("text.txt", b"just a text", 415),
+        ("page.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415),
+        ("paper.pdf", b"%PDF-1.7\n", 415),
+        ("archive.npz", b"PK\x03\x04" + bytes(100), 415),
+        ("zeros.png", bytes(1000), 415),
+        ("empty.png", b"", 422),
+        ("cut.png", photo()[:400], 422),
+        ("head.png", photo()[:12], 422),
+        ("head.jpg", b"\xff\xd8\xff\xe0", 422),
+        ("corrupt.png", photo()[:60] + bytes(500), 422),
+        ("moving.gif", animation(), 422),
+        ("bomb.png", bomb(), 422),
+    ],
+)
+def test_a_bad_photo_is_refused_by_name_and_the_next_good_one_is_served(client, name, content, code):
+    for path in ("/colorize", "/bands"):
+        assert name in refusal(post(client, content, path, name=name), code)
+    assert post(client, photo()).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["multipart", "urlencoded", "json"])
+def test_an_address_in_place_of_a_photo_is_refused_and_never_fetched(client, kind):
+    with socket.socket() as trap:
+        trap.bind(("127.0.0.1", 0))
+        trap.listen()
+        trap.settimeout(0.3)
+        address = f"http://127.0.0.1:{trap.getsockname()[1]}/cat.png"
+        sent = {
+            "multipart": {"files": {"image": (None, address)}},
+            "urlencoded": {"data": {"image": address}},
+            "json": {"json": {"image": address}},
+        }
+        refusal(client.post("/colorize", **sent[kind]), 415, 422)
+        with pytest.raises(TimeoutError):
+            trap.accept()
+
+
+def test_forms_that_are_not_as_agreed_are_refused(client):
+    assert "image" in refusal(client.post("/colorize", files={"photo": ("cat.png", photo())}), 422)
+    assert "alhpa" in refusal(post(client, photo(), alhpa="0.1"), 422)
+    assert "image" in refusal(client.post("/colorize", files={"alpha": (None, "0.1")}), 422)
+    assert "more than once" in refusal(client.post("/colorize", files=[("image", ("a", photo()))] * 2), 422)
+    assert "alpha" in refusal(
+        client.post("/colorize", files={"image": ("a", photo()), "alpha": ("b", b"0.1")}), 422
+    )
+    assert "multipart" in refusal(client.post("/colorize", content=photo()), 415)
+    refusal(client.get("/colorize"), 405)
+    refusal(client.delete("/model"), 405)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "body"),
+    [
+        ("", b"--x\r\n"),
+        ("; boundary=x", b"no boundary in it"),
+        ("; boundary=x", b""),
+        ("; boundary=x", b"--x\r\nContent-Disposition: form-data\r\n\r\n1\r\n--x--\r\n"),
+        ("; boundary=x", b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\nabc'),
+        (
+            "; boundary=x; charset=hex",
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n',
+        ),
+        (
+            "; boundary=x; charset=utf-7",
+            b'--x\r\nContent-Disposition: form-data; name="image"; filename="+2AA-"\r\n\r\n1\r\n--x--\r\n',
+        ),
+        ("; boundary=" + "y" * 5000, b"--x"),
+    ],
+)
+def test_malformed_forms_are_refused(client, parameters, body):
+    header = {"content-type": f"multipart/form-data{parameters}"}
+    refusal(client.post("/colorize", content=body, headers=header), 400, 415, 422)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_body_that_is_too_large_is_refused(client, streamed):
+    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    body = head + bytes(MAX_BODY) + b"\r\n--x--\r\n"
+    pieces = (body[first : first + 2**20] for first in range(0, len(body), 2**20))
+    header = {"content-type": "multipart/form-data; boundary=x"}
+    response = client.post("/colorize", content=pieces if streamed else body, headers=header)
+    assert f"{MAX_BODY:,}" in refusal(response, 413)
+    assert post(client, photo()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("cat.jpg", "cat"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\photos\\my cat.jpg", "my_cat"),
+        ("größe.png", "größe"),
+        ("\0\n.png", "photo"),
+        ("..", "photo"),
+        ("x" * 300 + ".png", "x" * 80),
+    ],
+)
+def test_names_of_uploads_become_harmless_stems(name, stem):
+    assert safe_stem(name) == stem
