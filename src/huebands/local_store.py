@@ -17,6 +17,12 @@ def store_uri(folder: Path) -> str:
     return f"sqlite:///{(folder / DATABASE).resolve().as_posix()}"
 
 
+def folder_of(store: str) -> Path | None:
+    """The folder that a tracking URI names, or None where it names another kind of store."""
+    path = Path(store.removeprefix("sqlite:///"))
+    return path.resolve().parent if store.startswith("sqlite:///") and path.name == DATABASE.name else None
+
+
 def artifact_location(folder: Path, experiment: str) -> str:
     """Where the artifacts of an experiment belong, as an absolute path."""
     return (folder / ARTIFACTS / experiment).resolve().as_posix()

@@ -1,7 +1,7 @@
 """Pictures people look at: heat maps, sheets of photos and coverage curves.
 
-matplotlib is imported when a picture is drawn, so that nothing else pays for it. The same input gives the same
-bytes.
+matplotlib is imported when a picture is drawn, so that nothing else pays for it. The same input gives the
+same bytes.
 """
 
 import textwrap
@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 _DPI = 120
-_GAP, _STRIP_GAP, _ROW_GAP, _MARGIN = 0.06, 0.3, 0.5, 0.3  # inches
+_GAP, _STRIP_GAP, _ROW_GAP, _MARGIN = 0.06, 0.3, 0.42, 0.25  # inches
+_HEADING = 0.1  # inches, beside the row gap
 _FONT = 9.0  # points
+_RED = (200, 30, 45)
 _SERIES = {"per_channel": ("per channel", "#1b6ca8"), "joint": ("joint", "#c8553d")}
 
 
@@ -37,12 +39,29 @@ def heat_map(width_HW: np.ndarray) -> np.ndarray:
     Returns:
         uint8 (H, W, 3) sRGB.
     """
-    return _magma()[np.clip(np.rint(width_HW), 0, 255).astype(np.uint8)]
+    colours: np.ndarray = _magma()[np.clip(np.rint(width_HW), 0, 255).astype(np.uint8)]
+    return colours
+
+
+def mark_outside(grey_HW: np.ndarray, outside_HW3: np.ndarray) -> np.ndarray:
+    """Paint the pixels red whose true colour leaves its band, over a pale photo.
+
+    Args:
+        grey_HW: uint8 (H, W).
+        outside_HW3: bool (H, W, 3), by channel; the more channels, the redder.
+
+    Returns:
+        uint8 (H, W, 3) sRGB.
+    """
+    strength = np.array([0.0, 0.6, 0.8, 1.0])[outside_HW3.sum(axis=-1)][..., None]
+    pale = 165 + 0.35 * grey_HW[..., None]
+    painted: np.ndarray = np.rint(pale * (1 - strength) + np.array(_RED) * strength).astype(np.uint8)
+    return painted
 
 
 def draw_sheet(
     path: Path,
-    rows: Mapping[str, Sequence[Strip]],
+    rows: Sequence[tuple[str, Sequence[Strip]]],
     columns: Sequence[str],
     cell: float = 1.5,
     scale_label: str = "",
@@ -51,23 +70,23 @@ def draw_sheet(
 
     Args:
         path: of the PNG.
-        rows: label of each row ("" for none) and its strips.
+        rows: label ("" for none) and strips of each row.
         columns: heading of each picture in a strip.
         cell: width of a picture, inches.
         scale_label: when given, the heat maps' colour scale is drawn at the foot with this label.
     """
     from matplotlib.figure import Figure
 
-    most = max(len(strips) for strips in rows.values())
+    most = max((len(strips) for _, strips in rows), default=1)
     strip_width = len(columns) * cell + (len(columns) - 1) * _GAP
-    label_width = 0.35 if any(rows) else 0.0
+    label_width = 0.35 if any(label for label, _ in rows) else 0.0
     width = 2 * _MARGIN + label_width + most * strip_width + (most - 1) * _STRIP_GAP
-    heights = [cell * _row_aspect(strips) for strips in rows.values()]
+    heights = [cell * _row_aspect(strips) for _, strips in rows]
     foot = 0.75 if scale_label else 0.0
-    height = 2 * _MARGIN + 0.2 + sum(heights) + len(rows) * _ROW_GAP + foot
+    height = 2 * _MARGIN + _HEADING + sum(heights) + len(rows) * _ROW_GAP + foot
     figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
-    top = height - _MARGIN - 0.2
-    for index, ((label, strips), row_height) in enumerate(zip(rows.items(), heights, strict=True)):
+    top = height - _MARGIN - _HEADING
+    for index, ((label, strips), row_height) in enumerate(zip(rows, heights, strict=True)):
         bottom = top - _ROW_GAP - row_height
         middle = (bottom + row_height / 2) / height
         figure.text(_MARGIN / width, middle, label, rotation=90, va="center", size=13, weight="bold")
@@ -94,7 +113,7 @@ def draw_coverage(path: Path, table: Sequence[Mapping[str, Any]], subtitle: str)
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10.5, 4.8), dpi=_DPI, facecolor="white", layout="constrained")
-    figure.suptitle(f"Do the bands hold the true colour?  {subtitle}", x=0.012, ha="left", size=12)
+    figure.suptitle(f"Do the bands hold the true colour?   {subtitle}", x=0.012, ha="left", size=12)
     reached, wide = figure.subplots(1, 2)
     ends = [min(row["nominal"] for row in table), max(row["nominal"] for row in table)]
     reached.plot(ends, ends, color="0.35", linewidth=1.2, linestyle=(0, (4, 3)), label="promised: 1 - alpha")
@@ -107,7 +126,8 @@ def draw_coverage(path: Path, table: Sequence[Mapping[str, Any]], subtitle: str)
         wide.plot(nominal, column["width"], color=colour, linewidth=2, label=name)
     reached.set(xlabel="promised coverage, 1 - alpha", ylabel="measured on test photos")
     reached.set_title("Coverage", loc="left", size=11, weight="bold")
-    wide.set(xlabel="promised coverage, 1 - alpha", ylabel="mean width, 8-bit levels", ylim=(0, 255))
+    wide.set(xlabel="promised coverage, 1 - alpha", ylabel="mean width, 8-bit levels")
+    wide.set_ylim(bottom=0)
     wide.set_title("Width of the bands", loc="left", size=11, weight="bold")
     for axes, place in ((reached, "lower right"), (wide, "upper left")):
         axes.spines[["top", "right"]].set_visible(False)

@@ -30,7 +30,11 @@ _BATCH = 1000  # metrics in one request: MLflow's limit
 
 
 class TrackingError(RuntimeError):
-    """The tracking store lacks what was asked for."""
+    """The tracking store does not answer or lacks what was asked for."""
+
+    def __init__(self, message: str) -> None:
+        # A store's address can carry a name and a password.
+        super().__init__(re.sub(r"(//)[^/@\s]*@", r"\1", message))
 
 
 class TrainingRun:
@@ -189,12 +193,12 @@ def register_package(
     run_id: str,
     metrics: Mapping[str, float],
     tags: Mapping[str, Any],
-    pictures: Sequence[Path],
+    reports: Sequence[Path],
 ) -> Registration:
     """Log a package with its figures to its run and make it a model version, unless it is one already.
 
     `tags` are the registration's lineage, for run and version; their names get the prefix `huebands.`.
-    `pictures` are logged under `reports/`, by their folder's name.
+    `reports` are files, logged under `reports/`, by their folder's name.
     """
     client = _client()
     try:
@@ -209,8 +213,8 @@ def register_package(
     # A run can carry several packages (the same weights calibrated anew): each has its own folder.
     folder = f"{PACKAGE_FOLDER}/{package_sha256[:16]}"
     client.log_artifacts(run_id, str(package), folder)
-    for picture in pictures:
-        client.log_artifact(run_id, str(picture), f"reports/{picture.parent.name}")
+    for report in reports:
+        client.log_artifact(run_id, str(report), f"reports/{report.parent.name}")
     all_tags = {**_prefixed(tags), PACKAGE_TAG: package_sha256}
     now = int(datetime.now().timestamp() * 1000)
     client.log_batch(
@@ -252,9 +256,10 @@ def download_package(uri: str) -> Path:
         raise TrackingError(f"{uri}: not a model address; write models:/NAME/VERSION or models:/NAME@ALIAS")
     name, number, alias = parts.groups()
     store = _store()
-    if store == local_store.store_uri(Path.cwd()) and not local_store.DATABASE.exists():
+    home = local_store.folder_of(store)
+    if home is not None and not (home / local_store.DATABASE).exists():
         raise TrackingError(
-            f"{uri}: no {local_store.DATABASE} here; run in the checkout or set MLFLOW_TRACKING_URI"
+            f"{uri}: no {local_store.DATABASE} in {home}; run in the checkout or set MLFLOW_TRACKING_URI"
         )
     client = _client()
     try:
@@ -282,18 +287,26 @@ def _store() -> str:
 
 def _client() -> mlflow.MlflowClient:
     store = _store()
-    if store == local_store.store_uri(Path.cwd()):
-        local_store.rehome(Path.cwd())
-    return mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+    folder = local_store.folder_of(store)
+    if folder is not None:
+        local_store.rehome(folder)
+    client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+    try:
+        client.search_experiments(max_results=1)
+    except mlflow.MlflowException as error:
+        raise TrackingError(f"no answer from {store}: {error.message}") from error
+    return client
 
 
 def _experiment(client: mlflow.MlflowClient, name: str) -> str:
     """Find or create an experiment."""
     found = client.get_experiment_by_name(name)
     if found is None:
-        local = client.tracking_uri == local_store.store_uri(Path.cwd())
-        place = local_store.artifact_location(Path.cwd(), name) if local else None
-        return str(client.create_experiment(name, artifact_location=place))
+        folder = local_store.folder_of(client.tracking_uri)
+        place = None if folder is None else local_store.artifact_location(folder, name)
+        # The page then opens on training runs, not on traces of language models.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        return str(client.create_experiment(name, artifact_location=place, tags=kind))
     if found.lifecycle_stage != "active":
         raise TrackingError(
             f"experiment {name!r} is deleted: `mlflow experiments restore -x {found.experiment_id}`"

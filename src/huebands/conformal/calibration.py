@@ -102,6 +102,11 @@ class Calibration:
         """The smallest alpha that so many photos support: 1/(n + 1)."""
         return 1 / (self.photos + 1)
 
+    def supports(self, alpha: object) -> bool:
+        """Whether alpha is a number in [1/(n + 1), 1)."""
+        is_number = isinstance(alpha, float | int | np.floating) and not isinstance(alpha, bool)
+        return is_number and bool(self.smallest_alpha - SLACK <= alpha < 1)  # type: ignore[operator]
+
     def steps(self, alpha: float, mode: str) -> np.ndarray:
         """Find the first step of each nested family that keeps the promise at alpha.
 
@@ -114,8 +119,7 @@ class Calibration:
         """
         if mode not in MODES:
             raise ModeError(f"mode (={mode!r}) must be one of {', '.join(map(repr, MODES))}")
-        is_number = isinstance(alpha, float | int | np.floating) and not isinstance(alpha, bool)
-        if not (is_number and self.smallest_alpha - SLACK <= alpha < 1):
+        if not self.supports(alpha):
             raise AlphaError(alpha, self.photos)
         losses = self.per_channel if mode == "per_channel" else self.joint[:, None]
         bound = (losses.sum(axis=0) + 1) / (self.photos + 1)
@@ -179,9 +183,9 @@ class Calibration:
 
 
 def _check_scale(scale: np.ndarray) -> None:
-    right = scale.dtype == np.float64 and scale.shape == (3,)
-    right = right and np.all(scale >= SMALLEST_SCALE) and np.all(scale * SCALE_UNIT % 1 == 0)
-    if not (right and scale.max() == 1):
+    is_vector = scale.dtype == np.float64 and scale.shape == (3,)
+    in_units = np.all(scale >= SMALLEST_SCALE) and np.all(scale * SCALE_UNIT % 1 == 0)
+    if not (is_vector and in_units and scale.max() == 1):
         raise CalibrationError(
             f"scale (={scale!r}) must be float64 (3,), multiples of 1/{SCALE_UNIT} in "
             f"[{SMALLEST_SCALE}, 1], the largest 1"

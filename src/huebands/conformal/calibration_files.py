@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,12 +61,18 @@ def read(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             f"{folder / TABLES}: sha256 (={found}) is not {description['tables_sha256']}, "
             f"which {DESCRIPTION} names; {_REMEDY}"
         )
-    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        if set(archive.files) != _ARRAYS:
-            raise CalibrationError(
-                f"{folder / TABLES}: arrays (={sorted(archive.files)}) must be {sorted(_ARRAYS)}"
-            )
-        return {name: archive[name] for name in archive.files}, description
+    return _read_tables(folder / TABLES, content), description
+
+
+def _read_tables(path: Path, content: bytes) -> dict[str, np.ndarray]:
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            tables = {name: np.asarray(archive[name]) for name in archive.files}
+    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise CalibrationError(f"{path}: no archive of plain arrays ({error}); {_REMEDY}") from None
+    if set(tables) != _ARRAYS:
+        raise CalibrationError(f"{path}: arrays (={sorted(tables)}) must be {sorted(_ARRAYS)}; {_REMEDY}")
+    return tables
 
 
 def _read_bytes(path: Path) -> bytes:

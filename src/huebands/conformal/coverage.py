@@ -40,6 +40,31 @@ class Coverage:
         """The mean width of the three channels."""
         return float(np.mean(self.widths))
 
+    def record(self) -> dict[str, Any]:
+        """The row of a table of many alphas."""
+        return {
+            "alpha": self.alpha,
+            "mode": self.mode,
+            "nominal": round(1 - self.alpha, 10),
+            "coverage": self.coverage,
+            "low": self.coverage_low,
+            "high": self.coverage_high,
+            "width": self.width,
+            **{f"width_{name}": width for name, width in zip(CHANNELS, self.widths, strict=True)},
+        }
+
+    def headline(self) -> dict[str, Any]:
+        """Everything, rounded, for a report's metrics."""
+        return {
+            "coverage": round(self.coverage, 4),
+            "coverage_low": round(self.coverage_low, 4),
+            "coverage_high": round(self.coverage_high, 4),
+            "share": round(self.share, 4),
+            "width": round(self.width, 2),
+            "widths": {name: round(width, 2) for name, width in zip(CHANNELS, self.widths, strict=True)},
+            "half_widths": dict(zip(CHANNELS, self.half_widths, strict=True)),
+        }
+
     def certificate(self) -> dict[str, Any]:
         """The entry that a calibration carries."""
         return {

@@ -1,11 +1,14 @@
 """MAPIE's split conformal regressor on independent samples: the reference that our quantile must equal."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import mapie.regression
 import numpy as np
-from mapie.regression import SplitConformalRegressor
 
-from huebands.conformal.calibration import SLACK
+from huebands.conformal.bands import CHANNELS
+from huebands.conformal.calibration import SLACK, Calibration, CalibrationError
+from huebands.conformal.scores import photo_losses
 
 
 class _Shown:
@@ -33,7 +36,7 @@ def mapie_half_widths(true_rgb: np.ndarray, shown_rgb: np.ndarray, alphas: Seque
     Args:
         true_rgb: (n, 3), independent pixels.
         shown_rgb: (n, 3), their colorization.
-        alphas: in [1/n, 1 - 1/n]; MAPIE refuses others, `Calibration` begins at 1/(n + 1).
+        alphas: in [1/n, 1 - 1/n); MAPIE refuses others, `Calibration` begins at 1/(n + 1).
 
     Returns:
         float64 (len(alphas), 3), half widths in 8-bit levels.
@@ -45,8 +48,49 @@ def mapie_half_widths(true_rgb: np.ndarray, shown_rgb: np.ndarray, alphas: Seque
     result = np.empty((len(levels), 3))
     for channel in range(3):
         features = shown_rgb[:, channel : channel + 1].astype(np.float64)
-        regressor = SplitConformalRegressor(_Shown(), confidence_level=levels, prefit=True)
+        regressor = mapie.regression.SplitConformalRegressor(_Shown(), confidence_level=levels, prefit=True)
         regressor.conformalize(features, true_rgb[:, channel].astype(np.float64))
         _, intervals = regressor.predict_interval(features[:1])
         result[:, channel] = (intervals[0, 1] - intervals[0, 0]) / 2
     return result
+
+
+def own_half_widths(true_rgb: np.ndarray, shown_rgb: np.ndarray, alphas: Sequence[float]) -> np.ndarray:
+    """Let `Calibration` do the same: each pixel is a photo. Arguments and result as `mapie_half_widths`."""
+    scale, unused = np.ones(3), "0" * 64
+    losses = [
+        photo_losses(true[None], shown[None], scale) for true, shown in zip(true_rgb, shown_rgb, strict=True)
+    ]
+    calibration = Calibration.from_losses(
+        losses, scale, weights_sha256=unused, preprocessing_sha256=unused, data_sha256=unused
+    )
+    return np.array([calibration.half_widths(alpha) for alpha in alphas], dtype=np.float64)
+
+
+def compare_with_mapie(
+    true_rgb: np.ndarray, shown_rgb: np.ndarray, alphas: Sequence[float], report_alpha: float
+) -> dict[str, Any]:
+    """Calibrate on independent pixels (n, 3) both ways, at every alpha that MAPIE takes.
+
+    Returns:
+        both half widths by channel at the alpha nearest to `report_alpha`, and how many alphas were compared.
+
+    Raises:
+        CalibrationError: when the two differ, or MAPIE takes none of the alphas.
+    """
+    n = len(true_rgb)
+    taken = [alpha for alpha in alphas if 1 / n <= alpha < 1 - 1 / n - SLACK]
+    if not taken:
+        raise CalibrationError(f"MAPIE takes none of the alphas {list(alphas)} with {n} calibration photos")
+    mapie, own = (calibrate(true_rgb, shown_rgb, taken) for calibrate in (mapie_half_widths, own_half_widths))
+    if not np.array_equal(mapie, own):
+        alpha = taken[int(np.argmax((mapie != own).any(axis=1)))]
+        raise CalibrationError(f"half widths on one pixel a photo differ from MAPIE's at alpha {alpha}")
+    nearest = int(np.argmin(np.abs(np.array(taken) - report_alpha)))
+    return {
+        "alpha": taken[nearest],
+        "alphas_compared": len(taken),
+        "mapie": dict(zip(CHANNELS, mapie[nearest].tolist(), strict=True)),
+        "huebands": dict(zip(CHANNELS, own[nearest].tolist(), strict=True)),
+        "equal": True,
+    }

@@ -53,15 +53,15 @@ def _draw(path: Path, table: pd.DataFrame, shard: LabShard, colorizer: Colorizer
     count = min(count, len(order))
     middle = (len(order) - count) // 2
     picks = {"best": order[:count], "median": order[middle : middle + count], "worst": order[-count:]}
-    rows = {}
+    rows = []
     for label, indices in picks.items():
         strips = []
         for index in indices:
             truth = shard.rgb([index])[0].permute(1, 2, 0).numpy()
             grey = grey_of(truth)
-            caption = f"CIEDE2000 {table['ciede2000_model'][index]:.1f}   {_title(table.loc[index])}"
+            caption = f"CIEDE2000 {table['ciede2000_model'][index]:.1f} · {_title(table.loc[index])}"
             strips.append(Strip(caption, (grey, colorizer.predict(grey), truth)))
-        rows[label] = strips
+        rows.append((label, strips))
     draw_sheet(path, rows, ("grey", "colorized", "truth"))
 
 

@@ -1,0 +1,1 @@
+"""How near a colorization is to the truth, and how colourful it is."""

@@ -1,0 +1,139 @@
+"""The model card: what a package is, what it was made of, what it reaches and what it does not promise."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+_METRICS = {
+    "psnr": "PSNR, dB (higher is better)",
+    "ssim": "SSIM (higher is better)",
+    "ciede2000": "CIEDE2000 (lower is better)",
+    "ab_mae": "ab MAE, CIELAB units (lower is better)",
+    "lpips": "LPIPS (lower is better)",
+    "fid": "FID (lower is better)",
+}
+_MODES = {"per_channel": "each channel's values", "joint": "pixels, all channels at once"}
+_ALPHAS = (0.05, 0.1, 0.2, 0.3, 0.5)  # what the card shows of the certificate
+_TEXT = """\
+# {name}
+
+Colorizes greyscale photos and says, for every pixel and every RGB channel, in which range the true colour
+lies. Lightness is kept; photos of any size go in and come out at their own size.
+
+## What it is
+
+A {network[name]} generator ({network[filters]} filters, depth {network[depth]}) that works at {size}x{size}
+pixels, trained as a conditional GAN. Its colours are brought up to the photo's size. The bands come from
+split conformal calibration over photos.
+
+- data: {lineage[data]}, sha256 `{lineage[data_sha256]}`
+- code: commit `{lineage[git_commit]}`
+- weights: sha256 `{calibration[weights_sha256]}`
+- preprocessing: sha256 `{calibration[preprocessing_sha256]}`
+
+## Photos it was made of
+
+{photos}
+
+## How near it comes, on {test_photos} test photos
+
+{figures}
+
+## What the bands promise
+
+For a new photo exchangeable with the calibration photos, the expected share of its pixels whose true value
+leaves the band is at most alpha. {calibration[photos]} photos calibrated it, so alpha starts at
+{calibration[smallest_alpha]:.4f}. On the test photos:
+
+{certificate}
+
+## What it does not promise
+
+- The promise is an average over photos: on one photo more than alpha may leave the band.
+- It holds for photos like those above. Other subjects, cameras, eras or ways of making grey are not covered.
+- A colour inside its band is plausible, not true: do not read identities, materials or evidence off it.
+- Skin, clothes and artworks are coloured as the training photos suggest, with their biases.
+
+## Use
+
+    huebands colorize PHOTO --model FOLDER
+
+where FOLDER holds this card.
+"""
+
+
+def write_card(
+    config: Mapping[str, Any],
+    evaluation: Mapping[str, Any],
+    calibration: Mapping[str, Any],
+    photos: Sequence[Mapping[str, Any]],
+) -> str:
+    """Write the card as Markdown; equal arguments give equal text.
+
+    Args:
+        config: of the package.
+        evaluation: figures on the test split: {metric: {"model": ..., "grey" or "truth": ...}, "photos": n}.
+        calibration: the content of calibration.json.
+        photos: rows of the manifest, with split, source and licence.
+    """
+    preprocessing, lineage = config["preprocessing"], config["lineage"]
+    return _TEXT.format(
+        name=config["name"],
+        network=config["network"],
+        size=preprocessing["image_size"],
+        lineage=lineage,
+        calibration=calibration,
+        photos=_photos(photos),
+        test_photos=evaluation["photos"],
+        figures=_figures(evaluation),
+        certificate=_certificate(calibration["certificate"]),
+    )
+
+
+def _photos(photos: Sequence[Mapping[str, Any]]) -> str:
+    counts: dict[tuple[str, str], dict[str, int]] = {}
+    for photo in photos:
+        row = counts.setdefault((str(photo["source"]), str(photo["licence"])), {})
+        row[photo["split"]] = row.get(photo["split"], 0) + 1
+    splits = ("train", "val", "calibration", "test")
+    rows = [(*key, *(row.get(split, 0) for split in splits)) for key, row in sorted(counts.items())]
+    return _table(("source", "licence", *splits), rows)
+
+
+def _figures(evaluation: Mapping[str, Any]) -> str:
+    rows = [
+        (words, f"{evaluation[key]['model']:.4g}", f"{evaluation[key]['grey']:.4g}")
+        for key, words in _METRICS.items()
+        if key in evaluation
+    ]
+    table = _table(("", "model", "left grey"), rows)
+    colourful = evaluation["colourfulness"]
+    return (
+        f"{table}\n\nColourfulness (Hasler & Suesstrunk): {colourful['model']:.4g},"
+        f" of the truth {colourful['truth']:.4g}."
+    )
+
+
+def _certificate(entries: Iterable[Mapping[str, Any]]) -> str:
+    rows = [
+        (
+            _MODES[entry["mode"]],
+            f"{entry['alpha']:g}",
+            f"{1 - entry['alpha']:.1%}",
+            f"{entry['coverage']:.1%}",
+            f"{entry['coverage_low']:.1%} to {entry['coverage_high']:.1%}",
+            f"{entry['width']:.1f}",
+        )
+        for entry in entries
+        if any(abs(entry["alpha"] - alpha) < 1e-9 for alpha in _ALPHAS)
+    ]
+    return _table(
+        ("counted", "alpha", "promised", "covered", "95% interval", "mean width, 8-bit levels"),
+        rows,
+    )
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(
+        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
+    )

@@ -1,0 +1,154 @@
+"""Stage register: the model package, its place in the registry, and who is champion.
+
+Writes models/generator/ (the package) and reports/register/: registration.json, and decision.txt for people. The
+registry is MLflow's.
+"""
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from huebands import params, tracking
+from huebands.colorizer import Colorizer
+from huebands.data import shards
+from huebands.gate import Verdict, judge, mean_ciede2000
+from huebands.lineage import flat, git_commit
+from huebands.model_card import write_card
+from huebands.package import ModelPackage, PackageError, assemble, read_package
+from huebands.params import Params
+from huebands.tracking import TrackingError
+
+PREPARED = Path("data/prepared")
+TRAINED, CALIBRATION, GENERATOR = Path("models/trained"), Path("models/calibration"), Path("models/generator")
+TRAIN, EVALUATE, CALIBRATE = Path("reports/train"), Path("reports/evaluate"), Path("reports/calibrate")
+REPORT = Path("reports/register")
+
+
+def main() -> None:
+    """Register what the stages before have made."""
+    try:
+        register(params.load())
+    except (params.ParamsError, PackageError, TrackingError, shards.ShardError, FileNotFoundError) as error:
+        raise SystemExit(f"register: {error}") from error
+
+
+def register(settings: Params) -> None:
+    """Write the package, register it once, and let the gate choose the champion."""
+    package = write_package()
+    run_id, origin = training_run(settings.register.experiment, package.weights_sha256)
+    photos = shards.LabShard(PREPARED, "val")
+    error = mean_ciede2000(Colorizer.load(GENERATOR), photos)
+    model_name = settings.register.model_name
+    registration = tracking.register_package(
+        GENERATOR,
+        package.package_sha256,
+        model_name,
+        run_id,
+        metrics={**figures(package, settings.calibrate.report_alpha), "val.ciede2000": error},
+        tags=lineage(),
+        reports=[
+            path for folder in (EVALUATE, CALIBRATE) for path in sorted(folder.iterdir()) if path.is_file()
+        ],
+    )
+    tracking.set_alias(model_name, "challenger", registration.version)
+    verdict = choose_champion(settings, registration.version, error, photos)
+    decision = [
+        f"package {package.package_sha256[:12]} in {GENERATOR}",
+        f"run {run_id} {origin}",
+        f"models:/{model_name}/{registration.version}"
+        f" ({'new' if registration.created else 'registered before'}) is the challenger",
+        f"{'it is champion' if verdict.promoted else 'the champion stays'}: {verdict.reason}",
+    ]
+    for line in decision:
+        print(f"register: {line}")
+    REPORT.mkdir(parents=True, exist_ok=True)
+    (REPORT / "decision.txt").write_text("\n".join(decision) + "\n", encoding="utf-8")
+    content = {"model_name": model_name, "package_sha256": package.package_sha256}
+    (REPORT / "registration.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def write_package() -> ModelPackage:
+    """Join weights, calibration and card in models/generator; the same inputs give the same bytes."""
+    manifest = shards.read_manifest(PREPARED)
+    card = write_card(
+        read_package(TRAINED).config,
+        read_json(EVALUATE / "metrics.json"),
+        read_json(CALIBRATION / "calibration.json"),
+        manifest[["split", "source", "licence"]].to_dict("records"),
+    )
+    return assemble(GENERATOR, TRAINED, CALIBRATION, card)
+
+
+def training_run(experiment: str, weights_sha256: str) -> tuple[str, str]:
+    """Find the run that trained the weights, or restore it from reports/train: its id, and words on its origin."""
+    run_id = tracking.find_run(experiment, weights_sha256)
+    if run_id is not None:
+        return run_id, "trained it"
+    record = read_json(TRAIN / "run.json")
+    if record["weights_sha256"] != weights_sha256:
+        raise PackageError(
+            f"{TRAIN / 'run.json'}: weights_sha256 (={record['weights_sha256']!r}) must be that of {TRAINED},"
+            f" {weights_sha256!r}; take both from one training, or train with `dvc repro --force train`"
+        )
+    with (TRAIN / "history.csv").open(encoding="utf-8", newline="") as file:
+        history = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+    pictures = sorted((TRAIN / "pictures").glob("epoch-*.png"))
+    run_id = tracking.restore_run(experiment, record, history, pictures)
+    return run_id, f"trained it, restored from {TRAIN}: {len(history)} epochs, {len(pictures)} pictures"
+
+
+def figures(package: ModelPackage, alpha: float) -> dict[str, float]:
+    """The run's final figures: metrics of the test split, coverage and width at the report's alpha."""
+    result = {
+        f"test.{key}": float(value) for key, value in flat(read_json(EVALUATE / "metrics.json")).items()
+    }
+    for entry in package.calibration.certificate if package.calibration else ():
+        if abs(entry["alpha"] - alpha) < 1e-9:
+            result |= {f"test.{key}.{entry['mode']}": float(entry[key]) for key in ("coverage", "width")}
+    return result
+
+
+def lineage() -> dict[str, Any]:
+    """What this registration was made from."""
+    commit, _, changes = git_commit().partition("+")
+    lock = Path("dvc.lock")
+    return {
+        "register.git_commit": commit,
+        "register.git_dirty": bool(changes),
+        "register.dvc_lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest()
+        if lock.exists()
+        else "none",
+        "register.data_sha256": shards.data_sha256(PREPARED),
+    }
+
+
+def choose_champion(settings: Params, version: int, error: float, photos: shards.LabShard) -> Verdict:
+    """Judge the version against the champion on the same photos, and move the alias where it is better."""
+    model_name = settings.register.model_name
+    champion = tracking.champion(model_name)
+    if champion is not None and champion.version == version:
+        return Verdict(True, f"it was before; CIEDE2000 {error:.4f}")
+    verdict = judge(
+        challenger=error,
+        champion=None if champion is None else mean_ciede2000(Colorizer.load(champion.uri), photos),
+        min_gain=settings.register.min_gain,
+        certificate=read_json(GENERATOR / "calibration.json")["certificate"],
+        alpha=settings.calibrate.report_alpha,
+    )
+    if verdict.promoted:
+        tracking.set_alias(model_name, "champion", version)
+    return verdict
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a report of an earlier stage."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: not found; `dvc repro` makes it")
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return result
+
+
+if __name__ == "__main__":
+    main()
