@@ -97,9 +97,7 @@ def test_every_value_of_the_configuration_is_checked(package, key, value):
     assert str(package) in str(error.value)
 
 
-@pytest.mark.parametrize(
-    "name", ["generator.safetensors", "config.json", "calibration.npz", "calibration.json"]
-)
+@pytest.mark.parametrize("name", ["generator.safetensors", "config.json", "calibration.npz", "calibration.json"])
 def test_a_missing_file_is_named(package, name):
     (package / name).unlink()
     with pytest.raises(PackageError, match=name):

@@ -188,9 +188,7 @@ def write_raw(raw: Path, pictures: dict[str, np.ndarray]) -> None:
     pd.DataFrame(rows).to_parquet(raw / "index.parquet", index=False)
 
 
-SETTINGS = PrepareParams(
-    image_size=16, min_chroma=5.0, group_distance=DISTANCE, salt="huebands", fractions=FRACTIONS
-)
+SETTINGS = PrepareParams(image_size=16, min_chroma=5.0, group_distance=DISTANCE, salt="huebands", fractions=FRACTIONS)
 
 
 @pytest.fixture

@@ -215,9 +215,7 @@ def test_forms_that_are_not_as_agreed_are_refused(client):
     assert "alhpa" in refusal(post(client, photo(), alhpa="0.1"), 422)
     assert "image" in refusal(client.post("/colorize", files={"alpha": (None, "0.1")}), 422)
     assert "more than once" in refusal(client.post("/colorize", files=[("image", ("a", photo()))] * 2), 422)
-    assert "alpha" in refusal(
-        client.post("/colorize", files={"image": ("a", photo()), "alpha": ("b", b"0.1")}), 422
-    )
+    assert "alpha" in refusal(client.post("/colorize", files={"image": ("a", photo()), "alpha": ("b", b"0.1")}), 422)
     assert "multipart" in refusal(client.post("/colorize", content=photo()), 415)
     refusal(client.get("/colorize"), 405)
     refusal(client.delete("/model"), 405)

@@ -165,9 +165,7 @@ def test_a_wheel_gives_photos_with_title_and_artist(tmp_path: Path) -> None:
         {"objectID": 11, "title": "Later", "artistDisplayName": None, "isPublicDomain": False},
         {"objectID": 12, "title": "Nobody says"},
     ]
-    source = open_source(
-        wheel_source(tmp_path / "cache", {"total": 2, "objects": entries}), tmp_path / "cache"
-    )
+    source = open_source(wheel_source(tmp_path / "cache", {"total": 2, "objects": entries}), tmp_path / "cache")
     photos = list(source.photos())
     assert photos[0] == SourcePhoto("toy/data/10.png", photo(10), "CC0", "Irises", "Vincent van Gogh")
     index, rejected = ingest([source], tmp_path / "raw")
@@ -242,9 +240,7 @@ def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remote:
 
 
 def git_source(revision: str, *patterns: str) -> params.GitSource:
-    return params.GitSource(
-        url=URL, revision=revision, patterns=patterns or ("images/*/*.png",), licence="MIT"
-    )
+    return params.GitSource(url=URL, revision=revision, patterns=patterns or ("images/*/*.png",), licence="MIT")
 
 
 def test_git_gives_the_pinned_revision(remote: Remote, tmp_path: Path) -> None:
@@ -274,9 +270,7 @@ def test_git_names_a_mirror_that_lacks_wanted_files(remote: Remote, tmp_path: Pa
         open_source(git_source(remote.revision), tmp_path / "cache")
 
 
-def test_git_needs_no_network_the_second_time(
-    remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_git_needs_no_network_the_second_time(remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = list(open_source(git_source(remote.revision), tmp_path / "cache").photos())
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "nothing leads anywhere now")
     assert list(open_source(git_source(remote.revision), tmp_path / "cache").photos()) == first

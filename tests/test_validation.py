@@ -18,9 +18,7 @@ from huebands.params import SPLITS, ValidateParams
 # Great Expectations imports a module that Python is going to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
 
-PARAMS = ValidateParams(
-    min_photos=dict.fromkeys(SPLITS, 3), lightness_mean=(25.0, 75.0), chroma_mean=(5.0, 60.0)
-)
+PARAMS = ValidateParams(min_photos=dict.fromkeys(SPLITS, 3), lightness_mean=(25.0, 75.0), chroma_mean=(5.0, 60.0))
 SIZE = 8
 
 
@@ -47,9 +45,7 @@ def write_dataset(folder: Path) -> Path:
     rng = np.random.default_rng(0)
     rows = []
     for split in SPLITS:
-        squares = [
-            encode_square(rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)) for _ in range(PHOTOS)
-        ]
+        squares = [encode_square(rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)) for _ in range(PHOTOS)]
         shards.write_shard(folder, split, iter(squares), len(squares), SIZE)
         for row, square in enumerate(squares):
             sha256 = hashlib.sha256(square.tobytes()).hexdigest()
@@ -131,12 +127,8 @@ def test_nothing_else_is_found_in_a_broken_dataset(
     }
 
 
-def test_a_distribution_out_of_range_names_the_photos_that_pull_it_out(
-    validation: ModuleType, dataset: Path
-) -> None:
-    narrow = ValidateParams(
-        min_photos=PARAMS.min_photos, lightness_mean=(90.0, 100.0), chroma_mean=(0.0, 5.0)
-    )
+def test_a_distribution_out_of_range_names_the_photos_that_pull_it_out(validation: ModuleType, dataset: Path) -> None:
+    narrow = ValidateParams(min_photos=PARAMS.min_photos, lightness_mean=(90.0, 100.0), chroma_mean=(0.0, 5.0))
     lightness, chroma = sorted(validation.validate(dataset, narrow).failures, key=lambda f: f.column)
     manifest = shards.read_manifest(dataset)
     assert (lightness.expectation, lightness.column) == ("expect_column_mean_to_be_between", "L_mean")
@@ -251,9 +243,7 @@ def test_the_stage_ends_with_the_reasons(validation: ModuleType, project: Path) 
     shards.write_manifest(folder, manifest)
     with pytest.raises(SystemExit) as ended:
         validate.main()
-    assert "expect_column_values_to_be_unique on sha256: no two photos have the same bytes" in str(
-        ended.value
-    )
+    assert "expect_column_values_to_be_unique on sha256: no two photos have the same bytes" in str(ended.value)
     assert manifest.loc[9, "id"] in str(ended.value)
     assert not json.loads((project / "reports" / "validate" / "summary.json").read_text())["success"]
 

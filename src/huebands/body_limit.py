@@ -36,9 +36,7 @@ class BodyLimit:
                 while message.get("more_body", False) and received <= _PATIENCE * self.max_body:
                     message = await receive()
                     received += len(message.get("body", b""))
-                raise HTTPException(
-                    413, f"the body is larger than {self.max_body:,} bytes", {"Connection": "close"}
-                )
+                raise HTTPException(413, f"the body is larger than {self.max_body:,} bytes", {"Connection": "close"})
             return message
 
         await self.app(scope, receive_counted, send)

@@ -34,9 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         help="colorize photos and give the bands in which their true colours lie",
         description="Write STEM.colorized.png, STEM.bands.npz and STEM.uncertainty.png for every photo.",
     )
-    colorize.add_argument(
-        "photos", nargs="+", type=Path, metavar="PHOTO", help="a photo, or a folder of photos"
-    )
+    colorize.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="a photo, or a folder of photos")
     colorize.add_argument(
         "--alpha",
         type=_number,

@@ -12,7 +12,6 @@ from typing import Self
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -20,6 +19,7 @@ from torch import Tensor
 from huebands import color, images, pictures
 from huebands.conformal.bands import bands
 from huebands.conformal.calibration import Calibration, Mode
+from huebands.networks.resize import resize
 from huebands.package import ModelPackage, PackageError, read_package
 from huebands.shelf import default_package
 
@@ -174,9 +174,9 @@ class Colorizer:
         """Ask the network for ab at the photo's size: uint8 (H, W) to float32 (2, H, W)."""
         size = self.package.config["preprocessing"]["image_size"]
         L_11HW = color.lightness_of_grey(grey_HW)[None, None]
-        L_unit_11SS = _resize(L_11HW, size, size) / 50 - 1
+        L_unit_11SS = resize(L_11HW, (size, size)) / 50 - 1
         ab_12SS = self.package.generator(L_unit_11SS) * color.AB_SCALE
-        return _resize(ab_12SS, *grey_HW.shape)[0]
+        return resize(ab_12SS, (grey_HW.shape[0], grey_HW.shape[1]))[0]
 
 
 def grey_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -213,10 +213,6 @@ def _encode(image: Image.Image, name: str) -> bytes:
     except (OSError, ValueError) as error:
         raise images.ImageError(name, f"has mode {image.mode}; convert it to RGB first") from error
     return buffer.getvalue()
-
-
-def _resize(image_1CHW: Tensor, height: int, width: int) -> Tensor:
-    return F.interpolate(image_1CHW, (height, width), mode="bilinear", antialias=True, align_corners=False)
 
 
 def _slices(pixels: int) -> Iterator[slice]:

@@ -54,9 +54,7 @@ def judge(
     """
     doubt = _doubt(certificate, alpha)
     if champion is None:
-        return Verdict(
-            True, f"there is no champion; CIEDE2000 {challenger:.4f}" + (f"; but {doubt}" if doubt else "")
-        )
+        return Verdict(True, f"there is no champion; CIEDE2000 {challenger:.4f}" + (f"; but {doubt}" if doubt else ""))
     figures = f"CIEDE2000 {challenger:.4f} against the champion's {champion:.4f}, gain to exceed {min_gain:g}"
     if champion - challenger <= min_gain:
         return Verdict(False, f"not better: {figures}")

@@ -41,9 +41,7 @@ class ImageError(ValueError):
         self.reason = reason
 
 
-def read_photo(
-    source: Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS
-) -> NDArray[np.uint8]:
+def read_photo(source: Path | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode one photo to upright, opaque sRGB.
 
     EXIF orientation is applied, an embedded ICC profile is converted to sRGB, transparency is laid on white,

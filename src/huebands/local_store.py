@@ -44,15 +44,11 @@ def rehome(folder: Path) -> int:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
         if not {"experiments", "runs"} <= tables:
             return 0
-        for number, old in database.execute(
-            "SELECT experiment_id, artifact_location FROM experiments"
-        ).fetchall():
+        for number, old in database.execute("SELECT experiment_id, artifact_location FROM experiments").fetchall():
             new = _here(folder, old)
             if new is None or new == old:
                 continue
-            database.execute(
-                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, number)
-            )
+            database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, number))
             database.execute(
                 "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?)"
                 " WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",

@@ -14,7 +14,7 @@ _METRICS = {
 _MODES = {"per_channel": "each channel's values", "joint": "pixels, all channels at once"}
 _ALPHAS = (0.05, 0.1, 0.2, 0.3, 0.5)  # what the card shows of the certificate
 _TEXT = """\
-# {name}
+# Huebands: {name}
 
 Colorizes greyscale photos and says, for every pixel and every RGB channel, in which range the true colour
 lies. Lightness is kept; photos of any size go in and come out at their own size.
@@ -42,7 +42,7 @@ split conformal calibration over photos.
 
 For a new photo exchangeable with the calibration photos, the expected share of its pixels whose true value
 leaves the band is at most alpha. {calibration[photos]} photos calibrated it, so alpha starts at
-{calibration[smallest_alpha]:.4f}. On the test photos:
+1/{smallest_alpha_inverse}. On the test photos:
 
 {certificate}
 
@@ -82,6 +82,7 @@ def write_card(
         size=preprocessing["image_size"],
         lineage=lineage,
         calibration=calibration,
+        smallest_alpha_inverse=calibration["photos"] + 1,
         photos=_photos(photos),
         test_photos=evaluation["photos"],
         figures=_figures(evaluation),
@@ -134,6 +135,4 @@ def _certificate(entries: Iterable[Mapping[str, Any]]) -> str:
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
-    )
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

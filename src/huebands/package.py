@@ -171,9 +171,7 @@ def _check_config(path: Path, config: Any) -> None:
     dropout = network["dropout"]
     check(type(dropout) in (int, float) and 0 <= dropout < 1, "network.dropout", dropout, "be in [0, 1)")
 
-    preprocessing = section(
-        "preprocessing", config["preprocessing"], {"image_size", "lightness", "resize", "ab_scale"}
-    )
+    preprocessing = section("preprocessing", config["preprocessing"], {"image_size", "lightness", "resize", "ab_scale"})
     size, multiple = preprocessing["image_size"], 2 ** network["depth"]
     whole("preprocessing.image_size", size, multiple, 4096)
     check(size % multiple == 0, "preprocessing.image_size", size, f"be a multiple of 2**depth = {multiple}")

@@ -59,6 +59,7 @@ class DataParams:
     """Where the photos come from."""
 
     name: str
+    watch: str  # the file or folder whose change means other photos: dvc.yaml makes ingest depend on it
     sources: tuple[Source, ...]  # append new sources: their order decides which photo leads its group
 
     def __post_init__(self) -> None:

@@ -145,9 +145,7 @@ def _row_aspect(strips: Sequence[Strip]) -> float:
     return min(max((shape[0] / shape[1] for shape in shapes), default=1.0), 1.4)
 
 
-def _draw_strip(
-    figure: Any, strip: Strip, left: float, bottom: float, cell: float, row_height: float
-) -> None:
+def _draw_strip(figure: Any, strip: Strip, left: float, bottom: float, cell: float, row_height: float) -> None:
     width, height = figure.get_size_inches()
     room = len(strip.pictures) * (cell + _GAP) - _GAP
     caption = textwrap.shorten(strip.caption, int(room * 72 / (_FONT * 0.58)), placeholder=" …")

@@ -37,10 +37,6 @@ def _certified_width(package: Path) -> float:
         return float("inf")
     certificate = json.loads(path.read_text(encoding="utf-8"))["certificate"]
     return min(
-        (
-            row["width"]
-            for row in certificate
-            if row["mode"] == "per_channel" and abs(row["alpha"] - 0.1) < 1e-9
-        ),
+        (row["width"] for row in certificate if row["mode"] == "per_channel" and abs(row["alpha"] - 0.1) < 1e-9),
         default=float("inf"),
     )

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -72,23 +72,17 @@ class TrainingRun:
             return cls(client, run_id)
         all_tags = _prefixed(tags)
         if run_id is not None:
-            logging.getLogger(__name__).warning(
-                "run %s is not in this store: a new run takes its place", run_id
-            )
+            logging.getLogger(__name__).warning("run %s is not in this store: a new run takes its place", run_id)
             all_tags["huebands.resumed_from"] = run_id
         started = None if started_at is None else round(datetime.fromisoformat(started_at).timestamp() * 1000)
-        run = client.create_run(
-            _experiment(client, experiment), start_time=started, tags=all_tags, run_name=name
-        )
-        client.log_batch(
-            run.info.run_id, params=[mlflow.entities.Param(k, str(v)) for k, v in params.items()]
-        )
+        run = client.create_run(_experiment(client, experiment), start_time=started, tags=all_tags, run_name=name)
+        client.log_batch(run.info.run_id, params=[mlflow.entities.Param(k, str(v)) for k, v in params.items()])
         return cls(client, run.info.run_id)
 
     @property
     def started_at(self) -> str:
         """ISO time of the run's start, UTC."""
-        return datetime.fromtimestamp(self._started / 1000).astimezone().isoformat(timespec="milliseconds")
+        return datetime.fromtimestamp(self._started / 1000, UTC).isoformat(timespec="milliseconds")
 
     def log_history(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Log rows of `epoch`, `seconds` and figures; epochs logged before and empty values are skipped."""
@@ -153,9 +147,7 @@ def find_run(experiment: str, weights_sha256: str) -> str | None:
     if found is None:
         return None
     query = f"tags.`{WEIGHTS_TAG}` = '{weights_sha256}' AND attributes.status = 'FINISHED'"
-    runs = client.search_runs(
-        [found.experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"]
-    )
+    runs = client.search_runs([found.experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"])
     return runs[0].info.run_id if runs else None
 
 
@@ -180,9 +172,7 @@ def restore_run(
     run.log_history(history)
     for picture in pictures:
         run.log_picture(picture, epoch=int(picture.stem.removeprefix("epoch-")))
-    run.finish(
-        run_json["weights_sha256"], seconds=max((float(row["seconds"]) for row in history), default=0.0)
-    )
+    run.finish(run_json["weights_sha256"], seconds=max((float(row["seconds"]) for row in history), default=0.0))
     return run.run_id
 
 
@@ -263,11 +253,7 @@ def download_package(uri: str) -> Path:
         )
     client = _client()
     try:
-        version = (
-            client.get_model_version_by_alias(name, alias)
-            if alias
-            else client.get_model_version(name, number)
-        )
+        version = client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
     except mlflow.MlflowException as error:
         raise TrackingError(f"{uri}: not in the registry {store}: {error.message}") from error
     folder = tempfile.mkdtemp(prefix="huebands-")
@@ -308,9 +294,7 @@ def _experiment(client: mlflow.MlflowClient, name: str) -> str:
         kind = {"mlflow.experimentKind": "custom_model_development"}
         return str(client.create_experiment(name, artifact_location=place, tags=kind))
     if found.lifecycle_stage != "active":
-        raise TrackingError(
-            f"experiment {name!r} is deleted: `mlflow experiments restore -x {found.experiment_id}`"
-        )
+        raise TrackingError(f"experiment {name!r} is deleted: `mlflow experiments restore -x {found.experiment_id}`")
     return str(found.experiment_id)
 
 

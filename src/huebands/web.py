@@ -105,9 +105,7 @@ def _zip(colorizer: Colorizer, upload: Upload, result: Colorization) -> Response
         for name, content in {**result.encode(stem), "report.json": report.encode()}.items():
             archive.writestr(zipfile.ZipInfo(name), content)  # without a date: equal requests, equal bytes
     disposition = f"attachment; filename*=UTF-8''{quote(stem)}.huebands.zip"
-    return Response(
-        buffer.getvalue(), media_type="application/zip", headers={"Content-Disposition": disposition}
-    )
+    return Response(buffer.getvalue(), media_type="application/zip", headers={"Content-Disposition": disposition})
 
 
 def safe_stem(name: str) -> str:

@@ -167,9 +167,7 @@ class Calibration:
     def _check_description(self, path: Path, description: Mapping[str, Any]) -> None:
         for key, value in (("photos", self.photos), ("smallest_alpha", self.smallest_alpha)):
             if description[key] != value:
-                raise CalibrationError(
-                    f"{path}: {key} (={description[key]!r}) must be {value}, as the tables say"
-                )
+                raise CalibrationError(f"{path}: {key} (={description[key]!r}) must be {value}, as the tables say")
         for entry in self.certificate:
             try:
                 half_widths = self.half_widths(entry["alpha"], entry["mode"]).tolist()

@@ -101,9 +101,7 @@ class ColourCounts:
         """Mean width (3,) of the bands over the photos counted, in 8-bit levels."""
         grey = np.repeat(np.arange(LEVELS, dtype=np.uint8)[:, None], LEVELS, axis=1)
         table = bands(np.stack([grey.T] * 3, axis=-1), grey, half_widths)
-        width = np.stack(
-            [table[name][..., 1].astype(float) - table[name][..., 0] for name in CHANNELS], axis=-1
-        )
+        width = np.stack([table[name][..., 1].astype(float) - table[name][..., 0] for name in CHANNELS], axis=-1)
         return np.asarray((self._shares * width).sum(axis=(0, 1)) / self._photos)
 
 
@@ -140,9 +138,7 @@ def measure(
     for mode in modes:
         for alpha in alphas:
             steps, half_widths = calibration.steps(alpha, mode), calibration.half_widths(alpha, mode)
-            missed = (
-                per_channel[:, range(3), steps].mean(axis=1) if mode == "per_channel" else joint[:, steps[0]]
-            )
+            missed = per_channel[:, range(3), steps].mean(axis=1) if mode == "per_channel" else joint[:, steps[0]]
             covered = 1 - missed
             low, high = np.percentile(weights @ covered, (2.5, 97.5))
             result.append(

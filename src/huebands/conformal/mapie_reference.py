@@ -58,9 +58,7 @@ def mapie_half_widths(true_rgb: np.ndarray, shown_rgb: np.ndarray, alphas: Seque
 def own_half_widths(true_rgb: np.ndarray, shown_rgb: np.ndarray, alphas: Sequence[float]) -> np.ndarray:
     """Let `Calibration` do the same: each pixel is a photo. Arguments and result as `mapie_half_widths`."""
     scale, unused = np.ones(3), "0" * 64
-    losses = [
-        photo_losses(true[None], shown[None], scale) for true, shown in zip(true_rgb, shown_rgb, strict=True)
-    ]
+    losses = [photo_losses(true[None], shown[None], scale) for true, shown in zip(true_rgb, shown_rgb, strict=True)]
     calibration = Calibration.from_losses(
         losses, scale, weights_sha256=unused, preprocessing_sha256=unused, data_sha256=unused
     )

@@ -76,9 +76,7 @@ def manifest_statements(params: ValidateParams) -> list[Statement]:
     for split in SPLITS:
         least = params.min_photos[split]
         keywords = {"min_value": least, "row_condition": ("split", split)}
-        statements.append(
-            ("ExpectTableRowCountToBeBetween", keywords, f"{split} holds at least {least} photos")
-        )
+        statements.append(("ExpectTableRowCountToBeBetween", keywords, f"{split} holds at least {least} photos"))
     for column, (low, high) in (("L_mean", params.lightness_mean), ("chroma_mean", params.chroma_mean)):
         keywords = {"column": column, "min_value": low, "max_value": high}
         note = f"the mean {column} over all photos lies in [{low:g}, {high:g}]"

@@ -50,9 +50,7 @@ class PinnedRepository:
 
     def list_files(self) -> dict[str, str]:
         """List the revision's regular files: path -> object id, sorted by path."""
-        listing = self._git("ls-tree", "-r", "-z", "--full-tree", self._revision).decode(
-            "utf-8", "surrogateescape"
-        )
+        listing = self._git("ls-tree", "-r", "-z", "--full-tree", self._revision).decode("utf-8", "surrogateescape")
         files = {}
         for entry in listing.split("\0")[:-1]:
             description, path = entry.split("\t", 1)
@@ -63,9 +61,7 @@ class PinnedRepository:
 
     def fetch_objects(self, object_ids: Iterable[str]) -> None:
         """Fetch the files that are not here yet, all in one request."""
-        listed = self._git("rev-list", "--objects", "--missing=print", self._revision).decode(
-            "utf-8", "replace"
-        )
+        listed = self._git("rev-list", "--objects", "--missing=print", self._revision).decode("utf-8", "replace")
         missing = {line[1:] for line in listed.splitlines() if line.startswith("?")}
         wanted = sorted(missing.intersection(object_ids))
         if wanted:

@@ -125,9 +125,7 @@ def place(
         first_of_split = {photo.split: photo for photo in reversed(near)}
         if len(first_of_split) > 1:
             photos = ", ".join(f"{photo.id} ({split})" for split, photo in sorted(first_of_split.items()))
-            placements.append(
-                Placement(id=candidate.id, reason=f"bridges splits: near-duplicate of {photos}")
-            )
+            placements.append(Placement(id=candidate.id, reason=f"bridges splits: near-duplicate of {photos}"))
             continue
         group = near[0].group if near else candidate.id
         placement = Placement(id=candidate.id, group=group, split=split_of(group, salt, fractions))

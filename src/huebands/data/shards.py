@@ -72,15 +72,8 @@ def open_shard(folder: Path, split: str) -> np.ndarray:
         photos: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise ShardError(f"{path}: cannot be read ({error}); run the prepare stage again") from error
-    if (
-        photos.dtype != SHARD_TYPE
-        or photos.ndim != 4
-        or photos.shape[1] != 3
-        or photos.shape[2] != photos.shape[3]
-    ):
-        raise ShardError(
-            f"{path}: holds {photos.dtype} {photos.shape}, not int16 (N, 3, S, S); run the prepare stage"
-        )
+    if photos.dtype != SHARD_TYPE or photos.ndim != 4 or photos.shape[1] != 3 or photos.shape[2] != photos.shape[3]:
+        raise ShardError(f"{path}: holds {photos.dtype} {photos.shape}, not int16 (N, 3, S, S); run the prepare stage")
     return photos
 
 
@@ -95,9 +88,7 @@ def write_shard(folder: Path, split: str, photos: Iterable[np.ndarray], count: i
         image_size: S, pixels.
     """
     path = Path(folder) / f"{split}.npy"
-    shard = np.lib.format.open_memmap(
-        path, mode="w+", dtype=SHARD_TYPE, shape=(count, 3, image_size, image_size)
-    )
+    shard = np.lib.format.open_memmap(path, mode="w+", dtype=SHARD_TYPE, shape=(count, 3, image_size, image_size))
     for row, photo in zip(range(count), photos, strict=True):
         shard[row] = photo
     shard.flush()

@@ -102,9 +102,7 @@ class FolderPhotos:
         self._licence = source.licence
         if not self._folder.is_dir():
             raise SourceError(f"{source.path} is not a folder; put photos there or change data.sources' path")
-        files = [
-            item.relative_to(self._folder).as_posix() for item in self._folder.rglob("*") if item.is_file()
-        ]
+        files = [item.relative_to(self._folder).as_posix() for item in self._folder.rglob("*") if item.is_file()]
         self._names = select(files, source.patterns, self.name)
 
     def photos(self) -> Iterator[SourcePhoto]:

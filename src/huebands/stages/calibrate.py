@@ -115,9 +115,7 @@ def _grid(settings: CalibrateParams) -> list[float]:
     return [round(settings.alpha_min + index * settings.alpha_step, 10) for index in range(count)]
 
 
-def _score(
-    photos: Photos, scale: np.ndarray, seed: int
-) -> tuple[list[PhotoLosses], tuple[np.ndarray, np.ndarray]]:
+def _score(photos: Photos, scale: np.ndarray, seed: int) -> tuple[list[PhotoLosses], tuple[np.ndarray, np.ndarray]]:
     """Score the calibration photos, and draw one pixel of each: true and shown, (n, 3)."""
     generator = np.random.default_rng(seed)
     losses, true_pixels, shown_pixels = [], [], []

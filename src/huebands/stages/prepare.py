@@ -25,9 +25,7 @@ def main() -> None:
 def prepare(raw: Path, prepared: Path, settings: PrepareParams) -> None:
     """Write shards, manifest.parquet and set_aside.csv of the photos that `raw/index.parquet` lists."""
     if not (raw / "index.parquet").is_file():
-        raise FileNotFoundError(
-            f"{raw / 'index.parquet'}: not found; run the ingest stage first (dvc repro ingest)"
-        )
+        raise FileNotFoundError(f"{raw / 'index.parquet'}: not found; run the ingest stage first (dvc repro ingest)")
     index = pd.read_parquet(raw / "index.parquet")
     size = settings.image_size
     prepared.mkdir(parents=True, exist_ok=True)
@@ -75,9 +73,7 @@ def _places(table: pd.DataFrame, settings: PrepareParams) -> dict[str, list[str]
         salt=settings.salt,
         fractions=settings.fractions,
     )
-    return {
-        key: [getattr(placement, key) for placement in placements] for key in ("group", "split", "reason")
-    }
+    return {key: [getattr(placement, key) for placement in placements] for key in ("group", "split", "reason")}
 
 
 if __name__ == "__main__":

@@ -48,9 +48,7 @@ def register(settings: Params) -> None:
         run_id,
         metrics={**figures(package, settings.calibrate.report_alpha), "val.ciede2000": error},
         tags=lineage(),
-        reports=[
-            path for folder in (EVALUATE, CALIBRATE) for path in sorted(folder.iterdir()) if path.is_file()
-        ],
+        reports=[path for folder in (EVALUATE, CALIBRATE) for path in sorted(folder.iterdir()) if path.is_file()],
     )
     tracking.set_alias(model_name, "challenger", registration.version)
     verdict = choose_champion(settings, registration.version, error, photos)
@@ -101,9 +99,7 @@ def training_run(experiment: str, weights_sha256: str) -> tuple[str, str]:
 
 def figures(package: ModelPackage, alpha: float) -> dict[str, float]:
     """The run's final figures: metrics of the test split, coverage and width at the report's alpha."""
-    result = {
-        f"test.{key}": float(value) for key, value in flat(read_json(EVALUATE / "metrics.json")).items()
-    }
+    result = {f"test.{key}": float(value) for key, value in flat(read_json(EVALUATE / "metrics.json")).items()}
     for entry in package.calibration.certificate if package.calibration else ():
         if abs(entry["alpha"] - alpha) < 1e-9:
             result |= {f"test.{key}.{entry['mode']}": float(entry[key]) for key in ("coverage", "width")}
@@ -117,9 +113,7 @@ def lineage() -> dict[str, Any]:
     return {
         "register.git_commit": commit,
         "register.git_dirty": bool(changes),
-        "register.dvc_lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest()
-        if lock.exists()
-        else "none",
+        "register.dvc_lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else "none",
         "register.data_sha256": shards.data_sha256(PREPARED),
     }
 

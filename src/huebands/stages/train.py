@@ -20,6 +20,7 @@ from huebands.images import write_png
 from huebands.lineage import flat, git_commit
 from huebands.params import TrainParams
 from huebands.pypi import FetchError
+from huebands.tracking import TrackingError
 from huebands.training.checkpoint import CheckpointError
 from huebands.training.data import Photos, load_photos
 from huebands.training.loop import Row, Trained, train
@@ -68,10 +69,10 @@ class Follower:
 
 def main() -> None:
     """Train with the parameters of params.yaml on data/prepared."""
-    errors = (params.ParamsError, shards.ShardError, CheckpointError, NonFiniteLossError, FetchError)
+    known = (params.ParamsError, shards.ShardError, FetchError, CheckpointError, NonFiniteLossError, TrackingError)
     try:
         run_training(params.load())
-    except errors as error:
+    except known as error:
         raise SystemExit(f"train: {error}") from error
 
 

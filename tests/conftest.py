@@ -1,0 +1,18 @@
+"""What several test modules share."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A created store, to be copied: its creation takes seconds."""
+    from huebands import local_store, tracking
+
+    folder = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        assert tracking.find_run("huebands", "none") is None
+    return folder / local_store.DATABASE

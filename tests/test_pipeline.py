@@ -1,0 +1,158 @@
+"""The whole line at small size, in a copy of the tree: photos in, a calibrated, registered colorizer out."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+PHOTOS = 70
+SMALL = (
+    "data=folder", "train=small", "train.epochs=3", "prepare.image_size=64", "prepare.group_distance=2",
+    "validate.min_photos={train: 10, val: 1, calibration: 9, test: 1}", "validate.chroma_mean=[5, 100]",
+    "calibrate.heatmaps=1",
+)  # fmt: skip
+
+
+class Line:
+    """A copy of the tree in which the pipeline can be run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        scripts = Path(sys.executable).parent
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "DVC", "GIT_"))},
+            "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(folder / "src"),
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def run(self, *command: str, succeeds: bool = True) -> str:
+        """Run a command in the copy and give what it printed."""
+        done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        output = done.stdout + done.stderr
+        assert (done.returncode == 0) == succeeds, output[-4000:]
+        return output
+
+    def read_json(self, path: str) -> dict:
+        return json.loads((self.folder / path).read_text())
+
+
+def draw_photos(folder: Path, numbers: Sequence[int]) -> None:
+    """Draw scenes whose colours depend on their lightness, so that there is something to learn."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        random = np.random.default_rng(number)
+        coarse = Image.fromarray(random.integers(0, 256, (6, 8), dtype=np.uint8))
+        grey = np.asarray(coarse.resize((96, 72), Image.Resampling.BICUBIC), np.float32)
+        rgb = np.stack((grey, 0.8 * grey + 20, 200 - 0.6 * grey), axis=-1) + random.normal(0, 3, (72, 96, 3))
+        Image.fromarray(rgb.clip(0, 255).astype(np.uint8)).save(folder / f"{number:03d}.png")
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    """The line after one run."""
+    line = Line(tmp_path_factory.mktemp("line") / "huebands")
+    tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    for name in tracked.stdout.splitlines():
+        if not name.startswith(("reports/", "models/")) and name != "dvc.lock" and (ROOT / name).is_file():
+            target = line.folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target)
+    if (ROOT / "data/cache").is_dir():
+        (line.folder / "data/cache").symlink_to(ROOT / "data/cache")
+    draw_photos(line.folder / "data/photos", range(PHOTOS))
+    (line.folder / "data/photos/broken.jpg").write_bytes(b"\xff\xd8 not a photo")
+    for command in (
+        ("init", "-q"), ("config", "user.email", "test@example.org"), ("config", "user.name", "test"),
+        ("add", "."), ("commit", "-qm", "small"),
+    ):  # fmt: skip
+        line.run("git", *command)
+    line.run("dvc", "exp", "run", *(word for override in SMALL for word in ("-S", override)))
+    return line
+
+
+pytestmark = pytest.mark.pipeline
+
+
+def test_every_stage_ran_and_is_up_to_date(line: Line) -> None:
+    assert "up to date" in line.run("dvc", "status")
+    assert "didn't change, skipping" in line.run("dvc", "repro")
+
+
+def test_what_cannot_be_read_is_listed(line: Line) -> None:
+    rejected = pd.read_csv(line.folder / "data/raw/rejected.csv")
+    assert rejected["name"].tolist() == ["broken.jpg"]
+    assert len(pd.read_parquet(line.folder / "data/raw/index.parquet")) == PHOTOS
+
+
+def test_the_package_is_complete_and_colorizes(line: Line) -> None:
+    line.run("huebands", "colorize", "data/photos/000.png", "--alpha", "0.2", "--output", "out")
+    assert Image.open(line.folder / "out/000.colorized.png").size == (96, 72)
+    with np.load(line.folder / "out/000.bands.npz") as bands:
+        assert set(bands.files) == {"R", "G", "B", "alpha"} and bands["R"].shape == (72, 96, 2)
+    assert line.read_json("models/generator/config.json")["lineage"]["data"] == "folder"
+    assert "coverage" in (line.folder / "models/generator/MODEL_CARD.md").read_text().lower()
+
+
+def test_the_run_and_the_model_are_in_mlflow(line: Line) -> None:
+    script = """
+from mlflow import MlflowClient
+client = MlflowClient("sqlite:///mlflow.db")
+version = client.get_model_version_by_alias("huebands-generator", "champion")
+assert client.get_model_version_by_alias("huebands-generator", "challenger").version == version.version == 1
+for term in ("generator", "discriminator", "adversarial", "huber", "perceptual", "chroma", "val_delta_e76"):
+    steps = [point.step for point in client.get_metric_history(version.run_id, term)]
+    assert steps == [1, 2, 3], (term, steps)
+print("found", len(client.search_model_versions("name = 'huebands-generator'")))
+"""
+    assert "found 1" in line.run("python", "-c", script)
+
+
+def test_metrics_and_plots_can_be_shown(line: Line) -> None:
+    assert "ciede2000" in line.run("dvc", "metrics", "show")
+    line.run("dvc", "plots", "show")
+    page = (line.folder / "dvc_plots/index.html").read_text()
+    assert "generator" in page and (line.folder / "dvc_plots/static").is_dir()
+
+
+def test_a_fresh_clone_registers_without_training(line: Line, tmp_path: Path) -> None:
+    line.run("git", "add", ".")
+    line.run("git", "commit", "-qm", "trained", "--allow-empty")
+    clone = Line(tmp_path / "clone")
+    line.run("git", "clone", "-q", ".", str(clone.folder))
+    shutil.copytree(line.folder / "data/photos", clone.folder / "data/photos")
+    output = clone.run("dvc", "repro")
+    assert "Running stage 'ingest'" in output and "Running stage 'register'" in output
+    assert "Running stage 'train'" not in output and "Running stage 'calibrate'" not in output
+    assert clone.run("git", "status", "--porcelain").strip() == "", "the rebuilt files equal the committed ones"
+    assert "up to date" in clone.run("dvc", "status")
+
+
+def test_new_photos_run_the_line_again_and_old_ones_stay(line: Line) -> None:
+    before = pd.read_parquet(line.folder / "data/prepared/manifest.parquet").set_index("id")["split"]
+    draw_photos(line.folder / "data/photos", range(PHOTOS, PHOTOS + 5))
+    output = line.run("dvc", "repro", "prepare")
+    assert "Running stage 'ingest'" in output
+    after = pd.read_parquet(line.folder / "data/prepared/manifest.parquet").set_index("id")["split"]
+    assert len(after) == PHOTOS + 5
+    assert after[before.index].equals(before)
+
+
+def test_a_broken_dataset_stops_the_line(line: Line) -> None:
+    output = line.run("dvc", "repro", "validate", "--force", "--single-item")
+    assert "expectations met" in output
+    parameters = (line.folder / "params.yaml").read_text()
+    (line.folder / "params.yaml").write_text(parameters.replace("calibration: 9", "calibration: 900"))
+    output = line.run("dvc", "repro", "train", succeeds=False)
+    (line.folder / "params.yaml").write_text(parameters)
+    assert "900" in output and "Running stage 'train'" not in output

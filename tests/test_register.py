@@ -1,0 +1,258 @@
+"""Stage register: the package, its one registration, and the champion's gate."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from huebands import color, local_store, package, params, tracking
+from huebands.conformal.calibration import Calibration
+from huebands.conformal.coverage import ColourCounts, measure
+from huebands.conformal.scores import photo_losses
+from huebands.data import shards
+from huebands.gate import judge
+from huebands.images import write_png
+from huebands.model_card import write_card
+from huebands.networks import build_generator
+from huebands.stages import register
+
+# MLflow's own use of SQLAlchemy.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+SIZE = 16
+NETWORK = {"name": "unet", "filters": 4, "depth": 3, "dropout": 0.0}
+SETTINGS = params.load(Path(__file__).parents[1] / "params.yaml")
+MODEL = SETTINGS.register.model_name
+
+
+def train(bias: float, epochs: int = 3) -> None:
+    """Write what train, evaluate and calibrate would; `bias` moves all weights, and so the colours."""
+    torch.manual_seed(0)
+    generator = build_generator(NETWORK)
+    state = {name: tensor + (bias if name.endswith("weight") else 0) for name, tensor in generator.state_dict().items()}
+    lineage = {
+        "git_commit": "c0ffee",
+        "data_sha256": "da" * 32,
+        "data": "noise",
+        "params": {"epochs": epochs},
+    }
+    preprocessing = {
+        "image_size": SIZE,
+        "lightness": package.LIGHTNESS,
+        "resize": package.RESIZE,
+        "ab_scale": color.AB_SCALE,
+    }
+    config = {
+        "format": 1,
+        "name": MODEL,
+        "network": NETWORK,
+        "preprocessing": preprocessing,
+        "lineage": lineage,
+    }
+    package.write_generator(register.TRAINED, state, config)
+    trained = package.read_package(register.TRAINED)
+    calibrate(trained)
+    write_json(register.EVALUATE / "metrics.json", EVALUATION)
+    write_png(register.EVALUATE / "sheet.png", np.zeros((4, 4, 3), np.uint8))
+    run = {
+        "name": "noise",
+        "started_at": "2026-01-02T03:04:05+00:00",
+        "weights_sha256": trained.weights_sha256,
+        "lineage": {"git_commit": "c0ffee"},
+        "params": {"epochs": epochs},
+    }
+    write_json(register.TRAIN / "run.json", run)
+    history = pd.DataFrame({"epoch": range(1, epochs + 1), "seconds": np.arange(epochs) / 3, "huber": 1 / 7})
+    history.to_csv(register.TRAIN / "history.csv", index=False)
+    (register.TRAIN / "pictures").mkdir(exist_ok=True)
+    write_png(register.TRAIN / "pictures" / "epoch-0003.png", np.zeros((4, 4, 3), np.uint8))
+
+
+EVALUATION = {
+    "psnr": {"model": 20.0, "grey": 19.0},
+    "colourfulness": {"model": 5.0, "truth": 30.0},
+    "photos": 5,
+}
+
+
+def calibrate(trained: package.ModelPackage) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
+    losses = [photo_losses(photo, photo[::-1], np.ones(3)) for photo in noise]
+    colours = ColourCounts()
+    colours.add(noise[0], noise[0, ..., 0])
+    calibration = Calibration.from_losses(
+        losses,
+        np.ones(3),
+        weights_sha256=trained.weights_sha256,
+        preprocessing_sha256=trained.preprocessing_sha256,
+        data_sha256="da" * 32,
+    )
+    rows = measure(calibration, losses, colours, [0.1, 0.2], ("per_channel", "joint"), seed=0)
+    replace(calibration, certificate=tuple(row.certificate() for row in rows)).save(register.CALIBRATION)
+    write_json(register.CALIBRATE / "metrics.json", {"alpha": 0.1})
+
+
+def write_json(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout where all stages before register have run, as the current folder."""
+    shutil.copy(empty_store, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    photos = np.random.default_rng(0).uniform(-20, 80, (5, 3, SIZE, SIZE)).clip(0)
+    register.PREPARED.mkdir(parents=True)
+    for split in params.SPLITS:
+        shards.write_shard(register.PREPARED, split, ((photo * 100).astype("<i2") for photo in photos), 5, SIZE)
+    rows = [dict.fromkeys(shards.MANIFEST_COLUMNS, "x") | {"split": split} for split in params.SPLITS]
+    shards.write_manifest(register.PREPARED, pd.DataFrame(rows))
+    train(bias=0.0)
+    return tmp_path
+
+
+def client() -> "tracking.mlflow.MlflowClient":
+    store = local_store.store_uri(Path.cwd())
+    return tracking.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+
+
+def alias(name: str) -> int:
+    return int(client().get_model_version_by_alias(MODEL, name).version)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def test_the_first_package_is_challenger_and_champion_with_all_that_belongs_to_it(checkout: Path) -> None:
+    register.register(SETTINGS)
+    assert alias("challenger") == alias("champion") == 1
+    version = client().get_model_version(MODEL, "1")
+    run = client().get_run(version.run_id)
+    assert [metric.value for metric in client().get_metric_history(version.run_id, "huber")] == [1 / 7] * 3
+    assert run.data.metrics["test.psnr.model"] == 20.0
+    assert 0.8 < run.data.metrics["test.coverage.per_channel"] <= 1
+    assert run.data.metrics["val.ciede2000"] > 0
+    for tags in (run.data.tags, version.tags):
+        assert tags["huebands.register.data_sha256"] == shards.data_sha256(register.PREPARED)
+        assert {
+            "huebands.register.git_commit",
+            "huebands.register.git_dirty",
+            "huebands.package_sha256",
+        } <= set(tags)
+    logged = {item.path for item in client().list_artifacts(version.run_id, "reports/evaluate")}
+    assert logged == {"reports/evaluate/metrics.json", "reports/evaluate/sheet.png"}
+    assert hashes(tracking.download_package(f"models:/{MODEL}@champion")) == hashes(register.GENERATOR)
+
+
+def test_registering_twice_registers_once_with_the_same_bytes(checkout: Path) -> None:
+    register.register(SETTINGS)
+    first, record = hashes(register.GENERATOR), (register.REPORT / "registration.json").read_bytes()
+    register.register(SETTINGS)
+    assert hashes(register.GENERATOR) == first
+    assert (register.REPORT / "registration.json").read_bytes() == record
+    assert len(client().search_model_versions(f"name = '{MODEL}'")) == 1
+    assert len(client().search_runs([client().get_experiment_by_name("huebands").experiment_id])) == 1
+
+
+def test_the_live_run_is_taken_where_the_store_has_it(checkout: Path) -> None:
+    live = tracking.TrainingRun.start("noise", "huebands", {}, {})
+    live.finish(package.read_package(register.TRAINED).weights_sha256)
+    register.register(SETTINGS)
+    assert client().get_model_version(MODEL, "1").run_id == live.run_id
+
+
+@pytest.mark.parametrize(("errors", "champion"), [({1: 9.0, 2: 8.0}, 2), ({1: 8.0, 2: 9.0}, 1), ({1: 8.0, 2: 8.0}, 1)])
+def test_only_a_better_challenger_becomes_champion(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, errors: dict[int, float], champion: int
+) -> None:
+    register.register(SETTINGS)
+    old = package.read_package(register.GENERATOR).weights_sha256
+    train(bias=0.01)
+    monkeypatch.setattr(
+        register,
+        "mean_ciede2000",
+        lambda colorizer, photos: errors[1 if colorizer.package.weights_sha256 == old else 2],
+    )
+    register.register(SETTINGS)
+    assert alias("challenger") == 2
+    assert alias("champion") == champion
+
+
+def test_the_gate_measures_both_packages_on_the_val_split(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    register.register(SETTINGS)
+    train(bias=0.05)
+    capsys.readouterr()
+    register.register(SETTINGS)
+    runs = [client().get_model_version(MODEL, version).run_id for version in ("1", "2")]
+    first, second = (client().get_run(run).data.metrics["val.ciede2000"] for run in runs)
+    assert first != second
+    assert f"CIEDE2000 {second:.4f} against the champion's {first:.4f}" in capsys.readouterr().out
+    assert alias("champion") == (2 if second < first else 1)
+
+
+def test_a_history_of_other_weights_is_refused(checkout: Path) -> None:
+    record = register.read_json(register.TRAIN / "run.json")
+    write_json(register.TRAIN / "run.json", record | {"weights_sha256": "00" * 32})
+    with pytest.raises(package.PackageError, match=r"run\.json: weights_sha256 \(='0000"):
+        register.register(SETTINGS)
+
+
+def test_a_missing_report_ends_in_one_line(checkout: Path) -> None:
+    (register.EVALUATE / "metrics.json").unlink()
+    (checkout / "params.yaml").write_text((Path(__file__).parents[1] / "params.yaml").read_text())
+    with pytest.raises(SystemExit, match=r"^register: reports/evaluate/metrics\.json: not found; `dvc repro`"):
+        register.main()
+
+
+@pytest.fixture
+def certificate() -> Callable[[float], list[dict[str, object]]]:
+    def entries(high: float) -> list[dict[str, object]]:
+        row = {"mode": "per_channel", "alpha": 0.1, "coverage": high - 0.05, "coverage_high": high}
+        return [row, row | {"mode": "joint", "coverage_high": 0.99}]
+
+    return entries
+
+
+def test_the_gate_asks_for_more_than_the_smallest_gain(certificate: Callable) -> None:
+    sound = certificate(0.95)
+    assert judge(10.0, 10.6, 0.5, sound, 0.1).promoted
+    assert not judge(10.0, 10.5, 0.5, sound, 0.1).promoted
+    assert not judge(10.0, 9.0, 0.0, sound, 0.1).promoted
+
+
+def test_the_gate_refuses_coverage_that_contradicts_the_promise(certificate: Callable) -> None:
+    assert judge(10.0, 11.0, 0.0, certificate(0.9), 0.1).promoted
+    verdict = judge(10.0, 11.0, 0.0, certificate(0.89), 0.1)
+    assert not verdict.promoted
+    assert "per_channel coverage at alpha 0.1 is 0.8400" in verdict.reason
+    assert "no coverage was measured at alpha 0.2" in judge(10.0, 11.0, 0.0, certificate(0.95), 0.2).reason
+
+
+def test_without_a_champion_the_challenger_is_promoted_and_doubts_are_told(certificate: Callable) -> None:
+    verdict = judge(10.0, None, 0.0, certificate(0.8), 0.1)
+    assert verdict.promoted
+    assert "there is no champion" in verdict.reason
+    assert "below the 0.9 promised" in verdict.reason
+
+
+def test_the_card_tells_licences_figures_and_promise(checkout: Path) -> None:
+    config = package.read_package(register.TRAINED).config
+    photos = [{"source": "met|1", "licence": "CC0", "split": split} for split in ("train", "train", "test")]
+    calibration = register.read_json(register.CALIBRATION / "calibration.json")
+    card = write_card(config, EVALUATION, calibration, photos)
+    assert "| met\\|1 | CC0 | 2 | 0 | 0 | 1 |" in card
+    assert "| PSNR, dB (higher is better) | 20 | 19 |" in card
+    assert "| each channel's values | 0.1 | 90.0% |" in card
+    assert "20 photos calibrated it, so alpha starts at\n1/21." in card
+    assert calibration["weights_sha256"] in card
+    assert card == write_card(config, EVALUATION, calibration, photos)

@@ -1,0 +1,143 @@
+"""The stages evaluate and calibrate on a tiny dataset and a network that was never trained."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from huebands.conformal.calibration import Calibration
+from huebands.data.preparation import prepare_photo
+from huebands.data.shards import MANIFEST_COLUMNS, write_manifest, write_shard
+from huebands.images import read_photo
+from huebands.networks import build_generator
+from huebands.package import read_package, write_generator
+from huebands.params import SPLITS, CalibrateParams
+from huebands.stages import calibrate, evaluate
+
+COUNTS = {"train": 0, "val": 2, "calibration": 9, "test": 3}
+SIZE = 16
+SETTINGS = CalibrateParams(alpha_min=0.01, alpha_max=0.5, alpha_step=0.01, report_alpha=0.2, heatmaps=2, seed=0)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A working folder as prepare and train leave it: photos of several sizes, shards, manifest, weights."""
+    generator, rows = np.random.default_rng(0), []
+    (tmp_path / "data/raw/photos").mkdir(parents=True)
+    (tmp_path / "data/prepared").mkdir()
+    for split in SPLITS:
+        squares = []
+        for row in range(COUNTS[split]):
+            coarse = Image.fromarray(generator.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+            photo = coarse.resize((24 + 3 * row, 40 - row), Image.Resampling.BICUBIC)
+            file = f"photos/{split}{row}.png"
+            photo.save(tmp_path / "data/raw" / file)
+            squares.append(prepare_photo(np.asarray(photo), SIZE).lab)
+            known = {
+                "id": f"{split}{row}",
+                "name": file,
+                "file": file,
+                "split": split,
+                "row": row,
+                "title": "",
+            }
+            rows.append({**dict.fromkeys(MANIFEST_COLUMNS, ""), **known})
+        write_shard(tmp_path / "data/prepared", split, squares, len(squares), SIZE)
+    write_manifest(tmp_path / "data/prepared", pd.DataFrame(rows))
+    torch.manual_seed(0)
+    network = {"name": "unet", "filters": 4, "depth": 3, "dropout": 0.0}
+    config = {
+        "format": 1,
+        "name": "tiny",
+        "network": network,
+        "preprocessing": {
+            "image_size": SIZE,
+            "lightness": "cielab-d65-8bit-grey",
+            "resize": "bilinear-antialias",
+            "ab_scale": 110.0,
+        },
+        "lineage": {"git_commit": "", "data_sha256": "", "data": "", "params": {}},
+    }
+    write_generator(tmp_path / "models/trained", build_generator(network).state_dict(), config)
+    return tmp_path
+
+
+def run_calibrate(folder, settings=SETTINGS):
+    photos = calibrate.Photos(
+        folder / "data/raw",
+        calibrate.read_manifest(folder / "data/prepared"),
+        calibrate.Colorizer.load(folder / "models/trained"),
+    )
+    calibrate.calibrate(photos, "d" * 64, folder / "models/calibration", folder / "reports", settings)
+
+
+def test_evaluate_writes_metrics_table_and_sheet(folder, capsys):
+    evaluate.evaluate(folder / "data/prepared", folder / "models/trained", folder / "reports", sheet_rows=2)
+    metrics = json.loads((folder / "reports/metrics.json").read_text())
+    table = pd.read_csv(folder / "reports/photos.csv")
+    assert metrics["photos"] == len(table) == COUNTS["test"]
+    assert table["id"].tolist() == ["test0", "test1", "test2"]
+    for name in ("psnr", "ssim", "ciede2000", "ab_mae"):
+        assert metrics[name]["model"] == pytest.approx(table[f"{name}_model"].mean(), abs=1e-3)
+        assert set(metrics[name]) == {"model", "grey"}
+    assert metrics["colourfulness"]["truth"] > 10
+    assert read_photo(folder / "reports/sheet.png").shape[1] > 500
+    assert "ciede2000 model" in capsys.readouterr().out
+
+
+def test_calibrate_writes_a_calibration_of_the_trained_generator(folder):
+    run_calibrate(folder)
+    calibration = Calibration.load(folder / "models/calibration")
+    package = read_package(folder / "models/trained")
+    assert calibration.photos == 9 and calibration.data_sha256 == "d" * 64
+    assert calibration.weights_sha256 == package.weights_sha256
+    assert calibration.preprocessing_sha256 == package.preprocessing_sha256
+    assert len(calibration.certificate) == 2 * 41  # alphas 0.10, 0.11, ... 0.50 in both modes
+
+
+def test_calibrate_reports_every_supported_alpha_and_equals_mapie(folder):
+    run_calibrate(folder)
+    metrics = json.loads((folder / "reports/metrics.json").read_text())
+    table = pd.read_csv(folder / "reports/coverage.csv")
+    assert metrics["photos"] == {"calibration": 9, "test": 3}
+    assert metrics["one_pixel"]["equal"] and metrics["one_pixel"]["mapie"] == metrics["one_pixel"]["huebands"]
+    assert list(table.columns) == [
+        "alpha", "mode", "nominal", "coverage", "low", "high", "width", "width_R", "width_G", "width_B",
+    ]  # fmt: skip
+    for mode in ("per_channel", "joint"):
+        rows = table[table["mode"] == mode]
+        assert rows["alpha"].tolist() == [round(a / 100, 2) for a in range(10, 51)]
+        assert rows["coverage"].is_monotonic_decreasing and rows["width"].is_monotonic_decreasing
+        at_report = rows[rows["alpha"] == 0.2].iloc[0]
+        assert metrics[mode]["coverage"] == pytest.approx(at_report["coverage"], abs=1e-3)
+        assert metrics[mode]["width"] == pytest.approx(at_report["width"], abs=1e-2)
+    for name in ("coverage.png", "heatmaps.png"):
+        assert read_photo(folder / "reports" / name).shape[1] > 500
+
+
+def test_calibrate_gives_the_same_files_again(folder):
+    run_calibrate(folder)
+    paths = [p for place in ("models/calibration", "reports") for p in sorted((folder / place).iterdir())]
+    first = [path.read_bytes() for path in paths]
+    run_calibrate(folder)
+    assert len(paths) == 6 and first == [path.read_bytes() for path in paths]
+
+
+def test_a_stage_ends_with_one_line_that_says_what_to_do(folder, monkeypatch):
+    settings = {"alpha_min": 0.01, "report_alpha": 0.05}
+    few = CalibrateParams(**{**vars(SETTINGS), **settings})
+
+    class Loaded:
+        calibrate = few
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(calibrate.params, "load", lambda: Loaded)
+    with pytest.raises(SystemExit, match=r"calibrate: alpha \(=0\.05\) must be in \[0\.1, 1\): 9 calibration"):
+        calibrate.main()
+    (folder / "data/prepared/test.npy").unlink()
+    Loaded.evaluate = evaluate.params.EvaluateParams(sheet_rows=1)
+    with pytest.raises(SystemExit, match=r"evaluate: .*test\.npy: not found; run the prepare stage"):
+        evaluate.main()

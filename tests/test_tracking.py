@@ -1,0 +1,267 @@
+"""Runs and registry, against a real SQLite store in a temporary folder."""
+
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from huebands import images, local_store, tracking
+from huebands.tracking import TrackingError, TrainingRun
+
+# MLflow's own use of SQLAlchemy.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+TERMS = ("generator", "discriminator", "adversarial", "huber", "perceptual", "chroma", "val_ab_mae")
+STARTED = "2026-01-02T03:04:05.678+00:00"
+RUN = {
+    "name": "cgan-paintings",
+    "started_at": STARTED,
+    "weights_sha256": "ab" * 32,
+    "lineage": {"git_commit": "c0ffee", "data_sha256": "da7a"},
+    "params": {"train.epochs": 500, "train.loss.huber": 100.0},
+}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a store of its own, as the current folder."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    shutil.copy(empty_store, folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A folder of files, which is all that the registry needs to know of a package."""
+    folder = tmp_path / "generator"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "generator.safetensors").write_bytes(b"weights")
+    return folder
+
+
+def history(epochs: int, first: int = 1) -> list[dict[str, float]]:
+    return [
+        {"epoch": epoch, "seconds": 2.5 * epoch} | {term: i + 1 / epoch for i, term in enumerate(TERMS)}
+        for epoch in range(first, first + epochs)
+    ]
+
+
+def picture(folder: Path, epoch: int) -> Path:
+    path = folder / f"epoch-{epoch:04d}.png"
+    images.write_png(path, np.full((8, 24, 3), epoch % 256, dtype=np.uint8))
+    return path
+
+
+def start(run_id: str | None = None) -> TrainingRun:
+    return TrainingRun.start("cgan", "huebands", {"train.epochs": 3}, {"git_commit": "c0ffee"}, run_id)
+
+
+def points(run_id: str, term: str) -> list[tuple[int, float]]:
+    found = client().get_metric_history(run_id, term)
+    return [(metric.step, metric.value) for metric in sorted(found, key=lambda metric: metric.step)]
+
+
+def client() -> "tracking.mlflow.MlflowClient":
+    store = local_store.store_uri(Path.cwd())
+    return tracking.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+
+
+def register(package: Path, sha256: str, run_id: str | None = None) -> tracking.Registration:
+    run_id = run_id or finished_run()
+    return tracking.register_package(
+        package, sha256, "generator", run_id, {"test/psnr": 23.0}, {"dvc_lock_sha256": "10c4"}, []
+    )
+
+
+def finished_run() -> str:
+    run = start()
+    run.finish("ab" * 32)
+    return run.run_id
+
+
+def test_a_run_can_be_watched_while_it_runs(checkout: Path) -> None:
+    run = start()
+    run.log_history(history(2))
+    stored = client().get_run(run.run_id)
+    assert stored.info.status == "RUNNING"
+    assert stored.data.params == {"train.epochs": "3"}
+    assert stored.data.tags["huebands.git_commit"] == "c0ffee"
+    assert points(run.run_id, "huber") == [(row["epoch"], row["huber"]) for row in history(2)]
+
+
+def test_an_epoch_without_validation_has_no_point(checkout: Path) -> None:
+    run = start()
+    run.log_history([{"epoch": 1, "seconds": 1.0, "val_ab_mae": None}, {"epoch": 2, "seconds": 2.0, "val_ab_mae": 7}])
+    run.log_history([{"epoch": 3, "seconds": 3.0, "val_ab_mae": float("nan")}])
+    assert points(run.run_id, "val_ab_mae") == [(2, 7.0)]
+
+
+def test_a_resumed_run_goes_on_where_it_stopped_without_double_points(checkout: Path, tmp_path: Path) -> None:
+    killed = start()
+    killed.log_history(history(4))
+    killed.log_picture(picture(tmp_path, 4), 4)
+    killed.fail()
+    resumed = start(run_id=killed.run_id)
+    assert resumed.run_id == killed.run_id
+    assert resumed.started_at == killed.started_at
+    assert client().get_run(resumed.run_id).info.status == "RUNNING"
+    resumed.log_picture(picture(tmp_path, 4), 4)
+    resumed.log_history([row | {"seconds": row["seconds"] + 0.5} for row in history(4, first=3)])
+    resumed.finish("ab" * 32)
+    assert [step for step, _ in points(resumed.run_id, "huber")] == [1, 2, 3, 4, 5, 6]
+    pictures = [item for item in client().list_artifacts(resumed.run_id, "images") if item.path.endswith(".png")]
+    assert len(pictures) == 1
+    assert client().get_run(resumed.run_id).info.status == "FINISHED"
+
+
+def test_resuming_in_another_store_says_so_and_starts_anew(checkout: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = start(run_id="0" * 32)
+    assert run.run_id != "0" * 32
+    assert f"run {'0' * 32} is not in this store" in caplog.text
+    assert client().get_run(run.run_id).data.tags["huebands.resumed_from"] == "0" * 32
+
+
+def test_a_restored_run_has_every_point_at_its_time(checkout: Path, tmp_path: Path) -> None:
+    rows = history(500)
+    run_id = tracking.restore_run("huebands", RUN, rows, [picture(tmp_path, 1), picture(tmp_path, 500)])
+    began = round(datetime.fromisoformat(STARTED).timestamp() * 1000)
+    for term in TERMS:
+        found = sorted(client().get_metric_history(run_id, term), key=lambda metric: metric.step)
+        assert [metric.value for metric in found] == [row[term] for row in rows], term
+        assert [metric.step for metric in found] == list(range(1, 501)), term
+        assert [metric.timestamp for metric in found] == [began + 2500 * step for step in range(1, 501)], term
+    stored = client().get_run(run_id)
+    assert (stored.info.start_time, stored.info.end_time) == (began, began + 500 * 2500)
+    assert stored.info.status == "FINISHED"
+    assert stored.data.params == {"train.epochs": "500", "train.loss.huber": "100.0"}
+    assert stored.data.tags["huebands.restored"] == "True"
+    steps = {Path(item.path).name.split("+")[2] for item in client().list_artifacts(run_id, "images")}
+    assert steps == {"1", "500"}
+
+
+def test_a_run_is_found_by_its_weights(checkout: Path) -> None:
+    assert tracking.find_run("huebands", RUN["weights_sha256"]) is None
+    run_id = tracking.restore_run("huebands", RUN, history(2), [])
+    assert tracking.find_run("huebands", RUN["weights_sha256"]) == run_id
+    assert tracking.find_run("huebands", "cd" * 32) is None
+
+
+def test_a_package_is_registered_once(checkout: Path, package: Path) -> None:
+    run_id = finished_run()
+    assert register(package, "11" * 32, run_id) == tracking.Registration(1, created=True)
+    assert register(package, "11" * 32, run_id) == tracking.Registration(1, created=False)
+    assert register(package, "22" * 32, run_id) == tracking.Registration(2, created=True)
+    assert len(client().search_model_versions("name = 'generator'")) == 2
+    stored = client().get_run(run_id).data
+    assert stored.metrics["test/psnr"] == 23.0
+    assert stored.tags["huebands.dvc_lock_sha256"] == "10c4"
+
+
+def test_one_run_keeps_each_of_its_packages(checkout: Path, package: Path) -> None:
+    run_id = finished_run()
+    register(package, "11" * 32, run_id)
+    (package / "config.json").write_text("calibrated anew")
+    register(package, "22" * 32, run_id)
+    assert (tracking.download_package("models:/generator/1") / "config.json").read_text() == "{}"
+    assert (tracking.download_package("models:/generator/2") / "config.json").read_text() == "calibrated anew"
+
+
+def test_aliases_point_at_versions(checkout: Path, package: Path) -> None:
+    assert tracking.champion("generator") is None
+    register(package, "11" * 32)
+    assert tracking.champion("generator") is None
+    tracking.set_alias("generator", "champion", 1)
+    register(package, "22" * 32)
+    tracking.set_alias("generator", "challenger", 2)
+    found = tracking.champion("generator")
+    assert found == tracking.RegisteredPackage("generator", 1, "11" * 32)
+    assert found.uri == "models:/generator/1"
+    assert client().get_model_version_by_alias("generator", "challenger").tags[tracking.PACKAGE_TAG] == "22" * 32
+
+
+@pytest.mark.parametrize("address", ["models:/generator/1", "models:/generator@champion"])
+def test_a_registered_package_comes_back_as_it_was(checkout: Path, package: Path, address: str) -> None:
+    register(package, "11" * 32)
+    tracking.set_alias("generator", "champion", 1)
+    folder = tracking.download_package(address)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        "config.json": b"{}",
+        "generator.safetensors": b"weights",
+    }
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("models:/generator", "models:/NAME/VERSION"),
+        ("models:/generator/two", "models:/NAME/VERSION"),
+        ("models:/generator/7", "models:/generator/7: not in the registry"),
+        ("models:/generator@best", "models:/generator@best: not in the registry"),
+        ("models:/other@champion", "models:/other@champion: not in the registry"),
+    ],
+)
+def test_a_wrong_address_is_named_with_its_reason(checkout: Path, package: Path, address: str, reason: str) -> None:
+    register(package, "11" * 32)
+    with pytest.raises(TrackingError, match=reason):
+        tracking.download_package(address)
+
+
+def test_outside_a_checkout_no_store_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TrackingError, match="set MLFLOW_TRACKING_URI"):
+        tracking.download_package("models:/generator@champion")
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_moved_checkout_keeps_its_packages_and_pictures(
+    checkout: Path, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = tracking.restore_run("huebands", RUN, history(2), [picture(tmp_path, 1)])
+    register(package, "11" * 32, run_id)
+    moved = tmp_path / "moved"
+    checkout.rename(moved)
+    monkeypatch.chdir(moved)
+    folder = tracking.download_package("models:/generator/1")
+    assert (folder / "generator.safetensors").read_bytes() == b"weights"
+    assert len(client().list_artifacts(run_id, "images")) == 2
+    assert register(package, "33" * 32, finished_run()) == tracking.Registration(2, created=True)
+    assert not checkout.exists()
+
+
+def test_a_store_named_by_its_uri_keeps_its_artifacts_beside_it(
+    checkout: Path, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", local_store.store_uri(checkout))
+    monkeypatch.chdir(tmp_path)
+    register(package, "11" * 32)
+    assert (tracking.download_package("models:/generator/1") / "config.json").read_text() == "{}"
+    assert len(list((checkout / "mlartifacts" / "huebands").glob("*/artifacts/package/*/config.json"))) == 1
+
+
+def test_a_database_without_its_artifacts_is_a_clear_error(checkout: Path, package: Path) -> None:
+    register(package, "11" * 32)
+    shutil.rmtree(checkout / "mlartifacts")
+    with pytest.raises(TrackingError, match=r"models:/generator/1: .* but not its files .* move mlartifacts/"):
+        tracking.download_package("models:/generator/1")
+
+
+def test_a_deleted_experiment_is_named_with_the_remedy(checkout: Path) -> None:
+    run = start()
+    client().delete_experiment(client().get_run(run.run_id).info.experiment_id)
+    with pytest.raises(TrackingError, match=r"'huebands' is deleted: `mlflow experiments restore -x 1`"):
+        start()
+
+
+def test_a_store_that_does_not_answer_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://name:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TrackingError, match=r"no answer from http://127\.0\.0\.1:9: ") as caught:
+        tracking.champion("generator")
+    assert "secret" not in str(caught.value)
