@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test lint serve ui bench params lock
+.PHONY: help install repro test lint serve ui bench pipeline-small retrain retrain-report params lock
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -32,15 +32,39 @@ lint: install ## ruff, mypy and the workflows
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/zizmor --offline --quiet .github/workflows
 
 serve: install ## serve the model on http://localhost:3000
 	$(BIN)/bentoml serve huebands.service:Huebands --host localhost --port 3000
 
-ui: install ## show runs and models in MLflow's pages on http://localhost:5000
-	$(BIN)/mlflow ui --host localhost --port 5000
+ui: install ## show runs and models on http://localhost:5000
+	$(BIN)/python -m huebands.local_store
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db \
+		--artifacts-destination ./mlartifacts --workers 1 --host localhost --port 5000
 
 bench: install ## run the benchmarks
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+
+# In a copy of the tree, with a registry of its own: neither this tree nor the real registry is touched.
+SMALL := train=small prepare.image_size=64
+# DVC keeps an experiment as a commit, and a fresh machine has no name to put on it.
+SOMEBODY := $(foreach role,AUTHOR COMMITTER,GIT_$(role)_NAME=huebands GIT_$(role)_EMAIL=huebands@localhost)
+pipeline-small: install ## run the whole pipeline at small size, in a copy of the tree
+	-@$(BIN)/dvc exp remove --quiet small 2>/dev/null
+	MLFLOW_TRACKING_URI= $(SOMEBODY) $(BIN)/dvc exp run --temp --force --name small $(SMALL:%=--set-param %)
+
+retrain: install ## run every stage anew
+	$(BIN)/dvc repro --force
+
+# Where GitHub shows a step's summary, else the terminal; PICTURES_URL is where the pictures can be fetched.
+SUMMARY := $(or $(GITHUB_STEP_SUMMARY),/dev/stdout)
+PICTURES := reports/evaluate/sheet.png reports/calibrate/coverage.png reports/calibrate/heatmaps.png
+retrain-report: install ## show what a training changed: decision, metrics, pictures
+	@{ printf '## Registered\n\n'; sed 's/^/- /' reports/register/decision.txt; \
+		printf '\n## Metrics\n\n'; $(BIN)/dvc metrics diff --md --precision 4; \
+		printf '\n## Pictures\n\n'; for picture in $(PICTURES); do \
+			printf '![%s](%s%s)\n\n' $$picture '$(PICTURES_URL)' $$picture; done; } >> $(SUMMARY)
 
 params: install ## compose conf/ into params.yaml, as `dvc exp run` does
 	$(BIN)/python -c 'from dvc.utils.hydra import compose_and_dump; \
