@@ -97,11 +97,12 @@ def test_what_cannot_be_read_is_listed(line: Line) -> None:
 
 def test_the_package_is_complete_and_colorizes(line: Line) -> None:
     line.run("huebands", "colorize", "data/photos/000.png", "--alpha", "0.2", "--output", "out")
-    assert Image.open(line.folder / "out/000.colorized.png").size == (96, 72)
+    with Image.open(line.folder / "out/000.colorized.png") as colorized:
+        assert colorized.size == (96, 72)
     with np.load(line.folder / "out/000.bands.npz") as bands:
         assert set(bands.files) == {"R", "G", "B", "alpha"} and bands["R"].shape == (72, 96, 2)
     assert line.read_json("models/generator/config.json")["lineage"]["data"] == "folder"
-    assert "coverage" in (line.folder / "models/generator/MODEL_CARD.md").read_text().lower()
+    assert "What the bands promise" in (line.folder / "models/generator/MODEL_CARD.md").read_text()
 
 
 def test_the_run_and_the_model_are_in_mlflow(line: Line) -> None:

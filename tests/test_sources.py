@@ -323,7 +323,7 @@ def run_stage(folder: Path, data: object) -> subprocess.CompletedProcess[str]:
 
 def test_the_stage_writes_data_raw_and_says_what_it_left_out(mixed_folder: Path, tmp_path: Path) -> None:
     source = {"kind": "folder", "path": "mine", "licence": "CC0"}
-    done = run_stage(tmp_path, {"name": "mine", "sources": [source]})
+    done = run_stage(tmp_path, {"name": "mine", "watch": "data/photos", "sources": [source]})
     assert done.returncode == 0, done.stderr
     assert "mine: 2 photos taken, 5 files left out" in done.stdout
     assert "empty.jpg: is empty" in done.stderr
@@ -336,7 +336,7 @@ def test_the_stage_writes_data_raw_and_says_what_it_left_out(mixed_folder: Path,
 def test_the_stage_ends_with_one_line(tmp_path: Path, path: str, words: str) -> None:
     write(tmp_path / "text" / "notes.txt", b"not a photo")
     source = {"kind": "folder", "path": path, "licence": "CC0"}
-    done = run_stage(tmp_path, {"name": "mine", "sources": [source]})
+    done = run_stage(tmp_path, {"name": "mine", "watch": "data/photos", "sources": [source]})
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(words)
     assert "Traceback" not in done.stderr

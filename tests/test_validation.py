@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from huebands.data import shards
 from huebands.data.preparation import encode_square, measure
-from huebands.params import SPLITS, ValidateParams
+from huebands.params import SPLITS, ValidateParams, to_mapping
 
 # Great Expectations imports a module that Python is going to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
@@ -211,10 +211,9 @@ def test_a_long_list_of_offenders_is_cut_in_the_message_alone(validation: Module
 def project(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a project with the repository's parameters and the small dataset."""
     root = dataset.parent.parent
-    text = (Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")
-    for split in SPLITS:
-        text = re.sub(rf"^(    {split}): \d+$", r"\1: 3", text, flags=re.MULTILINE)
-    (root / "params.yaml").write_text(text, encoding="utf-8")
+    values = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8"))
+    values["validate"] = to_mapping(PARAMS)
+    (root / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     monkeypatch.chdir(root)
     return root
 
