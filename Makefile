@@ -36,7 +36,7 @@ lint: install ## ruff, mypy and the workflows
 	$(BIN)/zizmor --offline --quiet .github/workflows
 
 serve: install ## serve the model on http://localhost:3000
-	$(BIN)/bentoml serve huebands.service:Huebands --host localhost --port 3000
+	$(BIN)/bentoml serve huebands.service:Huebands --host 127.0.0.1 --port 3000
 
 ui: install ## show runs and models on http://localhost:5000
 	$(BIN)/python -m huebands.local_store
