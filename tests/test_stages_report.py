@@ -38,6 +38,7 @@ def folder(tmp_path):
             squares.append(prepare_photo(np.asarray(photo), SIZE).lab)
             known = {
                 "id": f"{split}{row}",
+                "group": f"{split}{row}",
                 "name": file,
                 "file": file,
                 "split": split,
@@ -96,6 +97,17 @@ def test_calibrate_writes_a_calibration_of_the_trained_generator(folder):
     assert calibration.weights_sha256 == package.weights_sha256
     assert calibration.preprocessing_sha256 == package.preprocessing_sha256
     assert len(calibration.certificate) == 2 * 41  # alphas 0.10, 0.11, ... 0.50 in both modes
+
+
+def test_near_duplicates_count_as_one_photo(folder):
+    manifest = calibrate.read_manifest(folder / "data/prepared")
+    for split in ("calibration", "test"):
+        near = manifest["id"].isin([f"{split}1", f"{split}2"])
+        manifest.loc[near, "group"] = f"{split}1"
+    write_manifest(folder / "data/prepared", manifest)
+    run_calibrate(folder)
+    assert Calibration.load(folder / "models/calibration").smallest_alpha == 1 / 9
+    assert json.loads((folder / "reports/metrics.json").read_text())["photos"] == {"calibration": 8, "test": 2}
 
 
 def test_calibrate_reports_every_supported_alpha_and_equals_mapie(folder):

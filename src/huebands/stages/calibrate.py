@@ -49,8 +49,13 @@ class Photos:
     colorizer: Colorizer
 
     def split(self, split: str) -> Iterator[ColorizedPhoto]:
-        """Give the photos of a split in order of their rows, at their own size."""
-        rows = self.manifest[self.manifest["split"] == split].sort_values("row")
+        """Give the photos of a split in order of their rows, at their own size; of near-duplicates the first.
+
+        Photos of one scene err together: counted one by one, they would pass for more evidence than they are. So
+        each group gives the photo that leads it, whose id it bears.
+        """
+        chosen = (self.manifest["split"] == split) & (self.manifest["id"] == self.manifest["group"])
+        rows = self.manifest[chosen].sort_values("row")
         if rows.empty:
             raise ShardError(f"the {split} split is empty; add photos or enlarge prepare.fractions.{split}")
         for row in rows.itertuples():
