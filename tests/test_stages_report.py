@@ -1,6 +1,8 @@
 """The stages evaluate and calibrate on a tiny dataset and a network that was never trained."""
 
+import io
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,10 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
+from huebands.colorizer import Colorizer, grey_of
 from huebands.conformal.calibration import Calibration
+from huebands.conformal.scores import choose_scale, photo_losses
 from huebands.data.preparation import prepare_photo
 from huebands.data.shards import MANIFEST_COLUMNS, write_manifest, write_shard
-from huebands.images import read_photo
+from huebands.images import encode_png, read_photo
 from huebands.networks import build_generator
 from huebands.package import read_package, write_generator
 from huebands.params import SPLITS, CalibrateParams
@@ -66,13 +70,16 @@ def folder(tmp_path):
     return tmp_path
 
 
-def run_calibrate(folder, settings=SETTINGS):
-    photos = calibrate.Photos(
+def photos_of(folder):
+    return calibrate.Photos(
         folder / "data/raw",
         calibrate.read_manifest(folder / "data/prepared"),
         calibrate.Colorizer.load(folder / "models/trained"),
     )
-    calibrate.calibrate(photos, "d" * 64, folder / "models/calibration", folder / "reports", settings)
+
+
+def run_calibrate(folder, settings=SETTINGS):
+    calibrate.calibrate(photos_of(folder), "d" * 64, folder / "models/calibration", folder / "reports", settings)
 
 
 def test_evaluate_writes_metrics_table_and_sheet(folder, capsys):
@@ -97,6 +104,41 @@ def test_calibrate_writes_a_calibration_of_the_trained_generator(folder):
     assert calibration.weights_sha256 == package.weights_sha256
     assert calibration.preprocessing_sha256 == package.preprocessing_sha256
     assert len(calibration.certificate) == 2 * 41  # alphas 0.10, 0.11, ... 0.50 in both modes
+
+
+def test_the_joint_scale_comes_from_the_validation_photos_alone(folder):
+    """A family of bands that calibration or test photos had shaped would void the promise."""
+    run_calibrate(folder)
+    scale = Calibration.load(folder / "models/calibration").scale
+    photos, scales = photos_of(folder), {}
+    for split in ("val", "calibration", "test"):
+        losses = [photo_losses(photo.true, photo.shown, np.ones(3)) for photo in photos.split(split)]
+        scales[split] = choose_scale(losses).tolist()
+    assert scale.tolist() == scales["val"]
+    assert scale.tolist() not in (scales["calibration"], scales["test"]), "the splits must differ to tell"
+
+
+@pytest.mark.parametrize("mode", ["per_channel", "joint"])
+@pytest.mark.parametrize("upload", ["colour", "grey"])
+def test_what_was_calibrated_is_what_a_user_gets(folder, mode, upload):
+    """Counted in the bands' files, photos miss what the calibration says, whether sent in colour or as grey."""
+    run_calibrate(folder)
+    for path in (folder / "models/calibration").iterdir():
+        shutil.copy(path, folder / "models/trained")
+    colorizer = Colorizer.load(folder / "models/trained")
+    step = colorizer.calibration.steps(0.3, mode)
+    for row in range(COUNTS["calibration"]):
+        path = folder / f"data/raw/photos/calibration{row}.png"
+        true = read_photo(path)
+        content = path.read_bytes() if upload == "colour" else encode_png(grey_of(true))
+        with np.load(io.BytesIO(colorizer.colorize(content, 0.3, mode).encode("photo")["photo.bands.npz"])) as band:
+            pairs = np.stack([band[name] for name in "RGB"], axis=2)
+        outside = (true < pairs[..., 0]) | (true > pairs[..., 1])
+        if mode == "per_channel":
+            table = colorizer.calibration.per_channel[row, range(3), step]
+            assert outside.mean(axis=(0, 1)) == pytest.approx(table, abs=1e-12)
+        else:
+            assert outside.any(axis=-1).mean() == pytest.approx(colorizer.calibration.joint[row, step[0]], abs=1e-12)
 
 
 def test_near_duplicates_count_as_one_photo(folder):
