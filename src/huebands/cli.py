@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     colorize = commands.add_parser(
         "colorize",
-        help="colorize photos and give the bands in which their true colours lie",
+        help="colorize photos and give bands for their true colours",
         description="Write STEM.colorized.png, STEM.bands.npz and STEM.uncertainty.png for every photo.",
     )
     colorize.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="a photo, or a folder of photos")
@@ -39,7 +39,8 @@ def _parser() -> argparse.ArgumentParser:
         "--alpha",
         type=_number,
         default=0.1,
-        help="share of pixels that may leave their band, on average over photos (default: 0.1)",
+        help="share that may leave its band, on average over photos: of the channels' values, or with --mode joint of"
+        " the pixels (default: 0.1)",
     )
     colorize.add_argument(
         "--mode",

@@ -28,10 +28,10 @@ _SLICE = 1 << 18  # pixels: a slice's temporaries stay in the processor's cache
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Colorization:
-    """A colorized photo and, for every pixel and channel, the range that holds the true colour.
+    """A colorized photo and, for every pixel and channel, a range for the true value.
 
-    The promise: for a photo exchangeable with the calibration photos, the expected share of its pixels whose
-    true value leaves the band is at most alpha.
+    The promise: for a photo exchangeable with the calibration photos, the expected share of its channel values
+    (per_channel) or of its pixels (joint) that leave their bands is at most alpha. It says nothing of one pixel.
     """
 
     rgb: NDArray[np.uint8]  # (H, W, 3), the colour shown
@@ -150,7 +150,7 @@ class Colorizer:
         Args:
             image: a path, an image file's bytes, uint8 (H, W) or (H, W, 3) sRGB, or a Pillow image. Only the
                 lightness of a colour photo is used.
-            alpha: share of pixels that may leave their band, on average over photos.
+            alpha: share that may leave its band, on average over photos; mode says of what.
             mode: "per_channel" counts each channel's values; "joint" counts a pixel when any channel leaves.
             name: what an error calls the photo.
 

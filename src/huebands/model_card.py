@@ -16,8 +16,8 @@ _ALPHAS = (0.05, 0.1, 0.2, 0.3, 0.5)  # what the card shows of the certificate
 _TEXT = """\
 # Huebands: {name}
 
-Colorizes greyscale photos and says, for every pixel and every RGB channel, in which range the true colour
-lies. Lightness is kept; photos of any size go in and come out at their own size.
+Colorizes greyscale photos and gives, for every pixel and every RGB channel, a range for the true value.
+Lightness is kept; photos of any size go in and come out at their own size.
 
 ## What it is
 
@@ -41,15 +41,19 @@ split conformal calibration over photos.
 ## What the bands promise
 
 For a new photo exchangeable with the calibration photos, the expected share of its pixels whose true value
-leaves the band is at most alpha. {calibration[photos]} photos calibrated it, so alpha starts at
-1/{smallest_alpha_inverse}. On the test photos:
+leaves the band is at most alpha: a share of the channels' values by default, of pixels that leave by any
+channel in the joint mode. {calibration[photos]} photos calibrated it, so alpha starts at
+1/{smallest_alpha_inverse}. This calibration, on the test photos, with the interval for new photos:
 
 {certificate}
 
 ## What it does not promise
 
-- The promise is an average over photos: on one photo more than alpha may leave the band.
-- It holds for photos like those above. Other subjects, cameras, eras or ways of making grey are not covered.
+- The promise is an average over photos, and over the calibration photos that chance might have given: on one
+  photo more than alpha may leave the band, and one calibration may cover somewhat less than promised.
+- It says nothing of a single pixel.
+- It holds for photos like those above. Other subjects, cameras, eras or ways of making grey are not covered,
+  nor are photos whose true colours are near grey: these were set aside.
 - A colour inside its band is plausible, not true: do not read identities, materials or evidence off it.
 - Skin, clothes and artworks are coloured as the training photos suggest, with their biases.
 

@@ -17,7 +17,7 @@ app = build_app()
 @bentoml.service(name="huebands", traffic={"timeout": 300, "max_concurrency": 64})
 @bentoml.asgi_app(app, path="/")
 class Huebands:
-    """Colorizes photos and says in which range the true colour of every pixel lies."""
+    """Colorizes photos and gives ranges for the true colours, with a promise on average over photos."""
 
     def __init__(self) -> None:
         colorizer = Colorizer.load(os.environ.get("HUEBANDS_MODEL") or None)
