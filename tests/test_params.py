@@ -34,11 +34,6 @@ def test_every_alternative_is_valid(group: str) -> None:
         params.from_mapping(composed(f"{group}={alternative.stem}"))
 
 
-def test_parameters_survive_the_way_to_plain_values(values: dict[str, Any]) -> None:
-    loaded = params.from_mapping(values)
-    assert params.from_mapping(params.to_mapping(loaded)) == loaded
-
-
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [

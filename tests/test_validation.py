@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,7 @@ import yaml
 
 from huebands.data import shards
 from huebands.data.preparation import encode_square, measure
-from huebands.params import SPLITS, ValidateParams, to_mapping
+from huebands.params import SPLITS, ValidateParams
 
 # Great Expectations imports a module that Python is going to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
@@ -212,7 +213,7 @@ def project(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a project with the repository's parameters and the small dataset."""
     root = dataset.parent.parent
     values = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8"))
-    values["validate"] = to_mapping(PARAMS)
+    values["validate"] = asdict(PARAMS)
     (root / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     monkeypatch.chdir(root)
     return root

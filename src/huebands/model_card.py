@@ -8,8 +8,6 @@ _METRICS = {
     "ssim": "SSIM (higher is better)",
     "ciede2000": "CIEDE2000 (lower is better)",
     "ab_mae": "ab MAE, CIELAB units (lower is better)",
-    "lpips": "LPIPS (lower is better)",
-    "fid": "FID (lower is better)",
 }
 _MODES = {"per_channel": "each channel's values", "joint": "pixels, all channels at once"}
 _ALPHAS = (0.05, 0.1, 0.2, 0.3, 0.5)  # what the card shows of the certificate
@@ -106,9 +104,7 @@ def _photos(photos: Sequence[Mapping[str, Any]]) -> str:
 
 def _figures(evaluation: Mapping[str, Any]) -> str:
     rows = [
-        (words, f"{evaluation[key]['model']:.4g}", f"{evaluation[key]['grey']:.4g}")
-        for key, words in _METRICS.items()
-        if key in evaluation
+        (words, f"{evaluation[key]['model']:.4g}", f"{evaluation[key]['grey']:.4g}") for key, words in _METRICS.items()
     ]
     table = _table(("", "model", "left grey"), rows)
     colourful = evaluation["colourfulness"]

@@ -256,22 +256,9 @@ def from_mapping(values: Mapping[str, Any]) -> Params:
     return typing.cast(Params, _build(Params, values, ""))
 
 
-def to_mapping(params: Any) -> dict[str, Any]:
-    """Turn parameters back into plain mappings and lists."""
-    return typing.cast(dict[str, Any], _plain(dataclasses.asdict(params)))
-
-
 def _check(holds: bool, key: str, value: object, must: str) -> None:
     if not holds:
         raise ParamsError(f"{key} (={value!r}) must {must}")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value
 
 
 def _build(kind: Any, value: Any, key: str) -> Any:

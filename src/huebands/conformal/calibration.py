@@ -39,8 +39,6 @@ class AlphaError(ValueError):
             f"alpha (={alpha!r}) must be in [{smallest:g}, 1): {photos} calibration photos support "
             f"no alpha below 1/{photos + 1}"
         )
-        self.alpha = alpha
-        self.smallest_alpha = 1 / (photos + 1)
 
 
 class ModeError(ValueError):

@@ -45,11 +45,6 @@ class LabShard:
     def __len__(self) -> int:
         return len(self.photos)
 
-    @property
-    def image_size(self) -> int:
-        """Side S of the squares, pixels."""
-        return int(self.photos.shape[-1])
-
     def lab(self, rows: Sequence[int] | slice = slice(None)) -> Tensor:
         """Decode the given rows (all without an argument) to CIELAB, float32 (n, 3, S, S)."""
         return color.decode_lab(torch.from_numpy(np.array(self.photos[rows])))
