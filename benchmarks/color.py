@@ -1,7 +1,7 @@
 """CIELAB conversions against scikit-image: seconds of both for the same photo, medians, and their ratio."""
 
 import statistics
-import time
+import timeit
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -15,14 +15,8 @@ SIDE, REPEATS = 1024, 7
 
 
 def median_seconds(function: Callable[[], object]) -> float:
-    """Run once to warm up, then time each repeat."""
-    function()
-    seconds = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
+    """Time repeated calls, after one to warm up."""
+    return statistics.median(timeit.repeat(function, number=1, repeat=1 + REPEATS)[1:])
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """A whole `Colorizer.colorize` call against its network alone: what size costs, as a ratio in one run."""
 
 import statistics
-import time
+import timeit
 from collections.abc import Callable
 
 import numpy as np
@@ -13,14 +13,8 @@ SIDES, REPEATS = (64, 512, 2048), 5
 
 
 def median_seconds(function: Callable[[], object]) -> float:
-    """Run once to warm up, then time each repeat."""
-    function()
-    seconds = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
+    """Time repeated calls, after one to warm up."""
+    return statistics.median(timeit.repeat(function, number=1, repeat=1 + REPEATS)[1:])
 
 
 def main() -> None:
