@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tiny_package import write_tiny_package
+
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -16,3 +18,11 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         assert tracking.find_run("huebands", "none") is None
     return folder / local_store.DATABASE
+
+
+@pytest.fixture(scope="session")
+def tiny_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete model package called `tiny`, to be read or copied, never changed."""
+    folder = tmp_path_factory.mktemp("packages") / "tiny"
+    write_tiny_package(folder)
+    return folder

@@ -7,22 +7,14 @@ from PIL import Image
 
 from huebands import cli
 from huebands.conformal.calibration import MODES
-from tiny_package import write_tiny_package
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("packages") / "tiny"
-    write_tiny_package(folder)
-    return folder
 
 
 @pytest.fixture
-def colorize(model, tmp_path, monkeypatch, capsys):
+def colorize(tiny_package, tmp_path, monkeypatch, capsys):
     """Run `huebands colorize` in an empty folder; gives exit code, output lines and error lines."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments, model=model):
+    def run(*arguments, model=tiny_package):
         named = [] if model is None else ["--model", str(model)]
         try:
             code = cli.main(["colorize", *map(str, arguments), *named])
@@ -44,12 +36,12 @@ def results(folder, stem):
     return [folder / f"{stem}.{ending}" for ending in ("colorized.png", "bands.npz", "uncertainty.png")]
 
 
-def test_a_photo_gets_three_files_in_the_current_folder(colorize, model, tmp_path):
+def test_a_photo_gets_three_files_in_the_current_folder(colorize, tiny_package, tmp_path):
     write_photo(tmp_path / "photos/cat.png")
     code, output, errors = colorize("photos/cat.png")
     assert (code, errors) == (0, [])
     assert all(path.is_file() for path in results(tmp_path, "cat"))
-    assert output[0].startswith(f"model: {model} (tiny, package ")
+    assert output[0].startswith(f"model: {tiny_package} (tiny, package ")
     assert output[1].startswith("photos/cat.png -> cat.colorized.png (8 x 6, bands ")
 
 
@@ -149,10 +141,10 @@ def test_help_needs_nothing_heavy(tmp_path):
     assert not loaded & {"torch", "numpy", "PIL", "mlflow", "dvc", "bentoml", "great_expectations"}
 
 
-def test_colorizing_loads_no_module_of_the_pipeline_or_the_service(model, tmp_path):
+def test_colorizing_loads_no_module_of_the_pipeline_or_the_service(tiny_package, tmp_path):
     write_photo(tmp_path / "cat.png")
     loaded = modules_after(
-        f"from huebands.cli import main; main(['colorize', 'cat.png', '--model', {str(model)!r}])", tmp_path
+        f"from huebands.cli import main; main(['colorize', 'cat.png', '--model', {str(tiny_package)!r}])", tmp_path
     )
     assert (tmp_path / "cat.bands.npz").is_file()
     assert "torch" in loaded

@@ -12,14 +12,12 @@ from huebands.colorizer import Colorizer, grey_of
 from huebands.conformal.calibration import AlphaError
 from huebands.images import ImageError, encode_png, read_photo
 from huebands.package import PackageError
-from tiny_package import write_tiny_package, write_trained
+from tiny_package import write_trained
 
 
 @pytest.fixture(scope="module")
-def colorizer(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("packages") / "tiny"
-    write_tiny_package(folder)
-    return Colorizer.load(folder)
+def colorizer(tiny_package):
+    return Colorizer.load(tiny_package)
 
 
 def random_grey(height, width, seed=0):

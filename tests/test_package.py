@@ -7,19 +7,12 @@ import torch
 
 from huebands.package import PackageError, assemble, read_package, write_generator
 from huebands.shelf import default_package
-from tiny_package import tiny_config, write_calibration, write_tiny_package, write_trained
-
-
-@pytest.fixture(scope="module")
-def complete(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("packages") / "tiny"
-    write_tiny_package(folder)
-    return folder
+from tiny_package import tiny_config, write_calibration, write_trained
 
 
 @pytest.fixture
-def package(complete, tmp_path):
-    return shutil.copytree(complete, tmp_path / "package")
+def package(tiny_package, tmp_path):
+    return shutil.copytree(tiny_package, tmp_path / "package")
 
 
 def change_config(folder: Path, key: str, value: object) -> None:
@@ -43,14 +36,14 @@ def test_what_was_written_is_read_back(tmp_path):
     assert torch.equal(read.generator(L_unit), written.generator(L_unit))
 
 
-def test_the_generator_is_in_eval_mode_and_needs_no_gradients(complete):
-    generator = read_package(complete).generator
+def test_the_generator_is_in_eval_mode_and_needs_no_gradients(tiny_package):
+    generator = read_package(tiny_package).generator
     assert not any(module.training for module in generator.modules())
     assert not any(parameter.requires_grad for parameter in generator.parameters())
 
 
-def test_a_complete_package_has_five_files_and_no_pickle(complete):
-    names = {path.name for path in complete.iterdir()}
+def test_a_complete_package_has_five_files_and_no_pickle(tiny_package):
+    names = {path.name for path in tiny_package.iterdir()}
     assert names == {
         "generator.safetensors",
         "config.json",
@@ -58,13 +51,13 @@ def test_a_complete_package_has_five_files_and_no_pickle(complete):
         "calibration.json",
         "MODEL_CARD.md",
     }
-    assert read_package(complete).calibration is not None
+    assert read_package(tiny_package).calibration is not None
 
 
-def test_equal_packages_have_equal_hashes_and_any_change_shows(complete, package):
-    assert read_package(complete).package_sha256 == read_package(package).package_sha256
+def test_equal_packages_have_equal_hashes_and_any_change_shows(tiny_package, package):
+    assert read_package(tiny_package).package_sha256 == read_package(package).package_sha256
     (package / "MODEL_CARD.md").write_text("# Another\n")
-    assert read_package(complete).package_sha256 != read_package(package).package_sha256
+    assert read_package(tiny_package).package_sha256 != read_package(package).package_sha256
 
 
 @pytest.mark.parametrize(
@@ -131,10 +124,10 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
         read_package(tmp_path / "b")
 
 
-def test_a_calibration_of_other_weights_is_refused(complete, tmp_path):
+def test_a_calibration_of_other_weights_is_refused(tiny_package, tmp_path):
     other = write_trained(tmp_path / "other", seed=1)
     write_calibration(tmp_path / "calibration", other)
-    shutil.copytree(complete, tmp_path / "mixed")
+    shutil.copytree(tiny_package, tmp_path / "mixed")
     for name in ("calibration.npz", "calibration.json"):
         shutil.copy(tmp_path / "calibration" / name, tmp_path / "mixed")
     with pytest.raises(PackageError, match="weights_sha256"):
@@ -163,13 +156,13 @@ def test_assembling_replaces_a_package_whole_or_not_at_all(package, tmp_path):
     assert not list(tmp_path.glob(".*")), "temporary folders are left behind"
 
 
-def test_the_default_is_the_narrowest_release_else_the_pipelines_own(complete, tmp_path):
+def test_the_default_is_the_narrowest_release_else_the_pipelines_own(tiny_package, tmp_path):
     with pytest.raises(PackageError, match="make repro"):
         default_package((tmp_path,))
-    shutil.copytree(complete, tmp_path / "models/generator")
+    shutil.copytree(tiny_package, tmp_path / "models/generator")
     assert default_package((tmp_path / "elsewhere", tmp_path)) == tmp_path / "models/generator"
     for name, width in (("wide", 120.0), ("narrow", 60.0), ("uncertified", None)):
-        released = shutil.copytree(complete, tmp_path / "models/release" / name)
+        released = shutil.copytree(tiny_package, tmp_path / "models/release" / name)
         path = released / "calibration.json"
         content = json.loads(path.read_text())
         entry = {"mode": "per_channel", "alpha": 0.1, "width": width}

@@ -31,7 +31,9 @@ def test_params_yaml_is_the_composed_default(values: dict[str, Any]) -> None:
 @pytest.mark.parametrize("group", ["data", "train"])
 def test_every_alternative_is_valid(group: str) -> None:
     for alternative in sorted((ROOT / "conf" / group).glob("*.yaml")):
-        params.from_mapping(composed(f"{group}={alternative.stem}"))
+        data = params.from_mapping(composed(f"{group}={alternative.stem}")).data
+        assert all(source.licence for source in data.sources)
+        assert group != "data" or data.name == alternative.stem
 
 
 @pytest.mark.parametrize(

@@ -19,21 +19,19 @@ from PIL import Image
 
 from huebands.images import MAX_PIXELS, encode_png
 from huebands.web import MAX_BODY, safe_stem
-from tiny_package import write_tiny_package
 
 READY_WITHIN = 120  # seconds; it takes some 10
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
+def url(tiny_package, tmp_path_factory):
     """Address of a served service with a tiny package."""
     folder = tmp_path_factory.mktemp("service")
-    write_tiny_package(folder / "tiny")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = os.environ | {
-        "HUEBANDS_MODEL": str(folder / "tiny"),
+        "HUEBANDS_MODEL": str(tiny_package),
         "BENTOML_HOME": str(folder / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "true",
         "OMP_NUM_THREADS": "1",

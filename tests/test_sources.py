@@ -311,7 +311,7 @@ def test_git_names_an_unknown_revision_and_an_unreachable_url(remote: Remote, tm
         open_source(gone, tmp_path / "cache")
 
 
-# The stage, and what conf/ offers it
+# The stage
 
 
 def run_stage(folder: Path, data: object) -> subprocess.CompletedProcess[str]:
@@ -340,11 +340,3 @@ def test_the_stage_ends_with_one_line(tmp_path: Path, path: str, words: str) -> 
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(words)
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize("file", sorted((ROOT / "conf" / "data").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_data_set_of_conf_is_valid(file: Path) -> None:
-    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    data = params.from_mapping({**values, "data": yaml.safe_load(file.read_text(encoding="utf-8"))}).data
-    assert data.name == file.stem
-    assert all(source.licence for source in data.sources)
