@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from huebands.images import MAX_PIXELS, encode_png
-from huebands.web import MAX_BODY, safe_stem
+from huebands.web.app import MAX_BODY, safe_stem
 
 READY_WITHIN = 120  # seconds; it takes some 10
 

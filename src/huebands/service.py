@@ -9,7 +9,7 @@ import os
 import bentoml
 
 from huebands.colorizer import Colorizer
-from huebands.web import build_app
+from huebands.web.app import build_app
 
 app = build_app()
 

@@ -21,14 +21,14 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from huebands import __version__, images
-from huebands.body_limit import BodyLimit
 from huebands.colorizer import Colorization, Colorizer
 from huebands.conformal.bands import CHANNELS
 from huebands.conformal.calibration import MODES
-from huebands.uploads import DEFAULT_ALPHA, Upload, read_upload
+from huebands.web.body_limit import BodyLimit
+from huebands.web.uploads import DEFAULT_ALPHA, Upload, read_upload
 
 MAX_BODY = 64 * 2**20  # bytes
-PAGE = Path(__file__).parent / "page" / "index.html"
+PAGE = Path(__file__).parent / "index.html"
 _AT_ONCE = 2  # photos in work, because a large one takes gigabytes
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; connect-src 'self'; img-src blob:; "
