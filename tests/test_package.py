@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from huebands.default_package import default_package
 from huebands.package import PackageError, assemble, read_package, write_generator
-from huebands.shelf import default_package
 from tiny_package import tiny_config, write_calibration, write_trained
 
 

@@ -19,9 +19,9 @@ from torch import Tensor
 from huebands import color, images, pictures
 from huebands.conformal.bands import bands
 from huebands.conformal.calibration import Calibration, Mode
+from huebands.default_package import default_package
 from huebands.networks.resize import resize
 from huebands.package import ModelPackage, PackageError, read_package
-from huebands.shelf import default_package
 
 _SLICE = 1 << 18  # pixels: a slice's temporaries stay in the processor's cache
 
