@@ -43,6 +43,7 @@ def test_every_alternative_is_valid(group: str) -> None:
         ("train.epochs", True, r"train\.epochs \(=True\) must be of type int"),
         ("train.epochs", 0, r"train\.epochs \(=0\) must be at least 1"),
         ("train.image_size", 100, r"train\.image_size \(=100\) must be a multiple of .* = 64"),
+        ("train.discriminator.layers", 5, r"train\.image_size \(=64\) must be at least .* = 96"),
         ("train.learning_rate", float("nan"), r"train\.learning_rate \(=nan\) must be finite"),
         ("train.precision", "float64", r"train\.precision .* must be one of 'float32', 'bfloat16'"),
         ("train.loss.lambda_huber", -1, r"train\.loss\.lambda_huber \(=-1\.0\) must not be negative"),
@@ -55,6 +56,9 @@ def test_every_alternative_is_valid(group: str) -> None:
             r"data\.sources\[0\]\.kind \(='ftp'\) must be one of package, folder, git",
         ),
         ("calibrate.report_alpha", 0.9, r"calibrate\.report_alpha \(=0\.9\)"),
+        ("calibrate.seed", -1, r"calibrate\.seed \(=-1\) must not be negative"),
+        ("calibrate.heatmaps", -1, r"calibrate\.heatmaps \(=-1\) must not be negative"),
+        ("validate.lightness_mean", [75, 25], r"validate\.lightness_mean \(=\(75\.0, 25\.0\)\) must be a range"),
     ],
 )
 def test_a_bad_value_is_named(values: dict[str, Any], key: str, value: object, message: str) -> None:

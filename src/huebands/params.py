@@ -100,6 +100,9 @@ class ValidateParams:
 
     def __post_init__(self) -> None:
         _check(set(self.min_photos) == set(SPLITS), "validate.min_photos", self.min_photos, f"name {SPLITS}")
+        for name in ("lightness_mean", "chroma_mean"):
+            low, high = getattr(self, name)
+            _check(low <= high, f"validate.{name}", (low, high), "be a range, the lower bound first")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +182,13 @@ class TrainParams:
             self.image_size,
             f"be a multiple of 2**train.generator.depth = {multiple}",
         )
+        smallest = 3 * 2**self.discriminator.layers
+        _check(
+            self.image_size >= smallest,
+            "train.image_size",
+            self.image_size,
+            f"be at least 3 * 2**train.discriminator.layers = {smallest}, or no patch is left to judge",
+        )
         _check(0 <= self.jitter < 1, "train.jitter", self.jitter, "be in [0, 1)")
         _check(self.learning_rate > 0, "train.learning_rate", self.learning_rate, "be positive")
         _check(0 <= self.beta1 < 1, "train.beta1", self.beta1, "be in [0, 1)")
@@ -213,6 +223,8 @@ class CalibrateParams:
             "lie in [alpha_min, alpha_max] within (0, 1)",
         )
         _check(self.alpha_step > 0, "calibrate.alpha_step", self.alpha_step, "be positive")
+        for name in ("heatmaps", "seed"):
+            _check(getattr(self, name) >= 0, f"calibrate.{name}", getattr(self, name), "not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)
