@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,9 +16,9 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-PHOTOS = 70
+PHOTOS, EPOCHS = 70, 10
 SMALL = (
-    "data=folder", "train=small", "train.epochs=3", "prepare.image_size=64", "prepare.group_distance=2",
+    "data=folder", "train=small", f"train.epochs={EPOCHS}", "prepare.image_size=64", "prepare.group_distance=2",
     "validate.min_photos={train: 10, val: 1, calibration: 9, test: 1}", "validate.chroma_mean=[5, 100]",
     "calibrate.heatmaps=1",
 )  # fmt: skip
@@ -106,17 +108,45 @@ def test_the_package_is_complete_and_colorizes(line: Line) -> None:
 
 
 def test_the_run_and_the_model_are_in_mlflow(line: Line) -> None:
-    script = """
+    script = f"""
 from mlflow import MlflowClient
 client = MlflowClient("sqlite:///mlflow.db")
 version = client.get_model_version_by_alias("huebands-generator", "champion")
 assert client.get_model_version_by_alias("huebands-generator", "challenger").version == version.version == 1
 for term in ("generator", "discriminator", "adversarial", "huber", "perceptual", "chroma", "val_delta_e76"):
     steps = [point.step for point in client.get_metric_history(version.run_id, term)]
-    assert steps == [1, 2, 3], (term, steps)
+    assert steps == list(range(1, {EPOCHS} + 1)), (term, steps)
 print("found", len(client.search_model_versions("name = 'huebands-generator'")))
 """
     assert "found 1" in line.run("python", "-c", script)
+
+
+def test_a_training_killed_and_started_again_gives_what_an_uninterrupted_one_gives(line: Line) -> None:
+    def results() -> dict[str, bytes]:
+        files = [*line.folder.glob("models/trained/*"), *line.folder.glob("reports/train/pictures/*")]
+        return {file.name: file.read_bytes() for file in files}
+
+    whole, checkpoint = results(), line.folder / "models/checkpoints/last.pt"
+    assert f"epoch-{EPOCHS:04d}.png" in whole
+    retrain = ["dvc", "repro", "--force", "--single-item", "train"]
+    killed = subprocess.Popen(
+        retrain,
+        cwd=line.folder,
+        env=line.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert checkpoint.exists(), "killed in mid-run"
+    assert "going on after epoch" in line.run(*retrain)
+    assert results() == whole
+    assert not checkpoint.parent.exists()
+    line.run("dvc", "repro")
 
 
 def test_metrics_and_plots_can_be_shown(line: Line) -> None:

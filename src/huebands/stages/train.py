@@ -1,11 +1,12 @@
 """Stage train: the conditional GAN, followed in the terminal and in MLflow.
 
-Writes models/trained/ (weights and config.json) and reports/train/ (history.csv, run.json, pictures/). The checkpoint
-in models/checkpoints/ lets a killed run go on; it is removed when the run is done.
+Writes models/trained/ (weights and config.json) and reports/train/ (history.csv, run.json, pictures/). What lets a
+killed run go on lies in models/checkpoints/, which DVC leaves alone, until the run is done.
 """
 
 import csv
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ from huebands.training.loop import Row, Trained, train
 from huebands.training.step import NonFiniteLossError
 
 PREPARED, TRAINED, REPORT = Path("data/prepared"), Path("models/trained"), Path("reports/train")
-CHECKPOINT, RUN_ID = Path("models/checkpoints/last.pt"), Path("models/checkpoints/mlflow_run")
+UNFINISHED = Path("models/checkpoints")
+CHECKPOINT, RUN_ID, PICTURES = UNFINISHED / "last.pt", UNFINISHED / "mlflow_run", UNFINISHED / "pictures"
 
 
 class Follower:
@@ -57,7 +59,7 @@ class Follower:
 
     def picture_made(self, epoch: int, grid: np.ndarray) -> None:
         """Write and log a sample grid."""
-        path = REPORT / "pictures" / f"epoch-{epoch:04d}.png"
+        path = PICTURES / f"epoch-{epoch:04d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_png(path, grid)
         self._run.log_picture(path, epoch)
@@ -95,8 +97,7 @@ def run_training(settings: params.Params) -> None:
     weights_sha256 = package.read_package(TRAINED).weights_sha256
     write_report(trained, run.started_at, weights_sha256, config)
     run.finish(weights_sha256)
-    CHECKPOINT.unlink()
-    RUN_ID.unlink()
+    shutil.rmtree(UNFINISHED)
     print(f"train: {len(trained.history)} epochs, weights {weights_sha256[:12]} in {TRAINED}")
 
 
@@ -132,7 +133,9 @@ def read_split(split: str, size: int) -> Photos:
 
 def start_run(experiment: str, config: dict[str, Any]) -> tracking.TrainingRun:
     """Start the MLflow run, or take up that of the checkpoint."""
-    run_id = RUN_ID.read_text(encoding="utf-8") if RUN_ID.exists() and CHECKPOINT.exists() else None
+    if not CHECKPOINT.exists():
+        shutil.rmtree(UNFINISHED, ignore_errors=True)
+    run_id = RUN_ID.read_text(encoding="utf-8") if RUN_ID.exists() else None
     run = tracking.TrainingRun.start(**record_of(config), experiment=experiment, run_id=run_id)
     RUN_ID.parent.mkdir(parents=True, exist_ok=True)
     RUN_ID.write_text(run.run_id, encoding="utf-8")
@@ -151,7 +154,9 @@ def record_of(config: dict[str, Any]) -> dict[str, Any]:
 
 def write_report(trained: Trained, started_at: str, weights_sha256: str, config: dict[str, Any]) -> None:
     """Write the history, and what the run can be restored from."""
-    REPORT.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(REPORT, ignore_errors=True)
+    REPORT.mkdir(parents=True)
+    shutil.copytree(PICTURES, REPORT / "pictures")
     with (REPORT / "history.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(trained.history[0]), lineterminator="\n")
         writer.writeheader()
