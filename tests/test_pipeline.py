@@ -121,6 +121,16 @@ print("found", len(client.search_model_versions("name = 'huebands-generator'")))
     assert "found 1" in line.run("python", "-c", script)
 
 
+def test_a_registration_is_not_brought_back_from_the_cache(line: Line) -> None:
+    claim = line.folder / "reports/register/registration.json"
+    content = claim.read_text()
+    claim.unlink()
+    line.run("dvc", "checkout")
+    assert not claim.exists(), "only the register stage knows what the registry holds"
+    assert "register" in line.run("dvc", "status")
+    claim.write_text(content)
+
+
 def test_a_training_killed_and_started_again_gives_what_an_uninterrupted_one_gives(line: Line) -> None:
     def results() -> dict[str, bytes]:
         files = [*line.folder.glob("models/trained/*"), *line.folder.glob("reports/train/pictures/*")]
