@@ -52,7 +52,7 @@ SMALL := train=small prepare.image_size=64
 SOMEBODY := $(foreach role,AUTHOR COMMITTER,GIT_$(role)_NAME=huebands GIT_$(role)_EMAIL=huebands@localhost)
 pipeline-small: install ## run the whole pipeline at small size, in a copy of the tree
 	-@$(BIN)/dvc exp remove --quiet small 2>/dev/null
-	MLFLOW_TRACKING_URI= $(SOMEBODY) $(BIN)/dvc exp run --temp --force --name small $(SMALL:%=--set-param %)
+	MLFLOW_TRACKING_URI=sqlite:///mlflow.db $(SOMEBODY) $(BIN)/dvc exp run --temp --force --name small $(SMALL:%=--set-param %)
 
 retrain: install ## run every stage anew
 	$(BIN)/dvc repro --force

@@ -245,6 +245,18 @@ def test_a_store_named_by_its_uri_keeps_its_artifacts_beside_it(
     assert len(list((checkout / "mlartifacts" / "huebands").glob("*/artifacts/package/*/config.json"))) == 1
 
 
+def test_an_experiment_in_a_copy_of_dvc_is_kept_by_its_checkout(
+    checkout: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = checkout / ".dvc/tmp/exps/standalone/tmp1234"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    register(package, "11" * 32)
+    shutil.rmtree(copy)
+    monkeypatch.chdir(checkout)
+    assert (tracking.download_package("models:/generator/1") / "config.json").read_text() == "{}"
+
+
 def test_a_database_without_its_artifacts_is_a_clear_error(checkout: Path, package: Path) -> None:
     register(package, "11" * 32)
     shutil.rmtree(checkout / "mlartifacts")

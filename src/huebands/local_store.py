@@ -17,6 +17,17 @@ def store_uri(folder: Path) -> str:
     return f"sqlite:///{(folder / DATABASE).resolve().as_posix()}"
 
 
+def home(folder: Path) -> Path:
+    """The checkout that keeps the runs of this folder: the folder itself, or what it is DVC's copy of.
+
+    Experiments of `dvc exp run --queue` and `--temp` run below `.dvc/tmp/exps`, in copies that DVC removes.
+    """
+    for copies in folder.resolve().parents:
+        if copies.parts[-3:] == (".dvc", "tmp", "exps"):
+            return copies.parents[2]
+    return folder
+
+
 def folder_of(store: str) -> Path | None:
     """The folder that a tracking URI names, or None where it names another kind of store."""
     path = Path(store.removeprefix("sqlite:///"))

@@ -1,6 +1,7 @@
 """Runs, registry and aliases: the only room that imports mlflow.
 
-The store is MLFLOW_TRACKING_URI where that is set, else `mlflow.db` and `mlartifacts/` in the current folder.
+The store is MLFLOW_TRACKING_URI where that is set, else `mlflow.db` and `mlartifacts/` in the current folder,
+or in the checkout whose queued experiment it is.
 """
 
 import atexit
@@ -268,7 +269,7 @@ def download_package(uri: str) -> Path:
 
 
 def _store() -> str:
-    return os.environ.get("MLFLOW_TRACKING_URI") or local_store.store_uri(Path.cwd())
+    return os.environ.get("MLFLOW_TRACKING_URI") or local_store.store_uri(local_store.home(Path.cwd()))
 
 
 def _client() -> mlflow.MlflowClient:
