@@ -7,10 +7,11 @@ import torch
 from PIL import Image
 from skimage.color import rgb2lab
 
-from huebands import color
+from huebands import color, images
 from huebands.colorizer import Colorizer, grey_of
 from huebands.conformal.calibration import AlphaError
 from huebands.images import ImageError, encode_png, read_photo
+from huebands.networks.resize import resize
 from huebands.package import PackageError
 from tiny_package import write_trained
 
@@ -53,6 +54,22 @@ def test_slices_are_seamless(colorizer, monkeypatch):
     rgb = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     wanted = color.grey_levels(torch.from_numpy(rgb).permute(2, 0, 1).contiguous()).numpy()
     assert np.array_equal(grey_of(rgb), wanted)
+
+
+@pytest.mark.parametrize("size", [(3000, 2), (2, 3000)])
+def test_a_thin_strip_is_not_blown_up_on_its_way_through_the_network(colorizer, monkeypatch, size):
+    grey, between = random_grey(*size), []
+
+    def spy(image_BCHW, target):
+        between.append(image_BCHW.shape[2] * target[1])  # pixels once the width is done and the height is not
+        return resize(image_BCHW, target)
+
+    usual = colorizer.predict(grey)
+    monkeypatch.setattr(images, "MAX_PIXELS", 10_000)
+    monkeypatch.setattr("huebands.colorizer.resize", spy)
+    strip = colorizer.predict(grey)
+    assert max(between) <= 10_000
+    assert np.abs(strip.astype(int) - usual).max() <= 1, "the order of the two directions must not matter"
 
 
 def test_grey_and_colour_of_the_same_lightness_are_colorized_alike(colorizer):

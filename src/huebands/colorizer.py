@@ -174,9 +174,9 @@ class Colorizer:
         """Ask the network for ab at the photo's size: uint8 (H, W) to float32 (2, H, W)."""
         size = self.package.config["preprocessing"]["image_size"]
         L_11HW = color.lightness_of_grey(grey_HW)[None, None]
-        L_unit_11SS = resize(L_11HW, (size, size)) / 50 - 1
+        L_unit_11SS = _resize(L_11HW, (size, size)) / 50 - 1
         ab_12SS = self.package.generator(L_unit_11SS) * color.AB_SCALE
-        return resize(ab_12SS, (grey_HW.shape[0], grey_HW.shape[1]))[0]
+        return _resize(ab_12SS, (grey_HW.shape[0], grey_HW.shape[1]))[0]
 
 
 def grey_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -213,6 +213,13 @@ def _encode(image: Image.Image, name: str) -> bytes:
     except (OSError, ValueError) as error:
         raise images.ImageError(name, f"has mode {image.mode}; convert it to RGB first") from error
     return buffer.getvalue()
+
+
+def _resize(image_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize in the order that needs less memory where the usual one, width first, would blow up a thin strip."""
+    if image_BCHW.shape[2] * size[1] > images.MAX_PIXELS:
+        return resize(image_BCHW.mT, (size[1], size[0])).mT
+    return resize(image_BCHW, size)
 
 
 def _slices(pixels: int) -> Iterator[slice]:
