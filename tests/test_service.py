@@ -12,11 +12,14 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import anyio
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.exceptions import HTTPException
 
+from huebands.body_limit import BodyLimit
 from huebands.images import MAX_PIXELS, encode_png
 from huebands.web.app import MAX_BODY, safe_stem
 
@@ -252,6 +255,32 @@ def test_a_body_that_is_too_large_is_refused(client, streamed):
     response = client.post("/colorize", content=pieces if streamed else body, headers=header)
     assert f"{MAX_BODY:,}" in refusal(response, 413)
     assert post(client, photo()).status_code == 200
+
+
+def answer_to_raw(url, head, body=b""):
+    """Send bytes as they are; gives all that comes back until the server closes."""
+    with socket.create_connection(("127.0.0.1", httpx.URL(url).port), timeout=20) as connection:
+        connection.sendall(b"POST /colorize HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + head + b"\r\n" + body)
+        return b"".join(iter(lambda: connection.recv(2**16), b""))
+
+
+def test_a_large_body_is_refused_before_it_is_sent_when_the_client_asks_first(url):
+    head = b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: %d\r\n" % (MAX_BODY + 1)
+    assert answer_to_raw(url, head + b"Expect: 100-continue\r\n").startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_that_stalls_is_given_up():
+    async def read(scope, receive, send):
+        while (await receive()).get("more_body"):
+            pass
+
+    async def receive():
+        await anyio.sleep(5)
+
+    limited = BodyLimit(read, max_body=10, max_stall=0.05)
+    with pytest.raises(HTTPException, match=r"0\.05 seconds") as error:
+        anyio.run(limited, {"type": "http", "headers": []}, receive, None)
+    assert error.value.status_code == 408
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from huebands.web.body_limit import BodyLimit
 from huebands.web.uploads import DEFAULT_ALPHA, Upload, read_upload
 
 MAX_BODY = 64 * 2**20  # bytes
+MAX_STALL = 30  # seconds
 PAGE = Path(__file__).parent / "index.html"
 _AT_ONCE = 2  # photos in work, because a large one takes gigabytes
 _HEADERS = {
@@ -38,20 +39,24 @@ _HEADERS = {
 _SIGNATURES = re.compile(rb"\xff\xd8|\x89PNG|II\*\0|MM\0\*|RIFF....WEBP|BM|GIF8|P[1-7f][\s#]", re.DOTALL)
 
 
-def build_app(max_body: int = MAX_BODY) -> Starlette:
+def build_app(max_body: int = MAX_BODY, max_stall: float = MAX_STALL) -> Starlette:
     """Make the application; set its `state.colorizer` before it is asked.
 
     Args:
         max_body: bytes of a request body.
+        max_stall: seconds between two pieces of a request body.
     """
+    routes = [
+        Route("/", _show_page, methods=["GET"]),
+        Route("/model", _show_model, methods=["GET"]),
+        Route("/colorize", _colorize, methods=["POST"]),
+        Route("/bands", _bands, methods=["POST"]),
+    ]
     app = Starlette(
-        routes=[
-            Route("/", _show_page, methods=["GET"]),
-            Route("/model", _show_model, methods=["GET"]),
-            Route("/colorize", _colorize, methods=["POST"]),
-            Route("/bands", _bands, methods=["POST"]),
+        routes=routes,
+        middleware=[
+            Middleware(BodyLimit, max_body=max_body, max_stall=max_stall),
         ],
-        middleware=[Middleware(BodyLimit, max_body=max_body)],
         exception_handlers={HTTPException: _refuse, Exception: _fail},
     )
     app.state.limiter = anyio.CapacityLimiter(_AT_ONCE)

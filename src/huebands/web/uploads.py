@@ -67,8 +67,11 @@ async def _read_form(request: Request) -> FormData:
         raise HTTPException(415, f"content type (={kind!r}) must be multipart/form-data with a file 'image'")
     try:
         return await request.form(max_files=4, max_fields=8, max_part_size=_MAX_TEXT)
-    except (HTTPException, ClientDisconnect, OSError):
+    except (HTTPException, OSError):
         raise
+    except ClientDisconnect as error:
+        # Nobody is left to read it, but logs and metrics must not count it as a failure of ours.
+        raise HTTPException(400, "the connection ended before the form did") from error
     except Exception as error:
         # The parser is fed by strangers: what it chokes on, such as a charset that is none, is their mistake.
         raise HTTPException(400, f"the form cannot be read: {type(error).__name__}") from error
