@@ -19,9 +19,9 @@ import pytest
 from PIL import Image
 from starlette.exceptions import HTTPException
 
-from huebands.body_limit import BodyLimit
 from huebands.images import MAX_PIXELS, encode_png
 from huebands.web.app import MAX_BODY, safe_stem
+from huebands.web.body_limit import BodyLimit
 
 READY_WITHIN = 120  # seconds; it takes some 10
 
@@ -264,9 +264,40 @@ def answer_to_raw(url, head, body=b""):
         return b"".join(iter(lambda: connection.recv(2**16), b""))
 
 
+def test_a_content_type_that_is_no_text_gets_its_whole_answer(url):
+    answer = answer_to_raw(url, b"Content-Type: caf\xe9\r\nContent-Length: 0\r\n")
+    assert answer.startswith(b"HTTP/1.1 415 ")
+    assert answer.endswith(b"}")
+
+
 def test_a_large_body_is_refused_before_it_is_sent_when_the_client_asks_first(url):
     head = b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: %d\r\n" % (MAX_BODY + 1)
     assert answer_to_raw(url, head + b"Expect: 100-continue\r\n").startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_client_that_hangs_up_is_no_failure_of_the_service(url, client):
+    def answers(status):
+        line = f'huebands_request_seconds_count{{path="/bands",status="{status}"}} '
+        return sum(float(row.removeprefix(line)) for row in client.get("/metrics").text.splitlines() if line in row)
+
+    before = answers(400)
+    with socket.create_connection(("127.0.0.1", httpx.URL(url).port)) as connection:
+        head = b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000\r\n"
+        connection.sendall(b"POST /bands HTTP/1.1\r\nHost: a\r\n" + head + b"\r\n--x\r\n")
+    end = time.monotonic() + 10
+    while answers(400) == before and time.monotonic() < end:
+        time.sleep(0.05)
+    assert (answers(400), answers(500)) == (before + 1, 0)
+
+
+def test_strangers_addresses_leave_no_trace_in_the_metrics(client):
+    post(client, photo())
+    for number in range(3):
+        assert client.get(f"/stranger{number}").status_code == 404
+    metrics = client.get("/metrics")
+    assert metrics.headers["content-type"].startswith("text/plain; version=")
+    assert 'huebands_request_seconds_count{path="/colorize",status="200"}' in metrics.text
+    assert "stranger" not in metrics.text
 
 
 def test_a_body_that_stalls_is_given_up():

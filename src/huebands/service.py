@@ -14,7 +14,13 @@ from huebands.web.app import build_app
 app = build_app()
 
 
-@bentoml.service(name="huebands", traffic={"timeout": 300, "max_concurrency": 64})
+@bentoml.service(
+    name="huebands",
+    traffic={"timeout": 300, "max_concurrency": 64},
+    metrics={"enabled": False},  # see web/meter.py
+    # The log of a content type that is not UTF-8 fails in the middle of the answer.
+    logging={"access": {"request_content_type": False}},
+)
 @bentoml.asgi_app(app, path="/")
 class Huebands:
     """Colorizes photos and gives ranges for the true colours, with a promise on average over photos."""

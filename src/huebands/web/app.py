@@ -13,6 +13,7 @@ from urllib.parse import quote
 import anyio
 import anyio.to_thread
 from PIL import UnidentifiedImageError
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -25,6 +26,7 @@ from huebands.colorizer import Colorization, Colorizer
 from huebands.conformal.bands import CHANNELS
 from huebands.conformal.calibration import MODES
 from huebands.web.body_limit import BodyLimit
+from huebands.web.meter import Meter, build_registry
 from huebands.web.uploads import DEFAULT_ALPHA, Upload, read_upload
 
 MAX_BODY = 64 * 2**20  # bytes
@@ -51,14 +53,18 @@ def build_app(max_body: int = MAX_BODY, max_stall: float = MAX_STALL) -> Starlet
         Route("/model", _show_model, methods=["GET"]),
         Route("/colorize", _colorize, methods=["POST"]),
         Route("/bands", _bands, methods=["POST"]),
+        Route("/metrics", _show_metrics, methods=["GET"]),
     ]
+    registry = build_registry()
     app = Starlette(
         routes=routes,
         middleware=[
+            Middleware(Meter, registry=registry, paths=[route.path for route in routes]),
             Middleware(BodyLimit, max_body=max_body, max_stall=max_stall),
         ],
         exception_handlers={HTTPException: _refuse, Exception: _fail},
     )
+    app.state.registry = registry
     app.state.limiter = anyio.CapacityLimiter(_AT_ONCE)
     return app
 
@@ -69,6 +75,10 @@ async def _show_page(request: Request) -> Response:
 
 async def _show_model(request: Request) -> Response:
     return JSONResponse(describe_model(request.app.state.colorizer))
+
+
+async def _show_metrics(request: Request) -> Response:
+    return Response(generate_latest(request.app.state.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def _colorize(request: Request) -> Response:
