@@ -1,5 +1,9 @@
+import errno
+import io
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,6 +118,26 @@ def test_an_output_that_is_a_file_is_one_line(colorize, tmp_path):
     code, _, errors = colorize(photo, "--output", photo)
     assert (code, len(errors)) == (2, 1)
     assert str(photo) in errors[0]
+
+
+def test_a_name_that_cannot_be_printed_stops_nothing(colorize, tmp_path, monkeypatch):
+    photos = [write_photo(tmp_path / name) for name in ("\udcff.png", "größe.png", "cat.png")]
+    console = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", console)
+    assert colorize(*photos)[0] == 0
+    assert all(results(tmp_path, photo.stem)[2].is_file() for photo in photos)
+    console.seek(0)
+    assert "gr\\xf6\\xdfe.png -> " in console.read()
+
+
+def test_a_full_disk_is_one_line_that_names_the_photo(colorize, tmp_path, monkeypatch):
+    def write_bytes(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    photo = write_photo(tmp_path / "cat.png")
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    code, _, errors = colorize(photo)
+    assert (code, errors) == (2, [f"huebands: {photo}: No space left on device"])
 
 
 @pytest.mark.parametrize("arguments", [[], ["--mode", "some"], ["cat.png", "--alhpa", "0.1"]])

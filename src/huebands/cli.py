@@ -1,6 +1,7 @@
 """The `huebands` command. Heavy modules are imported once the arguments are known: help comes at once."""
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ BAD_INPUT = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives its exit code, 2 where any input was bad."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a photo may have a name that cannot be printed here
     options = _parser().parse_args(arguments)
     return _colorize(options)
 
@@ -88,7 +91,7 @@ def _colorize(options: argparse.Namespace) -> int:
         try:
             print(_colorize_one(colorizer, photo, stem, options), flush=True)
         except (ImageError, OSError) as error:
-            code = _complain(error)
+            code = _complain(error, photo)
     return code
 
 
@@ -140,10 +143,11 @@ def _number(text: str) -> float | str:
         return text
 
 
-def _complain(error: Exception) -> int:
-    """Say what was wrong in one line on stderr."""
+def _complain(error: Exception, photo: Path | None = None) -> int:
+    """Say what was wrong in one line on stderr; an error that names no file names the photo it happened to."""
     if isinstance(error, OSError):
-        text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        name = error.filename or photo
+        text = f"{name}: {error.strerror}" if name else str(error)
     else:
         text = str(error)
     print(f"huebands: {' '.join(text.split())}", file=sys.stderr)
