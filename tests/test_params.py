@@ -39,6 +39,7 @@ def test_every_alternative_is_valid(group: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
+        ("prepare.min_chroma", 0, r"prepare\.min_chroma \(=0\.0\) must be at least 0\.1"),
         ("train.epochs", "many", r"train\.epochs \(='many'\) must be of type int"),
         ("train.epochs", True, r"train\.epochs \(=True\) must be of type int"),
         ("train.epochs", 0, r"train\.epochs \(=0\) must be at least 1"),

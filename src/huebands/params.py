@@ -78,7 +78,8 @@ class PrepareParams:
 
     def __post_init__(self) -> None:
         _check(self.image_size >= 8, "prepare.image_size", self.image_size, "be at least 8")
-        _check(self.min_chroma >= 0, "prepare.min_chroma", self.min_chroma, "not be negative")
+        # Left grey, a grey photo would equal the truth, with an infinite PSNR.
+        _check(self.min_chroma >= 0.1, "prepare.min_chroma", self.min_chroma, "be at least 0.1")
         _check(0 <= self.group_distance < 64, "prepare.group_distance", self.group_distance, "be in [0, 63]")
         _check(
             set(self.fractions) == set(SPLITS)
