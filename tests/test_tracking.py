@@ -3,6 +3,7 @@
 import shutil
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,6 +44,15 @@ def package(tmp_path: Path) -> Path:
     (folder / "config.json").write_text("{}")
     (folder / "generator.safetensors").write_bytes(b"weights")
     return folder
+
+
+class GoneClient:
+    """Stands for a client whose store no longer answers."""
+
+    tracking_uri = "http://gone"
+
+    def __getattr__(self, name: str) -> Any:
+        raise tracking.mlflow.MlflowException("refused")
 
 
 def history(epochs: int, first: int = 1) -> list[dict[str, float]]:
@@ -243,6 +253,22 @@ def test_a_store_named_by_its_uri_keeps_its_artifacts_beside_it(
     register(package, "11" * 32)
     assert (tracking.download_package("models:/generator/1") / "config.json").read_text() == "{}"
     assert len(list((checkout / "mlartifacts" / "huebands").glob("*/artifacts/package/*/config.json"))) == 1
+
+
+def test_a_store_that_vanishes_while_a_run_is_logged_is_named(
+    checkout: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, sample = start(), picture(tmp_path, 1)
+    run._client = GoneClient()
+    for log in (
+        lambda: run.log_history(history(1)),
+        lambda: run.log_picture(sample, 1),
+        lambda: run.finish("ab" * 32),
+    ):
+        with pytest.raises(TrackingError, match=f"run {run.run_id} cannot be logged to http://gone: refused; start"):
+            log()
+    run.fail()
+    assert "cannot be logged to http://gone" in caplog.text, "a warning, so that the reason of the failure stays"
 
 
 def test_an_experiment_in_a_copy_of_dvc_is_kept_by_its_checkout(

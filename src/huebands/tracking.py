@@ -11,7 +11,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,24 +100,41 @@ class TrainingRun:
                 for key, value in row.items()
                 if key != "epoch" and value is not None and not math.isnan(value)
             ]
-        for first in range(0, len(metrics), _BATCH):
-            self._client.log_batch(self.run_id, metrics=metrics[first : first + _BATCH])
+        with self._logging():
+            for first in range(0, len(metrics), _BATCH):
+                self._client.log_batch(self.run_id, metrics=metrics[first : first + _BATCH])
 
     def log_picture(self, path: Path, epoch: int) -> None:
         """Log a sample grid as step `epoch` of the run's `samples`, unless it is there already."""
-        logged = {Path(item.path).name for item in self._client.list_artifacts(self.run_id, "images")}
-        if not any(name.startswith(f"samples+step+{epoch}+") for name in logged):
-            self._client.log_image(self.run_id, images.read_photo(path), key="samples", step=epoch)
+        with self._logging():
+            logged = {Path(item.path).name for item in self._client.list_artifacts(self.run_id, "images")}
+            if not any(name.startswith(f"samples+step+{epoch}+") for name in logged):
+                self._client.log_image(self.run_id, images.read_photo(path), key="samples", step=epoch)
 
     def finish(self, weights_sha256: str, seconds: float | None = None) -> None:
         """Mark the run as finished with these weights, `seconds` after its start, now if left out."""
-        self._client.set_tag(self.run_id, WEIGHTS_TAG, weights_sha256)
         ended = None if seconds is None else self._started + round(seconds * 1000)
-        self._client.set_terminated(self.run_id, "FINISHED", end_time=ended)
+        with self._logging():
+            self._client.set_tag(self.run_id, WEIGHTS_TAG, weights_sha256)
+            self._client.set_terminated(self.run_id, "FINISHED", end_time=ended)
 
     def fail(self) -> None:
-        """Mark the run as failed."""
-        self._client.set_terminated(self.run_id, "FAILED")
+        """Mark the run as failed; where the store cannot, say so in a warning, for the failure itself is the news."""
+        try:
+            with self._logging():
+                self._client.set_terminated(self.run_id, "FAILED")
+        except TrackingError as error:
+            logging.getLogger(__name__).warning("%s", error)
+
+    @contextmanager
+    def _logging(self) -> Iterator[None]:
+        try:
+            yield
+        except (mlflow.MlflowException, OSError) as error:
+            raise TrackingError(
+                f"run {self.run_id} cannot be logged to {self._client.tracking_uri}: {error};"
+                " start it again when the store answers, and it goes on"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -250,7 +268,8 @@ def download_package(uri: str) -> Path:
     home = local_store.folder_of(store)
     if home is not None and not (home / local_store.DATABASE).exists():
         raise TrackingError(
-            f"{uri}: no {local_store.DATABASE} in {home}; run in the checkout or set MLFLOW_TRACKING_URI"
+            f"{uri}: no {local_store.DATABASE} in {home}; run in the checkout, set MLFLOW_TRACKING_URI,"
+            " or make it with `dvc repro --force --single-item register`"
         )
     client = _client()
     try:
