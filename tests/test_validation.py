@@ -134,7 +134,7 @@ def test_a_distribution_out_of_range_names_the_photos_that_pull_it_out(validatio
     manifest = shards.read_manifest(dataset)
     assert (lightness.expectation, lightness.column) == ("expect_column_mean_to_be_between", "L_mean")
     assert lightness.offending[0] == manifest.loc[manifest["L_mean"].idxmin(), "id"]
-    assert f"lies in [90, 100]; found {manifest['L_mean'].mean():.4f}" in lightness.reason
+    assert f"lies in [90, 100] (validate.lightness_mean); found {manifest['L_mean'].mean():.4f}" in lightness.reason
     assert (chroma.expectation, chroma.column) == ("expect_column_mean_to_be_between", "chroma_mean")
     assert chroma.offending[0] == manifest.loc[manifest["chroma_mean"].idxmax(), "id"]
 
@@ -175,7 +175,7 @@ def test_too_few_photos_in_a_split_are_named(validation: ModuleType, dataset: Pa
     shards.write_shard(dataset, "val", iter(squares), left, SIZE)
     (failure,) = validation.validate(dataset, PARAMS).failures
     assert (failure.expectation, failure.column) == ("expect_table_row_count_to_be_between", "split=val")
-    assert f"val holds at least 3 photos; found {left}" in failure.reason
+    assert f"val holds at least 3 photos (validate.min_photos.val); found {left}" in failure.reason
     assert failure.offending == tuple(manifest.loc[manifest["split"] == "val", "id"])
 
 

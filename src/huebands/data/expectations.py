@@ -76,10 +76,17 @@ def manifest_statements(params: ValidateParams) -> list[Statement]:
     for split in SPLITS:
         least = params.min_photos[split]
         keywords = {"min_value": least, "row_condition": ("split", split)}
-        statements.append(("ExpectTableRowCountToBeBetween", keywords, f"{split} holds at least {least} photos"))
-    for column, (low, high) in (("L_mean", params.lightness_mean), ("chroma_mean", params.chroma_mean)):
+        statements.append(
+            (
+                "ExpectTableRowCountToBeBetween",
+                keywords,
+                f"{split} holds at least {least} photos (validate.min_photos.{split})",
+            )
+        )
+    means = (("L_mean", "lightness_mean", params.lightness_mean), ("chroma_mean", "chroma_mean", params.chroma_mean))
+    for column, parameter, (low, high) in means:
         keywords = {"column": column, "min_value": low, "max_value": high}
-        note = f"the mean {column} over all photos lies in [{low:g}, {high:g}]"
+        note = f"the mean {column} over all photos lies in [{low:g}, {high:g}] (validate.{parameter})"
         statements.append(("ExpectColumnMeanToBeBetween", keywords, note))
     return statements
 
