@@ -352,7 +352,15 @@ class TestFiles:
             Calibration.load(tmp_path)
 
     @pytest.mark.parametrize(
-        ("key", "value"), [("half_widths", [0, 0, 0]), ("alpha", 0.001), ("mode", "x"), ("width", "3")]
+        ("key", "value"),
+        [
+            ("half_widths", [0, 0, 0]),
+            ("alpha", 0.001),
+            ("mode", "x"),
+            ("width", "3"),
+            ("width", float("nan")),
+            ("coverage", 1.5),
+        ],
     )
     def test_a_certificate_that_the_tables_do_not_give_is_refused(self, tmp_path, calibration, key, value):
         self.save(tmp_path, calibration)
@@ -372,8 +380,26 @@ class TestFiles:
         with pytest.raises(CalibrationError, match="sha256"):
             Calibration.load(tmp_path)
 
-    @pytest.mark.parametrize("damage", ["rising", "nan", "short", "float32", "scale", "missing", "pickle", "text"])
-    def test_tables_that_are_no_losses_are_refused_even_with_the_right_hash(self, tmp_path, calibration, damage):
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            "rising",
+            "nan",
+            "short",
+            "float32",
+            "scale",
+            "missing",
+            "pickle",
+            "text",
+            "number",
+            "words",
+            "method",
+            "large",
+        ],
+    )
+    def test_tables_that_are_no_losses_are_refused_even_with_the_right_hash(
+        self, tmp_path, monkeypatch, calibration, damage
+    ):
         self.save(tmp_path, calibration)
         with np.load(tmp_path / "calibration.npz") as archive:
             tables = dict(archive)
@@ -391,10 +417,20 @@ class TestFiles:
             del tables["scale"]
         elif damage == "pickle":
             tables["scale"] = np.array([{}, {}, {}], dtype=object)
+        elif damage == "number":
+            tables["per_channel"] = np.array(0.0)
+        elif damage == "words":
+            tables["scale"] = np.array(["one", "two", "three"])
+        elif damage == "large":
+            monkeypatch.setattr("huebands.conformal.calibration_files._LARGEST", 1000)
         path = tmp_path / "calibration.npz"
         np.savez_compressed(path, **tables)
         if damage == "text":
             path.write_text("no archive")
+        elif damage == "method":
+            content = bytearray(path.read_bytes())
+            content[content.find(b"PK\x01\x02") + 10] = 99  # a way of compression that is none
+            path.write_bytes(content)
         description = json.loads((tmp_path / "calibration.json").read_text())
         description["tables_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
         (tmp_path / "calibration.json").write_text(json.dumps(description))

@@ -105,6 +105,13 @@ def test_a_damaged_file_is_named(package, name):
         read_package(package)
 
 
+@pytest.mark.parametrize("name", ["config.json", "calibration.json"])
+def test_a_file_nested_too_deep_is_named(package, name):
+    (package / name).write_text("[" * 100_000)
+    with pytest.raises(PackageError, match=name):
+        read_package(package)
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(PackageError, match="nowhere"):
         read_package(tmp_path / "nowhere")
@@ -169,3 +176,13 @@ def test_the_default_is_the_narrowest_release_else_the_pipelines_own(tiny_packag
         content["certificate"] = [] if width is None else [entry]
         path.write_text(json.dumps(content))
     assert default_package((tmp_path,)) == tmp_path / "models/release/narrow"
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "{}", "[]", '{"certificate": [{"mode": "per_channel", "alpha": 0.1, "width": null}]}']
+)
+def test_a_release_whose_certificate_cannot_be_read_is_named(complete, tmp_path, content):
+    released = shutil.copytree(complete, tmp_path / "models/release/damaged")
+    (released / "calibration.json").write_text(content)
+    with pytest.raises(PackageError, match=r"damaged.calibration\.json"):
+        default_package((tmp_path,))

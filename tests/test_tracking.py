@@ -303,3 +303,10 @@ def test_a_store_that_does_not_answer_is_named_without_its_password(monkeypatch:
     with pytest.raises(TrackingError, match=r"no answer from http://127\.0\.0\.1:9: ") as caught:
         tracking.champion("generator")
     assert "secret" not in str(caught.value)
+
+
+def test_a_store_of_an_unknown_kind_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "carrier-pigeon://me:secret@coop")
+    with pytest.raises(TrackingError, match="carrier-pigeon") as caught:
+        tracking.champion("generator")
+    assert "secret" not in str(caught.value)

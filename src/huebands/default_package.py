@@ -35,8 +35,17 @@ def _certified_width(package: Path) -> float:
     path = package / CALIBRATION[1]
     if not path.is_file():
         return float("inf")
-    certificate = json.loads(path.read_text(encoding="utf-8"))["certificate"]
-    return min(
-        (row["width"] for row in certificate if row["mode"] == "per_channel" and abs(row["alpha"] - 0.1) < 1e-9),
-        default=float("inf"),
-    )
+    try:
+        certificate = json.loads(path.read_text(encoding="utf-8"))["certificate"]
+        return min(
+            (
+                float(row["width"])
+                for row in certificate
+                if row["mode"] == "per_channel" and abs(row["alpha"] - 0.1) < 1e-9
+            ),
+            default=float("inf"),
+        )
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise PackageError(
+            f"{path}: no certificate can be read ({error!r}); take the package away or write it again"
+        ) from error

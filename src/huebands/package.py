@@ -135,7 +135,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise PackageError(f"{path}: missing; {path.parent} is not a model package")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PackageError(f"{path}: not JSON ({error}); write the package again") from error
     _check_config(path, config)
     return dict(config)

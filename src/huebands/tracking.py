@@ -296,8 +296,8 @@ def _client() -> mlflow.MlflowClient:
     folder = local_store.folder_of(store)
     if folder is not None:
         local_store.rehome(folder)
-    client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
     try:
+        client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
         client.search_experiments(max_results=1)
     except mlflow.MlflowException as error:
         raise TrackingError(f"no answer from {store}: {error.message}") from error

@@ -69,7 +69,7 @@ class Calibration:
 
     def __post_init__(self) -> None:
         _check_scale(self.scale)
-        n = len(self.per_channel)
+        n = len(np.atleast_1d(self.per_channel))
         _check_losses("per_channel", self.per_channel, (n, 3, LEVELS))
         _check_losses("joint", self.joint, (n, count_steps(self.scale)))
 
@@ -180,8 +180,8 @@ class Calibration:
 
 def _check_scale(scale: np.ndarray) -> None:
     is_vector = scale.dtype == np.float64 and scale.shape == (3,)
-    in_units = np.all(scale >= SMALLEST_SCALE) and np.all(scale * SCALE_UNIT % 1 == 0)
-    if not (is_vector and in_units and scale.max() == 1):
+    in_units = is_vector and np.all(scale >= SMALLEST_SCALE) and np.all(scale * SCALE_UNIT % 1 == 0)
+    if not (in_units and scale.max() == 1):
         raise CalibrationError(
             f"scale (={scale!r}) must be float64 (3,), multiples of 1/{SCALE_UNIT} in "
             f"[{SMALLEST_SCALE}, 1], the largest 1"

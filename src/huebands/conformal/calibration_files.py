@@ -13,10 +13,11 @@ import numpy as np
 
 FORMAT = 1
 TABLES, DESCRIPTION = "calibration.npz", "calibration.json"
+_LARGEST = 2**30  # bytes of all tables; 1,000 photos take some 15 million
 _ARRAYS = {"per_channel", "joint", "scale"}
 _HASHES = ("tables_sha256", "weights_sha256", "preprocessing_sha256", "data_sha256")
 _KEYS = {"format", *_HASHES, "photos", "smallest_alpha", "certificate"}
-_CERTIFICATE_NUMBERS = ("alpha", "coverage", "coverage_low", "coverage_high", "width")
+_CERTIFICATE_NUMBERS = {"alpha": 1, "coverage": 1, "coverage_low": 1, "coverage_high": 1, "width": 255}
 _CERTIFICATE_KEYS = {"mode", "half_widths", *_CERTIFICATE_NUMBERS}
 _REMEDY = "run the calibrate stage again, or take the package from its source again"
 
@@ -51,7 +52,7 @@ def read(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     path = folder / DESCRIPTION
     try:
         description = json.loads(_read_bytes(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CalibrationError(f"{path}: not JSON ({error}); {_REMEDY}") from None
     _check_description(path, description)
     content = _read_bytes(folder / TABLES)
@@ -66,9 +67,14 @@ def read(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 def _read_tables(path: Path, content: bytes) -> dict[str, np.ndarray]:
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            tables = {name: np.asarray(archive[name]) for name in archive.files}
-    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > _LARGEST:
+            raise ValueError(f"{size:,} bytes unpacked, more than {_LARGEST:,}")
+        with np.load(io.BytesIO(content), allow_pickle=False) as tables_file:
+            tables = {name: np.asarray(tables_file[name]) for name in tables_file.files}
+    except Exception as error:
+        # zipfile and NumPy answer damaged bytes with nearly any exception (RuntimeError, TokenError, ...).
         raise CalibrationError(f"{path}: no archive of plain arrays ({error}); {_REMEDY}") from None
     if set(tables) != _ARRAYS:
         raise CalibrationError(f"{path}: arrays (={sorted(tables)}) must be {sorted(_ARRAYS)}; {_REMEDY}")
@@ -98,5 +104,6 @@ def _check_description(path: Path, description: Any) -> None:
     for entry in entries:
         right = isinstance(entry, dict) and set(entry) == _CERTIFICATE_KEYS
         check(right, "certificate", entry, f"have the keys {sorted(_CERTIFICATE_KEYS)}")
-        right = all(type(entry[key]) in (int, float) for key in _CERTIFICATE_NUMBERS)
-        check(right, "certificate", entry, f"have numbers for {', '.join(_CERTIFICATE_NUMBERS)}")
+        for key, largest in _CERTIFICATE_NUMBERS.items():
+            right = type(entry[key]) in (int, float) and 0 <= entry[key] <= largest
+            check(right, f"certificate: {key}", entry[key], f"be a number in [0, {largest}]")
