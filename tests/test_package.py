@@ -181,8 +181,8 @@ def test_the_default_is_the_narrowest_release_else_the_pipelines_own(tiny_packag
 @pytest.mark.parametrize(
     "content", ["{", "{}", "[]", '{"certificate": [{"mode": "per_channel", "alpha": 0.1, "width": null}]}']
 )
-def test_a_release_whose_certificate_cannot_be_read_is_named(complete, tmp_path, content):
-    released = shutil.copytree(complete, tmp_path / "models/release/damaged")
+def test_a_release_whose_certificate_cannot_be_read_is_named(tiny_package, tmp_path, content):
+    released = shutil.copytree(tiny_package, tmp_path / "models/release/damaged")
     (released / "calibration.json").write_text(content)
     with pytest.raises(PackageError, match=r"damaged.calibration\.json"):
         default_package((tmp_path,))

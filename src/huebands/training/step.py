@@ -22,8 +22,8 @@ class NonFiniteLossError(RuntimeError):
 
     def __init__(self, step: int, terms: Sequence[str], ids: Sequence[str]) -> None:
         super().__init__(
-            f"step {step}: {', '.join(terms)} not finite, on photos {', '.join(ids)}; "
-            "the last checkpoint is good: lower train.learning_rate or the term's weight"
+            f"step {step}: {', '.join(terms)} not finite, on photos {', '.join(ids)}; weights and checkpoint are as "
+            "they were before; lower train.learning_rate or the term's weight and delete the checkpoint to start anew"
         )
         self.step, self.terms, self.ids = step, tuple(terms), tuple(ids)
 
