@@ -90,5 +90,4 @@ def compare_with_mapie(
         "alphas_compared": len(taken),
         "mapie": dict(zip(CHANNELS, mapie[nearest].tolist(), strict=True)),
         "huebands": dict(zip(CHANNELS, own[nearest].tolist(), strict=True)),
-        "equal": True,
     }
