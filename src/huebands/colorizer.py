@@ -1,7 +1,7 @@
 """From a model package and a photo to colours and bands, at the photo's own size.
 
-The network sees a small square of lightness; its ab is brought up to the photo, and the photo's own lightness
-is kept. Pixels are handled in slices, so that memory grows with the photo's bytes, not with float copies.
+The network sees a small square of lightness; its colours are brought up to the photo, and the photo's own lightness is
+kept. Pixels are handled in slices and tiles, so that memory grows with the photo's bytes, not with float copies.
 """
 
 import io
@@ -22,8 +22,10 @@ from huebands.conformal.calibration import Calibration, Mode
 from huebands.default_package import default_package
 from huebands.networks.resize import resize
 from huebands.package import ModelPackage, PackageError, read_package
+from huebands.upsampling import ColourLines
 
 _SLICE = 1 << 18  # pixels: a slice's temporaries stay in the processor's cache
+_SIDE = 1 << 14  # pixels: the longest side of a tile
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,18 +127,16 @@ class Colorizer:
 
     def predict(self, grey_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Colour a grey photo: uint8 (H, W) to sRGB uint8 (H, W, 3) of the same lightness; any size."""
-        height, width = grey_HW.shape
-        rgb_N3 = np.empty((height * width, 3), np.uint8)
+        rgb_HW3 = np.empty((*grey_HW.shape, 3), np.uint8)
         with torch.inference_mode():
-            # A copy, because torch warns of the read-only arrays that it may be given.
-            grey_N = torch.from_numpy(np.array(grey_HW).reshape(-1))
-            ab_2N = self._ab(grey_N.view(height, width)).reshape(2, -1)
-            for part in _slices(height * width):
-                L_N = color.lightness_of_grey(grey_N[part])
-                lab_31N = torch.cat((L_N[None], ab_2N[:, part]))[:, None]
-                shown_31N = color.to_bytes(color.lab_to_srgb(color.fit_to_gamut(lab_31N)))
-                rgb_N3[part] = shown_31N[:, 0].T.numpy()
-        return rgb_N3.reshape(height, width, 3)
+            colours = self._colours(_tensor(grey_HW))
+            for rows, columns in _tiles(*grey_HW.shape):
+                tile = np.s_[rows.start : rows.stop, columns.start : columns.stop]
+                L_HW = color.lightness_of_grey(_tensor(grey_HW[tile]))
+                lab_3HW = torch.cat((L_HW[None], colours.ab(L_HW, rows, columns)))
+                shown_3HW = color.to_bytes(color.lab_to_srgb(color.fit_to_gamut(lab_3HW)))
+                rgb_HW3[tile] = shown_3HW.permute(1, 2, 0).numpy()
+        return rgb_HW3
 
     def colorize(
         self,
@@ -170,13 +170,13 @@ class Colorizer:
             half_widths=half_widths,
         )
 
-    def _ab(self, grey_HW: Tensor) -> Tensor:
-        """Ask the network for ab at the photo's size: uint8 (H, W) to float32 (2, H, W)."""
+    def _colours(self, grey_HW: Tensor) -> ColourLines:
+        """Ask the network for the colours of a photo, uint8 (H, W)."""
         size = self.package.config["preprocessing"]["image_size"]
-        L_11HW = color.lightness_of_grey(grey_HW)[None, None]
-        L_unit_11SS = _resize(L_11HW, (size, size)) / 50 - 1
-        ab_12SS = self.package.generator(L_unit_11SS) * color.AB_SCALE
-        return _resize(ab_12SS, (grey_HW.shape[0], grey_HW.shape[1]))[0]
+        L_11SS = _resize(color.lightness_of_grey(grey_HW)[None, None], (size, size))
+        ab_12SS = self.package.generator(L_11SS / 50 - 1) * color.AB_SCALE
+        height, width = grey_HW.shape
+        return ColourLines.fit(L_11SS[0, 0], ab_12SS[0], (height, width), self.package.upsampling)
 
 
 def grey_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -220,6 +220,19 @@ def _resize(image_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
     if image_BCHW.shape[2] * size[1] > images.MAX_PIXELS:
         return resize(image_BCHW.mT, (size[1], size[0])).mT
     return resize(image_BCHW, size)
+
+
+def _tensor(grey_HW: NDArray[np.uint8]) -> Tensor:
+    """A copy, because torch warns of the read-only arrays that it may be given."""
+    return torch.from_numpy(np.array(grey_HW))
+
+
+def _tiles(height: int, width: int) -> Iterator[tuple[range, range]]:
+    columns = min(width, _SIDE)
+    rows = min(height, _SIDE, max(_SLICE // columns, 1))
+    for top in range(0, height, rows):
+        for left in range(0, width, columns):
+            yield range(top, min(top + rows, height)), range(left, min(left + columns, width))
 
 
 def _slices(pixels: int) -> Iterator[slice]:

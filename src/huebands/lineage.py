@@ -1,7 +1,40 @@
-"""Where a model comes from: the commit of the code, and parameters as flat names."""
+"""Where a model comes from: the commit of the code, the datasets, and parameters as flat names."""
 
 import subprocess
+from dataclasses import dataclass
 from typing import Any
+
+from huebands.params import DataParams, FolderSource, PackageSource
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Photos that a run has used.
+
+    Attributes:
+        name: such as "paintings train".
+        digest: sha256 that identifies them.
+        source: where they come from, for people.
+        context: "training", "validation", "calibration" or "evaluation".
+    """
+
+    name: str
+    digest: str
+    source: str
+    context: str
+
+
+def dataset(data: DataParams, data_sha256: str, split: str, context: str) -> Dataset:
+    """Name a split of the prepared dataset."""
+    origins = (
+        source.requirement
+        if isinstance(source, PackageSource)
+        else source.path
+        if isinstance(source, FolderSource)
+        else f"{source.url}@{source.revision}"
+        for source in data.sources
+    )
+    return Dataset(f"{data.name} {split}", data_sha256, ", ".join(origins), context)
 
 
 def git_commit() -> str:

@@ -24,10 +24,12 @@ from huebands.color import AB_SCALE
 from huebands.conformal.calibration import Calibration, CalibrationError
 from huebands.networks import build_generator
 
-FORMAT = 1
+FORMAT = 2
+FORMATS = (1, 2)  # that can be read; packages of format 1 bring colours to size bilinearly
 WEIGHTS, CONFIG, CARD = "generator.safetensors", "config.json", "MODEL_CARD.md"
 CALIBRATION = ("calibration.npz", "calibration.json")
 LIGHTNESS, RESIZE = "cielab-d65-8bit-grey", "bilinear-antialias"
+BILINEAR = {"name": "bilinear"}
 
 
 class PackageError(ValueError):
@@ -45,6 +47,11 @@ class ModelPackage:
     weights_sha256: str  # of generator.safetensors
     preprocessing_sha256: str  # of network and preprocessing
     package_sha256: str  # of the names and contents of all its files
+
+    @property
+    def upsampling(self) -> dict[str, Any]:
+        """How the network's colours come to a photo's size, as `ColourLines.fit` takes it."""
+        return dict(self.config["preprocessing"].get("upsampling", BILINEAR))
 
 
 def write_generator(folder: Path, state: Mapping[str, Tensor], config: dict[str, Any]) -> None:
@@ -156,10 +163,10 @@ def _check_config(path: Path, config: Any) -> None:
 
     check(isinstance(config, dict), "the content", type(config).__name__, "be a mapping")
     check(
-        type(config.get("format")) is int and config["format"] == FORMAT,
+        type(config.get("format")) is int and config["format"] in FORMATS,
         "format",
         config.get("format"),
-        f"be {FORMAT}, the one that this version of huebands reads",
+        f"be one of {', '.join(map(str, FORMATS))}, those that this version of huebands reads",
     )
     section("the content", config, {"format", "name", "network", "preprocessing", "lineage"})
     check(isinstance(config["name"], str) and config["name"] != "", "name", config["name"], "be a text")
@@ -171,12 +178,20 @@ def _check_config(path: Path, config: Any) -> None:
     dropout = network["dropout"]
     check(type(dropout) in (int, float) and 0 <= dropout < 1, "network.dropout", dropout, "be in [0, 1)")
 
-    preprocessing = section("preprocessing", config["preprocessing"], {"image_size", "lightness", "resize", "ab_scale"})
+    names = {"image_size", "lightness", "resize", "ab_scale"} | ({"upsampling"} if config["format"] > 1 else set())
+    preprocessing = section("preprocessing", config["preprocessing"], names)
     size, multiple = preprocessing["image_size"], 2 ** network["depth"]
     whole("preprocessing.image_size", size, multiple, 4096)
     check(size % multiple == 0, "preprocessing.image_size", size, f"be a multiple of 2**depth = {multiple}")
     for key, only in (("lightness", LIGHTNESS), ("resize", RESIZE), ("ab_scale", AB_SCALE)):
         check(preprocessing[key] == only, f"preprocessing.{key}", preprocessing[key], f"be {only!r}")
+    if "upsampling" in names:
+        upsampling = section("preprocessing.upsampling", preprocessing["upsampling"], {"name", "radius", "epsilon"})
+        name, epsilon = upsampling["name"], upsampling["epsilon"]
+        check(name in ("bilinear", "guided"), "preprocessing.upsampling.name", name, "be 'bilinear' or 'guided'")
+        whole("preprocessing.upsampling.radius", upsampling["radius"], 1, size // 2)
+        positive = type(epsilon) in (int, float) and 0 < epsilon < float("inf")
+        check(positive, "preprocessing.upsampling.epsilon", epsilon, "be positive and finite")
 
     lineage = section("lineage", config["lineage"], {"git_commit", "data_sha256", "data", "params"})
     for key in ("git_commit", "data_sha256", "data"):

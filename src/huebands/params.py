@@ -134,6 +134,19 @@ class DiscriminatorParams:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UpsamplingParams:
+    """How the network's colours come to a photo's size; the training itself does not use it."""
+
+    name: Literal["bilinear", "guided"]  # guided: along the edges of lightness
+    radius: int  # of the windows in which colour is fitted to lightness, pixels of the network's square
+    epsilon: float  # variance of L below which a surface counts as flat, CIELAB units squared
+
+    def __post_init__(self) -> None:
+        _check(self.radius >= 1, "train.upsampling.radius", self.radius, "be at least 1")
+        _check(self.epsilon > 0, "train.upsampling.epsilon", self.epsilon, "be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
 class LossParams:
     """Weights of the generator's objective; a weight of 0 switches its term and its cost off."""
 
@@ -169,6 +182,7 @@ class TrainParams:
     checkpoint_every: int  # epochs between checkpoints (and MLflow batches)
     picture_every: int  # epochs between sample grids
     vgg_weights: Literal["lpips", "torchvision"]  # where the perceptual term's VGG16 comes from
+    upsampling: UpsamplingParams
     generator: GeneratorParams
     discriminator: DiscriminatorParams
     loss: LossParams
@@ -190,6 +204,12 @@ class TrainParams:
             self.image_size,
             f"be at least 3 * 2**train.discriminator.layers = {smallest}, or no patch is left to judge",
         )
+        _check(
+            2 * self.upsampling.radius <= self.image_size,
+            "train.upsampling.radius",
+            self.upsampling.radius,
+            f"be at most half of train.image_size = {self.image_size}",
+        )
         _check(0 <= self.jitter < 1, "train.jitter", self.jitter, "be in [0, 1)")
         _check(self.learning_rate > 0, "train.learning_rate", self.learning_rate, "be positive")
         _check(0 <= self.beta1 < 1, "train.beta1", self.beta1, "be in [0, 1)")
@@ -200,9 +220,11 @@ class EvaluateParams:
     """What the evaluation shows."""
 
     sheet_rows: int  # photos shown for each of best, median and worst
+    seed: int  # of the bootstrap over photos
 
     def __post_init__(self) -> None:
         _check(self.sheet_rows >= 1, "evaluate.sheet_rows", self.sheet_rows, "be at least 1")
+        _check(self.seed >= 0, "evaluate.seed", self.seed, "not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,22 +13,27 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from huebands import images, local_store
+from huebands.lineage import Dataset
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read while mlflow is imported
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 PACKAGE_FOLDER = "package"  # of a run's artifacts
 WEIGHTS_TAG = "huebands.weights_sha256"
 PACKAGE_TAG = "huebands.package_sha256"
+_PARENT_TAG = "mlflow.parentRunId"
+_COMMIT_TAG = "mlflow.source.git.commit"
 _BATCH = 1000  # metrics in one request: MLflow's limit
+_DIGEST = 36  # characters of a dataset's digest: MLflow's limit
 
 
 class TrackingError(RuntimeError):
@@ -39,8 +44,29 @@ class TrackingError(RuntimeError):
         super().__init__(re.sub(r"(//)[^/@\s]*@", r"\1", message))
 
 
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """A run that is logged once its results are there.
+
+    Attributes:
+        name: for people.
+        params: few, by flat name.
+        metrics: final figures.
+        tags: their names get the prefix `huebands.`.
+        datasets: that it has used.
+        reports: files, logged under `reports/`.
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, Any]
+    datasets: Sequence[Dataset] = ()
+    reports: Sequence[Path] = ()
+
+
 class TrainingRun:
-    """One MLflow run of a training, new or taken up again.
+    """One MLflow run of a training, new or taken up again, and the run of the pipeline that it is a child of.
 
     The time of a metric is the run's start plus the row's `seconds`, so that a run restored from its history
     looks like the live one.
@@ -49,8 +75,11 @@ class TrainingRun:
     def __init__(self, client: mlflow.MlflowClient, run_id: str) -> None:
         self._client = client
         self.run_id = run_id
-        self._started: int = client.get_run(run_id).info.start_time  # milliseconds
+        run = client.get_run(run_id)
+        self._parent_id: str | None = run.data.tags.get(_PARENT_TAG)  # None: trained before runs were grouped
+        self._started: int = run.info.start_time  # milliseconds
         self._logged = _logged_epochs(client, run_id)
+        self._monitor: SystemMetricsMonitor | None = None
 
     @classmethod
     def start(
@@ -59,10 +88,11 @@ class TrainingRun:
         experiment: str,
         params: Mapping[str, Any],
         tags: Mapping[str, Any],
+        datasets: Sequence[Dataset] = (),
         run_id: str | None = None,
         started_at: str | None = None,
     ) -> Self:
-        """Start a run, or take up the run `run_id`.
+        """Start a run and its pipeline's, or take up the run `run_id`.
 
         Where the store no longer holds `run_id`, a warning is logged and a new run starts: pass the whole
         history to `log_history` then. `params` is flat, by dotted name; the names of `tags` get the prefix
@@ -70,16 +100,29 @@ class TrainingRun:
         """
         client = _client()
         if run_id is not None and _holds(client, run_id):
-            client.update_run(run_id, status="RUNNING")
-            return cls(client, run_id)
+            run = cls(client, run_id)
+            for each in run._both:
+                client.update_run(each, status="RUNNING")
+            return run
         all_tags = _prefixed(tags)
         if run_id is not None:
             logging.getLogger(__name__).warning("run %s is not in this store: a new run takes its place", run_id)
             all_tags["huebands.resumed_from"] = run_id
         started = None if started_at is None else round(datetime.fromisoformat(started_at).timestamp() * 1000)
-        run = client.create_run(_experiment(client, experiment), start_time=started, tags=all_tags, run_name=name)
-        client.log_batch(run.info.run_id, params=[mlflow.entities.Param(k, str(v)) for k, v in params.items()])
-        return cls(client, run.info.run_id)
+        experiment_id = _experiment(client, experiment)
+        parent_id = _create_run(client, experiment_id, name, params, all_tags, datasets, started_at=started)
+        child = f"{name}: train"
+        return cls(client, _create_run(client, experiment_id, child, params, all_tags, datasets, parent_id, started))
+
+    @property
+    def _both(self) -> list[str]:
+        return [self.run_id] if self._parent_id is None else [self.run_id, self._parent_id]
+
+    def watch_system(self) -> None:
+        """Log the use of processor, memory, disk, network and GPU every ten seconds until the run ends."""
+        monitor = SystemMetricsMonitor(self.run_id, resume_logging=True, tracking_uri=self._client.tracking_uri)
+        monitor.start()
+        self._monitor = monitor
 
     @property
     def started_at(self) -> str:
@@ -116,15 +159,21 @@ class TrainingRun:
         ended = None if seconds is None else self._started + round(seconds * 1000)
         with self._logging():
             self._client.set_tag(self.run_id, WEIGHTS_TAG, weights_sha256)
-            self._client.set_terminated(self.run_id, "FINISHED", end_time=ended)
+            self._end("FINISHED", ended)
 
     def fail(self) -> None:
         """Mark the run as failed; where the store cannot, say so in a warning, for the failure itself is the news."""
         try:
             with self._logging():
-                self._client.set_terminated(self.run_id, "FAILED")
+                self._end("FAILED")
         except TrackingError as error:
             logging.getLogger(__name__).warning("%s", error)
+
+    def _end(self, status: str, ended: int | None = None) -> None:
+        if self._monitor is not None:
+            self._monitor.finish()
+        for run_id in self._both:
+            self._client.set_terminated(run_id, status, end_time=ended)
 
     @contextmanager
     def _logging(self) -> Iterator[None]:
@@ -178,7 +227,7 @@ def restore_run(
 ) -> str:
     """Write a finished run anew from its record, with the times that it had.
 
-    `run_json` holds name, started_at, weights_sha256, lineage and params, as `reports/train/run.json` does;
+    `run_json` holds name, started_at, weights_sha256, lineage, params and datasets, as `reports/train/run.json` does;
     `history` has one row an epoch; `pictures` are sample grids called `epoch-0001.png` and so on.
     """
     run = TrainingRun.start(
@@ -186,6 +235,7 @@ def restore_run(
         experiment,
         run_json["params"],
         {**run_json["lineage"], "restored": True},
+        [Dataset(**dataset) for dataset in run_json["datasets"]],
         started_at=run_json["started_at"],
     )
     run.log_history(history)
@@ -195,6 +245,31 @@ def restore_run(
     return run.run_id
 
 
+def log_runs(experiment: str, parent: FinishedRun, children: Sequence[FinishedRun]) -> str:
+    """Log a run and its children, all finished.
+
+    Returns:
+        The parent's id.
+    """
+    client = _client()
+    experiment_id = _experiment(client, experiment)
+    parent_id = _log_finished(client, experiment_id, parent)
+    for child in children:
+        _log_finished(client, experiment_id, child, parent_id)
+    return parent_id
+
+
+def log_stages(run_id: str, stages: Sequence[FinishedRun], metrics: Mapping[str, float]) -> None:
+    """Log the stages that followed the training `run_id` beside it, and the pipeline's figures to the run of it all."""
+    client = _client()
+    run = client.get_run(run_id)
+    parent = client.get_run(run.data.tags.get(_PARENT_TAG, run_id))
+    for stage in stages:
+        named = replace(stage, name=f"{parent.info.run_name}: {stage.name}")
+        _log_finished(client, run.info.experiment_id, named, parent.info.run_id)
+    _log_figures(client, parent.info.run_id, metrics)
+
+
 def register_package(
     package: Path,
     package_sha256: str,
@@ -202,12 +277,10 @@ def register_package(
     run_id: str,
     metrics: Mapping[str, float],
     tags: Mapping[str, Any],
-    reports: Sequence[Path],
 ) -> Registration:
     """Log a package with its figures to its run and make it a model version, unless it is one already.
 
     `tags` are the registration's lineage, for run and version; their names get the prefix `huebands.`.
-    `reports` are files, logged under `reports/`, by their folder's name.
     """
     client = _client()
     try:
@@ -222,15 +295,9 @@ def register_package(
     # A run can carry several packages (the same weights calibrated anew): each has its own folder.
     folder = f"{PACKAGE_FOLDER}/{package_sha256[:16]}"
     client.log_artifacts(run_id, str(package), folder)
-    for report in reports:
-        client.log_artifact(run_id, str(report), f"reports/{report.parent.name}")
     all_tags = {**_prefixed(tags), PACKAGE_TAG: package_sha256}
-    now = int(datetime.now().timestamp() * 1000)
-    client.log_batch(
-        run_id,
-        metrics=[mlflow.entities.Metric(key, float(value), now, 0) for key, value in metrics.items()],
-        tags=[mlflow.entities.RunTag(key, value) for key, value in all_tags.items()],
-    )
+    client.log_batch(run_id, tags=[mlflow.entities.RunTag(key, value) for key, value in all_tags.items()])
+    _log_figures(client, run_id, metrics)
     version = client.create_model_version(model_name, f"runs:/{run_id}/{folder}", run_id, tags=all_tags)
     return Registration(int(version.version), created=True)
 
@@ -318,6 +385,48 @@ def _experiment(client: mlflow.MlflowClient, name: str) -> str:
     return str(found.experiment_id)
 
 
+def _create_run(
+    client: mlflow.MlflowClient,
+    experiment_id: str,
+    name: str,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+    datasets: Sequence[Dataset],
+    parent_id: str | None = None,
+    started_at: int | None = None,
+) -> str:
+    """Create a run and log what is known of it beforehand; gives its id."""
+    tags = {**tags, **({} if parent_id is None else {_PARENT_TAG: parent_id})}
+    run_id: str = client.create_run(experiment_id, start_time=started_at, tags=tags, run_name=name).info.run_id
+    client.log_batch(run_id, params=[mlflow.entities.Param(key, str(value)) for key, value in params.items()])
+    inputs = [
+        mlflow.entities.DatasetInput(
+            mlflow.entities.Dataset(dataset.name, dataset.digest[:_DIGEST], "local", dataset.source),
+            [mlflow.entities.InputTag("mlflow.data.context", dataset.context)],
+        )
+        for dataset in datasets
+    ]
+    if inputs:
+        client.log_inputs(run_id, inputs)
+    return run_id
+
+
+def _log_finished(
+    client: mlflow.MlflowClient, experiment_id: str, run: FinishedRun, parent_id: str | None = None
+) -> str:
+    run_id = _create_run(client, experiment_id, run.name, run.params, _prefixed(run.tags), run.datasets, parent_id)
+    _log_figures(client, run_id, run.metrics)
+    for report in run.reports:
+        client.log_artifact(run_id, str(report), "reports")
+    client.set_terminated(run_id, "FINISHED")
+    return run_id
+
+
+def _log_figures(client: mlflow.MlflowClient, run_id: str, figures: Mapping[str, float]) -> None:
+    now = int(datetime.now().timestamp() * 1000)
+    client.log_batch(run_id, metrics=[mlflow.entities.Metric(key, float(v), now, 0) for key, v in figures.items()])
+
+
 def _holds(client: mlflow.MlflowClient, run_id: str) -> bool:
     try:
         return bool(client.get_run(run_id).info.lifecycle_stage == "active")
@@ -332,4 +441,7 @@ def _logged_epochs(client: mlflow.MlflowClient, run_id: str) -> set[int]:
 
 
 def _prefixed(tags: Mapping[str, Any]) -> dict[str, str]:
-    return {f"huebands.{key}": str(value) for key, value in tags.items() if not isinstance(value, Mapping)}
+    prefixed = {f"huebands.{key}": str(value) for key, value in tags.items() if not isinstance(value, Mapping)}
+    commit = re.match("[0-9a-f]{40}", str(tags.get("git_commit")))
+    # The page links what it finds under MLflow's own name.
+    return prefixed | ({_COMMIT_TAG: commit[0]} if commit else {})

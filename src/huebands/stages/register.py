@@ -7,6 +7,7 @@ registry is MLflow's.
 import csv
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from huebands import params, tracking
 from huebands.colorizer import Colorizer
 from huebands.data import shards
 from huebands.gate import Verdict, judge, mean_ciede2000
-from huebands.lineage import flat, git_commit
+from huebands.lineage import dataset, flat, git_commit
 from huebands.model_card import write_card
 from huebands.package import ModelPackage, PackageError, assemble, read_package
 from huebands.params import Params
@@ -41,15 +42,12 @@ def register(settings: Params) -> None:
     photos = shards.LabShard(PREPARED, "val")
     error = mean_ciede2000(Colorizer.load(GENERATOR), photos)
     model_name = settings.register.model_name
+    final = {**figures(package, settings.calibrate.report_alpha), "val.ciede2000": error}
     registration = tracking.register_package(
-        GENERATOR,
-        package.package_sha256,
-        model_name,
-        run_id,
-        metrics={**figures(package, settings.calibrate.report_alpha), "val.ciede2000": error},
-        tags=lineage(),
-        reports=[path for folder in (EVALUATE, CALIBRATE) for path in sorted(folder.iterdir()) if path.is_file()],
+        GENERATOR, package.package_sha256, model_name, run_id, metrics=final, tags=lineage()
     )
+    if registration.created:
+        tracking.log_stages(run_id, stages(settings, package.package_sha256), final)
     tracking.set_alias(model_name, "challenger", registration.version)
     verdict = choose_champion(settings, registration.version, error, photos)
     decision = [
@@ -98,12 +96,43 @@ def training_run(experiment: str, weights_sha256: str) -> tuple[str, str]:
 
 
 def figures(package: ModelPackage, alpha: float) -> dict[str, float]:
-    """The run's final figures: metrics of the test split, coverage and width at the report's alpha."""
-    result = {f"test.{key}": float(value) for key, value in flat(read_json(EVALUATE / "metrics.json")).items()}
+    """The run's final figures: the model's metrics on the test split, coverage and width at the report's alpha."""
+    evaluation = read_json(EVALUATE / "metrics.json")
+    result = {
+        f"test.{key}": float(of["model"])
+        for key, of in evaluation.items()
+        if isinstance(of, dict) and of["model"] is not None
+    }
     for entry in package.calibration.certificate if package.calibration else ():
         if abs(entry["alpha"] - alpha) < 1e-9:
             result |= {f"test.{key}.{entry['mode']}": float(entry[key]) for key in ("coverage", "width")}
     return result
+
+
+def stages(settings: Params, package_sha256: str) -> list[tracking.FinishedRun]:
+    """What the stages between training and registration found, as runs of their own."""
+    data_sha256 = shards.data_sha256(PREPARED)
+    used = {
+        "evaluate": {"test": "evaluation"},
+        "calibrate": {"calibration": "calibration", "test": "evaluation"},
+    }
+    found = []
+    for stage, folder, knobs in (
+        ("evaluate", EVALUATE, settings.evaluate),
+        ("calibrate", CALIBRATE, settings.calibrate),
+    ):
+        metrics = flat(read_json(folder / "metrics.json"))
+        found.append(
+            tracking.FinishedRun(
+                name=stage,
+                params=asdict(knobs),
+                metrics={key: float(value) for key, value in metrics.items() if value is not None},
+                tags={"git_commit": git_commit(), "data_sha256": data_sha256, "package_sha256": package_sha256},
+                datasets=[dataset(settings.data, data_sha256, *split) for split in used[stage].items()],
+                reports=[path for path in sorted(folder.iterdir()) if path.is_file()],
+            )
+        )
+    return found
 
 
 def lineage() -> dict[str, Any]:

@@ -6,7 +6,9 @@ killed run go on lies in models/checkpoints/, which DVC leaves alone, until the 
 
 import csv
 import json
+import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from huebands import package, params, tracking
 from huebands.color import AB_SCALE
 from huebands.data import shards
 from huebands.images import write_png
-from huebands.lineage import flat, git_commit
+from huebands.lineage import Dataset, dataset, flat, git_commit
 from huebands.params import TrainParams
 from huebands.pypi import FetchError
 from huebands.tracking import TrackingError
@@ -30,6 +32,7 @@ from huebands.training.step import NonFiniteLossError
 PREPARED, TRAINED, REPORT = Path("data/prepared"), Path("models/trained"), Path("reports/train")
 UNFINISHED = Path("models/checkpoints")
 CHECKPOINT, RUN_ID, PICTURES = UNFINISHED / "last.pt", UNFINISHED / "mlflow_run", UNFINISHED / "pictures"
+NOT_LOGGED = ("checkpoint_every", "picture_every")  # they change nothing that runs are compared by
 
 
 class Follower:
@@ -84,7 +87,11 @@ def run_training(settings: params.Params) -> None:
     config = describe(settings, data_sha256)
     photos = read_split("train", round(settings.train.image_size * (1 + settings.train.jitter)))
     validation = read_split("val", settings.train.image_size)
-    run = start_run(settings.register.experiment, config)
+    datasets = [
+        dataset(settings.data, data_sha256, "train", "training"),
+        dataset(settings.data, data_sha256, "val", "validation"),
+    ]
+    run = start_run(settings.register.experiment, config, datasets)
     follower = Follower(settings.train, len(photos.ids), run)
     try:
         trained = train(settings.train, photos, validation, CHECKPOINT, data_sha256, follower)
@@ -95,7 +102,7 @@ def run_training(settings: params.Params) -> None:
         follower.close()
     package.write_generator(TRAINED, trained.state, config)
     weights_sha256 = package.read_package(TRAINED).weights_sha256
-    write_report(trained, run.started_at, weights_sha256, config)
+    write_report(trained, run.started_at, weights_sha256, config, datasets)
     run.finish(weights_sha256)
     shutil.rmtree(UNFINISHED)
     print(f"train: {len(trained.history)} epochs, weights {weights_sha256[:12]} in {TRAINED}")
@@ -112,6 +119,7 @@ def describe(settings: params.Params, data_sha256: str) -> dict[str, Any]:
             "lightness": package.LIGHTNESS,
             "resize": package.RESIZE,
             "ab_scale": AB_SCALE,
+            "upsampling": asdict(settings.train.upsampling),
         },
         "lineage": {
             "git_commit": git_commit(),
@@ -131,28 +139,33 @@ def read_split(split: str, size: int) -> Photos:
     return load_photos(shards.open_shard(PREPARED, split), ids, size)
 
 
-def start_run(experiment: str, config: dict[str, Any]) -> tracking.TrainingRun:
+def start_run(experiment: str, config: dict[str, Any], datasets: Sequence[Dataset]) -> tracking.TrainingRun:
     """Start the MLflow run, or take up that of the checkpoint."""
     if not CHECKPOINT.exists():
         shutil.rmtree(UNFINISHED, ignore_errors=True)
     run_id = RUN_ID.read_text(encoding="utf-8") if RUN_ID.exists() else None
-    run = tracking.TrainingRun.start(**record_of(config), experiment=experiment, run_id=run_id)
+    run = tracking.TrainingRun.start(**record_of(config), experiment=experiment, datasets=datasets, run_id=run_id)
     RUN_ID.parent.mkdir(parents=True, exist_ok=True)
     RUN_ID.write_text(run.run_id, encoding="utf-8")
+    run.watch_system()
     return run
 
 
 def record_of(config: dict[str, Any]) -> dict[str, Any]:
     """What identifies a run in MLflow: its name, its flat parameters and its tags."""
     lineage = config["lineage"]
+    params = {key: value for key, value in flat(lineage["params"]).items() if key not in NOT_LOGGED}
+    experiment = os.environ.get("DVC_EXP_NAME")  # the name by which `dvc exp show` lists it
     return {
-        "name": f"{lineage['data']} {lineage['params']['epochs']} epochs",
-        "params": flat(lineage["params"]) | {"data": lineage["data"]},
+        "name": f"{lineage['data']} {lineage['params']['epochs']} epochs" + (f" ({experiment})" if experiment else ""),
+        "params": {"data": lineage["data"], **params},
         "tags": {key: lineage[key] for key in ("git_commit", "data_sha256", "data")},
     }
 
 
-def write_report(trained: Trained, started_at: str, weights_sha256: str, config: dict[str, Any]) -> None:
+def write_report(
+    trained: Trained, started_at: str, weights_sha256: str, config: dict[str, Any], datasets: Sequence[Dataset]
+) -> None:
     """Write the history, and what the run can be restored from."""
     shutil.rmtree(REPORT, ignore_errors=True)
     REPORT.mkdir(parents=True)
@@ -168,6 +181,7 @@ def write_report(trained: Trained, started_at: str, weights_sha256: str, config:
         "weights_sha256": weights_sha256,
         "lineage": run["tags"],
         "params": run["params"],
+        "datasets": [asdict(used) for used in datasets],
     }
     (REPORT / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 

@@ -1,0 +1,83 @@
+"""Brings the network's colours to a photo's own size, along the edges of its lightness.
+
+Guided upsampling (He & Sun 2015, https://arxiv.org/abs/1505.00996): around every pixel of the network's square, a and b
+are fitted as straight lines in L, and the lines, brought to the photo's size, are read at the photo's own L. So colour
+changes where lightness does, and bleeds less over its edges than bilinear upsampling lets it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ColourLines:
+    """For every pixel of the network's square a and b as straight lines in L: ab = slope * L + offset.
+
+    Attributes:
+        lines_4SS: the slopes of a and b, then their offsets.
+        size: height and width of the photo.
+    """
+
+    lines_4SS: Tensor
+    size: tuple[int, int]
+
+    @classmethod
+    def fit(cls, L_SS: Tensor, ab_2SS: Tensor, size: tuple[int, int], upsampling: Mapping[str, Any]) -> Self:
+        """Fit the lines to what the network saw and made of it.
+
+        Args:
+            L_SS: lightness in [0, 100] at the network's size.
+            ab_2SS: the network's a and b, CIELAB units.
+            size: height and width of the photo.
+            upsampling: {"name": "bilinear"}, or {"name": "guided", "radius": pixels of the network's square, "epsilon":
+                L's variance (CIELAB units squared) below which a surface counts as flat}.
+
+        Raises:
+            ValueError: when no upsampling has that name.
+        """
+        if upsampling["name"] == "bilinear":
+            return cls(torch.cat((torch.zeros_like(ab_2SS), ab_2SS)), size)
+        if upsampling["name"] != "guided":
+            raise ValueError(f"upsampling name (={upsampling['name']!r}) must be bilinear or guided")
+        radius = upsampling["radius"]
+        L_mean, ab_mean = _window_mean(L_SS[None], radius), _window_mean(ab_2SS, radius)
+        variance = _window_mean(L_SS[None].square(), radius) - L_mean.square()
+        covariance = _window_mean(L_SS * ab_2SS, radius) - L_mean * ab_mean
+        slope = covariance / (variance.clamp_min(0) + upsampling["epsilon"])
+        return cls(_window_mean(torch.cat((slope, ab_mean - slope * L_mean)), radius), size)
+
+    def ab(self, L_HW: Tensor, rows: range, columns: range) -> Tensor:
+        """Give a and b of a tile of the photo.
+
+        Args:
+            L_HW: the tile's lightness in [0, 100].
+            rows: of the photo that the tile covers.
+            columns: likewise.
+
+        Returns:
+            (2, H, W), CIELAB units.
+        """
+        side = self.lines_4SS.shape[-1]
+        vertical = _bilinear_weights(side, self.size[0], rows)
+        horizontal = _bilinear_weights(side, self.size[1], columns)
+        slope_2HW, offset_2HW = (vertical @ self.lines_4SS @ horizontal.T).split(2)
+        ab_2HW: Tensor = slope_2HW * L_HW + offset_2HW
+        return ab_2HW
+
+
+def _window_mean(x_CSS: Tensor, radius: int) -> Tensor:
+    """Mean over windows of (2 radius + 1)^2 pixels; at the border over the part that lies inside."""
+    return F.avg_pool2d(x_CSS, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
+
+
+def _bilinear_weights(old: int, new: int, places: range) -> Tensor:
+    """The rows `places` of the matrix that resizes `old` samples to `new` as `networks.resize` does, (places, old)."""
+    centers = (torch.arange(places.start, places.stop, dtype=torch.float64) + 0.5) * (old / new) - 0.5
+    reach = max(1.0, old / new)
+    weights = (reach - (centers.float()[:, None] - torch.arange(old)).abs_()).clamp_min_(0)
+    return weights / weights.sum(dim=1, keepdim=True)
