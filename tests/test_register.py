@@ -67,6 +67,7 @@ def train(bias: float, epochs: int = 3) -> None:
         "weights_sha256": trained.weights_sha256,
         "lineage": {"git_commit": "c0ffee"},
         "params": {"epochs": epochs},
+        "datasets": [],
     }
     write_json(register.TRAIN / "run.json", run)
     history = pd.DataFrame({"epoch": range(1, epochs + 1), "seconds": np.arange(epochs) / 3, "huber": 1 / 7})
@@ -76,11 +77,10 @@ def train(bias: float, epochs: int = 3) -> None:
 
 
 EVALUATION = {
-    "psnr": {"model": 20.0, "grey": 19.0},
-    "ssim": {"model": 0.9, "grey": 0.8},
-    "ciede2000": {"model": 9.0, "grey": 11.0},
-    "ab_mae": {"model": 8.0, "grey": 10.0},
-    "colourfulness": {"model": 5.0, "truth": 30.0},
+    "psnr": {"model": 20.0, "low": 18.0, "high": 22.0, "grey": 19.0},
+    "fid": {"model": 60.0, "low": 50.0, "high": 70.0, "grey": 80.0},
+    "kid": {"model": 0.02, "low": 0.01, "high": 0.03, "grey": 0.04, "standard_error": 0.005},
+    "colourfulness": {"model": 5.0, "low": 4.0, "high": 6.0, "grey": 0.0, "truth": 30.0},
     "photos": 5,
 }
 
@@ -128,6 +128,10 @@ def client() -> "tracking.mlflow.MlflowClient":
     return tracking.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
 
 
+def runs() -> list["tracking.mlflow.entities.Run"]:
+    return client().search_runs([client().get_experiment_by_name("huebands").experiment_id])
+
+
 def alias(name: str) -> int:
     return int(client().get_model_version_by_alias(MODEL, name).version)
 
@@ -142,7 +146,7 @@ def test_the_first_package_is_challenger_and_champion_with_all_that_belongs_to_i
     version = client().get_model_version(MODEL, "1")
     run = client().get_run(version.run_id)
     assert [metric.value for metric in client().get_metric_history(version.run_id, "huber")] == [1 / 7] * 3
-    assert run.data.metrics["test.psnr.model"] == 20.0
+    assert run.data.metrics["test.psnr"] == 20.0
     assert 0.8 < run.data.metrics["test.coverage.per_channel"] <= 1
     assert run.data.metrics["val.ciede2000"] > 0
     for tags in (run.data.tags, version.tags):
@@ -152,8 +156,15 @@ def test_the_first_package_is_challenger_and_champion_with_all_that_belongs_to_i
             "huebands.register.git_dirty",
             "huebands.package_sha256",
         } <= set(tags)
-    logged = {item.path for item in client().list_artifacts(version.run_id, "reports/evaluate")}
-    assert logged == {"reports/evaluate/metrics.json", "reports/evaluate/sheet.png"}
+    parent = client().get_run(run.data.tags["mlflow.parentRunId"])
+    assert parent.data.metrics["test.psnr"] == 20.0
+    stages = {run.info.run_name: run for run in runs() if "mlflow.parentRunId" in run.data.tags}
+    assert set(stages) == {"noise: train", "noise: evaluate", "noise: calibrate"}
+    evaluation = stages["noise: evaluate"]
+    assert evaluation.data.metrics["psnr.grey"] == 19.0
+    assert [used.dataset.name for used in evaluation.inputs.dataset_inputs] == ["paintings test"]
+    logged = {item.path for item in client().list_artifacts(evaluation.info.run_id, "reports")}
+    assert logged == {"reports/metrics.json", "reports/sheet.png"}
     assert hashes(tracking.download_package(f"models:/{MODEL}@champion")) == hashes(register.GENERATOR)
 
 
@@ -164,7 +175,7 @@ def test_registering_twice_registers_once_with_the_same_bytes(checkout: Path) ->
     assert hashes(register.GENERATOR) == first
     assert (register.REPORT / "registration.json").read_bytes() == record
     assert len(client().search_model_versions(f"name = '{MODEL}'")) == 1
-    assert len(client().search_runs([client().get_experiment_by_name("huebands").experiment_id])) == 1
+    assert len(runs()) == 4, "the pipeline and its three stages"
 
 
 def test_the_live_run_is_taken_where_the_store_has_it(checkout: Path) -> None:
@@ -254,8 +265,19 @@ def test_the_card_tells_licences_figures_and_promise(checkout: Path) -> None:
     calibration = register.read_json(register.CALIBRATION / "calibration.json")
     card = write_card(config, EVALUATION, calibration, photos)
     assert "| met\\|1 | CC0 | 2 | 0 | 0 | 1 |" in card
-    assert "| PSNR, dB (higher is better) | 20 | 19 |" in card
+    assert "| PSNR, dB (higher is better) | 20 | 18 to 22 | 19 |  |" in card
+    assert "| colourfulness | 5 | 4 to 6 | 0 | 30 |" in card
+    assert "compare it with FID of 5 photos only. KID has no such bias; its standard error is 0.005." in card
     assert "| each channel's values | 0.1 | 90.0% |" in card
     assert "20 photos calibrated it, so alpha starts at\n1/21." in card
     assert calibration["weights_sha256"] in card
     assert card == write_card(config, EVALUATION, calibration, photos)
+
+
+def test_the_card_of_few_photos_shows_infinity_and_tells_nothing_of_sets(checkout: Path) -> None:
+    config = package.read_package(register.TRAINED).config
+    calibration = register.read_json(register.CALIBRATION / "calibration.json")
+    few = {"psnr": {"model": None, "low": 0.0, "high": None, "grey": 19.0}, "photos": 1}
+    card = write_card(config, few, calibration, [])
+    assert "| PSNR, dB (higher is better) | ∞ | 0 to ∞ | 19 |  |" in card
+    assert "FID" not in card

@@ -1,6 +1,7 @@
 """Runs and registry, against a real SQLite store in a temporary folder."""
 
 import shutil
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,23 @@ import numpy as np
 import pytest
 
 from huebands import images, local_store, tracking
-from huebands.tracking import TrackingError, TrainingRun
+from huebands.lineage import Dataset
+from huebands.tracking import FinishedRun, TrackingError, TrainingRun
 
 # MLflow's own use of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 TERMS = ("generator", "discriminator", "adversarial", "huber", "perceptual", "chroma", "val_ab_mae")
 STARTED = "2026-01-02T03:04:05.678+00:00"
+COMMIT = "c0ffee" + 34 * "0"
+DATASET = {"name": "noise train", "digest": "da" * 32, "source": "noise==1.0", "context": "training"}
 RUN = {
     "name": "cgan-paintings",
     "started_at": STARTED,
     "weights_sha256": "ab" * 32,
     "lineage": {"git_commit": "c0ffee", "data_sha256": "da7a"},
     "params": {"train.epochs": 500, "train.loss.huber": 100.0},
+    "datasets": [DATASET],
 }
 
 
@@ -69,7 +74,8 @@ def picture(folder: Path, epoch: int) -> Path:
 
 
 def start(run_id: str | None = None) -> TrainingRun:
-    return TrainingRun.start("cgan", "huebands", {"train.epochs": 3}, {"git_commit": "c0ffee"}, run_id)
+    tags = {"git_commit": COMMIT}
+    return TrainingRun.start("cgan", "huebands", {"train.epochs": 3}, tags, [Dataset(**DATASET)], run_id)
 
 
 def points(run_id: str, term: str) -> list[tuple[int, float]]:
@@ -85,7 +91,7 @@ def client() -> "tracking.mlflow.MlflowClient":
 def register(package: Path, sha256: str, run_id: str | None = None) -> tracking.Registration:
     run_id = run_id or finished_run()
     return tracking.register_package(
-        package, sha256, "generator", run_id, {"test/psnr": 23.0}, {"dvc_lock_sha256": "10c4"}, []
+        package, sha256, "generator", run_id, {"test/psnr": 23.0}, {"dvc_lock_sha256": "10c4"}
     )
 
 
@@ -101,8 +107,86 @@ def test_a_run_can_be_watched_while_it_runs(checkout: Path) -> None:
     stored = client().get_run(run.run_id)
     assert stored.info.status == "RUNNING"
     assert stored.data.params == {"train.epochs": "3"}
-    assert stored.data.tags["huebands.git_commit"] == "c0ffee"
+    assert stored.data.tags["huebands.git_commit"] == stored.data.tags["mlflow.source.git.commit"] == COMMIT
     assert points(run.run_id, "huber") == [(row["epoch"], row["huber"]) for row in history(2)]
+
+
+def parent_of(run_id: str) -> "tracking.mlflow.entities.Run":
+    return client().get_run(client().get_run(run_id).data.tags["mlflow.parentRunId"])
+
+
+def children_of(run_id: str) -> list["tracking.mlflow.entities.Run"]:
+    experiment = client().get_run(run_id).info.experiment_id
+    return client().search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'")
+
+
+def test_a_training_is_the_child_of_its_pipeline_and_shares_its_fate(checkout: Path) -> None:
+    run = start()
+    parent = parent_of(run.run_id)
+    assert (parent.info.run_name, client().get_run(run.run_id).info.run_name) == ("cgan", "cgan: train")
+    assert parent.data.params == {"train.epochs": "3"}
+    for act, status in ((run.fail, "FAILED"), (lambda: start(run.run_id), "RUNNING")):
+        act()
+        assert {client().get_run(each).info.status for each in (run.run_id, parent.info.run_id)} == {status}
+    run.finish("ab" * 32)
+    assert parent_of(run.run_id).info.status == "FINISHED"
+    assert tracking.find_run("huebands", "ab" * 32) == run.run_id, "the training's, not the pipeline's"
+
+
+def test_a_run_names_the_datasets_that_it_has_used(checkout: Path) -> None:
+    for run_id in (start().run_id, tracking.restore_run("huebands", RUN, history(1), [])):
+        (used,) = client().get_run(run_id).inputs.dataset_inputs
+        assert (used.dataset.name, used.dataset.digest, used.dataset.source) == ("noise train", "da" * 18, "noise==1.0")
+        assert [(tag.key, tag.value) for tag in used.tags] == [("mlflow.data.context", "training")]
+
+
+def test_a_watched_run_has_system_metrics_until_it_ends(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    run = start()
+    run.watch_system()
+    name, deadline = "system/cpu_utilization_percentage", time.monotonic() + 20
+    while not points(run.run_id, name) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    run.finish("ab" * 32)
+    count = len(points(run.run_id, name))
+    time.sleep(0.3)
+    assert count == len(points(run.run_id, name)) > 0
+
+
+def test_stages_stand_beside_their_training_with_the_figures_on_top(checkout: Path, tmp_path: Path) -> None:
+    run_id = finished_run()
+    report = picture(tmp_path, 1)
+    stage = FinishedRun(
+        name="evaluate",
+        params={"seed": 0},
+        metrics={"psnr.model": 24.0},
+        tags={"git_commit": COMMIT},
+        datasets=[Dataset("noise test", "da" * 32, "noise==1.0", "evaluation")],
+        reports=[report],
+    )
+    tracking.log_stages(run_id, [stage], {"test.psnr": 24.0})
+    parent = parent_of(run_id)
+    assert parent.data.metrics == {"test.psnr": 24.0}
+    names = {run.info.run_name: run for run in children_of(parent.info.run_id)}
+    assert set(names) == {"cgan: train", "cgan: evaluate"}
+    logged = names["cgan: evaluate"]
+    assert logged.info.status == "FINISHED" and logged.data.metrics == {"psnr.model": 24.0}
+    assert logged.inputs.dataset_inputs[0].dataset.name == "noise test"
+    assert [item.path for item in client().list_artifacts(logged.info.run_id, "reports")] == [f"reports/{report.name}"]
+
+
+def test_stages_of_a_training_without_a_pipeline_become_its_children(checkout: Path) -> None:
+    lone = client().create_run(client().create_experiment("old"))
+    tracking.log_stages(lone.info.run_id, [FinishedRun(name="evaluate", params={}, metrics={}, tags={})], {"x": 1.0})
+    assert len(children_of(lone.info.run_id)) == 1
+    assert client().get_run(lone.info.run_id).data.metrics == {"x": 1.0}
+
+
+def test_a_comparison_has_one_run_a_candidate_below_one_for_all(checkout: Path) -> None:
+    candidates = [FinishedRun(name=name, params={"kind": name}, metrics={"psnr": 1.0}, tags={}) for name in ("a", "b")]
+    parent_id = tracking.log_runs("compare", FinishedRun(name="two", params={}, metrics={}, tags={}), candidates)
+    assert {run.data.params["kind"] for run in children_of(parent_id)} == {"a", "b"}
+    assert client().get_run(parent_id).info.status == "FINISHED"
 
 
 def test_an_epoch_without_validation_has_no_point(checkout: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter, generate_binary_structure
 from skimage.color import rgb2lab
 
+NO_COLOUR = 0.01  # mean change of colour a pixel below which a result is grey, CIELAB units
 STRONG = 8.0  # change of L that makes a strong edge, CIELAB units a pixel
 CORE, BAND = 1, 16  # pixels around strong edges: where a change of colour belongs, and how far bleeding is looked for
 SIGMA_L, SIGMA_AB = 1.0, 2.0  # of the Gaussian derivatives, pixels; colour's outlasts the rounding to 8 bits
@@ -46,7 +47,7 @@ def _shares(lab: np.ndarray, band: np.ndarray) -> np.ndarray:
     """Share of each pixel in the band's whole change of colour, 0 outside the band and where there is none."""
     change = np.where(band, _gradient(lab[..., 1:], SIGMA_AB), 0.0)
     total = change.sum()
-    return np.asarray(change / total) if total > 1e-6 * change.size else np.zeros_like(change)
+    return np.asarray(change / total) if total > NO_COLOUR * band.sum() else np.zeros_like(change)
 
 
 def _gradient(channels_HWC: np.ndarray, sigma: float) -> np.ndarray:

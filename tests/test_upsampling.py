@@ -1,0 +1,69 @@
+"""Colours at the photo's own size: against kornia's guided filter, against plain resizing, and what they are for."""
+
+import pytest
+import torch
+from kornia.filters import guided_blur
+
+from huebands.networks.resize import resize
+from huebands.upsampling import ColourLines
+
+GUIDED = {"name": "guided", "radius": 2, "epsilon": 2.0}
+
+
+def square(side: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
+    random = torch.Generator().manual_seed(0)
+    return 100 * torch.rand(side, side, generator=random), 30 * torch.randn(2, side, side, generator=random)
+
+
+def upsample(L_SS: torch.Tensor, ab_2SS: torch.Tensor, L_HW: torch.Tensor, upsampling: dict = GUIDED) -> torch.Tensor:
+    height, width = L_HW.shape
+    lines = ColourLines.fit(L_SS, ab_2SS, (height, width), upsampling)
+    return lines.ab(L_HW, range(height), range(width))
+
+
+def test_at_the_same_size_it_is_the_guided_filter_of_kornia() -> None:
+    L, ab = square()
+    expected = guided_blur(L[None, None], ab[None], kernel_size=5, eps=2.0)[0]
+    inside = (..., slice(4, -4), slice(4, -4))  # kornia mirrors at the border, here windows end there
+    torch.testing.assert_close(upsample(L, ab, L)[inside], expected[inside], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 300), (32, 32), (33, 100), (500, 20)])
+def test_bilinear_is_the_resizing_of_the_networks(size: tuple[int, int]) -> None:
+    L, ab = square()
+    found = upsample(L, ab, torch.zeros(size), {"name": "bilinear"})
+    # torch computes positions in float32; values are of size 30.
+    torch.testing.assert_close(found, resize(ab[None], size)[0], rtol=1e-4, atol=2e-3)
+
+
+def test_tiles_join_to_the_whole() -> None:
+    L, ab = square()
+    photo = 100 * torch.rand(50, 70, generator=torch.Generator().manual_seed(1))
+    lines = ColourLines.fit(L, ab, (50, 70), GUIDED)
+    whole = lines.ab(photo, range(50), range(70))
+    tile = lines.ab(photo[13:37, 20:70], range(13, 37), range(20, 70))
+    torch.testing.assert_close(tile, whole[:, 13:37, 20:70], rtol=1e-5, atol=1e-4)
+
+
+def test_colour_changes_where_lightness_does() -> None:
+    """A red square on green, as a small network gives it: its blurred outline becomes the photo's sharp one."""
+    photo = torch.full((256, 256), 30.0)
+    photo[80:180, 70:190] = 70.0
+    truth = torch.where(photo > 50, 50.0, -50.0).expand(2, -1, -1)
+    L, ab = (resize(x[None], (32, 32))[0] for x in (photo[None], truth))
+    errors = {
+        name: (upsample(L[0], ab, photo, {**GUIDED, "name": name}) - truth).abs().mean().item()
+        for name in ("bilinear", "guided")
+    }
+    assert errors["guided"] < errors["bilinear"] / 5, errors
+
+
+def test_flat_surfaces_keep_their_colours() -> None:
+    ab = torch.tensor([20.0, -35.0])[:, None, None].expand(2, 32, 32)
+    found = upsample(torch.full((32, 32), 40.0), ab, 40 + torch.randn(90, 90))
+    torch.testing.assert_close(found, ab[:, :1, :1].expand(2, 90, 90), rtol=1e-4, atol=1e-3)
+
+
+def test_an_unknown_upsampling_is_named() -> None:
+    with pytest.raises(ValueError, match=r"upsampling name \(='nearest'\) must be bilinear or guided"):
+        upsample(*square(), torch.zeros(4, 4), {"name": "nearest"})
