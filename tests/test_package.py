@@ -36,6 +36,15 @@ def test_what_was_written_is_read_back(tmp_path):
     assert torch.equal(read.generator(L_unit), written.generator(L_unit))
 
 
+def test_a_package_of_format_1_brings_colours_to_size_bilinearly(tmp_path):
+    written = write_trained(tmp_path)
+    assert written.upsampling == {"name": "guided", "radius": 1, "epsilon": 2.0}
+    config = tiny_config() | {"format": 1}
+    del config["preprocessing"]["upsampling"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert read_package(tmp_path).upsampling == {"name": "bilinear"}
+
+
 def test_the_generator_is_in_eval_mode_and_needs_no_gradients(tiny_package):
     generator = read_package(tiny_package).generator
     assert not any(module.training for module in generator.modules())
@@ -63,7 +72,7 @@ def test_equal_packages_have_equal_hashes_and_any_change_shows(tiny_package, pac
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("format", 2),
+        ("format", 3),
         ("format", True),
         ("name", ""),
         ("network.name", "transformer"),
@@ -77,6 +86,13 @@ def test_equal_packages_have_equal_hashes_and_any_change_shows(tiny_package, pac
         ("preprocessing.lightness", "luma"),
         ("preprocessing.resize", "nearest"),
         ("preprocessing.ab_scale", 128.0),
+        ("preprocessing.upsampling", "guided"),
+        ("preprocessing.upsampling.name", "nearest"),
+        ("preprocessing.upsampling.radius", 0),
+        ("preprocessing.upsampling.radius", 9),
+        ("preprocessing.upsampling.epsilon", 0),
+        ("preprocessing.upsampling.epsilon", float("inf")),
+        ("preprocessing.upsampling.sigma", 1.0),
         ("lineage.git_commit", None),
         ("lineage.params", []),
         ("extra", 1),
@@ -84,7 +100,12 @@ def test_equal_packages_have_equal_hashes_and_any_change_shows(tiny_package, pac
 )
 def test_every_value_of_the_configuration_is_checked(package, key, value):
     change_config(package, key, value)
-    name = {"extra": "the content", "network.colour": "network", "network.name": "transformer"}.get(key, key)
+    name = {
+        "extra": "the content",
+        "network.colour": "network",
+        "network.name": "transformer",
+        "preprocessing.upsampling.sigma": "preprocessing.upsampling",
+    }.get(key, key)
     with pytest.raises(PackageError, match=name) as error:
         read_package(package)
     assert str(package) in str(error.value)

@@ -15,7 +15,7 @@ PHOTOS = 19  # so that the smallest alpha is 0.05
 
 def tiny_config() -> dict:
     return {
-        "format": 1,
+        "format": 2,
         "name": "tiny",
         "network": {"name": "unet", "filters": 4, "depth": 3, "dropout": 0.0},
         "preprocessing": {
@@ -23,6 +23,7 @@ def tiny_config() -> dict:
             "lightness": "cielab-d65-8bit-grey",
             "resize": "bilinear-antialias",
             "ab_scale": 110.0,
+            "upsampling": {"name": "guided", "radius": 1, "epsilon": 2.0},
         },
         "lineage": {"git_commit": "0" * 40, "data_sha256": "1" * 64, "data": "tiny", "params": {"epochs": 1}},
     }
