@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test lint serve ui bench pipeline-small retrain retrain-report params lock
+.PHONY: help install repro test lint serve ui compare bench pipeline-small retrain retrain-report params lock
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -42,6 +42,9 @@ ui: install ## show runs and models on http://localhost:5000
 	$(BIN)/python -m huebands.local_store
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db \
 		--artifacts-destination ./mlartifacts --workers 1 --host localhost --port 5000
+
+compare: install ## compare the model with the baselines on the test split
+	$(BIN)/huebands compare
 
 bench: install ## run the benchmarks
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done

@@ -1,10 +1,14 @@
 """What several test modules share."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tiny_package import write_tiny_package
+
+if TYPE_CHECKING:
+    from huebands.metrics.report import PhotoScorer
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +30,11 @@ def tiny_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packages") / "tiny"
     write_tiny_package(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def photo_scorer() -> "PhotoScorer":
+    """Scores photos; loading its networks takes seconds."""
+    from huebands.metrics.report import PhotoScorer
+
+    return PhotoScorer()

@@ -1,6 +1,8 @@
 import errno
 import io
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from huebands import cli
+from huebands import cli, tracking
 from huebands.conformal.calibration import MODES
+from tiny_photos import PlainScorer, tiny_photo, write_prepared
 
 
 @pytest.fixture
@@ -173,3 +176,118 @@ def test_colorizing_loads_no_module_of_the_pipeline_or_the_service(tiny_package,
     assert (tmp_path / "cat.bands.npz").is_file()
     assert "torch" in loaded
     assert not loaded & {"mlflow", "dvc", "bentoml", "great_expectations", "mapie", "torchvision", "pandas"}
+
+
+@pytest.fixture
+def compare(tmp_path, monkeypatch, capsys):
+    """Run `huebands compare` in a folder with a prepared dataset; gives exit code, output lines and error lines."""
+    write_prepared(tmp_path / "data/prepared", {"train": [tiny_photo(0)], "test": [tiny_photo(1), tiny_photo(2)]})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huebands.comparison.command.PhotoScorer", PlainScorer)
+
+    def run(*arguments, tracked=False):
+        try:
+            code = cli.main(["compare", *map(str, arguments), *([] if tracked else ["--no-tracking"])])
+        except SystemExit as end:
+            code = end.code
+        output, errors = capsys.readouterr()
+        return code, output.splitlines(), errors.splitlines()
+
+    return run
+
+
+def compared_names(folder):
+    return list(json.loads((folder / "metrics.json").read_text())["candidates"])
+
+
+def test_comparing_without_arguments_takes_the_baselines_and_the_default_package(compare, tiny_package, tmp_path):
+    shutil.copytree(tiny_package, tmp_path / "models/generator")
+    shutil.copytree(tiny_package.with_name("tiny-trained"), tmp_path / "models/trained")
+    code, output, errors = compare()
+    assert (code, errors) == (0, [])
+    assert compared_names(tmp_path / "reports/compare") == ["grey", "lightness", "neighbours", "seed", "generator"]
+    assert output[0].startswith("photo 1 of 2, test0.png: CIEDE2000 grey ")
+    assert output[-1].startswith("test split of data/prepared, 2 photos of 16 x 16 pixels -> reports/compare/metrics")
+
+
+def test_comparing_takes_named_candidates_outside_commands_and_a_folder(compare, tiny_package, tmp_path):
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(tiny_photo(3, 40)).save(tmp_path / "photos/a.png")
+    script = "import shutil, sys; shutil.copy(*sys.argv[1:])"
+    (tmp_path / "copy.py").write_text(script)
+    outside = f"outside={sys.executable} copy.py {{grey}} {{colour}}"
+    code, _, errors = compare(
+        "grey", f"mine={tiny_package}", "--command", outside, "--photos", "photos", "--size", "32", "--output", "out"
+    )
+    assert (code, errors) == (0, [])
+    assert compared_names(tmp_path / "out") == ["grey", "mine", "outside"]
+    content = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert (content["size"], content["dataset"]["name"]) == (32, "photos of photos")
+    assert content["candidates"]["outside"] == content["candidates"]["grey"]
+
+
+def test_comparing_names_bad_photos_and_goes_on(compare, tmp_path):
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(tiny_photo(3)).save(tmp_path / "photos/good.png")
+    write_photo(tmp_path / "photos/grey.png")
+    (tmp_path / "photos/text.jpg").write_text("no image")
+    code, output, errors = compare("grey", "--photos", "photos", "--size", "16")
+    assert code == 2
+    assert [line.split(": ")[:2] for line in errors] == [["huebands", "photos/text.jpg"]]
+    assert any(line.startswith("grey.png: has no colour; set aside") for line in output)
+    assert json.loads((tmp_path / "reports/compare/metrics.json").read_text())["photos"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["grey", "grey"], "2 candidates are called grey"),
+        (["nowhere"], "nowhere: no such folder"),
+        (["grey", "--photos", "nowhere"], "nowhere: no such folder"),
+        (["grey", "--size", "64"], "size (=64) goes with --photos"),
+        (["grey", "--photos", "data", "--size", "64"], "holds no photo with colour"),
+        (["lightness", "--train", "nowhere"], "dvc repro prepare"),
+        (["grey", "--command", "x=y {grey}"], "must hold {grey} and {colour}"),
+        (["grey", "--command", "x=nowhere/y {grey} {colour}"], "x: test0.png: the command nowhere/y cannot be run"),
+        (["grey", "--timeout", "soon"], "--timeout"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(compare, tmp_path, arguments, reason):
+    code, _, errors = compare(*arguments)
+    assert (code, len(errors)) == (2, 1)
+    assert reason in errors[0]
+    assert not (tmp_path / "reports/compare/metrics.json").exists()
+
+
+def test_comparing_logs_one_run_a_candidate(compare, tmp_path, monkeypatch):
+    logged = []
+    monkeypatch.setattr(tracking, "log_comparison", lambda *arguments: logged.append(arguments) or "run1")
+    code, output, _ = compare("grey", "lightness", "--experiment", "mine", tracked=True)
+    ((experiment, name, dataset, tags, candidates, reports),) = logged
+    assert (code, experiment) == (0, "mine")
+    assert name == "compare test split of data/prepared, 2 photos of 16 x 16 pixels"
+    assert (dataset.name, dataset.source) == ("test split of data/prepared", "data/prepared")
+    assert set(tags) == {"git_commit"}
+    assert [candidate.name for candidate in candidates] == ["grey", "lightness"]
+    value = json.loads((tmp_path / "reports/compare/metrics.json").read_text())["candidates"]["grey"]["psnr"]["value"]
+    assert candidates[0].metrics["psnr"] == pytest.approx(value, abs=1e-4)
+    assert {"psnr_low", "psnr_high"} <= set(candidates[0].metrics)
+    assert candidates[0].params["kind"] == "grey"
+    assert {path.name for path in reports} == {"metrics.json", "photos.csv", "table.md", "index.html"}
+    assert "MLflow run run1" in output[-1]
+
+
+def test_a_store_that_does_not_answer_is_one_line_and_the_files_are_there(compare, tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise tracking.TrackingError("the store does not answer")
+
+    monkeypatch.setattr(tracking, "log_comparison", refuse)
+    code, _, errors = compare("grey", tracked=True)
+    assert (code, errors) == (2, ["huebands: reports/compare is written, but not logged: the store does not answer"])
+    assert (tmp_path / "reports/compare/index.html").is_file()
+
+
+def test_comparing_without_tracking_loads_no_mlflow(tmp_path):
+    write_prepared(tmp_path / "data/prepared", {"test": [tiny_photo(1)]})
+    code = "from huebands.comparison import command, compare; from huebands.cli import main"
+    assert "mlflow" not in modules_after(f"{code}; main(['compare', 'nowhere', '--no-tracking'])", tmp_path)

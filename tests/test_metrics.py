@@ -1,15 +1,24 @@
-"""Metrics against scikit-image and closed forms, their report, and the pictures drawn from them."""
-
-import json
+"""Metrics of one photo against scikit-image, scikit-learn and closed forms, and the pictures drawn of reports."""
 
 import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio
+from sklearn.metrics import auc
 
 from huebands.images import read_photo
-from huebands.metrics.image import ab_mae, ciede2000, colourfulness, psnr, ssim
-from huebands.metrics.report import score_photo, summarise
+from huebands.metrics.image import (
+    Photo,
+    ab_auc,
+    ab_mae,
+    ciede2000,
+    clipped,
+    colourfulness,
+    error_figures,
+    own_figures,
+    psnr,
+    ssim,
+)
 from huebands.pictures import Strip, draw_coverage, draw_sheet, heat_map, mark_outside
 
 
@@ -67,21 +76,37 @@ def test_colourfulness_has_its_closed_form():
     assert colourfulness(half) == pytest.approx(130)
 
 
-def test_report_puts_the_model_beside_grey_and_truth(photos):
+def test_ab_auc_is_the_area_under_the_sweep_of_thresholds(photos):
+    distance = np.linalg.norm((rgb2lab(photos[0]) - rgb2lab(photos[1]))[..., 1:], axis=-1)
+    for step, tolerance in ((1, 2e-3), (0.05, 1e-5)):
+        thresholds = np.arange(0, 150 + step / 2, step)
+        within = [np.mean(distance <= threshold) for threshold in thresholds]
+        # The share within is a staircase: trapezoids are off by up to half a step of 150 at each of its ends.
+        assert ab_auc(*photos) == pytest.approx(auc(thresholds, within) / 150, abs=tolerance)
+
+
+def test_ab_auc_is_one_for_equal_photos_and_zero_where_every_colour_is_farther_than_150():
+    blue, green = full((0, 0, 255)), full((0, 255, 0))
+    assert ab_auc(blue, blue) == 1
+    assert ab_auc(blue, green) == 0
+    grey = full((120, 120, 120))
+    chroma = np.linalg.norm(rgb2lab(green)[0, 0, 1:] - rgb2lab(grey)[0, 0, 1:])
+    assert ab_auc(green, grey) == pytest.approx(1 - chroma / 150)
+
+
+def test_clipped_counts_colours_at_the_edge_but_neither_black_nor_white():
+    colours = [[0, 0, 0], [255, 255, 255], [255, 90, 90], [0, 90, 90], [90, 91, 92]]
+    assert clipped(np.array([colours], dtype=np.uint8)) == pytest.approx(2 / 5)
+    # So dark, and so light, that their grey is black or white: their colours cannot be otherwise either.
+    assert clipped(np.array([[[0, 0, 3], [255, 255, 250]]], dtype=np.uint8)) == 0
+
+
+def test_all_figures_of_a_photo_are_those_of_the_single_metrics(photos):
     truth, result = photos
-    grey = truth.mean(axis=-1).astype(np.uint8)
-    row = score_photo(truth, result, grey)
-    assert row["ab_mae_model"] == ab_mae(truth, result)
-    assert row["ab_mae_grey"] == ab_mae(truth, np.stack([grey] * 3, axis=-1))
-    summary = summarise([row, {key: value + 2 for key, value in row.items()}])
-    assert summary["psnr"]["model"] == pytest.approx(row["psnr_model"] + 1, abs=1e-4)
-    assert set(summary["colourfulness"]) == {"model", "truth"}
-    json.dumps(summary, allow_nan=False)
-
-
-def test_report_of_no_photos_is_an_error():
-    with pytest.raises(ValueError, match="at least one photo"):
-        summarise([])
+    single = {metric.__name__: metric(truth, result) for metric in (psnr, ssim, ciede2000, ab_mae, ab_auc)}
+    error = abs(colourfulness(truth) - colourfulness(result))
+    assert error_figures(Photo(truth), Photo(result)) == {**single, "colourfulness_error": error}
+    assert own_figures(Photo(result)) == {"colourfulness": colourfulness(result), "clipped": clipped(result)}
 
 
 def test_heat_map_has_one_fixed_scale():

@@ -16,6 +16,7 @@ from huebands.conformal.scores import choose_scale, photo_losses
 from huebands.data.preparation import prepare_photo
 from huebands.data.shards import MANIFEST_COLUMNS, write_manifest, write_shard
 from huebands.images import encode_png, read_photo
+from huebands.metrics.report import METRICS, OF_SETS
 from huebands.networks import build_generator
 from huebands.package import read_package, write_generator
 from huebands.params import SPLITS, CalibrateParams
@@ -82,18 +83,44 @@ def run_calibrate(folder, settings=SETTINGS):
     calibrate.calibrate(photos_of(folder), "d" * 64, folder / "models/calibration", folder / "reports", settings)
 
 
-def test_evaluate_writes_metrics_table_and_sheet(folder, capsys):
-    evaluate.evaluate(folder / "data/prepared", folder / "models/trained", folder / "reports", sheet_rows=2)
-    metrics = json.loads((folder / "reports/metrics.json").read_text())
-    table = pd.read_csv(folder / "reports/photos.csv")
-    assert metrics["photos"] == len(table) == COUNTS["test"]
+@pytest.fixture
+def run_evaluate(folder, photo_scorer, monkeypatch):
+    monkeypatch.setattr(evaluate, "PhotoScorer", lambda: photo_scorer)
+
+    def run(report="reports"):
+        evaluate.evaluate(folder / "data/prepared", folder / "models/trained", folder / report, sheet_rows=2, seed=0)
+        return folder / report
+
+    return run
+
+
+def test_evaluate_writes_metrics_table_and_sheet(run_evaluate, capsys):
+    report = run_evaluate()
+    metrics = json.loads((report / "metrics.json").read_text())
+    table = pd.read_csv(report / "photos.csv")
+    assert metrics.pop("photos") == len(table) == COUNTS["test"]
     assert table["id"].tolist() == ["test0", "test1", "test2"]
-    for name in ("psnr", "ssim", "ciede2000", "ab_mae"):
-        assert metrics[name]["model"] == pytest.approx(table[f"{name}_model"].mean(), abs=1e-3)
-        assert set(metrics[name]) == {"model", "grey"}
-    assert metrics["colourfulness"]["truth"] > 10
-    assert read_photo(folder / "reports/sheet.png").shape[1] > 500
+    assert list(metrics) == [metric.key for metric in METRICS]
+    for name, figures in metrics.items():
+        beside = {"colourfulness": {"truth"}, "clipped": {"truth"}, "kid": {"standard_error"}}.get(name, set())
+        assert set(figures) == {"model", "low", "high", "grey"} | beside
+        if name not in OF_SETS:
+            for of in {"model", "grey", "truth"} & set(figures):
+                assert figures[of] == pytest.approx(table[f"{name}_{of}"].mean(), abs=1e-3)
+    assert metrics["colourfulness"]["truth"] > 10 and metrics["colourfulness"]["grey"] == 0
+    assert metrics["kid"]["low"] <= metrics["kid"]["model"] <= metrics["kid"]["high"]
+    # Three photos are too few for an interval of a mean.
+    assert (metrics["psnr"]["low"], metrics["psnr"]["high"]) == (0, None)
+    assert read_photo(report / "sheet.png").shape[1] > 500
     assert "ciede2000 model" in capsys.readouterr().out
+
+
+def test_evaluate_gives_the_same_files_again(run_evaluate):
+    first, second = run_evaluate("first"), run_evaluate("second")
+    names = sorted(path.name for path in first.iterdir())
+    assert names == ["metrics.json", "photos.csv", "sheet.png"]
+    for name in names:
+        assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
 def test_calibrate_writes_a_calibration_of_the_trained_generator(folder):
@@ -193,6 +220,6 @@ def test_a_stage_ends_with_one_line_that_says_what_to_do(folder, monkeypatch):
     with pytest.raises(SystemExit, match=r"calibrate: alpha \(=0\.05\) must be in \[0\.1, 1\): 9 calibration"):
         calibrate.main()
     (folder / "data/prepared/test.npy").unlink()
-    Loaded.evaluate = evaluate.params.EvaluateParams(sheet_rows=1)
+    Loaded.evaluate = evaluate.params.EvaluateParams(sheet_rows=1, seed=0)
     with pytest.raises(SystemExit, match=r"evaluate: .*test\.npy: not found; run the prepare stage"):
         evaluate.main()

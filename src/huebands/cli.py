@@ -20,7 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a photo may have a name that cannot be printed here
     options = _parser().parse_args(arguments)
-    return _colorize(options)
+    code: int = options.run(options)
+    return code
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,11 +33,18 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="huebands", description="Colorization that knows what it does not know.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_colorize(commands)
+    _add_compare(commands)
+    return parser
+
+
+def _add_colorize(commands: "argparse._SubParsersAction[_Parser]") -> None:
     colorize = commands.add_parser(
         "colorize",
         help="colorize photos and give bands for their true colours",
         description="Write STEM.colorized.png, STEM.bands.npz and STEM.uncertainty.png for every photo.",
     )
+    colorize.set_defaults(run=_colorize)
     colorize.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="a photo, or a folder of photos")
     colorize.add_argument(
         "--alpha",
@@ -64,7 +72,70 @@ def _parser() -> argparse.ArgumentParser:
         help="a model package, or its address in the registry, such as models:/huebands-generator@champion"
         " (default: the best of models/release, else models/generator)",
     )
-    return parser
+
+
+def _add_compare(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="compare models, baselines and outside colorizers on the same photos",
+        description="Let every candidate colour the same grey photos, and write metrics.json, photos.csv, table.md,"
+        " a page (index.html) with the pictures under a slider, and one MLflow run a candidate.",
+    )
+    compare.set_defaults(run=_compare)
+    compare.add_argument(
+        "candidates",
+        nargs="*",
+        metavar="CANDIDATE",
+        help="grey; lightness (mean colour by lightness); neighbours (colour transfer from the nearest training"
+        " pixels); seed (models/trained as the project began); or a model package, PATH or models:/...; NAME=CANDIDATE"
+        " gives it a name (default: all four and the default package)",
+    )
+    compare.add_argument(
+        "--command",
+        action="append",
+        default=[],
+        dest="outside",
+        metavar="NAME=COMMAND",
+        help="add an outside colorizer: a command, run without a shell, that reads the PNG file {grey} and writes the"
+        " PNG file {colour} of the same size, once a photo; or reads the folder {greys} and writes files of the same"
+        " names into the folder {colours}, once for all; may be repeated",
+    )
+    compare.add_argument(
+        "--timeout", type=float, default=600, metavar="SECONDS", help="for an outside colorizer, a photo (default: 600)"
+    )
+    compare.add_argument(
+        "--photos",
+        type=Path,
+        metavar="FOLDER",
+        help="photos in colour to compare on (default: the test split of data/prepared)",
+    )
+    compare.add_argument(
+        "--size",
+        type=int,
+        metavar="PIXELS",
+        help="side of the squares that the photos of --photos are squashed to (default: 256)",
+    )
+    compare.add_argument(
+        "--train",
+        type=Path,
+        default=Path("data/prepared"),
+        metavar="DIR",
+        help="prepared dataset whose training split teaches the baselines (default: data/prepared)",
+    )
+    compare.add_argument(
+        "--output",
+        type=Path,
+        default=Path("reports/compare"),
+        metavar="DIR",
+        help="where to write (default: reports/compare)",
+    )
+    compare.add_argument(
+        "--experiment",
+        default="huebands-compare",
+        metavar="NAME",
+        help="MLflow's experiment (default: huebands-compare)",
+    )
+    compare.add_argument("--no-tracking", action="store_true", help="log no MLflow runs")
 
 
 def _colorize(options: argparse.Namespace) -> int:
@@ -100,6 +171,26 @@ def _colorize_one(colorizer: "Colorizer", photo: Path, stem: str, options: argpa
     colorized, *_ = result.save(options.output, stem)
     height, width = result.grey.shape
     return f"{photo} -> {colorized} ({width} x {height}, bands {result.width.mean():.1f} of 255 levels wide)"
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from huebands.comparison.command import Request, read_photos, run
+
+    request = Request(
+        candidates=options.candidates,
+        commands=options.outside,
+        timeout=options.timeout,
+        train=options.train,
+        output=options.output,
+        experiment=None if options.no_tracking else options.experiment,
+    )
+    try:
+        photos = read_photos(options.photos, options.size)
+        code = max((_complain(error) for error in photos.unreadable), default=0)
+        run(request, photos, lambda line: print(line, flush=True))
+    except (ValueError, OSError) as error:
+        return _complain(error)
+    return code
 
 
 def _photos_of(path: Path) -> list[Path]:

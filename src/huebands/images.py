@@ -8,7 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,12 +85,12 @@ def read_photo(source: Path | bytes, name: str | None = None, max_pixels: int = 
 
 def encode_png(rgb: NDArray[np.uint8], compress_level: int = 1) -> bytes:
     """Encode uint8 (H, W, 3) or grey (H, W) as PNG; the default level is the fast one."""
-    shape_fits = rgb.ndim == 2 or (rgb.ndim == 3 and rgb.shape[2] == 3)
-    if rgb.dtype != np.uint8 or not shape_fits or rgb.size == 0:
-        raise ValueError(f"an image (={rgb.dtype} {rgb.shape}) must be uint8 (H, W) or (H, W, 3), not empty")
-    buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, format="PNG", compress_level=compress_level)
-    return buffer.getvalue()
+    return _encode(rgb, format="PNG", compress_level=compress_level)
+
+
+def encode_webp(rgb: NDArray[np.uint8], quality: int = 90) -> bytes:
+    """Encode uint8 (H, W, 3) or grey (H, W) as WebP, with loss: for pages, a tenth of a PNG's bytes."""
+    return _encode(rgb, format="WEBP", quality=quality)
 
 
 def write_png(path: Path, rgb: NDArray[np.uint8]) -> None:
@@ -114,6 +114,15 @@ def find_photos(paths: Iterable[Path]) -> list[Path]:
         else:
             raise ImageError(str(path), "no such file or folder")
     return found
+
+
+def _encode(rgb: NDArray[np.uint8], **options: Any) -> bytes:
+    shape_fits = rgb.ndim == 2 or (rgb.ndim == 3 and rgb.shape[2] == 3)
+    if rgb.dtype != np.uint8 or not shape_fits or rgb.size == 0:
+        raise ValueError(f"an image (={rgb.dtype} {rgb.shape}) must be uint8 (H, W) or (H, W, 3), not empty")
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, **options)
+    return buffer.getvalue()
 
 
 def _decode(file: IO[bytes], name: str, max_pixels: int) -> NDArray[np.uint8]:

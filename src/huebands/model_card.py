@@ -3,12 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-_METRICS = {
-    "psnr": "PSNR, dB (higher is better)",
-    "ssim": "SSIM (higher is better)",
-    "ciede2000": "CIEDE2000 (lower is better)",
-    "ab_mae": "ab MAE, CIELAB units (lower is better)",
-}
+from huebands.metrics.report import METRICS, in_words
+
 _MODES = {"per_channel": "each channel's values", "joint": "pixels, all channels at once"}
 _ALPHAS = (0.05, 0.1, 0.2, 0.3, 0.5)  # what the card shows of the certificate
 _TEXT = """\
@@ -73,7 +69,7 @@ def write_card(
 
     Args:
         config: of the package.
-        evaluation: figures on the test split: {metric: {"model": ..., "grey" or "truth": ...}, "photos": n}.
+        evaluation: figures on the test split: {metric: {"model", "low", "high", "grey", ...: value}, "photos": n}.
         calibration: the content of calibration.json.
         photos: rows of the manifest, with split, source and licence.
     """
@@ -103,14 +99,22 @@ def _photos(photos: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _figures(evaluation: Mapping[str, Any]) -> str:
-    rows = [
-        (words, f"{evaluation[key]['model']:.4g}", f"{evaluation[key]['grey']:.4g}") for key, words in _METRICS.items()
-    ]
-    table = _table(("", "model", "left grey"), rows)
-    colourful = evaluation["colourfulness"]
+    rows = []
+    for metric in METRICS:
+        if metric.key in evaluation:
+            values = {name: in_words(value) for name, value in evaluation[metric.key].items()}
+            interval = f"{values['low']} to {values['high']}"
+            rows.append((metric.title, values["model"], interval, values["grey"], values.get("truth", "")))
+    table = _table(("", "model", "95% interval over photos", "left grey", "truth"), rows)
+    return f"{table}{_bias(evaluation)}"
+
+
+def _bias(evaluation: Mapping[str, Any]) -> str:
+    if "fid" not in evaluation:
+        return ""
     return (
-        f"{table}\n\nColourfulness (Hasler & Suesstrunk): {colourful['model']:.4g},"
-        f" of the truth {colourful['truth']:.4g}."
+        f"\n\nFID of few photos is too large: compare it with FID of {evaluation['photos']} photos only."
+        f" KID has no such bias; its standard error is {in_words(evaluation['kid']['standard_error'])}."
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from huebands.bootstrap import mean_interval, resampling_weights
 from huebands.conformal.bands import CHANNELS, bands
 from huebands.conformal.calibration import Calibration, Mode
 from huebands.conformal.scores import LEVELS, PhotoLosses
@@ -133,15 +134,14 @@ def measure(
     per_channel = np.stack([photo.per_channel for photo in losses])
     joint = np.stack([photo.joint for photo in losses])
     pixels = np.array([photo.pixels for photo in losses], dtype=float)
-    n = len(losses)
-    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=_RESAMPLES) / n
+    weights = resampling_weights(len(losses), _RESAMPLES, seed)
     result = []
     for mode in modes:
         for alpha in alphas:
             steps, half_widths = calibration.steps(alpha, mode), calibration.half_widths(alpha, mode)
             missed = per_channel[:, range(3), steps].mean(axis=1) if mode == "per_channel" else joint[:, steps[0]]
             covered = 1 - missed
-            low, high = _mean_interval(covered, weights)
+            low, high = mean_interval(covered, weights, bounds=(0, 1))
             result.append(
                 Coverage(
                     mode=mode,
@@ -155,25 +155,3 @@ def measure(
                 )
             )
     return result
-
-
-def _mean_interval(values: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """Find the 95% interval of the mean of values in [0, 1] by the bootstrap-t (Efron & Tibshirani 1993, chapter 12).
-
-    A few photos miss much and most miss little: the plain percentiles of the means are too narrow for such skew, most
-    of all at a small alpha, and too high.
-
-    Args:
-        values: (n,).
-        weights: (resamples, n), each row sums to 1.
-    """
-    mean, spread = values.mean(), values.std()
-    if spread == 0:
-        return float(mean), float(mean)
-    deviations = values - mean
-    shifts = weights @ deviations
-    spreads = np.sqrt(np.maximum(weights @ deviations**2 - shifts**2, 0))
-    # A resample without spread, likely among a handful of photos alone, lies infinitely far off.
-    ratios = np.divide(shifts, spreads, out=np.copysign(np.inf, shifts), where=spreads > 1e-9 * spread)
-    lowest, highest = np.percentile(ratios, (2.5, 97.5), method="nearest")
-    return float(max(mean - highest * spread, 0)), float(min(mean - lowest * spread, 1))

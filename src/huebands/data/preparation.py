@@ -59,10 +59,13 @@ def prepare_photo(rgb: np.ndarray, image_size: int) -> LabSquare:
         rgb: uint8 sRGB (H, W, 3).
         image_size: side S of the square, pixels.
     """
-    photo = Image.fromarray(rgb)
-    square = np.asarray(photo.resize((image_size, image_size), Image.Resampling.LANCZOS))
-    lab = encode_square(square)
-    return LabSquare(lab=lab, statistics=measure(lab), phash=perceptual_hash(photo))
+    lab = encode_square(squash(rgb, image_size))
+    return LabSquare(lab=lab, statistics=measure(lab), phash=perceptual_hash(Image.fromarray(rgb)))
+
+
+def squash(rgb: np.ndarray, image_size: int) -> np.ndarray:
+    """Squash a photo to a square by Lanczos' filter: uint8 sRGB (H, W, 3) to (S, S, 3)."""
+    return np.asarray(Image.fromarray(rgb).resize((image_size, image_size), Image.Resampling.LANCZOS))
 
 
 def encode_square(rgb: np.ndarray) -> np.ndarray:

@@ -1,17 +1,19 @@
 """evaluate: metrics and pictures of the trained generator on the test split."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from huebands import params
 from huebands.colorizer import Colorizer, grey_of
 from huebands.data.shards import LabShard, ShardError, read_manifest
-from huebands.metrics.report import score_photo, summarise
+from huebands.metrics.report import METRICS, OF_TRUTH, PhotoScorer, ScoredPhoto, in_words, summarise
 from huebands.package import PackageError
 from huebands.pictures import Strip, draw_sheet
+from huebands.pypi import FetchError
 
 PREPARED, TRAINED, REPORT = Path("data/prepared"), Path("models/trained"), Path("reports/evaluate")
 
@@ -19,32 +21,67 @@ PREPARED, TRAINED, REPORT = Path("data/prepared"), Path("models/trained"), Path(
 def main() -> None:
     """Read data/prepared and models/trained, write reports/evaluate."""
     try:
-        evaluate(PREPARED, TRAINED, REPORT, params.load().evaluate.sheet_rows)
-    except (params.ParamsError, ShardError, PackageError) as error:
+        settings = params.load().evaluate
+        evaluate(PREPARED, TRAINED, REPORT, settings.sheet_rows, settings.seed)
+    except (params.ParamsError, ShardError, PackageError, FetchError) as error:
         raise SystemExit(f"evaluate: {error}") from error
 
 
-def evaluate(prepared: Path, trained: Path, report: Path, sheet_rows: int) -> None:
+def evaluate(prepared: Path, trained: Path, report: Path, sheet_rows: int, seed: int) -> None:
     """Write metrics.json, photos.csv and sheet.png of the test split."""
     shard, colorizer = LabShard(prepared, "test"), Colorizer.load(trained)
     manifest = read_manifest(prepared)
     photos = manifest[manifest["split"] == "test"].sort_values("row")
     if photos.empty:
         raise ShardError(f"{prepared}: the test split is empty; add photos or enlarge prepare.fractions.test")
-    rows = []
-    for photo in photos.itertuples():
-        truth = shard.rgb(slice(photo.row, photo.row + 1))[0].permute(1, 2, 0).numpy()
+    scorer, scores = PhotoScorer(), []
+    for row in photos["row"]:
+        truth = shard.rgb([row])[0].permute(1, 2, 0).numpy()
         grey = grey_of(truth)
-        rows.append({"id": photo.id, "name": photo.name, **score_photo(truth, colorizer.predict(grey), grey)})
-    table = pd.DataFrame(rows)
+        scores.append(scorer.score(truth, {"model": colorizer.predict(grey), "grey": np.stack([grey] * 3, axis=-1)}))
+    table = pd.DataFrame(
+        [
+            {"id": photo.id, "name": photo.name, **_row(score)}
+            for photo, score in zip(photos.itertuples(), scores, strict=True)
+        ]
+    )
     report.mkdir(parents=True, exist_ok=True)
     table.round(4).to_csv(report / "photos.csv", index=False, lineterminator="\n")
-    summary: dict[str, Any] = summarise(table.drop(columns=["id", "name"]).to_dict("records"))
-    text = json.dumps({**summary, "photos": len(table)}, indent=2, allow_nan=False)
+    summary = _summary(scores, seed)
+    text = json.dumps({**summary, "photos": len(scores)}, indent=2, allow_nan=False)
     (report / "metrics.json").write_text(text + "\n", encoding="utf-8")
     _draw(report / "sheet.png", table.assign(title=photos["title"].to_numpy()), shard, colorizer, sheet_rows)
     for name, values in summary.items():
-        print(f"evaluate: {name} " + ", ".join(f"{of} {value:.4g}" for of, value in values.items()))
+        print(f"evaluate: {name} " + ", ".join(f"{of} {in_words(value)}" for of, value in values.items()))
+
+
+def _row(score: ScoredPhoto) -> dict[str, float]:
+    """Name a photo's figures for the table: <metric>_model, <metric>_grey and, where it has one, <metric>_truth."""
+    of = {**score.results, "truth": score.truth}
+    return {
+        f"{metric.key}_{name}": one.figures[metric.key]
+        for metric in METRICS
+        for name, one in of.items()
+        if metric.key in one.figures
+    }
+
+
+def _summary(scores: Sequence[ScoredPhoto], seed: int) -> dict[str, dict[str, float | None]]:
+    """Sum up over photos: {metric: {"model", "low", "high", "grey"}}, with the truth or KID's standard error beside."""
+    truths = [score.truth for score in scores]
+    model, grey = (summarise(truths, [score.results[name] for score in scores], seed) for name in ("model", "grey"))
+    summary: dict[str, dict[str, float | None]] = {}
+    for metric in METRICS:
+        if metric.key not in model:
+            continue
+        estimate = model[metric.key]
+        values = {"model": estimate.value, "low": estimate.low, "high": estimate.high, "grey": grey[metric.key].value}
+        if metric.key in OF_TRUTH:
+            values["truth"] = float(np.mean([truth.figures[metric.key] for truth in truths]))
+        if metric.key == "kid":
+            values["standard_error"] = estimate.standard_error
+        summary[metric.key] = {name: metric.rounded(value) for name, value in values.items()}
+    return summary
 
 
 def _draw(path: Path, table: pd.DataFrame, shard: LabShard, colorizer: Colorizer, count: int) -> None:

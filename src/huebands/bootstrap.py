@@ -1,0 +1,66 @@
+"""The bootstrap over photos: how far a figure might lie from its value on new photos of the same kind."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+_UNBOUNDED = (-math.inf, math.inf)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure over photos.
+
+    Attributes:
+        value: of the photos at hand.
+        low: lower end of its 95% interval.
+        high: upper end.
+        standard_error: its standard deviation over other photos; 0 for a single photo, which tells nothing of it.
+    """
+
+    value: float
+    low: float
+    high: float
+    standard_error: float
+
+
+def resampling_weights(photos: int, resamples: int, seed: int) -> np.ndarray:
+    """Draw resamples of as many photos as there are, with replacement.
+
+    Returns:
+        (resamples, photos): how often each photo is drawn, divided by `photos`; each row sums to 1.
+    """
+    draws = np.random.default_rng(seed).multinomial(photos, np.full(photos, 1 / photos), size=resamples)
+    return draws / photos
+
+
+def mean_interval(
+    values: np.ndarray, weights: np.ndarray, bounds: tuple[float, float] = _UNBOUNDED
+) -> tuple[float, float]:
+    """Find the 95% interval of the mean of independent values by the bootstrap-t (Efron & Tibshirani 1993, chapter 12).
+
+    A few photos err much and most err little: the plain percentiles of the means are too narrow for such skew.
+
+    Args:
+        values: (n,), one a photo.
+        weights: (resamples, n), of `resampling_weights`.
+        bounds: the least and the greatest value that there can be; the interval is cut to them.
+
+    Returns:
+        Lower and upper end. Equal values, and so a single photo, tell nothing of their spread: the interval is the
+        point. Up to three photos are resampled without spread too often for an interval: it reaches the bounds, as it
+        does when a value is infinite.
+    """
+    if np.all(values == values[0]):
+        return float(values[0]), float(values[0])
+    if not np.all(np.isfinite(values)):
+        return bounds
+    mean, spread = values.mean(), values.std()
+    deviations = values - mean
+    shifts = weights @ deviations
+    spreads = np.sqrt(np.maximum(weights @ deviations**2 - shifts**2, 0))
+    # A resample without spread, likely among a handful of photos alone, lies infinitely far off.
+    ratios = np.divide(shifts, spreads, out=np.copysign(np.inf, shifts), where=spreads > 1e-9 * spread)
+    lowest, highest = np.percentile(ratios, (2.5, 97.5), method="nearest")
+    return float(max(mean - highest * spread, bounds[0])), float(min(mean - lowest * spread, bounds[1]))

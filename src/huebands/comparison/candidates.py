@@ -1,0 +1,137 @@
+"""What is compared: anything that gives a grey photo colours."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from huebands.colorizer import Colorizer
+from huebands.comparison.baselines import Grey, Lightness, Neighbours
+from huebands.comparison.photos import ComparisonError
+from huebands.default_package import default_package
+from huebands.package import BILINEAR, ModelPackage, PackageError, read_package
+
+BASELINES = ("grey", "lightness", "neighbours", "seed")
+TRUTH = "truth"  # stands beside the candidates in pictures and tables
+TRAINED = Path("models/trained")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A colorizer under comparison.
+
+    Attributes:
+        name: unique in a comparison.
+        kind: one of `BASELINES`, "package" or "command".
+        description: one sentence for people.
+        params: few, flat: what identifies it.
+        colorize: from a photo's name and grey levels, uint8 (H, W), to sRGB uint8 (H, W, 3).
+    """
+
+    name: str
+    kind: str
+    description: str
+    params: Mapping[str, Any]
+    colorize: Callable[[str, NDArray[np.uint8]], NDArray[np.uint8]]
+
+
+def find_candidate(text: str, prepared: Path) -> Candidate:
+    """Make what a person asked for.
+
+    Args:
+        text: one of `BASELINES`, or a model package's folder or registry address; "NAME=" before it names it.
+        prepared: the dataset whose training split teaches the baselines.
+
+    Raises:
+        ShardError: when there is no training split.
+        PackageError: when there is no such package.
+    """
+    name, what = _named(text)
+    if what == "grey":
+        return _baseline(name or what, what, Grey())
+    if what == "lightness":
+        return _baseline(name or what, what, Lightness(prepared))
+    if what == "neighbours":
+        return _baseline(name or what, what, Neighbours(prepared))
+    if what == "seed":
+        return _seed(name or what)
+    return _package(name or _short(what), what)
+
+
+def default_candidates(prepared: Path) -> list[Candidate]:
+    """The baselines and the default package.
+
+    Raises:
+        ShardError: when there is no training split.
+        PackageError: when there is no package.
+    """
+    package = default_package()
+    return [*(find_candidate(baseline, prepared) for baseline in BASELINES), _package(_short(str(package)), package)]
+
+
+def check_names(candidates: Iterable[Candidate]) -> None:
+    """Check that names tell the candidates apart.
+
+    Raises:
+        ComparisonError: names the name.
+    """
+    for name, count in Counter(candidate.name for candidate in candidates).items():
+        if count > 1:
+            raise ComparisonError(f"{count} candidates are called {name}; name them apart: NAME=CANDIDATE")
+    for candidate in candidates:
+        if candidate.name == TRUTH or (candidate.name == "grey" and candidate.kind != "grey"):
+            raise ComparisonError(
+                f"the name {candidate.name} is taken by the photos' own; call the candidate otherwise"
+            )
+
+
+def _baseline(name: str, kind: str, baseline: Grey | Lightness | Neighbours) -> Candidate:
+    return Candidate(name, kind, baseline.description, baseline.params, lambda _, grey_HW: baseline.predict(grey_HW))
+
+
+def _seed(name: str) -> Candidate:
+    try:
+        colorizer = Colorizer(_plain(read_package(TRAINED)), str(TRAINED))
+    except PackageError as error:
+        raise PackageError(f"seed: {error}; `dvc repro train` makes it") from error
+    return Candidate(
+        name,
+        "seed",
+        "The pipeline's generator as the project began: its colours are brought to the photo's size bilinearly.",
+        {"weights_sha256": colorizer.package.weights_sha256},
+        lambda _, grey_HW: colorizer.predict(grey_HW),
+    )
+
+
+def _package(name: str, source: str | Path) -> Candidate:
+    colorizer = Colorizer.load(source)
+    config, sha256 = colorizer.package.config, colorizer.package.package_sha256
+    return Candidate(
+        name,
+        "package",
+        f"The model package {config['name']}, {sha256[:12]}.",
+        {"package": config["name"], "package_sha256": sha256},
+        lambda _, grey_HW: colorizer.predict(grey_HW),
+    )
+
+
+def _plain(package: ModelPackage) -> ModelPackage:
+    """Take away what came later; a calibration would belong to other colours."""
+    preprocessing = {**package.config["preprocessing"], "upsampling": BILINEAR}
+    return dataclasses.replace(package, config={**package.config, "preprocessing": preprocessing}, calibration=None)
+
+
+def _named(text: str) -> tuple[str, str]:
+    """Split "NAME=CANDIDATE"; a folder may have the sign in its own name."""
+    name, sign, what = text.partition("=")
+    return ("", text) if not sign or Path(text).is_dir() else (name, what)
+
+
+def _short(source: str) -> str:
+    """A package's name without the way to it."""
+    return source.removeprefix("models:/") if source.startswith("models:") else Path(source).resolve().name

@@ -1,0 +1,120 @@
+"""What `huebands compare` does: from what a person asked for to files and MLflow runs."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from huebands.comparison.candidates import Candidate, check_names, default_candidates, find_candidate
+from huebands.comparison.compare import Comparison, compare
+from huebands.comparison.outside import outside_candidate
+from huebands.comparison.photos import SPLIT, ComparisonError, PhotoSet, read_folder, read_prepared
+from huebands.comparison.report import write_report
+from huebands.comparison.table import summary
+from huebands.lineage import git_commit
+from huebands.metrics.report import METRICS, PhotoScorer
+from huebands.pypi import FetchError
+
+if TYPE_CHECKING:
+    from huebands.tracking import ComparedRun
+
+PREPARED, SIZE = Path("data/prepared"), 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to compare, and where to.
+
+    Attributes:
+        candidates: as `find_candidate` takes them; the default ones when there are none.
+        commands: outside colorizers, NAME=COMMAND.
+        timeout: seconds a photo, for outside colorizers.
+        train: the prepared dataset whose training split teaches the baselines.
+        output: folder, made if need be.
+        experiment: MLflow's; None logs nothing.
+    """
+
+    candidates: Sequence[str]
+    commands: Sequence[str]
+    timeout: float
+    train: Path
+    output: Path
+    experiment: str | None
+
+
+def read_photos(folder: Path | None, size: int | None) -> PhotoSet:
+    """Read the photos to compare on; without a folder the test split of data/prepared.
+
+    Raises:
+        ShardError, ImageError, ComparisonError: when there are none.
+    """
+    if folder is not None:
+        return read_folder(folder, SIZE if size is None else size)
+    if size is not None:
+        raise ComparisonError(f"size (={size}) goes with --photos; the {SPLIT} split of {PREPARED} has its own")
+    return read_prepared(PREPARED)
+
+
+def run(request: Request, photos: PhotoSet, say: Callable[[str], None]) -> Comparison:
+    """Compare, write the files, log the runs.
+
+    Raises:
+        ValueError, OSError: say what was wrong and what to do.
+    """
+    for name in photos.colourless:
+        say(f"{name}: has no colour; set aside, since left grey it would be perfect")
+    candidates = [find_candidate(text, request.train) for text in request.candidates]
+    candidates = candidates or default_candidates(request.train)
+    candidates += [outside_candidate(text, photos.photos, request.timeout) for text in request.commands]
+    check_names(candidates)
+    request.output.mkdir(parents=True, exist_ok=True)
+    try:
+        scorer = PhotoScorer()
+    except FetchError as error:
+        raise ComparisonError(str(error)) from error
+    comparison = compare(photos, candidates, scorer, say)
+    paths = write_report(comparison, request.output)
+    say(f"{photos.name}, {summary(comparison)} -> {', '.join(map(str, paths))}")
+    if request.experiment is not None:
+        say(f"MLflow run {_track(comparison, request.experiment, paths)}, experiment {request.experiment}")
+    return comparison
+
+
+def _track(comparison: Comparison, experiment: str, reports: Sequence[Path]) -> str:
+    from huebands import tracking  # it imports mlflow, which takes seconds
+
+    photos = comparison.photos
+    try:
+        return tracking.log_comparison(
+            experiment,
+            f"compare {photos.name}, {summary(comparison)}",
+            tracking.Dataset(name=photos.name, digest=photos.sha256, source=photos.source, context="comparison"),
+            {"git_commit": git_commit()},
+            [_tracked(candidate, comparison) for candidate in comparison.candidates],
+            reports,
+        )
+    except tracking.TrackingError as error:
+        raise ComparisonError(f"{reports[0].parent} is written, but not logged: {error}") from error
+
+
+def _tracked(candidate: Candidate, comparison: Comparison) -> "ComparedRun":
+    from huebands import tracking
+
+    estimates = comparison.estimates[candidate.name]
+    figures = {
+        f"{metric.key}{ending}": value
+        for metric in METRICS
+        if metric.key in estimates
+        for ending, value in (
+            ("", estimates[metric.key].value),
+            ("_low", estimates[metric.key].low),
+            ("_high", estimates[metric.key].high),
+        )
+    }
+    return tracking.ComparedRun(
+        name=candidate.name,
+        params={"kind": candidate.kind, **candidate.params},
+        metrics={name: value for name, value in figures.items() if math.isfinite(value)},
+        reports=(),
+    )

@@ -1,0 +1,88 @@
+"""Lets every candidate colour every photo, and judges the results."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from huebands.comparison.candidates import TRUTH, Candidate, check_names
+from huebands.comparison.photos import PhotoSet
+from huebands.images import encode_webp
+from huebands.metrics.report import OF_TRUTH, Estimate, PhotoScore, ScoredPhoto, summarise
+
+INPUT = "grey"  # the picture that candidates are given
+SEED = 0  # of the bootstrap over photos
+_FOLLOWED = "ciede2000"
+
+
+class Scorer(Protocol):
+    """Judges the results on one photo."""
+
+    def score(self, truth: np.ndarray, results: Mapping[str, np.ndarray]) -> ScoredPhoto:
+        """Score uint8 (H, W, 3) results, by name, against their truth."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Candidates on the same photos.
+
+    Attributes:
+        photos: what was compared on.
+        candidates: in the order of the tables.
+        truths: a score for each photo.
+        results: {candidate: a score for each photo}.
+        pictures: for each photo {"grey", each candidate, "truth": WebP}.
+        estimates: {candidate: {metric: estimate}}.
+    """
+
+    photos: PhotoSet
+    candidates: tuple[Candidate, ...]
+    truths: tuple[PhotoScore, ...]
+    results: dict[str, tuple[PhotoScore, ...]]
+    pictures: tuple[dict[str, bytes], ...]
+    estimates: dict[str, dict[str, Estimate]]
+
+    @property
+    def truth(self) -> dict[str, float]:
+        """The truths' own figures, means over photos."""
+        return {key: float(np.mean([score.figures[key] for score in self.truths])) for key in OF_TRUTH}
+
+
+def compare(
+    photos: PhotoSet, candidates: Sequence[Candidate], scorer: Scorer, say: Callable[[str], None]
+) -> Comparison:
+    """Colour and score photo by photo, so that no more than one is held decoded.
+
+    Args:
+        photos: at least one.
+        candidates: at least one, with names of their own.
+        scorer: such as `metrics.report.PhotoScorer`.
+        say: is told of every photo that is done, in a line.
+
+    Raises:
+        ComparisonError: when names clash, or an outside colorizer fails.
+        ValueError: when a result is not of its photo's size.
+    """
+    check_names(candidates)
+    scores, pictures = [], []
+    for number, photo in enumerate(photos.photos, 1):
+        truth, grey = photo.truth, photo.grey
+        results = {candidate.name: candidate.colorize(photo.name, grey) for candidate in candidates}
+        scored = scorer.score(truth, results)
+        scores.append(scored)
+        shown = {INPUT: np.repeat(grey[..., None], 3, axis=2), **results, TRUTH: truth}
+        pictures.append({name: encode_webp(rgb) for name, rgb in shown.items()})
+        figures = ", ".join(f"{name} {score.figures[_FOLLOWED]:.1f}" for name, score in scored.results.items())
+        say(f"photo {number} of {len(photos.photos)}, {photo.name}: CIEDE2000 {figures}")
+    truths = tuple(scored.truth for scored in scores)
+    of = {candidate.name: tuple(scored.results[candidate.name] for scored in scores) for candidate in candidates}
+    return Comparison(
+        photos=photos,
+        candidates=tuple(candidates),
+        truths=truths,
+        results=of,
+        pictures=tuple(pictures),
+        estimates={name: summarise(truths, results, SEED) for name, results in of.items()},
+    )

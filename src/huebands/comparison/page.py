@@ -1,0 +1,81 @@
+"""A comparison as one HTML file that needs no other: pictures under a slider, beside their figures."""
+
+import base64
+import json
+import math
+from collections.abc import Mapping
+from importlib import resources
+from string import Template
+from typing import Any
+
+from huebands.comparison.candidates import TRUTH
+from huebands.comparison.compare import INPUT, Comparison
+from huebands.comparison.table import NOTES, Cell, heading, overall_cells, photo_cells, summary
+from huebands.metrics.report import METRICS, OF_SETS
+
+
+def to_html(comparison: Comparison) -> str:
+    """Write index.html."""
+    parts = resources.files("huebands.comparison")
+    page, style, script = (
+        parts.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")
+    )
+    return Template(page).substitute(style=style, script=script, content=_script_safe(_content(comparison)))
+
+
+def _content(comparison: Comparison) -> dict[str, Any]:
+    cells = overall_cells(comparison)
+    # The grey baseline is the very picture that candidates were given.
+    pictures = [name for name in comparison.pictures[0] if name not in (INPUT, TRUTH)]
+    return {
+        "name": comparison.photos.name,
+        "summary": summary(comparison),
+        "notes": NOTES,
+        "truth": TRUTH,
+        "pictures": [INPUT, *pictures, TRUTH],
+        "candidates": [
+            {"name": candidate.name, "description": candidate.description} for candidate in comparison.candidates
+        ],
+        "metrics": [
+            {
+                "key": metric.key,
+                "heading": heading(metric),
+                "better": metric.better,
+                "of_photos": metric.key not in OF_SETS,
+            }
+            for metric in METRICS
+            if metric.key in cells
+        ],
+        "overall": _plain(cells),
+        "photos": [
+            {
+                "title": photo.title,
+                "aspect": round(photo.aspect, 4),
+                "pictures": {name: _data_uri(webp) for name, webp in comparison.pictures[index].items()},
+                "cells": _plain(photo_cells(comparison, index)),
+                "figures": {
+                    name: {key: _finite(value) for key, value in scores[index].figures.items()}
+                    for name, scores in comparison.results.items()
+                },
+            }
+            for index, photo in enumerate(comparison.photos.photos)
+        ],
+    }
+
+
+def _plain(cells: Mapping[str, Mapping[str, Cell]]) -> dict[str, dict[str, Any]]:
+    return {key: {name: vars(cell) for name, cell in row.items()} for key, row in cells.items()}
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None
+
+
+def _data_uri(webp: bytes) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(webp).decode()}"
+
+
+def _script_safe(content: Any) -> str:
+    """Write JSON that cannot end the script element it stands in: titles may hold anything."""
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,0 +1,23 @@
+"""Writes what a comparison found: the same comparison gives the same bytes, on any machine."""
+
+from pathlib import Path
+
+from huebands.comparison import page, table
+from huebands.comparison.compare import Comparison
+
+WRITERS = {
+    "metrics.json": table.to_json,
+    "photos.csv": table.to_csv,
+    "table.md": table.to_markdown,
+    "index.html": page.to_html,
+}
+
+
+def write_report(comparison: Comparison, folder: Path) -> list[Path]:
+    """Write the four files into a folder, made if need be; gives their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, write in WRITERS.items():
+        (folder / name).write_text(write(comparison), encoding="utf-8", newline="")
+        paths.append(folder / name)
+    return paths

@@ -1,0 +1,104 @@
+"""The baselines learn from the training split alone, and keep a photo's lightness."""
+
+import numpy as np
+import pytest
+import torch
+
+from huebands import color
+from huebands.colorizer import grey_of
+from huebands.comparison import baselines
+from huebands.comparison.baselines import Grey, Lightness, Neighbours
+from huebands.data.shards import ShardError
+from tiny_photos import SIZE, tiny_photo, write_prepared
+
+DARK, LIGHT = (90, 40, 40), (150, 170, 220)
+GRADIENT = np.tile(np.arange(40, 200, 10, dtype=np.uint8), (SIZE, 1))
+
+
+def plain(*colours):
+    """Stripes of the given colours, uint8 (SIZE, SIZE, 3)."""
+    return np.repeat(np.array(colours, np.uint8), SIZE // len(colours), axis=0)[None].repeat(SIZE, axis=0)
+
+
+def ab_of(rgb):
+    lab = color.srgb_to_lab(torch.tensor(rgb, dtype=torch.float64).reshape(1, 1, 3).permute(2, 0, 1) / 255)
+    return lab[1:, 0, 0].numpy()
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    return write_prepared(tmp_path / "prepared", {"train": [plain(DARK, LIGHT)], "test": [tiny_photo(0)]})
+
+
+def test_grey_leaves_a_photo_grey():
+    rgb = Grey().predict(GRADIENT)
+    assert rgb.shape == (SIZE, SIZE, 3)
+    assert all((rgb[..., channel] == GRADIENT).all() for channel in range(3))
+
+
+@pytest.mark.parametrize("baseline", [Lightness, Neighbours])
+def test_what_was_seen_gets_its_own_colour_again(prepared, baseline):
+    photo = plain(LIGHT, DARK)
+    assert np.abs(baseline(prepared).predict(grey_of(photo)).astype(int) - photo)[:, [0, -1]].max() <= 12
+
+
+def test_levels_that_were_never_seen_get_what_lies_between(prepared):
+    seen = {int(grey_of(plain(colour))[0, 0]): ab_of(colour) for colour in (DARK, LIGHT)}
+    (low, dark), (high, light) = sorted(seen.items())
+    middle = (low + high) // 2
+    share = (middle - low) / (high - low)
+    shown = Lightness(prepared).predict(np.full((2, 2), middle, np.uint8))[0, 0]
+    np.testing.assert_allclose(ab_of(shown), (1 - share) * dark + share * light, atol=1)
+    outer = [Lightness(prepared).predict(np.full((2, 2), level, np.uint8))[0, 0] for level in (high, high + 9)]
+    np.testing.assert_allclose(ab_of(outer[0]), ab_of(outer[1]), atol=1)
+
+
+def test_a_level_gets_the_mean_over_the_pixels_of_all_photos(tmp_path):
+    grey = int(grey_of(plain((130, 100, 60)))[0, 0])
+    neutral, coloured = plain((grey,) * 3), plain((130, 100, 60))
+    prepared = write_prepared(tmp_path / "prepared", {"train": [neutral, neutral, coloured]})
+    shown = Lightness(prepared).predict(np.full((2, 2), grey, np.uint8))[0, 0]
+    np.testing.assert_allclose(ab_of(shown), ab_of(coloured[0, 0]) / 3, atol=0.8)
+
+
+@pytest.mark.parametrize("baseline", [Lightness, Neighbours])
+def test_a_photos_lightness_is_kept(prepared, baseline):
+    rgb = baseline(prepared).predict(np.ascontiguousarray(GRADIENT[:7]))
+    assert rgb.shape == (7, SIZE, 3)
+    assert np.ptp(rgb.astype(int), axis=2).max() > 10, "it has colour"
+    assert np.abs(grey_of(rgb).astype(int) - GRADIENT[:7]).max() <= 1
+
+
+@pytest.mark.parametrize("baseline", [Lightness, Neighbours])
+def test_only_the_training_split_teaches(prepared, tmp_path, baseline):
+    other = write_prepared(tmp_path / "other", {"train": [plain(DARK, LIGHT)], "test": [tiny_photo(7)] * 3})
+    assert (baseline(prepared).predict(GRADIENT) == baseline(other).predict(GRADIENT)).all()
+
+
+def test_neighbours_tell_surfaces_of_one_lightness_apart(tmp_path, monkeypatch):
+    """Where lightness alone knows one colour, what lies around a pixel knows two."""
+    monkeypatch.setattr(baselines, "NEIGHBOURS", 10)
+    grey, size = 120, baselines.SIDE
+    calm, rough = np.full((size, size), grey), np.full((size, size), grey)
+    rough[::2] += 50
+    photos = []
+    for levels, ab in ((calm, (25.0, 10.0)), (rough, (-15.0, -20.0))):
+        L = color.lightness_of_grey(torch.from_numpy(levels.astype(np.uint8)))
+        lab = torch.stack((L, torch.full_like(L, ab[0]), torch.full_like(L, ab[1])))
+        photos.append(color.to_bytes(color.lab_to_srgb(lab)).permute(1, 2, 0).numpy())
+    neighbours = Neighbours(write_prepared(tmp_path / "prepared", {"train": photos}, size))
+    for photo in photos:
+        assert np.abs(neighbours.predict(grey_of(photo)).astype(int) - photo).mean() < 3
+
+
+def test_neighbours_are_the_same_again(prepared):
+    assert (Neighbours(prepared).predict(GRADIENT) == Neighbours(prepared).predict(GRADIENT)).all()
+
+
+@pytest.mark.parametrize("baseline", [Lightness, Neighbours])
+def test_without_training_photos_it_says_what_to_do(tmp_path, baseline):
+    with pytest.raises(ShardError, match=r"nowhere/train\.npy: not found; .*dvc repro prepare"):
+        baseline(tmp_path / "nowhere")
+    empty = write_prepared(tmp_path / "empty", {"test": [tiny_photo(0)]})
+    with pytest.raises(ShardError, match=r"empty: the training split is empty; .*dvc repro prepare"):
+        baseline(empty)

@@ -1,0 +1,70 @@
+"""Tiny photos to compare colorizers on, a prepared dataset of them, and a scorer without networks."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from huebands.comparison.candidates import Candidate
+from huebands.comparison.photos import Photo, PhotoSet
+from huebands.data.preparation import prepare_photo
+from huebands.data.shards import MANIFEST_COLUMNS, write_manifest, write_shard
+from huebands.images import encode_png
+from huebands.metrics.report import METRICS, OF_SETS, OF_TRUTH, PhotoScore, ScoredPhoto
+from huebands.params import SPLITS
+
+SIZE = 16
+
+
+def tiny_photo(seed: int, size: int = SIZE) -> np.ndarray:
+    """A few patches of random colour, uint8 (size, size, 3)."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((size, size), Image.Resampling.NEAREST))
+
+
+def photo_set(count: int = 3, size: int = SIZE, titles: dict[int, str] | None = None) -> PhotoSet:
+    """Photos 0.png, 1.png, ..."""
+    titles = titles or {}
+    photos = [
+        Photo(f"{i}.png", titles.get(i, f"Photo {i}"), 1.5, encode_png(tiny_photo(i, size))) for i in range(count)
+    ]
+    return PhotoSet("photos of tiny", "tiny", "5" * 64, size, tuple(photos), ())
+
+
+def write_prepared(folder: Path, squares: dict[str, list[np.ndarray]], size: int = SIZE) -> Path:
+    """Write a prepared dataset: {split: photos, uint8 (H, W, 3)}; a split left out is empty."""
+    folder.mkdir(parents=True)
+    rows = []
+    for split in SPLITS:
+        photos = squares.get(split, [])
+        write_shard(folder, split, (prepare_photo(rgb, size).lab for rgb in photos), len(photos), size)
+        for row, rgb in enumerate(photos):
+            known = {"name": f"{split}{row}.png", "split": split, "row": row, "width": rgb.shape[1]}
+            rows.append({**dict.fromkeys(MANIFEST_COLUMNS, ""), **known, "height": rgb.shape[0]})
+    write_manifest(folder, pd.DataFrame(rows))
+    return folder
+
+
+def painter(name: str, shift: int, kind: str = "package") -> Candidate:
+    """A candidate that adds to red and takes from blue."""
+
+    def colorize(photo_name: str, grey_HW: np.ndarray) -> np.ndarray:
+        rgb = np.stack([grey_HW.astype(int) + shift, grey_HW, grey_HW.astype(int) - shift], axis=-1)
+        return np.clip(rgb, 0, 255).astype(np.uint8)
+
+    return Candidate(name, kind, f"Shifts by {shift}.", {"shift": shift}, colorize)
+
+
+class PlainScorer:
+    """Gives every metric the same cheap figure: the mean error in 8-bit levels, as a share."""
+
+    def score(self, truth, results):
+        def own(rgb, error):
+            keys = OF_TRUTH if error is None else [metric.key for metric in METRICS if metric.key not in OF_SETS]
+            spread = float(np.ptp(rgb.astype(int), axis=2).mean()) / 255
+            figures = {key: spread if key in OF_TRUTH else error for key in keys}
+            return PhotoScore(figures, rgb.reshape(-1, 3).mean(axis=0))
+
+        errors = {name: float(np.abs(truth.astype(int) - rgb).mean()) / 255 for name, rgb in results.items()}
+        return ScoredPhoto(own(truth, None), {name: own(rgb, errors[name]) for name, rgb in results.items()})
