@@ -12,12 +12,12 @@ from huebands.comparison.outside import outside_candidate
 from huebands.comparison.photos import SPLIT, ComparisonError, PhotoSet, read_folder, read_prepared
 from huebands.comparison.report import write_report
 from huebands.comparison.table import summary
-from huebands.lineage import git_commit
+from huebands.lineage import Dataset, git_commit
 from huebands.metrics.report import METRICS, PhotoScorer
 from huebands.pypi import FetchError
 
 if TYPE_CHECKING:
-    from huebands.tracking import ComparedRun
+    from huebands.tracking import FinishedRun
 
 PREPARED, SIZE = Path("data/prepared"), 256
 
@@ -86,19 +86,20 @@ def _track(comparison: Comparison, experiment: str, reports: Sequence[Path]) -> 
 
     photos = comparison.photos
     try:
-        return tracking.log_comparison(
-            experiment,
-            f"compare {photos.name}, {summary(comparison)}",
-            tracking.Dataset(name=photos.name, digest=photos.sha256, source=photos.source, context="comparison"),
-            {"git_commit": git_commit()},
-            [_tracked(candidate, comparison) for candidate in comparison.candidates],
-            reports,
+        parent = tracking.FinishedRun(
+            name=f"compare {photos.name}, {summary(comparison)}",
+            params={"photos": len(photos.photos)},
+            metrics={},
+            tags={"git_commit": git_commit()},
+            datasets=[_dataset(photos)],
+            reports=reports,
         )
+        return tracking.log_runs(experiment, parent, [_tracked(each, comparison) for each in comparison.candidates])
     except tracking.TrackingError as error:
         raise ComparisonError(f"{reports[0].parent} is written, but not logged: {error}") from error
 
 
-def _tracked(candidate: Candidate, comparison: Comparison) -> "ComparedRun":
+def _tracked(candidate: Candidate, comparison: Comparison) -> "FinishedRun":
     from huebands import tracking
 
     estimates = comparison.estimates[candidate.name]
@@ -112,9 +113,14 @@ def _tracked(candidate: Candidate, comparison: Comparison) -> "ComparedRun":
             ("_high", estimates[metric.key].high),
         )
     }
-    return tracking.ComparedRun(
+    return tracking.FinishedRun(
         name=candidate.name,
         params={"kind": candidate.kind, **candidate.params},
         metrics={name: value for name, value in figures.items() if math.isfinite(value)},
-        reports=(),
+        tags={"git_commit": git_commit()},
+        datasets=[_dataset(comparison.photos)],
     )
+
+
+def _dataset(photos: PhotoSet) -> Dataset:
+    return Dataset(photos.name, photos.sha256, photos.source, "comparison")
