@@ -1,6 +1,7 @@
 import errno
 import io
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -261,19 +262,21 @@ def test_what_cannot_be_compared_is_one_line(compare, tmp_path, arguments, reaso
 
 def test_comparing_logs_one_run_a_candidate(compare, tmp_path, monkeypatch):
     logged = []
-    monkeypatch.setattr(tracking, "log_comparison", lambda *arguments: logged.append(arguments) or "run1")
+    monkeypatch.setattr(tracking, "log_runs", lambda *arguments: logged.append(arguments) or "run1")
     code, output, _ = compare("grey", "lightness", "--experiment", "mine", tracked=True)
-    ((experiment, name, dataset, tags, candidates, reports),) = logged
+    ((experiment, parent, children),) = logged
     assert (code, experiment) == (0, "mine")
-    assert name == "compare test split of data/prepared, 2 photos of 16 x 16 pixels"
-    assert (dataset.name, dataset.source) == ("test split of data/prepared", "data/prepared")
-    assert set(tags) == {"git_commit"}
-    assert [candidate.name for candidate in candidates] == ["grey", "lightness"]
+    assert parent.name == "compare test split of data/prepared, 2 photos of 16 x 16 pixels"
+    assert {path.name for path in parent.reports} == {"metrics.json", "photos.csv", "table.md", "index.html"}
+    assert [child.name for child in children] == ["grey", "lightness"]
+    for run in (parent, *children):
+        (dataset,) = run.datasets
+        assert (dataset.name, dataset.source) == ("test split of data/prepared", "data/prepared")
     value = json.loads((tmp_path / "reports/compare/metrics.json").read_text())["candidates"]["grey"]["psnr"]["value"]
-    assert candidates[0].metrics["psnr"] == pytest.approx(value, abs=1e-4)
-    assert {"psnr_low", "psnr_high"} <= set(candidates[0].metrics)
-    assert candidates[0].params["kind"] == "grey"
-    assert {path.name for path in reports} == {"metrics.json", "photos.csv", "table.md", "index.html"}
+    assert children[0].metrics["psnr"] == pytest.approx(value, abs=1e-4)
+    assert {"ssim_low", "ssim_high"} <= set(children[0].metrics)
+    assert all(math.isfinite(value) for value in children[0].metrics.values()), "two photos bound no PSNR"
+    assert children[0].params["kind"] == "grey"
     assert "MLflow run run1" in output[-1]
 
 
@@ -281,7 +284,7 @@ def test_a_store_that_does_not_answer_is_one_line_and_the_files_are_there(compar
     def refuse(*arguments):
         raise tracking.TrackingError("the store does not answer")
 
-    monkeypatch.setattr(tracking, "log_comparison", refuse)
+    monkeypatch.setattr(tracking, "log_runs", refuse)
     code, _, errors = compare("grey", tracked=True)
     assert (code, errors) == (2, ["huebands: reports/compare is written, but not logged: the store does not answer"])
     assert (tmp_path / "reports/compare/index.html").is_file()

@@ -21,7 +21,7 @@ from huebands.data.preparation import squash
 from huebands.data.shards import ShardError
 from huebands.images import ImageError
 from huebands.metrics.report import METRICS, OF_SETS, Estimate, PhotoScorer
-from huebands.package import BILINEAR, PackageError, read_package
+from huebands.package import PackageError, read_package
 from tiny_photos import SIZE, PlainScorer, painter, photo_set, tiny_photo, write_prepared
 
 GREY = painter("grey", 0, "grey")
@@ -116,17 +116,16 @@ def test_the_seed_brings_colours_to_size_bilinearly_whatever_its_package_says(ti
     monkeypatch.setattr(candidates, "TRAINED", tmp_path / "trained")
     with pytest.raises(PackageError, match=r"seed: .*trained: no such folder.*dvc repro train"):
         find_candidate("seed", tmp_path)
-    shutil.copytree(tiny_package.with_name("tiny-trained"), tmp_path / "trained")
-    config = json.loads((tmp_path / "trained/config.json").read_text())
-    config["format"] = 2
-    config["preprocessing"]["upsampling"] = {"name": "guided", "radius": 2, "epsilon": 4.0}
-    (tmp_path / "trained/config.json").write_text(json.dumps(config))
-    guided = Colorizer.load(tmp_path / "trained")
-    assert guided.package.upsampling != BILINEAR
+    for name in ("trained", "older"):
+        shutil.copytree(tiny_package.with_name("tiny-trained"), tmp_path / name)
+    config = json.loads((tmp_path / "older/config.json").read_text())
+    del config["preprocessing"]["upsampling"]
+    (tmp_path / "older/config.json").write_text(json.dumps({**config, "format": 1}))
+    guided, bilinear = Colorizer.load(tmp_path / "trained"), Colorizer.load(tmp_path / "older")
     grey = grey_of(tiny_photo(0, 40))
-    bilinear = Colorizer.load(tiny_package).predict(grey)
-    np.testing.assert_array_equal(find_candidate("seed", tmp_path).colorize("x", grey), bilinear)
-    assert (guided.predict(grey) != bilinear).any(), "they must differ to tell"
+    shown = find_candidate("seed", tmp_path).colorize("x", grey)
+    np.testing.assert_array_equal(shown, bilinear.predict(grey))
+    assert (shown != guided.predict(grey)).any(), "they must differ to tell"
 
 
 def test_without_training_photos_a_baseline_says_what_to_do(tmp_path):
@@ -215,8 +214,9 @@ def test_two_comparisons_write_identical_files_for_any_output(tmp_path):
 def test_the_real_metrics_find_the_truths_copy_perfect_and_write_the_same_again(tmp_path):
     truths = {photo.name: photo.truth for photo in photo_set(2, 64).photos}
     copy = candidates.Candidate("copy", "package", "", {}, lambda name, grey: truths[name])
+    scorer = PhotoScorer()
     for folder in ("one", "two"):
-        comparison = compare(photo_set(2, 64), [GREY, copy], PhotoScorer(), lambda line: None)
+        comparison = compare(photo_set(2, 64), [GREY, copy], scorer, lambda line: None)
         write_report(comparison, tmp_path / folder)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from huebands.params import DiscriminatorParams, GeneratorParams, LossParams, TrainParams
+from huebands.params import DiscriminatorParams, GeneratorParams, LossParams, TrainParams, UpsamplingParams
 from huebands.training.checkpoint import CheckpointError
 from huebands.training.data import Photos, batches, load_photos
 from huebands.training.loop import Row, Trained, build_networks, build_optimizers, train
@@ -24,6 +24,7 @@ LOSS = LossParams(
 PARAMS = TrainParams(
     epochs=6, batch_size=4, image_size=16, flip=True, jitter=0.25, learning_rate=2e-4, beta1=0.5, precision="float32",
     seed=0, checkpoint_every=2, picture_every=3, vgg_weights="lpips",
+    upsampling=UpsamplingParams(name="guided", radius=2, epsilon=2.0),
     generator=GeneratorParams(filters=4, depth=3, dropout=0.5),
     discriminator=DiscriminatorParams(filters=4, layers=1), loss=LOSS,
 )  # fmt: skip
