@@ -22,7 +22,9 @@ def page_of(titles=None, names=("warm",)):
 
 
 def content_of(page):
-    return json.loads(re.search(r'<script type="application/json" id="content">(.*?)</script>', page, re.DOTALL)[1])
+    text = re.search(r'<script type="application/json" id="content">(.*?)</script>', page, re.DOTALL)[1]
+    assert "<" not in text, "a browser ends or escapes the script at more than </script>"
+    return json.loads(text)
 
 
 class Tags(HTMLParser):

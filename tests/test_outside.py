@@ -102,6 +102,10 @@ def test_a_command_that_takes_too_long_ends_with_all_it_started(command, tmp_pat
     assert not alive.exists()
 
 
+def test_one_run_for_all_photos_has_the_time_of_all(command):
+    assert len(colorize_all(command("import time\ntime.sleep(1.2)\n" + TINT, "{greys} {colours}"), timeout=1)) == 3
+
+
 def test_a_command_that_does_not_exist_is_named():
     with pytest.raises(OutsideError, match=r"tint: 0\.png: the command nowhere/infer cannot be run: No such file"):
         colorize_all("tint=nowhere/infer {grey} {colour}")

@@ -1,4 +1,7 @@
-"""Writes what a comparison found: the same comparison gives the same bytes, on any machine."""
+"""Writes what a comparison found, without times or the machine's paths.
+
+Two runs give the same bytes; with another number of threads the last digits of FID and KID may differ.
+"""
 
 from pathlib import Path
 
