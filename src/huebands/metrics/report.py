@@ -29,7 +29,7 @@ class Metric:
         unit: "" where it has none.
         better: "" where neither is: the truth's own figure is to be met.
         bounds: the least and the greatest value that it can have.
-        decimals: that files keep.
+        decimals: that files keep, and that do not depend on the number of threads.
     """
 
     key: str
@@ -57,8 +57,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("ab_mae", "ab MAE", "CIELAB units", "lower", _POSITIVE),
     Metric("ab_auc", "ab AuC", "", "higher", _SHARE),
     Metric("lpips", "LPIPS", "", "lower", _POSITIVE),
-    Metric("fid", "FID", "", "lower", _POSITIVE),
-    Metric("kid", "KID", "", "lower", (-math.inf, math.inf), decimals=6),
+    Metric("fid", "FID", "", "lower", _POSITIVE, decimals=2),
+    Metric("kid", "KID", "", "lower", (-math.inf, math.inf), decimals=5),
     Metric("colourfulness", "colourfulness", "", "", _POSITIVE),
     Metric("colourfulness_error", "colourfulness error", "", "lower", _POSITIVE),
     Metric("clipped", "share of clipped pixels", "", "", _SHARE),
