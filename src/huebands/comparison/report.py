@@ -1,6 +1,6 @@
 """Writes what a comparison found, without times or the machine's paths.
 
-Two runs give the same bytes; with another number of threads the last digits of FID and KID may differ.
+Two runs give the same bytes.
 """
 
 from pathlib import Path
