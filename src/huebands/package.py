@@ -16,16 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from huebands.color import AB_SCALE
 from huebands.conformal.calibration import Calibration, CalibrationError
 from huebands.networks import build_generator
+from huebands.networks.encoders import ENCODERS
+from huebands.weights import WeightsError, read_weights, write_weights
 
-FORMAT = 2
-FORMATS = (1, 2)  # that can be read; packages of format 1 bring colours to size bilinearly
+FORMAT = 3
+# That can be read. Packages of format 1 bring colours to size bilinearly; before 3, every network is a U-Net with batch
+# normalisation.
+FORMATS = (1, 2, 3)
 WEIGHTS, CONFIG, CARD = "generator.safetensors", "config.json", "MODEL_CARD.md"
 CALIBRATION = ("calibration.npz", "calibration.json")
 LIGHTNESS, RESIZE = "cielab-d65-8bit-grey", "bilinear-antialias"
@@ -54,7 +56,7 @@ class ModelPackage:
         return dict(self.config["preprocessing"].get("upsampling", BILINEAR))
 
 
-def write_generator(folder: Path, state: Mapping[str, Tensor], config: dict[str, Any]) -> None:
+def write_generator(folder: Path, state: Mapping[str, Tensor], config: dict[str, Any]) -> str:
     """Write a package without calibration: weights (kernels in float16) and configuration.
 
     Args:
@@ -62,13 +64,17 @@ def write_generator(folder: Path, state: Mapping[str, Tensor], config: dict[str,
         state: the generator's state_dict.
         config: what `read_package` accepts as config.json.
 
+    Returns:
+        The sha256 of the weights' file.
+
     Raises:
         PackageError: when the configuration is not allowed.
     """
     _check_config(folder / CONFIG, config)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: _storable(tensor) for name, tensor in state.items()}, folder / WEIGHTS)
+    write_weights(folder / WEIGHTS, {name: _storable(tensor) for name, tensor in state.items()})
     (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return _sha256((folder / WEIGHTS).read_bytes())
 
 
 def read_package(folder: Path) -> ModelPackage:
@@ -171,18 +177,30 @@ def _check_config(path: Path, config: Any) -> None:
     section("the content", config, {"format", "name", "network", "preprocessing", "lineage"})
     check(isinstance(config["name"], str) and config["name"] != "", "name", config["name"], "be a text")
 
-    network = section("network", config["network"], {"name", "filters", "depth", "dropout"})
-    check(isinstance(network["name"], str), "network.name", network["name"], "be a text")
+    network = config["network"]
+    check(isinstance(network, dict), "network", network, "be a mapping")
+    name, newest = network.get("name"), config["format"] == FORMAT
+    check(name in (("unet", "encoder-unet") if newest else ("unet",)), "network.name", name, "name a known network")
+    known = {"unet": {"depth"}, "encoder-unet": {"encoder"}}[name] | ({"norm"} if newest else set())
+    section("network", network, {"name", "filters", "dropout"} | known)
     whole("network.filters", network["filters"], 1, 1024)
-    whole("network.depth", network["depth"], 2, 10)
     dropout = network["dropout"]
     check(type(dropout) in (int, float) and 0 <= dropout < 1, "network.dropout", dropout, "be in [0, 1)")
+    if newest:
+        check(network["norm"] in ("batch", "instance"), "network.norm", network["norm"], "be 'batch' or 'instance'")
+    if name == "unet":
+        whole("network.depth", network["depth"], 2, 10)
+        multiple = 2 ** network["depth"]
+    else:
+        encoder = network["encoder"]
+        check(encoder in ENCODERS, "network.encoder", encoder, f"be one of {', '.join(ENCODERS)}")
+        multiple = 16 if encoder == "vgg16" else 32
 
     names = {"image_size", "lightness", "resize", "ab_scale"} | ({"upsampling"} if config["format"] > 1 else set())
     preprocessing = section("preprocessing", config["preprocessing"], names)
-    size, multiple = preprocessing["image_size"], 2 ** network["depth"]
+    size = preprocessing["image_size"]
     whole("preprocessing.image_size", size, multiple, 4096)
-    check(size % multiple == 0, "preprocessing.image_size", size, f"be a multiple of 2**depth = {multiple}")
+    check(size % multiple == 0, "preprocessing.image_size", size, f"be a multiple of {multiple} for this network")
     for key, only in (("lightness", LIGHTNESS), ("resize", RESIZE), ("ab_scale", AB_SCALE)):
         check(preprocessing[key] == only, f"preprocessing.{key}", preprocessing[key], f"be {only!r}")
     if "upsampling" in names:
@@ -202,9 +220,9 @@ def _check_config(path: Path, config: Any) -> None:
 def _read_generator(path: Path, network: Mapping[str, Any]) -> nn.Module:
     try:
         generator = build_generator(network)
-        state = load_file(path)
+        state = read_weights(path)
         generator.load_state_dict(state)
-    except (SafetensorError, ValueError, RuntimeError) as error:
+    except (WeightsError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise PackageError(f"{path}: does not hold the weights of {dict(network)}: {reason}") from error
     for name, tensor in state.items():

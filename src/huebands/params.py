@@ -4,6 +4,7 @@ An unknown key or a bad value raises `ParamsError`, which names the key, the val
 """
 
 import dataclasses
+import json
 import types
 import typing
 from collections.abc import Mapping
@@ -107,18 +108,56 @@ class ValidateParams:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratorParams:
-    """The network that maps lightness to colour."""
+class UNetParams:
+    """The network that maps lightness to colour: pix2pix's U-Net."""
 
     name: Literal["unet"] = "unet"
     filters: int  # channels of the outermost block; doubles inwards up to 8 times that
     depth: int  # number of halvings
     dropout: float  # share dropped in the inner decoder blocks: the noise z
+    norm: Literal["batch", "instance"]
 
     def __post_init__(self) -> None:
         _check(self.filters >= 1, "train.generator.filters", self.filters, "be at least 1")
         _check(self.depth >= 2, "train.generator.depth", self.depth, "be at least 2")
         _check(0 <= self.dropout < 1, "train.generator.dropout", self.dropout, "be in [0, 1)")
+
+    @property
+    def multiple(self) -> int:
+        """Sides must be multiples of this many pixels."""
+        return int(2**self.depth)
+
+    def network(self) -> dict[str, Any]:
+        """What `build_generator` takes."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderUNetParams:
+    """The network that maps lightness to colour: a U-Net around a known encoder."""
+
+    name: Literal["encoder-unet"]
+    encoder: Literal["efficientnet-lite0", "vgg16", "resnet18"]
+    pretrained: bool  # start from ImageNet's weights
+    filters: int  # channels of the finest decoder block; doubles inwards up to 8 times that
+    dropout: float  # share dropped in the two innermost decoder blocks: the noise z
+    norm: Literal["batch", "instance"]  # of the decoder
+
+    def __post_init__(self) -> None:
+        _check(self.filters >= 1, "train.generator.filters", self.filters, "be at least 1")
+        _check(0 <= self.dropout < 1, "train.generator.dropout", self.dropout, "be in [0, 1)")
+
+    @property
+    def multiple(self) -> int:
+        """Sides must be multiples of this many pixels."""
+        return 16 if self.encoder == "vgg16" else 32
+
+    def network(self) -> dict[str, Any]:
+        """What `build_generator` takes: the weights are in the package, wherever they came from."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if key != "pretrained"}
+
+
+GeneratorParams = UNetParams | EncoderUNetParams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +166,7 @@ class DiscriminatorParams:
 
     filters: int  # channels of the first block
     layers: int  # strided blocks; 3 gives patches of 70x70
+    norm: Literal["batch", "instance"]
 
     def __post_init__(self) -> None:
         _check(self.filters >= 1, "train.discriminator.filters", self.filters, "be at least 1")
@@ -171,13 +211,23 @@ class TrainParams:
     """The conditional GAN and its optimisation."""
 
     epochs: int
+    pretrain_epochs: int  # the first of them train the generator alone, on Huber's loss
     batch_size: int
     image_size: int  # side of the network's square, pixels
     flip: bool  # mirror half of the training photos
-    jitter: float  # random crop keeps at least this share (1 - jitter) of each side
+    jitter: float  # random crops from photos whose sides are larger by this share
+    lightness_jitter: float  # L / 100 is raised to a power between 1 / (1 + this) and 1 + this
+    chroma_jitter: float  # a and b are multiplied by a factor between 1 / (1 + this) and 1 + this
     learning_rate: float
+    warmup_epochs: int  # the learning rate rises linearly to its value
+    decay_epochs: int  # and falls linearly to 0 over the last of them
     beta1: float
-    precision: Literal["float32", "bfloat16"]
+    gradient_clip: float  # largest norm of a player's gradient; 0: no limit
+    ema_decay: float  # of the average of the generator that is evaluated and packaged; 0: its last weights
+    label_smoothing: float  # the discriminator is asked for 1 - this and for this, not for 1 and 0
+    precision: Literal["float32", "bfloat16"]  # of the convolutions; the rest is float32
+    compile: bool  # torch.compile the networks
+    cache_features: bool  # keep VGG16's features of the photos; they must look the same in every epoch
     seed: int
     checkpoint_every: int  # epochs between checkpoints (and MLflow batches)
     picture_every: int  # epochs between sample grids
@@ -190,12 +240,21 @@ class TrainParams:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "checkpoint_every", "picture_every"):
             _check(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), "be at least 1")
-        multiple = 2**self.generator.depth
+        for name in ("pretrain_epochs", "warmup_epochs", "decay_epochs"):
+            value = getattr(self, name)
+            _check(0 <= value <= self.epochs, f"train.{name}", value, f"be in [0, train.epochs = {self.epochs}]")
         _check(
-            self.image_size % multiple == 0,
+            self.pretrain_epochs == 0 or self.loss.lambda_huber > 0,
+            "train.pretrain_epochs",
+            self.pretrain_epochs,
+            "be 0 without Huber's loss (train.loss.lambda_huber = 0)",
+        )
+        multiple = self.generator.multiple
+        _check(
+            self.image_size % multiple == 0 and self.image_size > 0,
             "train.image_size",
             self.image_size,
-            f"be a multiple of 2**train.generator.depth = {multiple}",
+            f"be a multiple of {multiple}, by which train.generator shrinks it",
         )
         smallest = 3 * 2**self.discriminator.layers
         _check(
@@ -211,8 +270,19 @@ class TrainParams:
             f"be at most half of train.image_size = {self.image_size}",
         )
         _check(0 <= self.jitter < 1, "train.jitter", self.jitter, "be in [0, 1)")
+        for name in ("lightness_jitter", "chroma_jitter", "gradient_clip"):
+            _check(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "not be negative")
+        varied = (self.jitter, self.lightness_jitter, self.chroma_jitter)
+        _check(
+            not (self.cache_features and any(varied)),
+            "train.cache_features",
+            self.cache_features,
+            f"be false where photos vary: train.jitter, lightness_jitter and chroma_jitter are {varied}",
+        )
         _check(self.learning_rate > 0, "train.learning_rate", self.learning_rate, "be positive")
-        _check(0 <= self.beta1 < 1, "train.beta1", self.beta1, "be in [0, 1)")
+        for name in ("beta1", "ema_decay"):
+            _check(0 <= getattr(self, name) < 1, f"train.{name}", getattr(self, name), "be in [0, 1)")
+        _check(0 <= self.label_smoothing < 0.5, "train.label_smoothing", self.label_smoothing, "be in [0, 0.5)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,14 +346,22 @@ class Params:
 
 
 def load(path: Path | str = "params.yaml") -> Params:
-    """Read and check a parameter file.
+    """Read and check a parameter file: YAML, or JSON where the name ends so.
 
     Raises:
-        ParamsError: on an unknown key, a missing key or a bad value, naming it.
+        ParamsError: on an unknown key, a missing key or a bad value, naming it; when the file is not of its format.
     """
-    import yaml
+    text = Path(path).read_text(encoding="utf-8")
+    try:
+        if Path(path).suffix == ".json":
+            return from_mapping(json.loads(text))
+        import yaml  # a box that only trains may lack it, and reads JSON
 
-    return from_mapping(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+        return from_mapping(yaml.safe_load(text))
+    except json.JSONDecodeError as error:
+        raise ParamsError(f"{path}: not JSON ({error})") from error
+    except ImportError as error:
+        raise ParamsError(f"{path}: reading YAML needs PyYAML; give the same parameters as a .json file") from error
 
 
 def from_mapping(values: Mapping[str, Any]) -> Params:
@@ -300,7 +378,7 @@ def _build(kind: Any, value: Any, key: str) -> Any:
     """Build a value of the annotated type, or raise with its key."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is types.UnionType:
-        return _build_source(value, key)
+        return _build_union(arguments, value, key)
     if dataclasses.is_dataclass(kind):
         return _build_dataclass(kind, value, key)
     if origin is Literal:
@@ -324,12 +402,13 @@ def _build(kind: Any, value: Any, key: str) -> Any:
     return value
 
 
-def _build_source(value: Any, key: str) -> Source:
-    kinds: dict[str, Any] = {"package": PackageSource, "folder": FolderSource, "git": GitSource}
+def _build_union(kinds: tuple[Any, ...], value: Any, key: str) -> Any:
+    """Choose by the first field, which each of the kinds annotates with the one literal that it bears."""
     _check(isinstance(value, Mapping), key, value, "be a mapping")
-    kind = value.get("kind")
-    _check(kind in kinds, f"{key}.kind", kind, f"be one of {', '.join(kinds)}")
-    return typing.cast(Source, _build_dataclass(kinds[kind], value, key))
+    tag = dataclasses.fields(kinds[0])[0].name
+    named = {typing.get_args(typing.get_type_hints(kind)[tag])[0]: kind for kind in kinds}
+    _check(value.get(tag) in named, f"{key}.{tag}", value.get(tag), f"be one of {', '.join(named)}")
+    return _build_dataclass(named[value[tag]], value, key)
 
 
 def _build_dataclass(kind: Any, value: Any, key: str) -> Any:

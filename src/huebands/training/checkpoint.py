@@ -1,5 +1,10 @@
-"""Checkpoints: everything that a run needs to go on as if it had never stopped."""
+"""Checkpoints: everything that a run needs to go on as if it had never stopped, in any number of processes.
 
+Randomness is a function of seed, epoch and process, and checkpoints lie between epochs: with the step they hold all of
+it, so that no generator's state is tied to one device or number of processes.
+"""
+
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +19,15 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint beside its place and move it there, so that a kill never leaves half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    torch.save(state, partial)
+    with partial.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(path)
 
 
 def load_checkpoint(path: Path, fingerprint: str) -> dict[str, Any] | None:
-    """Read the last checkpoint, or None when there is none.
+    """Read the last checkpoint onto the CPU, or None when there is none.
 
     Only tensors and plain values are admitted (`weights_only`).
 
@@ -28,7 +36,7 @@ def load_checkpoint(path: Path, fingerprint: str) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
-    state: dict[str, Any] = torch.load(path, weights_only=True)
+    state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     if state["fingerprint"] != fingerprint:
         raise CheckpointError(
             f"{path} belongs to a run with other parameters or data (fingerprint {state['fingerprint'][:12]}, this "

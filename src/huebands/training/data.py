@@ -1,61 +1,124 @@
-"""Photos resident in memory as Lab, cropped and mirrored batch by batch."""
+"""Photos resident on the device as Lab in 16 bits, and how each epoch looks at them."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from huebands.color import decode_lab
+from huebands.color import decode_lab, encode_lab
 from huebands.networks.resize import resize
+from huebands.params import TrainParams
 
 
 @dataclass(frozen=True)
 class Photos:
-    """One split: Lab squares, decoded, and the photos' ids in the same order."""
+    """One split: int16 hundredths of Lab (N, S, S, 3), channels last, and the photos' ids in the same order."""
 
-    lab_N3HW: Tensor
+    hundredths_NSS3: Tensor
     ids: Sequence[str]
 
     def __post_init__(self) -> None:
-        if len(self.ids) != len(self.lab_N3HW) or not len(self.ids):
-            raise ValueError(f"{len(self.lab_N3HW)} photos with {len(self.ids)} ids: need one id for each, at least 1")
+        if len(self.ids) != len(self.hundredths_NSS3) or not len(self.ids):
+            raise ValueError(
+                f"{len(self.hundredths_NSS3)} photos with {len(self.ids)} ids: need one id for each, at least 1"
+            )
+
+    def lab(self, rows: slice = slice(None)) -> Tensor:
+        """Decode whole photos: float32 (n, 3, S, S), channels last in memory."""
+        return decode_lab(self.hundredths_NSS3[rows]).permute(0, 3, 1, 2)
+
+    def to(self, device: torch.device) -> Self:
+        """Move to the device."""
+        return type(self)(self.hundredths_NSS3.to(device), self.ids)
 
 
 def load_photos(hundredths_N3HW: np.ndarray, ids: Sequence[str], size: int) -> Photos:
-    """Decode a prepared shard and scale it down.
+    """Scale a prepared shard down.
 
     Args:
         hundredths_N3HW: int16 hundredths of Lab.
         ids: one for each photo.
-        size: side of the result, pixels.
+        size: side of the result, pixels; at the shard's own size nothing is changed.
     """
-    shrunk = [resize(decode_lab(torch.from_numpy(np.array(photo)))[None], (size, size)) for photo in hundredths_N3HW]
-    return Photos(torch.cat(shrunk), ids)
+    shrunk = torch.empty(len(hundredths_N3HW), size, size, 3, dtype=torch.int16)
+    for row, photo in enumerate(hundredths_N3HW):
+        hundredths_3HW = torch.from_numpy(np.array(photo))
+        if hundredths_3HW.shape[-2:] != (size, size):
+            hundredths_3HW = encode_lab(resize(decode_lab(hundredths_3HW)[None], (size, size))[0])
+        shrunk[row] = hundredths_3HW.permute(1, 2, 0)
+    return Photos(shrunk, ids)
 
 
-def batches(
-    photos: Photos, batch_size: int, crop: int, flip: bool, random: torch.Generator
-) -> Iterator[tuple[Tensor, list[str]]]:
-    """Go once through the photos in random order, each cropped at random and mirrored half of the time.
+@dataclass(frozen=True)
+class Views:
+    """Which photos are looked at, and how: one entry a photo, tensors of length B."""
+
+    rows: Tensor  # of the split
+    top: Tensor  # of the crop, pixels
+    left: Tensor
+    mirrored: Tensor
+    gamma: Tensor  # exponent of lightness
+    chroma: Tensor  # factor of a and b
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to(self, device: torch.device) -> Self:
+        """Move to the device."""
+        return type(self)(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
+
+    def part(self, index: int, parts: int) -> Self:
+        """Take every `parts`-th photo from `index` on."""
+        return type(self)(*(getattr(self, field.name)[index::parts] for field in fields(self)))
+
+    def split(self, batches: int) -> list[Self]:
+        """Cut into batches whose sizes differ by at most one."""
+        columns = (getattr(self, field.name).tensor_split(batches) for field in fields(self))
+        return [type(self)(*column) for column in zip(*columns, strict=True)]
+
+
+def draw_views(photos: int, room: int, params: TrainParams, random: torch.Generator) -> Views:
+    """Look once at each photo, in random order.
 
     Args:
-        photos: Lab squares whose sides are at least `crop`.
-        batch_size: photos in a batch; the last one may hold fewer.
-        crop: side of the crop, pixels.
-        flip: whether to mirror.
+        photos: how many.
+        room: pixels by which a photo is larger than its crop.
+        params: what is varied.
         random: the only source of randomness.
-
-    Yields:
-        Lab (B, 3, crop, crop) and the ids.
     """
-    for chosen in torch.randperm(len(photos.ids), generator=random).split(batch_size):
-        room = photos.lab_N3HW.shape[-1] - crop + 1
-        offsets = torch.randint(room, (len(chosen), 2), generator=random).tolist()
-        mirrored = (torch.rand(len(chosen), generator=random) < 0.5).tolist()
-        crops = []
-        for index, (top, left), mirror in zip(chosen.tolist(), offsets, mirrored, strict=True):
-            lab_3HW = photos.lab_N3HW[index, :, top : top + crop, left : left + crop]
-            crops.append(lab_3HW.flip(-1) if flip and mirror else lab_3HW)
-        yield torch.stack(crops), [photos.ids[index] for index in chosen.tolist()]
+
+    def around_one(spread: float) -> Tensor:
+        return torch.empty(photos).uniform_(-1, 1, generator=random).mul_(np.log1p(spread)).exp_()
+
+    return Views(
+        rows=torch.randperm(photos, generator=random),
+        top=torch.randint(room + 1, (photos,), generator=random),
+        left=torch.randint(room + 1, (photos,), generator=random),
+        mirrored=(torch.rand(photos, generator=random) < 0.5) & params.flip,
+        gamma=around_one(params.lightness_jitter),
+        chroma=around_one(params.chroma_jitter),
+    )
+
+
+def look(photos: Photos, views: Views, size: int) -> Tensor:
+    """Crop, mirror and vary photos on their device.
+
+    Args:
+        photos: of a split.
+        views: on the same device.
+        size: side of the crop, pixels.
+
+    Returns:
+        Lab (B, 3, size, size), float32, channels last in memory.
+    """
+    pixels = torch.arange(size, device=views.rows.device)
+    rows_BS, columns_BS = views.top[:, None] + pixels, views.left[:, None] + pixels
+    columns_BS = torch.where(views.mirrored[:, None], columns_BS.flip(1), columns_BS)
+    hundredths = photos.hundredths_NSS3[views.rows[:, None, None], rows_BS[:, :, None], columns_BS[:, None, :]]
+    lab_BSS3 = decode_lab(hundredths)
+    lightness = 100 * (lab_BSS3[..., :1] / 100).clamp(0, 1) ** views.gamma[:, None, None, None]
+    colour = lab_BSS3[..., 1:] * views.chroma[:, None, None, None]
+    return torch.cat((lightness, colour), dim=-1).permute(0, 3, 1, 2)

@@ -3,24 +3,28 @@
 import hashlib
 import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from huebands.networks import build_generator
-from huebands.networks.patchgan import PatchGAN
-from huebands.networks.vgg import VGG16Features
 from huebands.params import TrainParams
 from huebands.training.checkpoint import load_checkpoint, save_checkpoint
-from huebands.training.data import Photos, batches
-from huebands.training.step import TERMS, Networks, Optimizers, training_step
+from huebands.training.data import Photos, Views, draw_views, look
+from huebands.training.distributed import ALONE, World
+from huebands.training.ema import ExponentialMovingAverage
+from huebands.training.features import RealFeatures
+from huebands.training.players import build_players, capture, restore, set_learning_rate
+from huebands.training.schedule import learning_rate
+from huebands.training.step import FIGURES, training_step
 from huebands.training.validation import sample_grid, validate
 
 Row = dict[str, float]
+_NO_MATTER = ("checkpoint_every", "picture_every", "compile", "upsampling")  # for the weights
 
 
 class Observer(Protocol):
@@ -30,7 +34,7 @@ class Observer(Protocol):
         """Training begins, after the epochs of `history`."""
 
     def step_done(self, epoch: int, photos: int) -> None:
-        """That many more photos were trained on."""
+        """That many more photos were handed to the device."""
 
     def rows_kept(self, rows: list[Row]) -> None:
         """These epochs are in the checkpoint."""
@@ -47,6 +51,17 @@ class Trained:
     history: list[Row]
 
 
+class NonFiniteLossError(RuntimeError):
+    """A loss or gradient is no longer a finite number; the weights were not touched by it."""
+
+    def __init__(self, step: int, terms: Sequence[str], ids: Sequence[str]) -> None:
+        super().__init__(
+            f"step {step}: {', '.join(terms)} not finite, on photos {', '.join(ids)}; weights and checkpoint are as "
+            "they were before; lower train.learning_rate or the term's weight and delete the checkpoint to start anew"
+        )
+        self.step, self.terms, self.ids = step, tuple(terms), tuple(ids)
+
+
 def train(
     params: TrainParams,
     photos: Photos,
@@ -54,11 +69,12 @@ def train(
     checkpoint: Path,
     data_sha256: str,
     observer: Observer,
+    world: World = ALONE,
 ) -> Trained:
     """Train the conditional GAN, or go on from the checkpoint.
 
     A run that was killed and started again gives the same weights, bit for bit, as one that was not (on one machine,
-    with the same number of threads).
+    with the same number of threads and processes).
 
     Args:
         params: every knob.
@@ -66,102 +82,127 @@ def train(
         validation: the validation split, sides of `params.image_size`.
         checkpoint: the file to resume from and to write.
         data_sha256: of the prepared dataset; with the parameters, it says whether a checkpoint is this run's.
-        observer: gets progress, rows and pictures.
+        observer: gets progress, rows and pictures, in the leading process only.
+        world: the processes that train together; each holds all photos, and computes its part of each batch.
 
     Raises:
         NonFiniteLossError: when a loss is not finite; the last checkpoint stays.
         CheckpointError: when the checkpoint is another run's.
+        ValueError: when there are fewer photos than processes.
     """
-    fingerprint = hashlib.sha256(json.dumps([asdict(params), data_sha256], sort_keys=True).encode()).hexdigest()
+    fingerprint = fingerprint_of(params, data_sha256)
     torch.manual_seed(params.seed)
-    random = torch.Generator().manual_seed(params.seed)
-    networks = build_networks(params)
-    optimizers = build_optimizers(params, networks)
+    players = build_players(params, world)
+    average = ExponentialMovingAverage(players.generator.network, params.ema_decay)
     history: list[Row] = []
     saved = load_checkpoint(checkpoint, fingerprint)
     if saved is not None:
-        history = restore(saved, networks, optimizers, random)
+        restore(players, saved)
+        average.load_state_dict(saved["average"])
+        history = saved["history"]
     kept = len(history)
     earlier_seconds = history[-1]["seconds"] if history else 0.0
     started = time.perf_counter()
-    observer.started(history)
+    if world.leads:
+        observer.started(list(history))
+    photos, validation = photos.to(world.device), validation.to(world.device)
+    features = RealFeatures(players.vgg, photos, params)
     steps_per_epoch = -(-len(photos.ids) // params.batch_size)
+    if len(photos.ids) // steps_per_epoch < world.size:
+        raise ValueError(
+            f"{world.size} processes, but a batch holds {len(photos.ids) // steps_per_epoch} of {len(photos.ids)} "
+            f"photos; start fewer processes or raise train.batch_size (={params.batch_size})"
+        )
+    step = len(history) * steps_per_epoch
     for epoch in range(len(history) + 1, params.epochs + 1):
-        sums = dict.fromkeys(TERMS, torch.zeros(()))
         epoch_started = time.perf_counter()
-        networks.generator.train()
-        for index, (lab, ids) in enumerate(batches(photos, params.batch_size, params.image_size, params.flip, random)):
-            lab = lab.contiguous(memory_format=torch.channels_last)
-            terms = training_step(networks, optimizers, lab, ids, params, (epoch - 1) * steps_per_epoch + index + 1)
-            sums = {name: sums[name] + terms[name] * len(ids) for name in TERMS}
-            observer.step_done(epoch, len(ids))
+        views = draw_epoch(photos, params, epoch, world)
+        players.generator.network.train()
+        players.discriminator.network.train()
+        rows = []
+        for batch in views.split(steps_per_epoch):
+            step += 1
+            mine = batch.part(world.rank, world.size)
+            set_learning_rate(players, learning_rate(params, step, steps_per_epoch))
+            figures = training_step(
+                players,
+                look(photos, mine, params.image_size),
+                params,
+                world,
+                features_truth=features.of(mine),
+                share=len(mine) * world.size / len(batch),
+                alone=epoch <= params.pretrain_epochs,
+            )
+            average.update(players.generator.network, step)
+            rows.append(torch.stack([figures[name] for name in FIGURES]) * (len(mine) / len(batch)))
+            if world.leads:
+                observer.step_done(epoch, len(batch))
+        table = world.sum(torch.stack(rows)).cpu()
+        check_finite(table, step - steps_per_epoch, views.split(steps_per_epoch), photos.ids)
         now = time.perf_counter()
         history.append(
             {
                 "epoch": epoch,
                 "seconds": round(earlier_seconds + now - started, 3),
                 "images_per_second": round(len(photos.ids) / (now - epoch_started), 2),
-                **{name: significant(float(total) / len(photos.ids)) for name, total in sums.items()},
-                **{name: significant(value) for name, value in validate(networks.generator, validation).items()},
+                "learning_rate": significant(learning_rate(params, step, steps_per_epoch)),
+                **mean_figures(table, views.split(steps_per_epoch)),
             }
         )
-        if epoch == 1 or epoch % params.picture_every == 0 or epoch == params.epochs:
-            observer.picture_made(epoch, sample_grid(networks.generator, validation))
+        if world.leads:
+            history[-1] |= {name: significant(value) for name, value in validate(average.network, validation).items()}
+            if epoch == 1 or epoch % params.picture_every == 0 or epoch == params.epochs:
+                observer.picture_made(epoch, sample_grid(average.network, validation))
         if epoch % params.checkpoint_every == 0 or epoch == params.epochs:
-            save_checkpoint(checkpoint, capture(fingerprint, networks, optimizers, random, history))
-            observer.rows_kept(history[kept:])
+            if world.leads:
+                state = {"fingerprint": fingerprint, "step": step, "average": average.state_dict(), "history": history}
+                save_checkpoint(checkpoint, state | capture(players))
+                observer.rows_kept(history[kept:])
+            world.wait()
             kept = len(history)
-    return Trained(networks.generator.state_dict(), history)
+    return Trained(average.state_dict(), history)
+
+
+def fingerprint_of(params: TrainParams, data_sha256: str) -> str:
+    """Identify a run by what decides its weights: a sha256."""
+    deciding = {key: value for key, value in asdict(params).items() if key not in _NO_MATTER}
+    return hashlib.sha256(json.dumps([deciding, data_sha256], sort_keys=True).encode()).hexdigest()
+
+
+def draw_epoch(photos: Photos, params: TrainParams, epoch: int, world: World) -> Views:
+    """Seed the epoch's randomness, and draw how it looks at the photos: the same in every process."""
+    seeds = np.random.SeedSequence([params.seed, epoch]).generate_state(2 + world.size, np.uint64)
+    room = photos.hundredths_NSS3.shape[1] - params.image_size
+    torch.manual_seed(int(seeds[2 + world.rank] >> 1))  # of the dropout, which each process draws for its own part
+    random = torch.Generator().manual_seed(int(seeds[0] >> 1))
+    return draw_views(len(photos.ids), room, params, random).to(world.device)
+
+
+def check_finite(table: Tensor, step: int, batches: Sequence[Views], ids: Sequence[str]) -> None:
+    """Look through an epoch's figures (steps, FIGURES).
+
+    Args:
+        table: on the CPU.
+        step: done before the epoch.
+        batches: of the epoch.
+        ids: of the split's photos.
+
+    Raises:
+        NonFiniteLossError: naming the first step with a figure that is not finite, and its photos.
+    """
+    finite = torch.isfinite(table)
+    for index in (~finite.all(dim=1)).nonzero().flatten().tolist():
+        terms = [name for name, good in zip(FIGURES, finite[index].tolist(), strict=True) if not good]
+        raise NonFiniteLossError(step + index + 1, terms, [ids[row] for row in batches[index].rows.tolist()])
+
+
+def mean_figures(table: Tensor, batches: Sequence[Views]) -> Mapping[str, float]:
+    """Average an epoch's figures (steps, FIGURES) over its photos."""
+    weights = torch.tensor([len(batch) for batch in batches], dtype=torch.float64)
+    means = (table.double() * weights[:, None]).sum(dim=0) / weights.sum()
+    return {name: significant(value) for name, value in zip(FIGURES, means.tolist(), strict=True)}
 
 
 def significant(value: float) -> float:
     """Keep six significant digits: what float32 sums can promise."""
     return float(f"{value:.6g}")
-
-
-def build_networks(params: TrainParams) -> Networks:
-    """Build generator, discriminator and, where its weight is not 0, the perceptual term's VGG16."""
-    generator = build_generator(asdict(params.generator))
-    discriminator = PatchGAN(params.discriminator.filters, params.discriminator.layers)
-    vgg = VGG16Features(params.vgg_weights) if params.loss.lambda_perceptual > 0 else None
-    for network in (generator, discriminator, vgg):
-        if network is not None:
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Networks(generator, discriminator, vgg)
-
-
-def build_optimizers(params: TrainParams, networks: Networks) -> Optimizers:
-    """Adam with the same rate for both players."""
-    settings: dict[str, Any] = {"lr": params.learning_rate, "betas": (params.beta1, 0.999)}
-    return Optimizers(
-        torch.optim.Adam(networks.generator.parameters(), **settings),
-        torch.optim.Adam(networks.discriminator.parameters(), **settings),
-    )
-
-
-def capture(
-    fingerprint: str, networks: Networks, optimizers: Optimizers, random: torch.Generator, history: list[Row]
-) -> dict[str, Any]:
-    """Gather the state of a run: weights, optimisers, randomness, history."""
-    return {
-        "fingerprint": fingerprint,
-        "generator": networks.generator.state_dict(),
-        "discriminator": networks.discriminator.state_dict(),
-        "generator_optimizer": optimizers.generator.state_dict(),
-        "discriminator_optimizer": optimizers.discriminator.state_dict(),
-        "random": random.get_state(),
-        "dropout_random": torch.get_rng_state(),
-        "history": history,
-    }
-
-
-def restore(saved: dict[str, Any], networks: Networks, optimizers: Optimizers, random: torch.Generator) -> list[Row]:
-    """Put the captured state back, and return the history."""
-    networks.generator.load_state_dict(saved["generator"])
-    networks.discriminator.load_state_dict(saved["discriminator"])
-    optimizers.generator.load_state_dict(saved["generator_optimizer"])
-    optimizers.discriminator.load_state_dict(saved["discriminator_optimizer"])
-    random.set_state(saved["random"])
-    torch.set_rng_state(saved["dropout_random"])
-    history: list[Row] = saved["history"]
-    return history

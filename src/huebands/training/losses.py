@@ -10,9 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def adversarial_loss(logits: Tensor, real: bool) -> Tensor:
-    """Binary cross-entropy of the patches' logits against all real or all made up (Goodfellow et al., 2014)."""
-    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
+def adversarial_loss(logits: Tensor, target: float) -> Tensor:
+    """Binary cross-entropy of the patches' logits (Goodfellow et al., 2014).
+
+    Args:
+        logits: any shape.
+        target: 1 for real, 0 for made up; in between with smoothed labels.
+    """
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
 
 
 def huber_loss(ab_unit: Tensor, truth: Tensor, delta: float) -> Tensor:
@@ -28,3 +33,9 @@ def perceptual_loss(features: Sequence[Tensor], truth: Sequence[Tensor]) -> Tens
 def mean_chroma(ab_unit: Tensor, epsilon: float) -> Tensor:
     """Mean chroma E[sqrt(a^2 + b^2 + epsilon)]; epsilon keeps the gradient finite at grey."""
     return (ab_unit.square().sum(dim=1) + epsilon).sqrt().mean()
+
+
+@torch.no_grad()
+def clipped_share(rgb: Tensor) -> Tensor:
+    """Share of the pixels of sRGB (B, 3, H, W) that leave [0, 1] by more than half an 8-bit level."""
+    return ((rgb < -0.5 / 255) | (rgb > 1 + 0.5 / 255)).any(dim=1).float().mean()

@@ -6,36 +6,52 @@ from torch import Tensor, nn
 
 from huebands.color import fit_to_gamut, from_units, lab_to_srgb, to_bytes, to_units
 from huebands.training.data import Photos
+from huebands.training.losses import clipped_share
 
 PICTURES = 8
+_BATCH = 16
 
 
 @torch.no_grad()
 def validate(generator: nn.Module, photos: Photos) -> dict[str, float]:
-    """Measure ab MAE, mean Delta E 1976 (here the Euclidean distance in ab) and mean chroma, in CIELAB units."""
-    ab_unit, truth = _predict(generator, photos.lab_N3HW)[:, 1:], photos.lab_N3HW[:, 1:]
-    error = ab_unit - truth
-    return {
-        "val_ab_mae": error.abs().mean().item(),
-        "val_delta_e76": error.norm(dim=1).mean().item(),
-        "val_chroma": ab_unit.norm(dim=1).mean().item(),
-        "val_chroma_truth": truth.norm(dim=1).mean().item(),
-    }
+    """Measure the generator on whole photos.
+
+    Args:
+        generator: in eval mode, on the photos' device.
+        photos: of the network's size.
+
+    Returns:
+        Means over all pixels: ab MAE, Delta E 1976 (here the Euclidean distance in ab), chroma and true chroma, in
+        CIELAB units; share of the pixels that sRGB cannot show.
+    """
+    sums: dict[str, Tensor] = {}
+    for start in range(0, len(photos.ids), _BATCH):
+        lab = photos.lab(slice(start, start + _BATCH))
+        predicted = _predict(generator, lab)
+        error = predicted[:, 1:] - lab[:, 1:]
+        figures = {
+            "val_ab_mae": error.abs().mean(),
+            "val_delta_e76": error.norm(dim=1).mean(),
+            "val_chroma": predicted[:, 1:].norm(dim=1).mean(),
+            "val_chroma_truth": lab[:, 1:].norm(dim=1).mean(),
+            "val_clipped": clipped_share(lab_to_srgb(predicted)),
+        }
+        for name, figure in figures.items():
+            sums[name] = sums.get(name, 0) + figure * len(lab)
+    return {name: total.item() / len(photos.ids) for name, total in sums.items()}
 
 
 @torch.no_grad()
 def sample_grid(generator: nn.Module, photos: Photos) -> np.ndarray:
     """Show the first photos as columns of grey, colorized and truth; uint8 (3 S, B S, 3)."""
-    truth = photos.lab_N3HW[:PICTURES]
+    truth = photos.lab(slice(0, PICTURES))
     grey = torch.cat((truth[:, :1], torch.zeros_like(truth[:, 1:])), dim=1)
     rows = [to_bytes(lab_to_srgb(lab)) for lab in (grey, fit_to_gamut(_predict(generator, truth)), truth)]
-    grid: np.ndarray = torch.cat([torch.cat(tuple(row), dim=2) for row in rows], dim=1).permute(1, 2, 0).numpy()
-    return grid
+    grid = torch.cat([torch.cat(tuple(row), dim=2) for row in rows], dim=1)
+    picture: np.ndarray = grid.permute(1, 2, 0).cpu().numpy()
+    return picture
 
 
 def _predict(generator: nn.Module, lab_N3HW: Tensor) -> Tensor:
     L_unit, _ = to_units(lab_N3HW)
-    training = generator.training
-    ab_unit = generator.eval()(L_unit)
-    generator.train(training)
-    return from_units(L_unit, ab_unit)
+    return from_units(L_unit, generator(L_unit))

@@ -1,0 +1,86 @@
+"""EfficientNet-Lite0 (Tan & Le, 2019, https://arxiv.org/abs/1905.11946): no squeeze-and-excitation, ReLU6.
+
+Layers bear the names of `efficientnet_lite_pytorch`, whose ImageNet weights fit in.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Repeats, kernel size, stride of the first repeat, expansion, channels.
+_STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+_FEATURES = (0, 2, 4, 10, 15)  # the last block at each of the strides 2 to 32
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution that pads as TensorFlow's SAME does: at stride 2 more at the bottom and on the right."""
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C', ceil(H / stride), ceil(W / stride))."""
+        pads = []
+        for side in reversed(x_BCHW.shape[2:]):
+            stride, kernel = self.stride[0], self.kernel_size[0]
+            total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+            pads += [total // 2, total - total // 2]
+        return super().forward(F.pad(x_BCHW, pads) if any(pads) else x_BCHW)
+
+
+class MBConv(nn.Module):
+    """Inverted bottleneck: widen, convolve each channel by itself, narrow; added to its input where shapes allow."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = inputs * expansion
+        self.residual = stride == 1 and inputs == outputs
+        self._expand_conv = SameConv2d(inputs, wide, 1, bias=False) if expansion > 1 else nn.Identity()
+        self._bn0 = _batch_norm(wide) if expansion > 1 else nn.Identity()
+        self._depthwise_conv = SameConv2d(wide, wide, kernel, stride, groups=wide, bias=False)
+        self._bn1 = _batch_norm(wide)
+        self._project_conv = SameConv2d(wide, outputs, 1, bias=False)
+        self._bn2 = _batch_norm(outputs)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C', H / stride, W / stride)."""
+        wide = x_BCHW
+        if not isinstance(self._expand_conv, nn.Identity):
+            wide = F.relu6(self._bn0(self._expand_conv(wide)))
+        wide = F.relu6(self._bn1(self._depthwise_conv(wide)))
+        output: Tensor = self._bn2(self._project_conv(wide))
+        return x_BCHW + output if self.residual else output
+
+
+class EfficientNetLite0(nn.Module):
+    """Feature maps of a photo at the strides 2, 4, 8, 16 and 32."""
+
+    channels = (16, 24, 40, 112, 320)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._conv_stem = SameConv2d(3, 32, 3, 2, bias=False)
+        self._bn0 = _batch_norm(32)
+        blocks, inputs = [], 32
+        for repeats, kernel, stride, expansion, outputs in _STAGES:
+            for repeat in range(repeats):
+                blocks.append(MBConv(inputs, outputs, kernel, stride if repeat == 0 else 1, expansion))
+                inputs = outputs
+        self._blocks = nn.ModuleList(blocks)
+
+    def forward(self, x_B3HW: Tensor) -> list[Tensor]:
+        """Map a photo (B, 3, H, W), normalised as ImageNet's, to five maps, the finest first."""
+        x, features = F.relu6(self._bn0(self._conv_stem(x_B3HW))), []
+        for index, block in enumerate(self._blocks):
+            x = block(x)
+            if index in _FEATURES:
+                features.append(x)
+        return features
+
+
+def _batch_norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)

