@@ -246,6 +246,8 @@ def test_comparing_names_bad_photos_and_goes_on(compare, tmp_path):
         (["nowhere"], "nowhere: no such folder"),
         (["grey", "--photos", "nowhere"], "nowhere: no such folder"),
         (["grey", "--size", "64"], "size (=64) goes with --photos"),
+        (["grey", "--split", "train"], "split (='train') must be one of test, val"),
+        (["grey", "--split", "val", "--photos", "."], "split (='val') is one of data/prepared"),
         (["grey", "--photos", "data", "--size", "64"], "holds no photo with colour"),
         (["lightness", "--train", "nowhere"], "dvc repro prepare"),
         (["grey", "--command", "x=y {grey}"], "must hold {grey} and {colour}"),

@@ -55,6 +55,12 @@ def test_the_test_split_comes_with_names_and_the_bytes_that_were_prepared(tmp_pa
     assert (found.name, found.size) == ("test split of prepared", SIZE)
 
 
+def test_candidates_can_be_chosen_between_on_the_validation_split(tmp_path):
+    prepared = write_prepared(tmp_path / "prepared", {"val": [tiny_photo(0)], "test": [tiny_photo(1)]})
+    found = read_prepared(prepared, "val")
+    assert (found.name, [photo.name for photo in found.photos]) == ("val split of prepared", ["val0.png"])
+
+
 def test_a_folders_photos_are_squashed_as_prepare_squashes_them(tmp_path):
     wide = np.asarray(Image.fromarray(tiny_photo(0)).resize((50, 30), Image.Resampling.BICUBIC))
     (tmp_path / "deep").mkdir()
@@ -119,7 +125,7 @@ def test_the_seed_brings_colours_to_size_bilinearly_whatever_its_package_says(ti
     for name in ("trained", "older"):
         shutil.copytree(tiny_package.with_name("tiny-trained"), tmp_path / name)
     config = json.loads((tmp_path / "older/config.json").read_text())
-    del config["preprocessing"]["upsampling"]
+    del config["preprocessing"]["upsampling"], config["network"]["norm"]
     (tmp_path / "older/config.json").write_text(json.dumps({**config, "format": 1}))
     guided, bilinear = Colorizer.load(tmp_path / "trained"), Colorizer.load(tmp_path / "older")
     grey = grey_of(tiny_photo(0, 40))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from huebands.default_package import default_package
+from huebands.networks import build_generator
 from huebands.package import PackageError, assemble, read_package, write_generator
 from tiny_package import tiny_config, write_calibration, write_trained
 
@@ -40,9 +41,39 @@ def test_a_package_of_format_1_brings_colours_to_size_bilinearly(tmp_path):
     written = write_trained(tmp_path)
     assert written.upsampling == {"name": "guided", "radius": 1, "epsilon": 2.0}
     config = tiny_config() | {"format": 1}
-    del config["preprocessing"]["upsampling"]
+    del config["preprocessing"]["upsampling"], config["network"]["norm"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert read_package(tmp_path).upsampling == {"name": "bilinear"}
+
+
+def test_a_package_of_format_2_has_a_unet_with_batch_normalisation(tmp_path):
+    written = write_trained(tmp_path)
+    config = tiny_config() | {"format": 2}
+    del config["network"]["norm"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    L_unit = torch.linspace(-1, 1, 256).reshape(1, 1, 16, 16)
+    assert torch.equal(read_package(tmp_path).generator(L_unit), written.generator(L_unit))
+
+
+def test_a_package_of_an_encoder_unet_is_read_without_fetching_its_weights(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("nothing is fetched")
+
+    monkeypatch.setattr("huebands.networks.encoders.fetch_package", refuse)
+    network = {"name": "encoder-unet", "encoder": "efficientnet-lite0", "filters": 4, "dropout": 0.0, "norm": "batch"}
+    config = tiny_config() | {"network": network}
+    config["preprocessing"]["image_size"] = 32
+    torch.manual_seed(0)
+    generator = build_generator(network).eval()
+    write_generator(tmp_path, generator.state_dict(), config)
+    L_unit = torch.linspace(-1, 1, 1024).reshape(1, 1, 32, 32)
+    # Kernels are stored in float16: 11 bits, and a network deep.
+    torch.testing.assert_close(read_package(tmp_path).generator(L_unit), generator(L_unit), rtol=0, atol=5e-3)
+    for key, value in (("network.encoder", "resnet50"), ("preprocessing.image_size", 48), ("network.depth", 5)):
+        change_config(tmp_path, key, value)
+        with pytest.raises(PackageError, match=key if key != "network.depth" else "network"):
+            read_package(tmp_path)
+        (tmp_path / "config.json").write_text(json.dumps(config))
 
 
 def test_the_generator_is_in_eval_mode_and_needs_no_gradients(tiny_package):
@@ -72,7 +103,7 @@ def test_equal_packages_have_equal_hashes_and_any_change_shows(tiny_package, pac
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("format", 3),
+        ("format", 4),
         ("format", True),
         ("name", ""),
         ("network.name", "transformer"),
@@ -80,6 +111,7 @@ def test_equal_packages_have_equal_hashes_and_any_change_shows(tiny_package, pac
         ("network.filters", 0),
         ("network.depth", 99),
         ("network.dropout", 1.0),
+        ("network.norm", "layer"),
         ("network.colour", "red"),
         ("preprocessing.image_size", 20),
         ("preprocessing.image_size", True),
@@ -184,26 +216,21 @@ def test_assembling_replaces_a_package_whole_or_not_at_all(package, tmp_path):
     assert not list(tmp_path.glob(".*")), "temporary folders are left behind"
 
 
-def test_the_default_is_the_narrowest_release_else_the_pipelines_own(tiny_package, tmp_path):
+def test_the_default_is_the_best_release_else_the_pipelines_own(tiny_package, tmp_path):
     with pytest.raises(PackageError, match="make repro"):
         default_package((tmp_path,))
     shutil.copytree(tiny_package, tmp_path / "models/generator")
     assert default_package((tmp_path / "elsewhere", tmp_path)) == tmp_path / "models/generator"
-    for name, width in (("wide", 120.0), ("narrow", 60.0), ("uncertified", None)):
-        released = shutil.copytree(tiny_package, tmp_path / "models/release" / name)
-        path = released / "calibration.json"
-        content = json.loads(path.read_text())
-        entry = {"mode": "per_channel", "alpha": 0.1, "width": width}
-        content["certificate"] = [] if width is None else [entry]
-        path.write_text(json.dumps(content))
-    assert default_package((tmp_path,)) == tmp_path / "models/release/narrow"
+    for name in ("first", "second"):
+        shutil.copytree(tiny_package, tmp_path / "models/release" / name)
+    index = tmp_path / "models/release/index.json"
+    index.write_text('{"best": "second"}')
+    assert default_package((tmp_path,)) == tmp_path / "models/release/second"
 
 
-@pytest.mark.parametrize(
-    "content", ["{", "{}", "[]", '{"certificate": [{"mode": "per_channel", "alpha": 0.1, "width": null}]}']
-)
-def test_a_release_whose_certificate_cannot_be_read_is_named(tiny_package, tmp_path, content):
-    released = shutil.copytree(tiny_package, tmp_path / "models/release/damaged")
-    (released / "calibration.json").write_text(content)
-    with pytest.raises(PackageError, match=r"damaged.calibration\.json"):
+@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"best": "gone"}'])
+def test_an_index_that_names_no_package_is_an_error(tmp_path, content):
+    (tmp_path / "models/release").mkdir(parents=True)
+    (tmp_path / "models/release/index.json").write_text(content)
+    with pytest.raises(PackageError, match=r"release.index\.json"):
         default_package((tmp_path,))

@@ -9,12 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from huebands.params import DiscriminatorParams, GeneratorParams, LossParams, TrainParams, UpsamplingParams
+from huebands.color import decode_lab, encode_lab
+from huebands.params import DiscriminatorParams, LossParams, TrainParams, UNetParams, UpsamplingParams
 from huebands.training.checkpoint import CheckpointError
-from huebands.training.data import Photos, batches, load_photos
-from huebands.training.loop import Row, Trained, build_networks, build_optimizers, train
-from huebands.training.losses import adversarial_loss, huber_loss, mean_chroma, perceptual_loss
-from huebands.training.step import NonFiniteLossError, training_step
+from huebands.training.data import Photos, Views, draw_views, load_photos, look
+from huebands.training.loop import NonFiniteLossError, Row, Trained, train
+from huebands.training.losses import adversarial_loss, clipped_share, huber_loss, mean_chroma, perceptual_loss
+from huebands.training.players import build_players
+from huebands.training.step import training_step
 
 PHOTOS = 6
 LOSS = LossParams(
@@ -22,11 +24,12 @@ LOSS = LossParams(
     chroma_epsilon=1e-4,
 )  # fmt: skip
 PARAMS = TrainParams(
-    epochs=6, batch_size=4, image_size=16, flip=True, jitter=0.25, learning_rate=2e-4, beta1=0.5, precision="float32",
-    seed=0, checkpoint_every=2, picture_every=3, vgg_weights="lpips",
-    upsampling=UpsamplingParams(name="guided", radius=2, epsilon=2.0),
-    generator=GeneratorParams(filters=4, depth=3, dropout=0.5),
-    discriminator=DiscriminatorParams(filters=4, layers=1), loss=LOSS,
+    epochs=6, pretrain_epochs=1, batch_size=4, image_size=16, flip=True, jitter=0.25, lightness_jitter=0.1,
+    chroma_jitter=0.1, learning_rate=2e-4, warmup_epochs=1, decay_epochs=2, beta1=0.5, gradient_clip=1.0, ema_decay=0.9,
+    label_smoothing=0.1, precision="float32", compile=False, cache_features=False, seed=0, checkpoint_every=2,
+    picture_every=3, vgg_weights="lpips", upsampling=UpsamplingParams(name="guided", radius=2, epsilon=2.0),
+    generator=UNetParams(filters=4, depth=3, dropout=0.5, norm="batch"),
+    discriminator=DiscriminatorParams(filters=4, layers=1, norm="batch"), loss=LOSS,
 )  # fmt: skip
 
 
@@ -34,7 +37,7 @@ def random_photos(size: int, seed: int = 0) -> Photos:
     random = torch.Generator().manual_seed(seed)
     lab = torch.rand(PHOTOS, 3, size, size, generator=random)
     lab = lab * torch.tensor([100.0, 80.0, 80.0])[:, None, None] - torch.tensor([0.0, 40.0, 40.0])[:, None, None]
-    return Photos(lab, [f"photo-{index}" for index in range(PHOTOS)])
+    return Photos(encode_lab(lab).permute(0, 2, 3, 1).contiguous(), [f"photo-{index}" for index in range(PHOTOS)])
 
 
 class Recorder:
@@ -68,22 +71,30 @@ def figures(history: list[Row]) -> list[Row]:
     return [{name: value for name, value in row.items() if name not in clock} for row in history]
 
 
+def lab_of(size: int, count: int = PHOTOS) -> Tensor:
+    return random_photos(size).lab(slice(0, count))
+
+
 def test_losses_equal_their_formulas() -> None:
-    assert adversarial_loss(torch.zeros(2, 1, 3, 3), real=True).item() == pytest.approx(np.log(2))
+    assert adversarial_loss(torch.zeros(2, 1, 3, 3), 1.0).item() == pytest.approx(np.log(2))
+    logit, target = torch.tensor([1.5]), 0.9
+    probability = torch.sigmoid(logit).item()
+    expected = -(target * np.log(probability) + (1 - target) * np.log(1 - probability))
+    assert adversarial_loss(logit, target).item() == pytest.approx(expected)
     error = torch.tensor([[0.05, 0.3]])
     assert huber_loss(error, torch.zeros(1, 2), 0.1).item() == pytest.approx((0.05**2 / 2 + 0.1 * (0.3 - 0.05)) / 2)
     ab_unit = torch.tensor([0.3, 0.4])[None, :, None, None]
     assert mean_chroma(ab_unit, 1e-8).item() == pytest.approx(0.5)
     features = [torch.ones(2, 2), torch.zeros(3)]
     assert perceptual_loss(features, [torch.zeros(2, 2), torch.full((3,), 0.25)]).item() == pytest.approx(1.25)
+    rgb = torch.tensor([[0.5, 1.001, 1.01, 0.5], [0.5, 0.5, 0.5, -0.01], [0.0, 1.0, 0.5, 0.5]])[None, :, None]
+    assert clipped_share(rgb).item() == 0.5, "half a level beyond the edge still rounds to a colour that can be shown"
 
 
 def test_the_generator_descends_on_the_sum_of_the_weighted_terms() -> None:
     torch.manual_seed(0)
     params = dataclasses.replace(PARAMS, image_size=32, loss=dataclasses.replace(LOSS, lambda_perceptual=0.3))
-    networks = build_networks(params)
-    lab = random_photos(32).lab_N3HW[:2]
-    terms = training_step(networks, build_optimizers(params, networks), lab, ["a", "b"], params, step=1)
+    terms = training_step(build_players(params), lab_of(32, 2), params)
     expected = terms["adversarial"] + 100 * terms["huber"] + 0.3 * terms["perceptual"] - terms["chroma"]
     torch.testing.assert_close(terms["generator"], expected)
     assert all(terms[name] > 0 for name in ("discriminator", "adversarial", "huber", "perceptual", "chroma"))
@@ -91,12 +102,11 @@ def test_the_generator_descends_on_the_sum_of_the_weighted_terms() -> None:
 
 def test_a_step_changes_both_players_and_spares_the_other() -> None:
     torch.manual_seed(0)
-    networks = build_networks(PARAMS)
-    before = {n: [p.clone() for p in getattr(networks, n).parameters()] for n in ("generator", "discriminator")}
-    optimizers = build_optimizers(PARAMS, networks)
-    training_step(networks, optimizers, random_photos(16).lab_N3HW, list("abcdef"), PARAMS, step=1)
+    players = build_players(PARAMS)
+    before = {n: [p.clone() for p in getattr(players, n).network.parameters()] for n in ("generator", "discriminator")}
+    training_step(players, lab_of(16), PARAMS)
     for name, parameters in before.items():
-        now = list(getattr(networks, name).parameters())
+        now = list(getattr(players, name).network.parameters())
         moved = [not torch.equal(old, new) for old, new in zip(parameters, now, strict=True)]
         assert any(moved), name
         # Adam's first step is the learning rate; a second step would show.
@@ -107,51 +117,96 @@ def test_a_step_changes_both_players_and_spares_the_other() -> None:
 @pytest.mark.parametrize("term", ["adversarial", "huber", "perceptual", "chroma"])
 def test_a_weight_of_zero_switches_the_term_off(term: str) -> None:
     torch.manual_seed(0)
-    params = dataclasses.replace(PARAMS, loss=dataclasses.replace(LOSS, **{f"lambda_{term}": 0.0}))
-    networks = build_networks(params)
-    optimizers = build_optimizers(params, networks)
-    terms = training_step(networks, optimizers, random_photos(16).lab_N3HW, list("abcdef"), params, step=1)
+    loss = dataclasses.replace(LOSS, **{f"lambda_{term}": 0.0})
+    params = dataclasses.replace(PARAMS, pretrain_epochs=0, loss=loss)
+    players = build_players(params)
+    terms = training_step(players, lab_of(16), params)
     assert terms[term] == 0
     if term == "perceptual":
-        assert networks.vgg is None
+        assert players.vgg is None
     if term == "adversarial":
-        assert terms["discriminator"] == 0 and not optimizers.discriminator.state
+        assert terms["discriminator"] == 0 and not players.discriminator.optimizer.state
 
 
-@pytest.mark.parametrize(("poison", "term"), [("generator", "huber"), ("discriminator", "discriminator")])
-def test_a_loss_that_is_not_finite_stops_before_the_update(poison: str, term: str) -> None:
+def test_pretraining_is_hubers_loss_alone() -> None:
     torch.manual_seed(0)
-    networks = build_networks(PARAMS)
+    params = dataclasses.replace(PARAMS, image_size=32, loss=dataclasses.replace(LOSS, lambda_perceptual=0.3))
+    players = build_players(params)
+    terms = training_step(players, lab_of(32), params, alone=True)
+    assert [name for name, term in terms.items() if term == 0] == [
+        "discriminator", "adversarial", "perceptual", "chroma", "discriminator_gradient",
+    ]  # fmt: skip
+    torch.testing.assert_close(terms["generator"], 100 * terms["huber"])
+    assert not players.discriminator.optimizer.state
+
+
+def test_gradients_are_clipped_to_the_norm_and_logged_as_they_were() -> None:
+    norms: dict[float, list[float]] = {}
+    for clip in (0.0, 0.5):
+        torch.manual_seed(0)
+        params = dataclasses.replace(PARAMS, gradient_clip=clip)
+        players = build_players(params)
+        terms = training_step(players, lab_of(16), params)
+        gradients = [p.grad for p in players.generator.network.parameters() if p.grad is not None]
+        norms[clip] = [terms["generator_gradient"].item(), torch.nn.utils.get_total_norm(gradients).item()]
+    assert norms[0.0][0] == pytest.approx(norms[0.0][1]) and norms[0.0][0] > 1
+    # clip / (norm + 1e-6), as torch clips.
+    assert norms[0.5] == pytest.approx([norms[0.0][0], 0.5], rel=1e-4)
+
+
+def test_smoothed_labels_ask_the_discriminator_for_less() -> None:
+    found = {}
+    for smoothing in (0.0, 0.2):
+        torch.manual_seed(0)
+        params = dataclasses.replace(PARAMS, label_smoothing=smoothing)
+        players = build_players(params)
+        torch.nn.init.zeros_(players.discriminator.network[-1].weight)  # type: ignore[index]
+        torch.nn.init.constant_(players.discriminator.network[-1].bias, 2.0)  # type: ignore[index]
+        found[smoothing] = training_step(players, lab_of(16), params)["discriminator"].item()
+    # All logits are 2: the mean of -log p and -log (1 - p), with the targets 1 - s and s.
+    certain, wrong = np.log1p(np.exp(-2)), np.log1p(np.exp(2))
+    assert found[0.0] == pytest.approx((certain + wrong) / 2)
+    smoothed = [0.8 * certain + 0.2 * wrong, 0.2 * certain + 0.8 * wrong]
+    assert found[0.2] == pytest.approx(sum(smoothed) / 2)
+
+
+@pytest.mark.parametrize("poison", ["generator", "discriminator"])
+def test_what_is_not_finite_reaches_no_weight(poison: str) -> None:
+    torch.manual_seed(0)
+    players = build_players(PARAMS)
     with torch.no_grad():
-        next(getattr(networks, poison).parameters()).fill_(float("nan"))
-    other = networks.discriminator if poison == "generator" else networks.generator
-    before = [parameter.clone() for parameter in other.parameters()]
-    params = PARAMS
-    if poison == "generator":
-        params = dataclasses.replace(PARAMS, loss=dataclasses.replace(LOSS, lambda_adversarial=0.0))
-    with pytest.raises(NonFiniteLossError, match=rf"step 7: .*{term}.* not finite, on photos a, b") as caught:
-        training_step(
-            networks,
-            build_optimizers(params, networks),
-            random_photos(16).lab_N3HW[:2],
-            ["a", "b"],
-            params,
-            7,
-        )
-    assert (caught.value.step, caught.value.ids) == (7, ("a", "b"))
-    assert all(torch.equal(old, new) for old, new in zip(before, other.parameters(), strict=True))
+        next(getattr(players, poison).network.parameters())[0] = float("nan")
+    before = [[p.clone() for p in player.network.parameters()] for player in (players.generator, players.discriminator)]
+    figures = training_step(players, lab_of(16, 2), PARAMS)
+    assert not figures["discriminator"].isfinite()
+    assert players.generator.broken == 1
+    with torch.no_grad():
+        next(getattr(players, poison).network.parameters()).nan_to_num_(0.0)
+        for old in before[0] + before[1]:
+            old.nan_to_num_(0.0)
+    assert training_step(players, lab_of(16, 2), PARAMS)["generator"].isfinite()
+    after = [*players.generator.network.parameters(), *players.discriminator.network.parameters()]
+    assert all(map(torch.equal, before[0] + before[1], after)), "later steps are kept from the weights, too"
 
 
-def test_a_run_that_diverges_keeps_its_last_checkpoint(tmp_path: Path) -> None:
+def test_a_run_that_diverges_keeps_its_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def poisoned(photos: Photos, views: Views, size: int) -> Tensor:
+        lab = look(photos, views, size)
+        lab[:, 0] += torch.where(views.rows == 3, float("inf"), 0.0)[:, None, None] if sabotaged else 0.0
+        return lab
+
     class Saboteur(Recorder):
         def rows_kept(self, rows: list[Row]) -> None:
             super().rows_kept(rows)
-            photos.lab_N3HW[:] = float("inf")
+            nonlocal sabotaged
+            sabotaged = True
 
-    photos = random_photos(20)
-    with pytest.raises(NonFiniteLossError, match="step 5"):
-        train(PARAMS, photos, random_photos(16), tmp_path / "last.pt", "data", Saboteur())
-    resumed = Recorder()
+    sabotaged = False
+    monkeypatch.setattr("huebands.training.loop.look", poisoned)
+    with pytest.raises(NonFiniteLossError, match=r"step [56]: .*generator.* not finite, on photos .*photo-3") as caught:
+        run(PARAMS, tmp_path, Saboteur())
+    assert "photo-3" in caught.value.ids and len(caught.value.ids) == PHOTOS / 2
+    sabotaged, resumed = False, Recorder()
     assert len(run(PARAMS, tmp_path, resumed).history) == PARAMS.epochs
     assert len(resumed.history) == 2
 
@@ -189,9 +244,12 @@ def test_history_has_every_term_and_pictures_come_in_time(tmp_path: Path) -> Non
 
 def test_training_learns_to_colour_what_it_has_seen(tmp_path: Path) -> None:
     photos = random_photos(16)
-    photos.lab_N3HW[:, 1:] = torch.tensor([40.0, -30.0])[:, None, None]
+    photos.hundredths_NSS3[..., 1:] = torch.tensor([4000, -3000], dtype=torch.int16)
     loss = dataclasses.replace(LOSS, lambda_adversarial=0.0, lambda_chroma=0.0)
-    params = dataclasses.replace(PARAMS, epochs=60, learning_rate=2e-3, loss=loss, jitter=0.0)
+    params = dataclasses.replace(
+        PARAMS, epochs=60, learning_rate=2e-3, loss=loss, jitter=0.0, lightness_jitter=0.0, chroma_jitter=0.0,
+        gradient_clip=0.0,
+    )  # fmt: skip
     trained = train(params, photos, photos, tmp_path / "last.pt", "data", Recorder())
     assert trained.history[-1]["val_delta_e76"] < 10 < 40 < trained.history[0]["val_delta_e76"] + 1
 
@@ -201,30 +259,83 @@ def test_bfloat16_stays_near_float32() -> None:
     for precision in ("float32", "bfloat16"):
         torch.manual_seed(0)
         params: TrainParams = dataclasses.replace(PARAMS, precision=precision)  # type: ignore[arg-type]
-        networks = build_networks(params)
-        lab = random_photos(16).lab_N3HW
-        terms[precision] = training_step(networks, build_optimizers(params, networks), lab, list("abcdef"), params, 1)
+        terms[precision] = training_step(build_players(params), lab_of(16), params)
     for name, term in terms["float32"].items():
         # bfloat16 keeps 8 bits: 0.4 percent a rounding, a few roundings deep.
         torch.testing.assert_close(terms["bfloat16"][name], term, rtol=0.05, atol=0.01, msg=name)
 
 
-def test_batches_hold_each_photo_once_cropped_inside() -> None:
-    photos = random_photos(20)
-    seen: list[str] = []
-    for lab, ids in batches(photos, 4, 16, flip=False, random=torch.Generator().manual_seed(0)):
-        seen += ids
-        for crop, name in zip(lab, ids, strict=True):
-            windows = photos.lab_N3HW[photos.ids.index(name)].unfold(1, 16, 1).unfold(2, 16, 1)
-            assert (windows.permute(1, 2, 0, 3, 4) == crop).all(dim=(2, 3, 4)).any()
-    assert sorted(seen) == sorted(photos.ids)
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns itself
+def test_compiled_networks_compute_the_same_step() -> None:
+    terms = {}
+    for compile_ in (False, True):
+        torch.manual_seed(0)
+        params = dataclasses.replace(
+            PARAMS, compile=compile_, generator=dataclasses.replace(PARAMS.generator, depth=2, dropout=0.0)
+        )
+        terms[compile_] = training_step(build_players(params), lab_of(16), params)
+    for name, term in terms[False].items():
+        # The compiler may reorder sums of float32.
+        torch.testing.assert_close(terms[True][name], term, rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_batches_depend_on_their_generator_alone() -> None:
+def test_the_average_of_the_weights_is_what_is_trained_for(tmp_path: Path) -> None:
+    last = run(dataclasses.replace(PARAMS, ema_decay=0.0), tmp_path / "last", Recorder()).state
+    average = run(PARAMS, tmp_path / "average", Recorder()).state
+    assert not torch.equal(last["down.weight"], average["down.weight"])
+    saved = torch.load(tmp_path / "average/last.pt", weights_only=True)
+    assert torch.equal(saved["average"]["down.weight"], average["down.weight"])
+    assert torch.equal(saved["generator"]["down.weight"], last["down.weight"]), "averaging does not change the training"
+
+
+PLAIN = dataclasses.replace(PARAMS, lightness_jitter=0.0, chroma_jitter=0.0)
+
+
+def test_an_epoch_looks_at_each_photo_once_cropped_inside() -> None:
+    photos, seen = random_photos(20), []
+    params = dataclasses.replace(PLAIN, flip=False)
+    for views in draw_views(PHOTOS, 4, params, torch.Generator().manual_seed(0)).split(2):
+        assert len(views) == 3
+        seen += views.rows.tolist()
+        for crop, row in zip(look(photos, views, 16), views.rows, strict=True):
+            windows = photos.lab()[row].unfold(1, 16, 1).unfold(2, 16, 1)
+            same = torch.isclose(windows.permute(1, 2, 0, 3, 4), crop, atol=1e-4)  # a power of 1 may round
+            assert same.all(dim=(2, 3, 4)).any()
+    assert sorted(seen) == list(range(PHOTOS))
+
+
+def test_views_mirror_and_vary_lightness_and_colour() -> None:
+    photos, one = random_photos(16), torch.ones(1)
+    zero, off = torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.bool)
+    (truth,) = photos.lab(slice(0, 1))
+    (plain,) = look(photos, Views(zero, zero, zero, off, one, one), 16)
+    torch.testing.assert_close(plain, truth)
+    (mirrored,) = look(photos, Views(zero, zero, zero, ~off, one, one), 16)
+    torch.testing.assert_close(mirrored, truth.flip(-1))
+    (varied,) = look(photos, Views(zero, zero, zero, off, 1.5 * one, 0.5 * one), 16)
+    torch.testing.assert_close(varied[0], 100 * (truth[0] / 100) ** 1.5)
+    torch.testing.assert_close(varied[1:], truth[1:] / 2)
+    assert look(photos, Views(zero, zero, zero, off, one, one), 16).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_views_vary_as_far_as_told() -> None:
+    params = dataclasses.replace(PARAMS, lightness_jitter=0.25, chroma_jitter=0.5)
+    views = draw_views(10_000, 4, params, torch.Generator().manual_seed(0))
+    for factor, spread in ((views.gamma, 0.25), (views.chroma, 0.5)):
+        # 10,000 uniform draws come within 0.1% of the ends of their range but for e^-10.
+        assert 1 / (1 + spread) <= factor.min() < 1.01 / (1 + spread)
+        assert 0.99 * (1 + spread) < factor.max() <= 1 + spread + 1e-6
+        # The mean of the logarithm is 0 within five standard errors.
+        assert abs(factor.log().mean()) < 5 * np.log1p(spread) / np.sqrt(3 * 10_000)
+    assert set(views.top.tolist()) == set(views.left.tolist()) == {0, 1, 2, 3, 4}
+    assert abs(views.mirrored.float().mean() - 0.5) < 5 * 0.5 / np.sqrt(10_000)
+
+
+def test_views_depend_on_their_generator_alone() -> None:
     def order(seed: int, global_seed: int) -> list[Any]:
         torch.manual_seed(global_seed)
-        random = torch.Generator().manual_seed(seed)
-        return [(ids, lab.sum().item()) for lab, ids in batches(random_photos(20), 4, 16, flip=True, random=random)]
+        views = draw_views(PHOTOS, 4, PARAMS, torch.Generator().manual_seed(seed))
+        return [views.rows.tolist(), views.top.tolist(), views.gamma.tolist()]
 
     assert order(0, 1) == order(0, 2)
     assert order(0, 1) != order(1, 1)
@@ -233,7 +344,13 @@ def test_batches_depend_on_their_generator_alone() -> None:
 def test_photos_are_scaled_from_the_prepared_format() -> None:
     hundredths = np.full((2, 3, 32, 32), 1234, dtype=np.int16)
     photos = load_photos(hundredths, ["a", "b"], 16)
-    assert photos.lab_N3HW.shape == (2, 3, 16, 16)
-    torch.testing.assert_close(photos.lab_N3HW, torch.full((2, 3, 16, 16), 12.34))
+    assert photos.hundredths_NSS3.shape == (2, 16, 16, 3)
+    assert photos.lab().shape == (2, 3, 16, 16)
+    torch.testing.assert_close(photos.lab(), torch.full((2, 3, 16, 16), 12.34))
     with pytest.raises(ValueError, match="2 photos with 1 ids"):
         load_photos(hundredths, ["a"], 16)
+
+
+def test_photos_of_the_right_size_stay_as_they_are() -> None:
+    hundredths = np.random.default_rng(0).integers(-10000, 10000, (2, 3, 16, 16), dtype=np.int16)
+    torch.testing.assert_close(load_photos(hundredths, ["a", "b"], 16).lab(), decode_lab(torch.from_numpy(hundredths)))

@@ -15,9 +15,9 @@ PHOTOS = 19  # so that the smallest alpha is 0.05
 
 def tiny_config() -> dict:
     return {
-        "format": 2,
+        "format": 3,
         "name": "tiny",
-        "network": {"name": "unet", "filters": 4, "depth": 3, "dropout": 0.0},
+        "network": {"name": "unet", "filters": 4, "depth": 3, "dropout": 0.0, "norm": "batch"},
         "preprocessing": {
             "image_size": 16,
             "lightness": "cielab-d65-8bit-grey",

@@ -107,7 +107,12 @@ def _add_compare(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--photos",
         type=Path,
         metavar="FOLDER",
-        help="photos in colour to compare on (default: the test split of data/prepared)",
+        help="photos in colour to compare on (default: a split of data/prepared)",
+    )
+    compare.add_argument(
+        "--split",
+        metavar="NAME",
+        help="of data/prepared: test, or val to choose between candidates without looking at test (default: test)",
     )
     compare.add_argument(
         "--size",
@@ -185,7 +190,7 @@ def _compare(options: argparse.Namespace) -> int:
         experiment=None if options.no_tracking else options.experiment,
     )
     try:
-        photos = read_photos(options.photos, options.size)
+        photos = read_photos(options.photos, options.size, options.split)
         code = max((_complain(error) for error in photos.unreadable), default=0)
         run(request, photos, lambda line: print(line, flush=True))
     except (ValueError, OSError) as error:

@@ -3,25 +3,25 @@
 import json
 from pathlib import Path
 
-from huebands.package import CALIBRATION, CONFIG, PackageError
+from huebands.package import CONFIG, PackageError
 
 RELEASE, GENERATOR = Path("models/release"), Path("models/generator")
+INDEX = "index.json"  # of models/release, written by `huebands.release`
 _CHECKOUT = Path(__file__).parents[2]
 
 
 def default_package(folders: tuple[Path, ...] = (Path(), _CHECKOUT)) -> Path:
-    """Find the best package of models/release, else models/generator.
+    """Find the best package of models/release, as its index names it, else models/generator.
 
     Args:
         folders: searched in turn: the current folder, then the checkout that this module lies in.
 
     Raises:
-        PackageError: when no folder has one.
+        PackageError: when no folder has one, or an index names none that is there.
     """
     for folder in folders:
-        released = sorted(path.parent for path in (folder / RELEASE).glob(f"*/{CONFIG}"))
-        if released:
-            return min(released, key=_certified_width)
+        if (folder / RELEASE / INDEX).is_file():
+            return _best(folder / RELEASE)
         if (folder / GENERATOR / CONFIG).is_file():
             return folder / GENERATOR
     raise PackageError(
@@ -30,22 +30,14 @@ def default_package(folders: tuple[Path, ...] = (Path(), _CHECKOUT)) -> Path:
     )
 
 
-def _certified_width(package: Path) -> float:
-    """Mean band width on test photos at alpha 0.1, per channel: the better model needs less for the same."""
-    path = package / CALIBRATION[1]
-    if not path.is_file():
-        return float("inf")
+def _best(release: Path) -> Path:
+    path = release / INDEX
     try:
-        certificate = json.loads(path.read_text(encoding="utf-8"))["certificate"]
-        return min(
-            (
-                float(row["width"])
-                for row in certificate
-                if row["mode"] == "per_channel" and abs(row["alpha"] - 0.1) < 1e-9
-            ),
-            default=float("inf"),
-        )
+        best = release / str(json.loads(path.read_text(encoding="utf-8"))["best"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise PackageError(
-            f"{path}: no certificate can be read ({error!r}); take the package away or write it again"
+            f"{path}: names no best package ({error!r}); write it anew with `python -m huebands.release NAME`"
         ) from error
+    if not (best / CONFIG).is_file():
+        raise PackageError(f"{path}: the best package (={best.name!r}) is not there; take it from git again")
+    return best

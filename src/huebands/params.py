@@ -132,6 +132,9 @@ class UNetParams:
         return dataclasses.asdict(self)
 
 
+_OF_TRAINING = ("pretrained", "encoder_rate")  # what no longer matters once the weights are there
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncoderUNetParams:
     """The network that maps lightness to colour: a U-Net around a known encoder."""
@@ -139,6 +142,7 @@ class EncoderUNetParams:
     name: Literal["encoder-unet"]
     encoder: Literal["efficientnet-lite0", "vgg16", "resnet18"]
     pretrained: bool  # start from ImageNet's weights
+    encoder_rate: float  # the encoder's learning rate, as a share of train.learning_rate; 0: it stays as it is
     filters: int  # channels of the finest decoder block; doubles inwards up to 8 times that
     dropout: float  # share dropped in the two innermost decoder blocks: the noise z
     norm: Literal["batch", "instance"]  # of the decoder
@@ -146,6 +150,13 @@ class EncoderUNetParams:
     def __post_init__(self) -> None:
         _check(self.filters >= 1, "train.generator.filters", self.filters, "be at least 1")
         _check(0 <= self.dropout < 1, "train.generator.dropout", self.dropout, "be in [0, 1)")
+        _check(0 <= self.encoder_rate <= 1, "train.generator.encoder_rate", self.encoder_rate, "be in [0, 1]")
+        _check(
+            self.pretrained or self.encoder_rate > 0,
+            "train.generator.encoder_rate",
+            self.encoder_rate,
+            "be above 0 where train.generator.pretrained is false: the encoder would stay random",
+        )
 
     @property
     def multiple(self) -> int:
@@ -154,7 +165,7 @@ class EncoderUNetParams:
 
     def network(self) -> dict[str, Any]:
         """What `build_generator` takes: the weights are in the package, wherever they came from."""
-        return {key: value for key, value in dataclasses.asdict(self).items() if key != "pretrained"}
+        return {key: value for key, value in dataclasses.asdict(self).items() if key not in _OF_TRAINING}
 
 
 GeneratorParams = UNetParams | EncoderUNetParams

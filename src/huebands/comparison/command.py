@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from huebands.comparison.candidates import Candidate, check_names, default_candidates, find_candidate
 from huebands.comparison.compare import Comparison, compare
 from huebands.comparison.outside import outside_candidate
-from huebands.comparison.photos import SPLIT, ComparisonError, PhotoSet, read_folder, read_prepared
+from huebands.comparison.photos import SPLITS, ComparisonError, PhotoSet, read_folder, read_prepared
 from huebands.comparison.report import write_report
 from huebands.comparison.table import summary
 from huebands.lineage import Dataset, git_commit
@@ -43,17 +43,19 @@ class Request:
     experiment: str | None
 
 
-def read_photos(folder: Path | None, size: int | None) -> PhotoSet:
-    """Read the photos to compare on; without a folder the test split of data/prepared.
+def read_photos(folder: Path | None, size: int | None, split: str | None = None) -> PhotoSet:
+    """Read the photos to compare on: a folder's, or a split of data/prepared, the test split unless told otherwise.
 
     Raises:
         ShardError, ImageError, ComparisonError: when there are none.
     """
+    if folder is not None and split is not None:
+        raise ComparisonError(f"split (={split!r}) is one of {PREPARED}; it does not go with --photos")
     if folder is not None:
         return read_folder(folder, SIZE if size is None else size)
     if size is not None:
-        raise ComparisonError(f"size (={size}) goes with --photos; the {SPLIT} split of {PREPARED} has its own")
-    return read_prepared(PREPARED)
+        raise ComparisonError(f"size (={size}) goes with --photos; the splits of {PREPARED} have their own")
+    return read_prepared(PREPARED, split or SPLITS[0])
 
 
 def run(request: Request, photos: PhotoSet, say: Callable[[str], None]) -> Comparison:

@@ -12,7 +12,7 @@ from huebands.data.preparation import encode_square, measure, squash
 from huebands.data.shards import LabShard, data_sha256, read_manifest
 from huebands.images import ImageError, encode_png, find_photos, read_photo
 
-SPLIT = "test"
+SPLITS = ("test", "val")  # test judges a finished model; val is for choosing between candidates
 SIZES = (16, 2048)  # pixels; the metrics' networks halve a picture four times
 COLOURLESS = 0.1  # mean chroma in CIELAB units; left grey, such a photo equals its truth
 
@@ -71,16 +71,22 @@ class PhotoSet:
     unreadable: tuple[ImageError, ...] = ()
 
 
-def read_prepared(prepared: Path) -> PhotoSet:
-    """Take the test split of a prepared dataset.
+def read_prepared(prepared: Path, split: str = SPLITS[0]) -> PhotoSet:
+    """Take a split of a prepared dataset.
+
+    Args:
+        prepared: the dataset's folder.
+        split: one of `SPLITS`.
 
     Raises:
         ShardError: when it is missing.
-        ComparisonError: when no photo with colour is in it.
+        ComparisonError: when no photo with colour is in it, or it is not for comparing.
     """
-    shard, manifest = LabShard(prepared, SPLIT), read_manifest(prepared)
+    if split not in SPLITS:
+        raise ComparisonError(f"split (={split!r}) must be one of {', '.join(SPLITS)}")
+    shard, manifest = LabShard(prepared, split), read_manifest(prepared)
     photos, colourless = [], []
-    for row in manifest[manifest["split"] == SPLIT].sort_values("row").itertuples(index=False):
+    for row in manifest[manifest["split"] == split].sort_values("row").itertuples(index=False):
         square = shard.rgb([row.row])[0].permute(1, 2, 0).numpy()
         if _has_colour(square):
             title = ", ".join(filter(None, (row.title, row.artist))) or row.name
@@ -88,7 +94,7 @@ def read_prepared(prepared: Path) -> PhotoSet:
         else:
             colourless.append(row.name)
     return PhotoSet(
-        name=f"{SPLIT} split of {_name_of(prepared)}",
+        name=f"{split} split of {_name_of(prepared)}",
         source=str(prepared),
         sha256=data_sha256(prepared),
         size=int(shard.photos.shape[-1]),

@@ -1,5 +1,7 @@
 """A U-Net whose encoder has learned on ImageNet: the generator of two-stage training."""
 
+from typing import Self
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -55,6 +57,17 @@ class EncoderUNet(nn.Module):
         self.colour = nn.Conv2d(inputs, 2, 3, padding=1)
         initialise(self)
         self.encoder = seen
+
+    def freeze_encoder(self) -> None:
+        """Keep the encoder as it is: its weights, and its normalisation's statistics."""
+        self.encoder.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training or evaluation; a frozen encoder stays in evaluation."""
+        super().train(mode)
+        if not any(parameter.requires_grad for parameter in self.encoder.parameters()):
+            self.encoder.eval()
+        return self
 
     def forward(self, L_unit_B1HW: Tensor) -> Tensor:
         """Map L_unit (B, 1, H, W) to ab_unit (B, 2, H, W), both in [-1, 1]."""

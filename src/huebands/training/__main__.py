@@ -49,7 +49,6 @@ class Follower:
 
     def picture_made(self, epoch: int, grid: np.ndarray) -> None:
         """Write a sample grid."""
-        (self._out / "pictures").mkdir(exist_ok=True)
         write_png(self._out / "pictures" / f"epoch-{epoch:04d}.png", grid)
 
 
@@ -85,12 +84,11 @@ def run(options: argparse.Namespace) -> None:
     validation = read_split(options.data, "val", settings.train.image_size)
     config = describe(settings.data, settings.train, data_sha256, options.git_commit or git_commit())
     options.out.mkdir(parents=True, exist_ok=True)
-    checkpoint, start = options.out / "checkpoint.pt", options.out / "started_at"
+    checkpoint = options.out / "checkpoint.pt"
     world = World.join(options.device)
     try:
-        if world.leads and not checkpoint.exists():
-            shutil.rmtree(options.out / "pictures", ignore_errors=True)
-            start.write_text(datetime.datetime.now(datetime.UTC).isoformat(), encoding="utf-8")
+        if world.leads:
+            make_ready(options.out, fresh=not checkpoint.exists())
         trained = train(settings.train, photos, validation, checkpoint, data_sha256, Follower(options.out), world)
         if world.leads:
             folder = options.out / "models" / "trained"
@@ -99,7 +97,7 @@ def run(options: argparse.Namespace) -> None:
                 options.out / "reports" / "train",
                 options.out / "pictures",
                 trained,
-                start.read_text(encoding="utf-8"),
+                (options.out / "started_at").read_text(encoding="utf-8"),
                 weights_sha256,
                 config,
                 datasets_of(settings.data, data_sha256),
@@ -107,6 +105,17 @@ def run(options: argparse.Namespace) -> None:
             print(f"{len(trained.history)} epochs, weights {weights_sha256[:12]} in {folder}")
     finally:
         world.leave()
+
+
+def make_ready(out: Path, fresh: bool) -> None:
+    """Note the time of the start, and make room for pictures; a checkpoint may have come without either."""
+    start, pictures = out / "started_at", out / "pictures"
+    if fresh:
+        start.unlink(missing_ok=True)
+        shutil.rmtree(pictures, ignore_errors=True)
+    if not start.exists():
+        start.write_text(datetime.datetime.now(datetime.UTC).isoformat(), encoding="utf-8")
+    pictures.mkdir(exist_ok=True)
 
 
 def read_split(prepared: Path, split: str, size: int) -> Photos:

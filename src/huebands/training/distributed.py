@@ -6,11 +6,10 @@ normalisation counts the whole batch, so that the loss curve is that of one proc
 
 import os
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as differentiable
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -83,6 +82,24 @@ class World:
 ALONE = World(0, 1, torch.device("cpu"))
 
 
+class SumOverProcesses(torch.autograd.Function):
+    """The sum of all processes' tensors; every process's loss depends on it, so gradients are summed, too."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        """Sum a copy."""
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Sum the gradients of all processes' losses."""
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
 class GlobalBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation with the statistics of all processes' parts; torch's own SyncBatchNorm needs a GPU."""
 
@@ -92,10 +109,11 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
             return super().forward(input)
         x = input.float()
         count = x.new_tensor([x.numel() / x.shape[1]])
-        sums = torch.cat((x.sum((0, 2, 3)), x.square().sum((0, 2, 3)), count))
-        mean, square, total = differentiable.all_reduce(sums).split([x.shape[1], x.shape[1], 1])
-        mean = mean / total
-        variance = (square / total - mean.square()).clamp_min(0)
+        sums: Tensor = SumOverProcesses.apply(torch.cat((x.sum((0, 2, 3)), count)))
+        mean, total = sums[:-1] / sums[-1], sums[-1]
+        # Two passes: the difference of the mean square and the squared mean would lose the digits of a small variance.
+        centred = x - mean[:, None, None]
+        variance: Tensor = SumOverProcesses.apply(centred.square().sum((0, 2, 3))) / total
         with torch.no_grad():
             assert self.num_batches_tracked is not None
             assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
@@ -103,7 +121,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * total / (total - 1), self.momentum)
         scale = self.weight * (variance + self.eps).rsqrt()
-        result: Tensor = x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]
+        result: Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
         return result.to(input.dtype)
 
 

@@ -21,9 +21,11 @@ def build_players(params: TrainParams, world: World = ALONE) -> Players:
         FetchError, OSError: when weights from ImageNet cannot be had.
     """
     generator = build_generator(params.generator.network())
-    if isinstance(params.generator, EncoderUNetParams) and params.generator.pretrained:
-        assert isinstance(generator, EncoderUNet)
-        generator.encoder.load_imagenet()
+    if isinstance(generator, EncoderUNet) and isinstance(params.generator, EncoderUNetParams):
+        if params.generator.pretrained:
+            generator.encoder.load_imagenet()
+        if params.generator.encoder_rate == 0:
+            generator.freeze_encoder()
     discriminator = PatchGAN(params.discriminator.filters, params.discriminator.layers, params.discriminator.norm)
     broken = torch.zeros((), device=world.device)
     vgg = _place(VGG16Features(params.vgg_weights), params, world) if params.loss.lambda_perceptual > 0 else None
@@ -50,7 +52,7 @@ def set_learning_rate(players: Players, rate: float) -> None:
     """Set both players' rate."""
     for player in (players.generator, players.discriminator):
         for group in player.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
 
 
 def _player(network: nn.Module, params: TrainParams, world: World, broken: Tensor) -> Player:
@@ -58,9 +60,23 @@ def _player(network: nn.Module, params: TrainParams, world: World, broken: Tenso
         count_whole_batch(network)
     network = _place(network, params, world)
     settings: dict[str, Any] = {"lr": params.learning_rate, "betas": (params.beta1, 0.999), "fused": True}
-    optimizer = torch.optim.Adam(network.parameters(), **settings)
+    optimizer = torch.optim.Adam(_groups(network, params), **settings)
     optimizer.found_inf = broken  # type: ignore[attr-defined]  # as torch.amp.GradScaler does
     return Player(network, world.wrap(network), optimizer, broken)
+
+
+def _groups(network: nn.Module, params: TrainParams) -> list[dict[str, Any]]:
+    """Split what learns into groups, each with its share of the learning rate; a frozen encoder does not learn."""
+    encoder: list[nn.Parameter] = []
+    if isinstance(network, EncoderUNet) and isinstance(params.generator, EncoderUNetParams):
+        encoder = [parameter for parameter in network.encoder.parameters() if parameter.requires_grad]
+    known = {id(parameter) for parameter in encoder}
+    rest = [p for p in network.parameters() if p.requires_grad and id(p) not in known]
+    groups = [{"params": rest, "share": 1.0}]
+    if encoder:
+        assert isinstance(params.generator, EncoderUNetParams)
+        groups.append({"params": encoder, "share": params.generator.encoder_rate})
+    return groups
 
 
 def _place(network: nn.Module, params: TrainParams, world: World) -> nn.Module:

@@ -1,0 +1,111 @@
+"""Packages that ship with the project: `python -m huebands.release NAME` takes in what the pipeline has made.
+
+models/generator becomes models/release/NAME, and all released packages are ranked on the validation split of
+data/prepared, never on test: by CIEDE2000, LPIPS and the error of colourfulness, each counting alike.
+models/release/index.json keeps the figures and names the best, which is taken when nobody names a model.
+"""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from huebands.colorizer import Colorizer, grey_of
+from huebands.data.shards import LabShard, ShardError, data_sha256
+from huebands.default_package import GENERATOR, INDEX, RELEASE
+from huebands.metrics.report import PhotoScorer
+from huebands.package import CONFIG, PackageError
+from huebands.pypi import FetchError
+
+PREPARED = Path("data/prepared")
+CRITERIA = ("ciede2000", "lpips", "colourfulness_error")  # lower is better
+LARGEST = 40 * 10**6  # bytes of a package
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Release models/generator under the name given."""
+    names = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if len(names) != 1:
+            raise PackageError("give one name: python -m huebands.release NAME")
+        release(names[0], PhotoScorer())
+    except (PackageError, ShardError, FetchError) as error:
+        raise SystemExit(f"release: {error}") from error
+
+
+def release(name: str, scorer: PhotoScorer) -> None:
+    """Copy the pipeline's package, and rank all that are released.
+
+    Raises:
+        PackageError: when the name is no plain word, or the package is too large, not calibrated or of other data than
+            data/prepared: its training may have seen the validation photos.
+        ShardError: when there is no validation split.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise PackageError(f"name (={name!r}) must be of lower-case letters, digits and hyphens")
+    check(GENERATOR)
+    shutil.rmtree(RELEASE / name, ignore_errors=True)
+    shutil.copytree(GENERATOR, RELEASE / name)
+    figures = {
+        folder.name: measure(check(folder), LabShard(PREPARED, "val"), scorer)
+        for folder in sorted(path.parent for path in RELEASE.glob(f"*/{CONFIG}"))
+    }
+    index = {
+        "best": best_of(figures),
+        "split": "val",
+        "data_sha256": data_sha256(PREPARED),
+        "packages": {of: {key: round(value, 4) for key, value in row.items()} for of, row in sorted(figures.items())},
+    }
+    (RELEASE / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    for of, row in figures.items():
+        print(f"release: {of} " + ", ".join(f"{key} {value:.4f}" for key, value in row.items()))
+    print(f"release: {index['best']} is the best")
+
+
+def check(folder: Path) -> Colorizer:
+    """Load a package that may be released.
+
+    Raises:
+        PackageError: see `release`.
+    """
+    colorizer = Colorizer.load(folder)
+    _ = colorizer.calibration
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    if size > LARGEST:
+        raise PackageError(f"{folder}: {size} bytes, more than {LARGEST}; train a smaller network")
+    own, here = colorizer.package.config["lineage"]["data_sha256"], data_sha256(PREPARED)
+    if own != here:
+        raise PackageError(
+            f"{folder}: trained on the data {own[:12]}, while {PREPARED} is {here[:12]}; make that dataset with"
+            " `dvc repro prepare`, or take the package away"
+        )
+    return colorizer
+
+
+def measure(colorizer: Colorizer, photos: LabShard, scorer: PhotoScorer) -> dict[str, float]:
+    """The means of the criteria over photos."""
+    rows = []
+    for row in range(len(photos)):
+        truth = photos.rgb([row])[0].permute(1, 2, 0).numpy()
+        scored = scorer.score(truth, {"package": colorizer.predict(grey_of(truth))}).results["package"]
+        rows.append([scored.figures[key] for key in CRITERIA])
+    if not rows:
+        raise ShardError(f"{PREPARED}: the val split is empty; enlarge prepare.fractions.val")
+    return dict(zip(CRITERIA, np.mean(rows, axis=0).tolist(), strict=True))
+
+
+def best_of(figures: Mapping[str, Mapping[str, float]]) -> str:
+    """The name with the least sum of ranks; of equals the one with the least CIEDE2000."""
+    ranks = dict.fromkeys(figures, 0)
+    for key in CRITERIA:
+        for name in figures:
+            ranks[name] += sum(other[key] < figures[name][key] for other in figures.values())
+    return min(figures, key=lambda name: (ranks[name], figures[name][CRITERIA[0]]))
+
+
+if __name__ == "__main__":
+    main()
