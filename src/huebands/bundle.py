@@ -47,7 +47,7 @@ def write_bundle(path: Path, settings: params.Params) -> None:
         FetchError: when pinned weights cannot be fetched.
     """
     script = _SCRIPT.format(data_sha256=shards.data_sha256(PREPARED), git_commit=git_commit())
-    archives = list(_archives(settings.train))
+    archives = list(archives_of(settings.train))
     with tarfile.open(path, "w") as bundle:
         for source in sorted(CODE.rglob("*.py")):
             bundle.add(source, Path("src/huebands") / source.relative_to(CODE))
@@ -59,7 +59,8 @@ def write_bundle(path: Path, settings: params.Params) -> None:
         _add_text(bundle, "train.sh", script, 0o755)
 
 
-def _archives(train: TrainParams) -> Iterator[Path]:
+def archives_of(train: TrainParams) -> Iterator[Path]:
+    """The package archives that hold weights which these parameters ask for."""
     generator = train.generator
     pretrained = generator.encoder if isinstance(generator, EncoderUNetParams) and generator.pretrained else None
     perceptual = train.loss.lambda_perceptual > 0 and train.vgg_weights == "lpips"

@@ -1,0 +1,50 @@
+"""The ablation: what it lists can be trained, and what was trained is found again."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from huebands import ablation, params
+
+ROOT = Path(__file__).parents[1]
+
+
+def variants() -> dict[str, list[str]]:
+    listed: dict[str, list[str]] = yaml.safe_load((ROOT / ablation.CONF).read_text())
+    return listed
+
+
+@pytest.mark.parametrize("name", variants())
+def test_every_variant_differs_from_the_full_training_in_valid_parameters(name: str) -> None:
+    def composed(overrides: list[str]) -> params.TrainParams:
+        with initialize_config_dir(str(ROOT / "conf"), version_base=None):
+            values = compose("config", overrides=[*ablation.BASE, *overrides])
+            return params.from_mapping(OmegaConf.to_container(values)).train  # type: ignore[arg-type]
+
+    assert (composed(variants()[name]) == composed([])) == (name == "full")
+
+
+def test_a_generator_is_taken_out_of_its_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*arguments: str) -> None:
+        identity = ("-c", "user.name=x", "-c", "user.email=x@localhost")
+        subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+    monkeypatch.chdir(tmp_path)
+    git("init")
+    trained = tmp_path / "models/trained"
+    trained.mkdir(parents=True)
+    (trained / "generator.safetensors").write_bytes(b"weights\0")
+    git("add", ".")
+    git("commit", "-m", "trained")
+    git("update-ref", "refs/exps/ab/cdef/ablation-full", "HEAD")
+    ablation.take_generator("ablation-full", tmp_path / "full")
+    assert (tmp_path / "full/generator.safetensors").read_bytes() == b"weights\0"
+    with pytest.raises(ablation.AblationError, match=r"0 experiments are called ablation-other.*dvc queue logs"):
+        ablation.take_generator("ablation-other", tmp_path / "other")
+    git("update-ref", "refs/exps/12/3456/ablation-full", "HEAD")
+    with pytest.raises(ablation.AblationError, match="2 experiments are called ablation-full"):
+        ablation.take_generator("ablation-full", tmp_path / "full")
