@@ -116,11 +116,11 @@ def train(
     step = len(history) * steps_per_epoch
     for epoch in range(len(history) + 1, params.epochs + 1):
         epoch_started = time.perf_counter()
-        views = draw_epoch(photos, params, epoch, world)
+        batches = draw_epoch(photos, params, epoch, world).split(steps_per_epoch)
         players.generator.network.train()
         players.discriminator.network.train()
         rows = []
-        for batch in views.split(steps_per_epoch):
+        for batch in batches:
             step += 1
             mine = batch.part(world.rank, world.size)
             set_learning_rate(players, learning_rate(params, step, steps_per_epoch))
@@ -138,7 +138,7 @@ def train(
             if world.leads:
                 observer.step_done(epoch, len(batch))
         table = world.sum(torch.stack(rows)).cpu()
-        check_finite(table, step - steps_per_epoch, views.split(steps_per_epoch), photos.ids)
+        check_finite(table, step - len(batches), batches, photos.ids)
         now = time.perf_counter()
         history.append(
             {
@@ -146,7 +146,7 @@ def train(
                 "seconds": round(earlier_seconds + now - started, 3),
                 "images_per_second": round(len(photos.ids) / (now - epoch_started), 2),
                 "learning_rate": significant(learning_rate(params, step, steps_per_epoch)),
-                **mean_figures(table, views.split(steps_per_epoch)),
+                **mean_figures(table, batches),
             }
         )
         if world.leads:
