@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> None:
     """Train, and write models/trained and reports/train below the output folder."""
     settings = params.load(options.params)
-    data_sha256 = options.data_sha256 or shards.data_sha256(options.data)
+    data_sha256 = options.data_sha256 or identify(options.data)
     photos = read_split(options.data, "train", round(settings.train.image_size * (1 + settings.train.jitter)))
     validation = read_split(options.data, "val", settings.train.image_size)
     config = describe(settings.data, settings.train, data_sha256, options.git_commit or git_commit())
@@ -116,6 +116,14 @@ def make_ready(out: Path, fresh: bool) -> None:
     if not start.exists():
         start.write_text(datetime.datetime.now(datetime.UTC).isoformat(), encoding="utf-8")
     pictures.mkdir(exist_ok=True)
+
+
+def identify(prepared: Path) -> str:
+    """The dataset's sha256, which takes all of its files."""
+    try:
+        return shards.data_sha256(prepared)
+    except shards.ShardError as error:
+        raise shards.ShardError(f"{error}; or give --data-sha256, where only train.npy and val.npy are here") from error
 
 
 def read_split(prepared: Path, split: str, size: int) -> Photos:

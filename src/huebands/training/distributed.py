@@ -108,7 +108,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         if not self.training:
             return super().forward(input)
         x = input.float()
-        count = x.new_tensor([x.numel() / x.shape[1]])
+        count = x.new_full((1,), x.numel() / x.shape[1])
         sums: Tensor = SumOverProcesses.apply(torch.cat((x.sum((0, 2, 3)), count)))
         mean, total = sums[:-1] / sums[-1], sums[-1]
         # Two passes: the difference of the mean square and the squared mean would lose the digits of a small variance.

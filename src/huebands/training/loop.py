@@ -90,6 +90,12 @@ def train(
         CheckpointError: when the checkpoint is another run's.
         ValueError: when there are fewer photos than processes.
     """
+    steps_per_epoch = -(-len(photos.ids) // params.batch_size)
+    if len(photos.ids) // steps_per_epoch < world.size:
+        raise ValueError(
+            f"{world.size} processes, but a batch holds {len(photos.ids) // steps_per_epoch} of {len(photos.ids)} "
+            f"photos; start fewer processes or raise train.batch_size (={params.batch_size})"
+        )
     fingerprint = fingerprint_of(params, data_sha256)
     torch.manual_seed(params.seed)
     players = build_players(params, world)
@@ -107,12 +113,6 @@ def train(
         observer.started(list(history))
     photos, validation = photos.to(world.device), validation.to(world.device)
     features = RealFeatures(players.vgg, photos, params)
-    steps_per_epoch = -(-len(photos.ids) // params.batch_size)
-    if len(photos.ids) // steps_per_epoch < world.size:
-        raise ValueError(
-            f"{world.size} processes, but a batch holds {len(photos.ids) // steps_per_epoch} of {len(photos.ids)} "
-            f"photos; start fewer processes or raise train.batch_size (={params.batch_size})"
-        )
     step = len(history) * steps_per_epoch
     for epoch in range(len(history) + 1, params.epochs + 1):
         epoch_started = time.perf_counter()
