@@ -33,7 +33,8 @@ def linear_to_srgb(linear: Tensor) -> Tensor:
 
 def srgb_to_lab(rgb: Tensor) -> Tensor:
     """Convert sRGB (..., 3, H, W) in [0, 1] to CIELAB of the same shape; differentiable."""
-    xyz = _mix(srgb_to_linear(rgb), _matrix(rgb)) / _white(rgb)
+    to_xyz, _, white = _constants(rgb.dtype, rgb.device)
+    xyz = _mix(srgb_to_linear(rgb), to_xyz) / white
     f = torch.where(xyz > _EPSILON, xyz.clamp_min(_EPSILON) ** (1 / 3), _KAPPA_SLOPE * xyz + _OFFSET)
     x, y, z = f.unbind(-3)
     return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=-3)
@@ -51,8 +52,9 @@ def lab_to_linear(lab: Tensor) -> Tensor:
     # A negative Z cannot be seen: scikit-image holds f(Z) at 0 as well.
     f = torch.stack((y + a / 500, y, (y - b / 200).clamp_min(0)), dim=-3)
     threshold = 0.2068966
-    xyz = torch.where(f > threshold, f.clamp_min(threshold) ** 3, (f - _OFFSET) / _KAPPA_SLOPE) * _white(lab)
-    return _mix(xyz, torch.linalg.inv(_matrix(lab)))
+    _, from_xyz, white = _constants(lab.dtype, lab.device)
+    xyz = torch.where(f > threshold, f.clamp_min(threshold) ** 3, (f - _OFFSET) / _KAPPA_SLOPE) * white
+    return _mix(xyz, from_xyz)
 
 
 def fit_to_gamut(lab: Tensor) -> Tensor:
@@ -171,9 +173,9 @@ def _mix(channels: Tensor, matrix: Tensor) -> Tensor:
     return torch.einsum("ij,...jhw->...ihw", matrix, channels)
 
 
-def _matrix(like: Tensor) -> Tensor:
-    return torch.tensor(RGB_TO_XYZ, dtype=like.dtype, device=like.device)
-
-
-def _white(like: Tensor) -> Tensor:
-    return torch.tensor(WHITE, dtype=like.dtype, device=like.device).view(3, 1, 1)
+@cache
+def _constants(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """The matrix to XYZ, its inverse and the white point, made once: uploading them would halt a GPU's queue."""
+    with torch.inference_mode(False):  # else gradients could not pass them later
+        to_xyz = torch.tensor(RGB_TO_XYZ, dtype=dtype, device=device)
+        return to_xyz, torch.linalg.inv(to_xyz), torch.tensor(WHITE, dtype=dtype, device=device).view(3, 1, 1)

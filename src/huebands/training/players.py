@@ -28,7 +28,12 @@ def build_players(params: TrainParams, world: World = ALONE) -> Players:
             generator.freeze_encoder()
     discriminator = PatchGAN(params.discriminator.filters, params.discriminator.layers, params.discriminator.norm)
     broken = torch.zeros((), device=world.device)
-    vgg = _place(VGG16Features(params.vgg_weights), params, world) if params.loss.lambda_perceptual > 0 else None
+    vgg = None
+    if params.loss.lambda_perceptual > 0:
+        vgg = VGG16Features(params.vgg_weights)
+        # Autocast would cast frozen weights at every use.
+        vgg.layers.to(torch.bfloat16 if params.precision == "bfloat16" else torch.float32)
+        _place(vgg, params, world)
     return Players(_player(generator, params, world, broken), _player(discriminator, params, world, broken), vgg)
 
 

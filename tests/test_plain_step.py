@@ -1,0 +1,155 @@
+"""The training step against the plain loop of benchmarks/: the same function, computed without waiting for the host."""
+
+import copy
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from huebands.color import encode_lab
+from huebands.params import DiscriminatorParams, LossParams, TrainParams, UNetParams, UpsamplingParams
+from huebands.training.data import Photos, draw_views, look
+from huebands.training.features import RealFeatures
+from huebands.training.players import build_players
+from huebands.training.step import FIGURES, TERMS, Players, training_step
+from plain_pix2pix import PlainPix2Pix
+
+STEPS, SIZE, PHOTOS = 3, 32, 6
+PARAMS = TrainParams(
+    epochs=1, pretrain_epochs=0, batch_size=4, image_size=SIZE, flip=True, jitter=0.0, lightness_jitter=0.0,
+    chroma_jitter=0.0, learning_rate=2e-4, warmup_epochs=0, decay_epochs=0, beta1=0.5, gradient_clip=1.0, ema_decay=0.0,
+    label_smoothing=0.1, precision="float32", compile=False, cache_features=False, seed=0, checkpoint_every=1,
+    picture_every=1, vgg_weights="lpips", upsampling=UpsamplingParams(name="guided", radius=2, epsilon=2.0),
+    generator=UNetParams(filters=8, depth=3, dropout=0.0, norm="batch"),
+    discriminator=DiscriminatorParams(filters=8, layers=2, norm="batch"),
+    loss=LossParams(
+        lambda_adversarial=1.0, lambda_huber=100.0, huber_delta=0.1, lambda_perceptual=0.3, lambda_chroma=1.0,
+        chroma_epsilon=1e-4,
+    ),
+)  # fmt: skip
+# What a host waits for: values of the device, shapes that depend on them, and checks of a result.
+READING = {"_linalg_check_errors", "_local_scalar_dense", "equal", "is_nonzero", "item", "masked_select", "nonzero"}
+# A tensor made of Python's numbers goes to the device from memory that is not pinned, and the host waits again.
+SENDING = {"lift_fresh"}
+
+
+def build(params: TrainParams) -> Players:
+    torch.manual_seed(params.seed)
+    return build_players(params)
+
+
+def random_photos(seed: int = 0) -> Photos:
+    random = torch.Generator().manual_seed(seed)
+    lab = torch.rand(PHOTOS, SIZE, SIZE, 3, generator=random)
+    lab = lab * torch.tensor([100.0, 80.0, 80.0]) - torch.tensor([0.0, 40.0, 40.0])
+    return Photos(encode_lab(lab), [f"photo-{index}" for index in range(PHOTOS)])
+
+
+def weights(network: nn.Module) -> Tensor:
+    """All of them, in a row."""
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
+def moments(optimizer: torch.optim.Optimizer, name: str) -> Tensor:
+    """What Adam has averaged: after one step the gradient times 1 - beta1, its square times 1 - beta2."""
+    return torch.cat([state[name].flatten() for state in optimizer.state.values()])
+
+
+def distance(found: Tensor, expected: Tensor) -> float:
+    """Euclidean, relative."""
+    return ((found - expected).norm() / expected.norm()).item()
+
+
+class Waits(TorchDispatchMode):
+    """Remembers the operations for which the host would wait, also those of the backward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[Any], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        self.found |= (READING | SENDING) & {func.overloadpacket.__name__}
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("clip", "smoothing"), [(1.0, 0.1), (0.0, 0.0)])
+def test_the_step_is_the_plain_one(clip: float, smoothing: float) -> None:
+    params = dataclasses.replace(PARAMS, gradient_clip=clip, label_smoothing=smoothing)
+    players = build(params)
+    ours = {"generator": players.generator.network, "discriminator": players.discriminator.network}
+    plains = {name: copy.deepcopy(network).to(memory_format=torch.contiguous_format) for name, network in ours.items()}
+    start = {name: weights(network) for name, network in ours.items()}
+    assert players.vgg is not None
+    plain = PlainPix2Pix(plains["generator"], plains["discriminator"], players.vgg, params)
+    for step in range(STEPS):
+        lab = random_photos(step).lab()
+        figures, expected = training_step(players, lab, params), plain.step(lab.contiguous())
+        for name in TERMS:
+            # From equal weights the sums of float32 differ in their order alone; then weights differ, as said below.
+            rtol = 1e-5 if step == 0 else 1e-3
+            assert figures[name].item() == pytest.approx(expected[name], rel=rtol), f"{name} in step {step + 1}"
+        if step == 0:
+            for mine, theirs in (
+                (players.generator.optimizer, plain.generator_optimizer),
+                (players.discriminator.optimizer, plain.discriminator_optimizer),
+            ):
+                # The gradient, as clipped: 1e-6 by rounding, 1e-3 where a pixel falls on the other side of a kink.
+                for moment in ("exp_avg", "exp_avg_sq"):
+                    assert distance(moments(mine, moment), moments(theirs, moment)) < 1e-2
+    for name, network in ours.items():
+        way, plain_way = weights(network) - start[name], weights(plains[name]) - start[name]
+        # Adam moves a weight by the rate also where the gradient is rounding noise, in whose sign the two may differ.
+        # No tight bound holds for every weight, but such are few: the way of all weights together is the same.
+        assert plain_way.norm() > 0
+        assert distance(way, plain_way) < 0.1, name
+
+
+@pytest.fixture(scope="module")
+def waits() -> set[str]:
+    """For what the host waits in a second step."""
+    params = dataclasses.replace(PARAMS, precision="bfloat16")
+    players, lab = build(params), random_photos().lab()
+    training_step(players, lab, params)
+    with Waits() as waits:
+        training_step(players, lab, params)
+    return waits.found
+
+
+def test_the_step_reads_nothing_from_the_device_and_sends_it_nothing(waits: set[str]) -> None:
+    assert not waits
+
+
+def test_waiting_is_noticed_forwards_and_backwards() -> None:
+    leaf = torch.ones(2, requires_grad=True)
+    output = leaf * 2
+    with Waits() as waits:
+        torch.tensor([1.0])
+    assert waits.found == SENDING
+    output.register_hook(lambda gradient: torch.full((2,), gradient.sum().item()))
+    with Waits() as waits:
+        output.sum().backward()
+    assert waits.found == {"_local_scalar_dense"}
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_kept_features_are_the_computed_ones(precision: Any) -> None:
+    params = dataclasses.replace(PARAMS, cache_features=True, precision=precision)
+    photos = random_photos()
+    views = draw_views(PHOTOS, 0, params, torch.Generator().manual_seed(0))
+    assert views.mirrored.any() and not views.mirrored.all()
+    lab = look(photos, views, SIZE)
+    figures = []
+    for keep in (True, False):
+        players = build(params)
+        features = RealFeatures(players.vgg, photos, params).of(views) if keep else None
+        assert (features is not None) == keep
+        figures.append(training_step(players, lab, params, features_truth=features))
+    for name in FIGURES:
+        # The same arithmetic on the same pixels, in batches of another order.
+        torch.testing.assert_close(figures[0][name], figures[1][name], rtol=1e-5, atol=1e-7, msg=name)
