@@ -203,7 +203,7 @@ def compared_names(folder):
 
 def test_comparing_without_arguments_takes_the_baselines_and_the_default_package(compare, tiny_package, tmp_path):
     shutil.copytree(tiny_package, tmp_path / "models/generator")
-    shutil.copytree(tiny_package.with_name("tiny-trained"), tmp_path / "models/trained")
+    shutil.copytree(tiny_package.with_name("tiny-trained"), tmp_path / "models/seed")
     code, output, errors = compare()
     assert (code, errors) == (0, [])
     assert compared_names(tmp_path / "reports/compare") == ["grey", "lightness", "neighbours", "seed", "generator"]

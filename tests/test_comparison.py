@@ -119,8 +119,8 @@ def test_a_folder_may_have_an_equals_sign_in_its_name(tiny_package, tmp_path):
 
 
 def test_the_seed_brings_colours_to_size_bilinearly_whatever_its_package_says(tiny_package, tmp_path, monkeypatch):
-    monkeypatch.setattr(candidates, "TRAINED", tmp_path / "trained")
-    with pytest.raises(PackageError, match=r"seed: .*trained: no such folder.*dvc repro train"):
+    monkeypatch.setattr(candidates, "SEED", tmp_path / "trained")
+    with pytest.raises(PackageError, match=r"seed: .*trained: no such folder.*git restore"):
         find_candidate("seed", tmp_path)
     for name in ("trained", "older"):
         shutil.copytree(tiny_package.with_name("tiny-trained"), tmp_path / name)

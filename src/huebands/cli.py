@@ -87,7 +87,8 @@ def _add_compare(commands: "argparse._SubParsersAction[_Parser]") -> None:
         nargs="*",
         metavar="CANDIDATE",
         help="grey; lightness (mean colour by lightness); neighbours (colour transfer from the nearest training"
-        " pixels); seed (models/trained as the project began); or a model package, PATH or models:/...; NAME=CANDIDATE"
+        " pixels); seed (models/seed, the project's first generator, without guided upsampling); or a model package,"
+        " PATH or models:/...; NAME=CANDIDATE"
         " gives it a name (default: all four and the default package)",
     )
     compare.add_argument(

@@ -18,7 +18,7 @@ from huebands.package import BILINEAR, ModelPackage, PackageError, read_package
 
 BASELINES = ("grey", "lightness", "neighbours", "seed")
 TRUTH = "truth"  # stands beside the candidates in pictures and tables
-TRAINED = Path("models/trained")
+SEED = Path("models/seed")  # the weights that the project began with; later trainings leave them alone
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,13 @@ def _baseline(name: str, kind: str, baseline: Grey | Lightness | Neighbours) -> 
 
 def _seed(name: str) -> Candidate:
     try:
-        colorizer = Colorizer(_plain(read_package(TRAINED)), str(TRAINED))
+        colorizer = Colorizer(_plain(read_package(SEED)), str(SEED))
     except PackageError as error:
-        raise PackageError(f"seed: {error}; `dvc repro train` makes it") from error
+        raise PackageError(f"seed: {error}; `git restore {SEED}` brings it back") from error
     return Candidate(
         name,
         "seed",
-        "The pipeline's generator as the project began: its colours are brought to the photo's size bilinearly.",
+        "The project's first generator: a plain U-Net, whose colours are brought to the photo's size bilinearly.",
         {"weights_sha256": colorizer.package.weights_sha256},
         lambda _, grey_HW: colorizer.predict(grey_HW),
     )

@@ -23,6 +23,7 @@ from huebands.training.checkpoint import CheckpointError
 from huebands.training.data import Photos, load_photos
 from huebands.training.distributed import World
 from huebands.training.loop import NonFiniteLossError, Row, train
+from huebands.training.players import warning_of
 from huebands.training.report import datasets_of, describe, record_of, write_report
 
 PREPARED, TRAINED, REPORT = Path("data/prepared"), Path("models/trained"), Path("reports/train")
@@ -83,10 +84,13 @@ def run_training(settings: params.Params) -> None:
     photos = read_split("train", round(settings.train.image_size * (1 + settings.train.jitter)))
     validation = read_split("val", settings.train.image_size)
     datasets = datasets_of(settings.data, data_sha256)
+    world = World.join()
+    if warning := warning_of(settings.train, world):
+        print(f"train: {warning}")
     run = start_run(settings.register.experiment, config, datasets)
     follower = Follower(settings.train, len(photos.ids), run)
     try:
-        trained = train(settings.train, photos, validation, CHECKPOINT, data_sha256, follower, World.join())
+        trained = train(settings.train, photos, validation, CHECKPOINT, data_sha256, follower, world)
     except BaseException:
         run.fail()
         raise

@@ -26,6 +26,7 @@ from huebands.training.checkpoint import CheckpointError
 from huebands.training.data import Photos, load_photos
 from huebands.training.distributed import World
 from huebands.training.loop import NonFiniteLossError, Row, train
+from huebands.training.players import warning_of
 from huebands.training.report import datasets_of, describe, write_report
 
 
@@ -87,6 +88,8 @@ def run(options: argparse.Namespace) -> None:
     checkpoint = options.out / "checkpoint.pt"
     world = World.join(options.device)
     try:
+        if world.leads and (warning := warning_of(settings.train, world)):
+            print(warning, file=sys.stderr)
         if world.leads:
             make_ready(options.out, fresh=not checkpoint.exists())
         trained = train(settings.train, photos, validation, checkpoint, data_sha256, Follower(options.out), world)

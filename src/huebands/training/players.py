@@ -37,6 +37,20 @@ def build_players(params: TrainParams, world: World = ALONE) -> Players:
     return Players(_player(generator, params, world, broken), _player(discriminator, params, world, broken), vgg)
 
 
+def warning_of(params: TrainParams, world: World = ALONE) -> str | None:
+    """What to know about this machine before training on it; None when there is nothing."""
+    if (
+        params.precision == "bfloat16"
+        and world.device.type == "cpu"
+        and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    ):
+        return (
+            "this processor does not compute in bfloat16 and only imitates it, slowly; train.precision=float32 is"
+            " faster here, and gives somewhat other weights"
+        )
+    return None
+
+
 def capture(players: Players) -> dict[str, Any]:
     """Gather weights and optimisers."""
     return {
