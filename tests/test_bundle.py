@@ -24,7 +24,7 @@ def small(**train: Any) -> params.Params:
     network = {"name": "unet", "filters": 4, "depth": 2, "dropout": 0.5, "norm": "batch"}
     judge = {"filters": 4, "layers": 1, "norm": "batch"}
     values["train"] |= {
-        "epochs": 1, "image_size": 16, "batch_size": 2, "decay_epochs": 0, "pretrain_epochs": 0, "warmup_epochs": 0,
+        "epochs": 1, "image_size": 16, "batch_size": 2, "decay": 0.0, "pretrain_epochs": 0, "warmup_epochs": 0,
         "generator": network, "discriminator": judge, **train,
     }  # fmt: skip
     values["train"]["loss"]["lambda_perceptual"] = 0.0

@@ -30,7 +30,7 @@ LOSS = replace(SETTINGS.train.loss, lambda_huber=100.0, lambda_perceptual=0.0)
 # its own.
 TRAIN = replace(
     SETTINGS.train, epochs=6, pretrain_epochs=1, batch_size=5, image_size=16, learning_rate=1e-3, warmup_epochs=1,
-    decay_epochs=2, gradient_clip=1.0, ema_decay=0.9, label_smoothing=0.1, lightness_jitter=0.1, chroma_jitter=0.1,
+    decay=0.33, gradient_clip=1.0, ema_decay=0.9, label_smoothing=0.1, lightness_jitter=0.1, chroma_jitter=0.1,
     checkpoint_every=1, picture_every=3, loss=LOSS, generator=UNetParams(filters=4, depth=3, dropout=0.0, norm="batch"),
     discriminator=DiscriminatorParams(filters=4, layers=2, norm="batch"),
 )  # fmt: skip

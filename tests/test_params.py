@@ -53,7 +53,7 @@ def test_every_alternative_is_valid(group: str) -> None:
         ("train.upsampling.radius", 33, r"train\.upsampling\.radius \(=33\) must be at most half of .* = 64"),
         ("train.upsampling.epsilon", 0, r"train\.upsampling\.epsilon \(=0\.0\) must be positive"),
         ("train.pretrain_epochs", 501, r"train\.pretrain_epochs \(=501\) must be in \[0, train\.epochs = 500\]"),
-        ("train.decay_epochs", -1, r"train\.decay_epochs \(=-1\) must be in"),
+        ("train.decay", 1.5, r"train\.decay \(=1\.5\) must be in \[0, 1\]"),
         ("train.ema_decay", 1, r"train\.ema_decay \(=1\.0\) must be in \[0, 1\)"),
         ("train.gradient_clip", -1, r"train\.gradient_clip \(=-1\.0\) must not be negative"),
         ("train.label_smoothing", 0.5, r"train\.label_smoothing \(=0\.5\) must be in \[0, 0\.5\)"),

@@ -21,7 +21,7 @@ from plain_pix2pix import PlainPix2Pix
 STEPS, SIZE, PHOTOS = 3, 32, 6
 PARAMS = TrainParams(
     epochs=1, pretrain_epochs=0, batch_size=4, image_size=SIZE, flip=True, jitter=0.0, lightness_jitter=0.0,
-    chroma_jitter=0.0, learning_rate=2e-4, warmup_epochs=0, decay_epochs=0, beta1=0.5, gradient_clip=1.0, ema_decay=0.0,
+    chroma_jitter=0.0, learning_rate=2e-4, warmup_epochs=0, decay=0.0, beta1=0.5, gradient_clip=1.0, ema_decay=0.0,
     label_smoothing=0.1, precision="float32", compile=False, cache_features=False, seed=0, checkpoint_every=1,
     picture_every=1, vgg_weights="lpips", upsampling=UpsamplingParams(name="guided", radius=2, epsilon=2.0),
     generator=UNetParams(filters=8, depth=3, dropout=0.0, norm="batch"),

@@ -11,7 +11,7 @@ from huebands.training.schedule import learning_rate
 RATE, STEPS = 2e-4, 5  # of the plateau; in an epoch
 TRAIN = replace(
     params.load(Path(__file__).parents[1] / "params.yaml").train,
-    epochs=10, pretrain_epochs=0, learning_rate=RATE, warmup_epochs=2, decay_epochs=4,
+    epochs=10, pretrain_epochs=0, learning_rate=RATE, warmup_epochs=2, decay=0.4,
 )  # fmt: skip
 
 
@@ -32,10 +32,10 @@ def test_it_falls_linearly_and_the_last_step_still_learns() -> None:
 
 
 def test_without_warm_up_and_decay_it_is_constant() -> None:
-    assert rates(replace(TRAIN, warmup_epochs=0, decay_epochs=0)) == [RATE] * 50
+    assert rates(replace(TRAIN, warmup_epochs=0, decay=0.0)) == [RATE] * 50
 
 
-@pytest.mark.parametrize(("warmup", "decay"), [(0, 10), (10, 0), (10, 10), (7, 8), (1, 1)])
-def test_it_is_always_positive_and_never_above_the_rate(warmup: int, decay: int) -> None:
-    found = rates(replace(TRAIN, warmup_epochs=warmup, decay_epochs=decay))
+@pytest.mark.parametrize(("warmup", "decay"), [(0, 1.0), (10, 0.0), (10, 1.0), (7, 0.8), (1, 0.1)])
+def test_it_is_always_positive_and_never_above_the_rate(warmup: int, decay: float) -> None:
+    found = rates(replace(TRAIN, warmup_epochs=warmup, decay=decay))
     assert all(0 < rate <= RATE for rate in found)

