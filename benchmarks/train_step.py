@@ -28,6 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from huebands.color import encode_lab, from_bytes, srgb_to_lab
 from huebands.lineage import git_commit
+from huebands.networks.vgg import VGG16Features
 from huebands.params import TrainParams, UNetParams, from_mapping
 from huebands.training.data import Photos, draw_views, load_photos, look
 from huebands.training.distributed import World
@@ -107,9 +108,9 @@ def plain_pix2pix(players: Players, params: TrainParams) -> PlainPix2Pix:
     def contiguous(network: nn.Module) -> nn.Module:
         return copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload,no-any-return]
 
-    assert players.vgg is not None, "the plain loop has all terms"
     generator, discriminator = contiguous(players.generator.network), contiguous(players.discriminator.network)
-    return PlainPix2Pix(generator, discriminator, contiguous(players.vgg), params)
+    device = next(generator.parameters()).device
+    return PlainPix2Pix(generator, discriminator, VGG16Features(params.vgg_weights).to(device), params)
 
 
 def configurations(options: argparse.Namespace, device: torch.device) -> dict[str, TrainParams]:

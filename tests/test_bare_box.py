@@ -22,7 +22,7 @@ from tiny_photos import tiny_photo, write_prepared
 COMMIT = "c0ffee" + "0" * 34
 SETTINGS = params.load(Path(__file__).parents[1] / "params.yaml")
 TRAIN = replace(
-    SETTINGS.train, epochs=30, batch_size=2, image_size=16, checkpoint_every=1, picture_every=10,
+    SETTINGS.train, precision="float32", epochs=30, batch_size=2, image_size=16, checkpoint_every=1, picture_every=10,
     loss=replace(SETTINGS.train.loss, lambda_perceptual=0.0),
     generator=UNetParams(filters=4, depth=3, dropout=0.5, norm="batch"),
     discriminator=DiscriminatorParams(filters=4, layers=1, norm="batch"),

@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from huebands import bundle, params
+from huebands.bring_home import bring_home
 from huebands.data.shards import data_sha256
-from huebands.package import read_package
+from huebands.package import PackageError, read_package
 from tiny_photos import tiny_photo, write_prepared
 
 ROOT = Path(__file__).parents[1]
@@ -54,6 +55,18 @@ def test_a_bundle_trains_where_it_is_unpacked(tmp_path: Path, monkeypatch: pytes
     assert lineage["data_sha256"] == data_sha256(prepared)
     assert json.loads((there / "out/reports/train/run.json").read_text())["lineage"]["data"] == "paintings"
 
+    (tmp_path / "here/reports/train/pictures").mkdir(parents=True)
+    (tmp_path / "here/reports/train/pictures/epoch-9999.png").touch()
+    bring_home(there / "out", small())
+    for place in ("models/trained", "reports/train"):
+        home, brought = (tmp_path / "here" / place, there / "out" / place)
+        assert {f.relative_to(home) for f in home.rglob("*")} == {f.relative_to(brought) for f in brought.rglob("*")}
+    with pytest.raises(PackageError, match=r"trained with other parameters than params\.yaml has: learning_rate, seed"):
+        bring_home(there / "out", small(learning_rate=1.0, seed=7))
+    (prepared / "test.npy").write_bytes((prepared / "val.npy").read_bytes())
+    with pytest.raises(PackageError, match="trained on the data"):
+        bring_home(there / "out", small())
+
 
 def test_a_bundle_carries_the_weights_that_the_parameters_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundle, "fetch_lpips", lambda: Path("lpips"))
@@ -63,7 +76,7 @@ def test_a_bundle_carries_the_weights_that_the_parameters_ask_for(monkeypatch: p
     default = params.load(ROOT / "params.yaml").train
     assert [path.name for path in bundle.archives_of(default)] == ["lpips"]
     assert [path.name for path in bundle.archives_of(small().train)] == []
-    lite0 = small(image_size=32, generator=encoder).train
+    lite0 = small(image_size=64, generator=encoder).train
     assert [path.name for path in bundle.archives_of(lite0)] == ["lite0"]
     vgg16 = small(image_size=32, generator=encoder | {"encoder": "vgg16"}).train
     assert [path.name for path in bundle.archives_of(vgg16)] == ["lpips"]

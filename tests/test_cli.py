@@ -211,6 +211,15 @@ def test_comparing_without_arguments_takes_the_baselines_and_the_default_package
     assert output[-1].startswith("test split of data/prepared, 2 photos of 16 x 16 pixels -> reports/compare/metrics")
 
 
+def test_comparing_without_arguments_takes_the_best_release_too(compare, tiny_package, tmp_path):
+    for name in ("generator", "release/good"):
+        shutil.copytree(tiny_package, tmp_path / "models" / name)
+    shutil.copytree(tiny_package.with_name("tiny-trained"), tmp_path / "models/seed")
+    (tmp_path / "models/release/index.json").write_text('{"best": "good"}')
+    assert compare()[0] == 0
+    assert compared_names(tmp_path / "reports/compare")[4:] == ["generator", "good"]
+
+
 def test_comparing_takes_named_candidates_outside_commands_and_a_folder(compare, tiny_package, tmp_path):
     (tmp_path / "photos").mkdir()
     Image.fromarray(tiny_photo(3, 40)).save(tmp_path / "photos/a.png")

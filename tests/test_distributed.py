@@ -29,7 +29,8 @@ LOSS = replace(SETTINGS.train.loss, lambda_huber=100.0, lambda_perceptual=0.0)
 # 13 photos in batches of 5, 4 and 4: two processes get 3 and 2 of the first. Dropout is 0, because each process draws
 # its own.
 TRAIN = replace(
-    SETTINGS.train, epochs=6, pretrain_epochs=1, batch_size=5, image_size=16, learning_rate=1e-3, warmup_epochs=1,
+    SETTINGS.train, precision="float32", jitter=0.1,
+    epochs=6, pretrain_epochs=1, batch_size=5, image_size=16, learning_rate=1e-3, warmup_epochs=1,
     decay=0.33, gradient_clip=1.0, ema_decay=0.9, label_smoothing=0.1, lightness_jitter=0.1, chroma_jitter=0.1,
     checkpoint_every=1, picture_every=3, loss=LOSS, generator=UNetParams(filters=4, depth=3, dropout=0.0, norm="batch"),
     discriminator=DiscriminatorParams(filters=4, layers=2, norm="batch"),
@@ -212,9 +213,32 @@ def test_only_batch_norms_are_replaced_with_all_that_they_know() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Sequential(nn.BatchNorm2d(2, 1e-3, 0.01), nn.InstanceNorm2d(2)))
     network(torch.randn(4, 1, 8, 8))
+    frozen = nn.Sequential(nn.BatchNorm2d(2)).requires_grad_(False).eval()
+    count_whole_batch(frozen)
+    assert type(frozen[0]) is GlobalBatchNorm2d and not frozen[0].training
+    assert not any(parameter.requires_grad for parameter in frozen.parameters()), "a frozen encoder stays frozen"
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     count_whole_batch(network)
     assert [type(module) for module in network[1]] == [GlobalBatchNorm2d, nn.InstanceNorm2d]
     assert (network[1][0].eps, network[1][0].momentum) == (1e-3, 0.01)
     after = network.state_dict()
     assert before.keys() == after.keys() and all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_processes_with_other_parameters_or_data_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gather(found: list[str], value: str) -> None:
+        found[:] = [value, others]
+
+    monkeypatch.setattr("torch.distributed.all_gather_object", gather)
+    world, others = World(0, 2, torch.device("cpu")), "ours"
+    world.agree("ours", "parameters")
+    others = "theirs"
+    with pytest.raises(ValueError, match="parameters must be the same in all processes, and are ours, theirs by rank"):
+        world.agree("ours", "parameters")
+
+
+def test_a_gpu_that_is_not_there_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(ValueError, match="process 2 of this machine wants a GPU of its own, and torch sees 2"):
+        World.join("cuda")

@@ -53,6 +53,7 @@ def test_every_alternative_is_valid(group: str) -> None:
         ("train.upsampling.radius", 33, r"train\.upsampling\.radius \(=33\) must be at most half of .* = 64"),
         ("train.upsampling.epsilon", 0, r"train\.upsampling\.epsilon \(=0\.0\) must be positive"),
         ("train.pretrain_epochs", 501, r"train\.pretrain_epochs \(=501\) must be in \[0, train\.epochs = 500\]"),
+        ("train.seed", -1, r"train\.seed \(=-1\) must be in \[0, 2\*\*63\)"),
         ("train.decay", 1.5, r"train\.decay \(=1\.5\) must be in \[0, 1\]"),
         ("train.ema_decay", 1, r"train\.ema_decay \(=1\.0\) must be in \[0, 1\)"),
         ("train.gradient_clip", -1, r"train\.gradient_clip \(=-1\.0\) must not be negative"),
@@ -105,6 +106,9 @@ def test_an_encoder_says_how_far_it_shrinks(values: dict[str, Any]) -> None:
     assert params.from_mapping(values).train.generator.multiple == 16
     values["train"]["generator"] = {**generator, "encoder": "resnet18"}
     with pytest.raises(params.ParamsError, match=r"train\.image_size \(=48\) must be a multiple of 32"):
+        params.from_mapping(values)
+    values["train"]["image_size"] = 32
+    with pytest.raises(params.ParamsError, match=r"train\.image_size \(=32\) must be at least 64"):
         params.from_mapping(values)
     values["train"]["image_size"] = 64
     values["train"]["generator"]["encoder_rate"] = 0.0

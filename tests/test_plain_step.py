@@ -13,8 +13,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from huebands.color import encode_lab
 from huebands.params import DiscriminatorParams, LossParams, TrainParams, UNetParams, UpsamplingParams
 from huebands.training.data import Photos, draw_views, look
+from huebands.training.ema import ExponentialMovingAverage
 from huebands.training.features import RealFeatures
-from huebands.training.players import build_players
+from huebands.training.players import build_players, set_learning_rate
+from huebands.training.schedule import learning_rate
 from huebands.training.step import FIGURES, TERMS, Players, training_step
 from plain_pix2pix import PlainPix2Pix
 
@@ -75,6 +77,9 @@ class Waits(TorchDispatchMode):
         self, func: Any, types: Sequence[Any], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         self.found |= (READING | SENDING) & {func.overloadpacket.__name__}
+        if func.overloadpacket is torch.ops.aten.index:
+            masks = [index for index in args[1] if index is not None and index.dtype == torch.bool]
+            self.found |= {"index by a mask"} if masks else set()
         return func(*args, **(kwargs or {}))
 
 
@@ -112,12 +117,26 @@ def test_the_step_is_the_plain_one(clip: float, smoothing: float) -> None:
 
 @pytest.fixture(scope="module")
 def waits() -> set[str]:
-    """For what the host waits in a second step."""
-    params = dataclasses.replace(PARAMS, precision="bfloat16")
-    players, lab = build(params), random_photos().lab()
-    training_step(players, lab, params)
+    """For what the host waits in all that the loop does in a second step."""
+    params = dataclasses.replace(PARAMS, precision="bfloat16", cache_features=True, ema_decay=0.9)
+    players, photos = build(params), random_photos()
+    average, features = (
+        ExponentialMovingAverage(players.generator.network, 0.9),
+        RealFeatures(players.vgg, photos, params),
+    )
+    views = draw_views(PHOTOS, 0, params, torch.Generator().manual_seed(0))
+
+    def step(number: int) -> None:
+        set_learning_rate(players, learning_rate(params, number, 2))
+        part = views.part(0, 2)
+        training_step(players, look(photos, part, SIZE), params, features_truth=features.of(part))
+        average.update(players.generator.network, number)
+
+    step(1)
     with Waits() as waits:
-        training_step(players, lab, params)
+        step(2)
+    with waits:  # and as without kept features
+        training_step(players, photos.lab(), params)
     return waits.found
 
 

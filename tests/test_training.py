@@ -132,7 +132,7 @@ def test_pretraining_is_hubers_loss_alone() -> None:
     torch.manual_seed(0)
     params = dataclasses.replace(PARAMS, image_size=32, loss=dataclasses.replace(LOSS, lambda_perceptual=0.3))
     players = build_players(params)
-    terms = training_step(players, lab_of(32), params, alone=True)
+    terms = training_step(players, lab_of(32), params, pretraining=True)
     assert [name for name, term in terms.items() if term == 0] == [
         "discriminator", "adversarial", "perceptual", "chroma", "discriminator_gradient",
     ]  # fmt: skip
@@ -230,6 +230,16 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     for params, data in ((dataclasses.replace(PARAMS, seed=1), "data"), (PARAMS, "other data")):
         with pytest.raises(CheckpointError, match=r"last\.pt belongs to a run with other parameters or data"):
             run(params, tmp_path, Recorder(), data)
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\3\4 cut off"])
+def test_a_damaged_checkpoint_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "last.pt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"last\.pt: is no checkpoint .*delete it to start anew"):
+        run(PARAMS, tmp_path, Recorder())
+    torch.save({"weights": torch.zeros(1)}, tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match=r"is no checkpoint \('fingerprint'\)"):
+        run(PARAMS, tmp_path, Recorder())
 
 
 def test_history_has_every_term_and_pictures_come_in_time(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def _add_compare(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="grey; lightness (mean colour by lightness); neighbours (colour transfer from the nearest training"
         " pixels); seed (models/seed, the project's first generator, without guided upsampling); or a model package,"
         " PATH or models:/...; NAME=CANDIDATE"
-        " gives it a name (default: all four and the default package)",
+        " gives it a name (default: all four, models/generator and the best of models/release)",
     )
     compare.add_argument(
         "--command",

@@ -70,7 +70,7 @@ def write_generator(folder: Path, state: Mapping[str, Tensor], config: dict[str,
     Raises:
         PackageError: when the configuration is not allowed.
     """
-    _check_config(folder / CONFIG, config)
+    check_config(folder / CONFIG, config)
     folder.mkdir(parents=True, exist_ok=True)
     write_weights(folder / WEIGHTS, {name: _storable(tensor) for name, tensor in state.items()})
     (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -150,11 +150,21 @@ def _read_config(path: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise PackageError(f"{path}: not JSON ({error}); write the package again") from error
-    _check_config(path, config)
+    check_config(path, config)
     return dict(config)
 
 
-def _check_config(path: Path, config: Any) -> None:
+def check_config(path: Path, config: Any) -> None:
+    """Check what would be, or was read as, config.json.
+
+    Args:
+        path: for the error.
+        config: any value.
+
+    Raises:
+        PackageError: names the key, its value and what is allowed.
+    """
+
     def check(holds: bool, key: str, value: object, must: str) -> None:
         if not holds:
             raise PackageError(f"{path}: {key} (={value!r}) must {must}")

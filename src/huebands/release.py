@@ -47,12 +47,13 @@ def release(name: str, scorer: PhotoScorer) -> None:
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
         raise PackageError(f"name (={name!r}) must be of lower-case letters, digits and hyphens")
-    check(GENERATOR)
+    others = sorted(path.parent for path in RELEASE.glob(f"*/{CONFIG}") if path.parent.name != name)
+    for folder in (GENERATOR, *others):
+        check(folder)
     shutil.rmtree(RELEASE / name, ignore_errors=True)
     shutil.copytree(GENERATOR, RELEASE / name)
     figures = {
-        folder.name: measure(check(folder), LabShard(PREPARED, "val"), scorer)
-        for folder in sorted(path.parent for path in RELEASE.glob(f"*/{CONFIG}"))
+        folder.name: measure(check(folder), LabShard(PREPARED, "val"), scorer) for folder in (*others, RELEASE / name)
     }
     index = {
         "best": best_of(figures),

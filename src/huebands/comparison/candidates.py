@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from huebands.colorizer import Colorizer
 from huebands.comparison.baselines import Grey, Lightness, Neighbours
 from huebands.comparison.photos import ComparisonError
-from huebands.default_package import default_package
+from huebands.default_package import GENERATOR, default_package
 from huebands.package import BILINEAR, ModelPackage, PackageError, read_package
 
 BASELINES = ("grey", "lightness", "neighbours", "seed")
@@ -64,14 +64,18 @@ def find_candidate(text: str, prepared: Path) -> Candidate:
 
 
 def default_candidates(prepared: Path) -> list[Candidate]:
-    """The baselines and the default package.
+    """The baselines, the pipeline's own package and, where there are releases, the best of them.
 
     Raises:
         ShardError: when there is no training split.
         PackageError: when there is no package.
     """
-    package = default_package()
-    return [*(find_candidate(baseline, prepared) for baseline in BASELINES), _package(_short(str(package)), package)]
+    best = default_package()
+    packages = [GENERATOR, best] if GENERATOR.is_dir() and best != GENERATOR else [best]
+    return [
+        *(find_candidate(baseline, prepared) for baseline in BASELINES),
+        *(_package(_short(str(package)), package) for package in packages),
+    ]
 
 
 def check_names(candidates: Iterable[Candidate]) -> None:

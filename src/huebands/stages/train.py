@@ -4,6 +4,7 @@ Writes models/trained/ (weights and config.json) and reports/train/ (history.csv
 killed run go on lies in models/checkpoints/, which DVC leaves alone, until the run is done.
 """
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from huebands import package, params, tracking
 from huebands.data import shards
 from huebands.images import write_png
 from huebands.lineage import Dataset, git_commit
+from huebands.package import PackageError
 from huebands.params import TrainParams
 from huebands.pypi import FetchError
 from huebands.tracking import TrackingError
@@ -71,9 +73,11 @@ class Follower:
 def main() -> None:
     """Train with the parameters of params.yaml on data/prepared."""
     known = (params.ParamsError, shards.ShardError, FetchError, CheckpointError, NonFiniteLossError, TrackingError)
+    if "RANK" in os.environ:
+        raise SystemExit("train: the stage is one process; torchrun goes with `python -m huebands.training`")
     try:
         run_training(params.load())
-    except known as error:
+    except (*known, PackageError) as error:
         raise SystemExit(f"train: {error}") from error
 
 

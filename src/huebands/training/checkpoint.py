@@ -5,6 +5,7 @@ it, so that no generator's state is tied to one device or number of processes.
 """
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint belongs to another run."""
+    """A checkpoint belongs to another run, or cannot be read."""
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -32,14 +33,19 @@ def load_checkpoint(path: Path, fingerprint: str) -> dict[str, Any] | None:
     Only tensors and plain values are admitted (`weights_only`).
 
     Raises:
-        CheckpointError: when it was made with other parameters or data.
+        CheckpointError: when it was made with other parameters or data, or is no checkpoint.
     """
     if not path.exists():
         return None
-    state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-    if state["fingerprint"] != fingerprint:
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        found = str(state["fingerprint"])
+    except (EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise CheckpointError(f"{path}: is no checkpoint ({reason}); delete it to start anew") from error
+    if found != fingerprint:
         raise CheckpointError(
-            f"{path} belongs to a run with other parameters or data (fingerprint {state['fingerprint'][:12]}, this "
+            f"{path} belongs to a run with other parameters or data (fingerprint {found[:12]}, this "
             f"run has {fingerprint[:12]}); delete {path} to start anew, or restore params.yaml to go on"
         )
     return state

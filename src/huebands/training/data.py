@@ -36,20 +36,20 @@ class Photos:
 
 
 def load_photos(hundredths_N3HW: np.ndarray, ids: Sequence[str], size: int) -> Photos:
-    """Scale a prepared shard down.
+    """Bring a prepared shard to another size.
 
     Args:
         hundredths_N3HW: int16 hundredths of Lab.
         ids: one for each photo.
         size: side of the result, pixels; at the shard's own size nothing is changed.
     """
-    shrunk = torch.empty(len(hundredths_N3HW), size, size, 3, dtype=torch.int16)
+    scaled = torch.empty(len(hundredths_N3HW), size, size, 3, dtype=torch.int16)
     for row, photo in enumerate(hundredths_N3HW):
         hundredths_3HW = torch.from_numpy(np.array(photo))
         if hundredths_3HW.shape[-2:] != (size, size):
             hundredths_3HW = encode_lab(resize(decode_lab(hundredths_3HW)[None], (size, size))[0])
-        shrunk[row] = hundredths_3HW.permute(1, 2, 0)
-    return Photos(shrunk, ids)
+        scaled[row] = hundredths_3HW.permute(1, 2, 0)
+    return Photos(scaled, ids)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ With torchrun each process takes a part of every batch. Gradients are averaged b
 normalisation counts the whole batch, so that the loss curve is that of one process.
 """
 
+import inspect
 import os
 from dataclasses import dataclass
 from typing import Any, Self
@@ -34,14 +35,24 @@ class World:
 
         Args:
             device: "cpu" or "cuda"; None takes the GPU where there is one.
+
+        Raises:
+            ValueError: when there is no GPU for this process.
         """
         kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        if "RANK" not in os.environ:
-            return cls(0, 1, torch.device(kind))
-        own = torch.device(kind, int(os.environ["LOCAL_RANK"])) if kind == "cuda" else torch.device(kind)
+        index = int(os.environ.get("LOCAL_RANK", "0"))
         if kind == "cuda":
-            torch.cuda.set_device(own)
-        dist.init_process_group("nccl" if kind == "cuda" else "gloo")
+            if index >= torch.cuda.device_count():
+                raise ValueError(
+                    f"process {index} of this machine wants a GPU of its own, and torch sees"
+                    f" {torch.cuda.device_count()}; start fewer processes, or train on the CPU"
+                )
+            torch.cuda.set_device(index)
+            torch.backends.cudnn.benchmark = True  # batches have at most two shapes
+        own = torch.device(kind, index) if kind == "cuda" else torch.device(kind)
+        if "RANK" not in os.environ:
+            return cls(0, 1, own)
+        dist.init_process_group("nccl" if kind == "cuda" else "gloo", device_id=own if kind == "cuda" else None)
         return cls(dist.get_rank(), dist.get_world_size(), own)
 
     def leave(self) -> None:
@@ -59,7 +70,29 @@ class World:
         if self.size == 1:
             return network
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(network, device_ids=devices, forward_sync_buffers=False)
+        sync_buffers: dict[str, Any] = {_SYNC_BUFFERS: False}  # batch normalisation keeps them equal
+        return DistributedDataParallel(network, device_ids=devices, **sync_buffers)
+
+    def of_leader(self, value: Any) -> Any:
+        """The leading process's value, in all processes: what it read, others need no disk for."""
+        if self.size == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values, device=self.device)
+        return values[0]
+
+    def agree(self, value: str, what: str) -> None:
+        """Make sure that all processes hold the same value.
+
+        Raises:
+            ValueError: when they do not, in every process.
+        """
+        if self.size == 1:
+            return
+        found: list[str] = [""] * self.size
+        dist.all_gather_object(found, value)
+        if len(set(found)) > 1:
+            raise ValueError(f"{what} must be the same in all processes, and are {', '.join(found)} by rank")
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Sum over the processes."""
@@ -80,6 +113,10 @@ class World:
 
 
 ALONE = World(0, 1, torch.device("cpu"))
+
+# torch 2.13 gave the option this name; a bare box may have an older one.
+_KNOWN = inspect.signature(DistributedDataParallel.__init__).parameters
+_SYNC_BUFFERS = "forward_sync_buffers" if "forward_sync_buffers" in _KNOWN else "broadcast_buffers"
 
 
 class SumOverProcesses(torch.autograd.Function):
@@ -131,6 +168,8 @@ def count_whole_batch(network: nn.Module) -> None:
         if type(child) is nn.BatchNorm2d:
             replacement = GlobalBatchNorm2d(child.num_features, child.eps, child.momentum)
             replacement.load_state_dict(child.state_dict())
+            replacement.weight, replacement.bias = child.weight, child.bias  # a frozen one stays frozen
+            replacement.train(child.training)
             setattr(network, name, replacement)
         else:
             count_whole_batch(child)

@@ -31,6 +31,7 @@ class RealFeatures:
         autocast = torch.autocast(
             photos.hundredths_NSS3.device.type, torch.bfloat16, enabled=params.precision == "bfloat16"
         )
+        dtype = torch.bfloat16 if params.precision == "bfloat16" else torch.float32
         batches: list[list[Tensor]] = []
         for start in range(0, len(photos.ids), _BATCH):
             L_unit, ab_unit = to_units(photos.lab(slice(start, start + _BATCH)))
@@ -38,9 +39,8 @@ class RealFeatures:
                 seen = [real_features(vgg, L_unit, ab_unit)]
                 if params.flip:
                     seen.append(real_features(vgg, L_unit.flip(-1), ab_unit.flip(-1)))
-            batches.append([torch.stack(sides, dim=1) for sides in zip(*seen, strict=True)])
-        dtype = torch.bfloat16 if params.precision == "bfloat16" else torch.float32
-        self._layers = [torch.cat(layer).flatten(0, 1).to(dtype) for layer in zip(*batches, strict=True)]
+            batches.append([torch.stack(sides, dim=1).to(dtype) for sides in zip(*seen, strict=True)])
+        self._layers = [torch.cat(layer).flatten(0, 1) for layer in zip(*batches, strict=True)]
 
     def of(self, views: Views) -> Sequence[Tensor] | None:
         """The features of a batch, float32; None where they are not kept."""

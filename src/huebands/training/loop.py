@@ -24,7 +24,7 @@ from huebands.training.step import FIGURES, training_step
 from huebands.training.validation import sample_grid, validate
 
 Row = dict[str, float]
-_NO_MATTER = ("checkpoint_every", "picture_every", "compile", "upsampling")  # for the weights
+_NOT_DECIDING = ("checkpoint_every", "picture_every", "compile", "upsampling")  # for the weights
 
 
 class Observer(Protocol):
@@ -74,13 +74,13 @@ def train(
     """Train the conditional GAN, or go on from the checkpoint.
 
     A run that was killed and started again gives the same weights, bit for bit, as one that was not (on one machine,
-    with the same number of threads and processes).
+    with the same number of threads and processes; on a GPU, up to rounding).
 
     Args:
         params: every knob.
         photos: the training split, sides of at least `params.image_size`.
         validation: the validation split, sides of `params.image_size`.
-        checkpoint: the file to resume from and to write.
+        checkpoint: the file to resume from and to write; the leading process alone looks at it.
         data_sha256: of the prepared dataset; with the parameters, it says whether a checkpoint is this run's.
         observer: gets progress, rows and pictures, in the leading process only.
         world: the processes that train together; each holds all photos, and computes its part of each batch.
@@ -88,7 +88,7 @@ def train(
     Raises:
         NonFiniteLossError: when a loss is not finite; the last checkpoint stays.
         CheckpointError: when the checkpoint is another run's.
-        ValueError: when there are fewer photos than processes.
+        ValueError: when there are fewer photos than processes, or processes have other parameters or data.
     """
     steps_per_epoch = -(-len(photos.ids) // params.batch_size)
     if len(photos.ids) // steps_per_epoch < world.size:
@@ -97,11 +97,12 @@ def train(
             f"photos; start fewer processes or raise train.batch_size (={params.batch_size})"
         )
     fingerprint = fingerprint_of(params, data_sha256)
+    world.agree(fingerprint[:12], "parameters and data (their fingerprints)")
     torch.manual_seed(params.seed)
     players = build_players(params, world)
     average = ExponentialMovingAverage(players.generator.network, params.ema_decay)
     history: list[Row] = []
-    saved = load_checkpoint(checkpoint, fingerprint)
+    saved = world.of_leader(load_checkpoint(checkpoint, fingerprint) if world.leads else None)
     if saved is not None:
         restore(players, saved)
         average.load_state_dict(saved["average"])
@@ -120,6 +121,7 @@ def train(
         players.generator.network.train()
         players.discriminator.network.train()
         rows = []
+        pretraining = epoch <= params.pretrain_epochs
         for batch in batches:
             step += 1
             mine = batch.part(world.rank, world.size)
@@ -129,9 +131,9 @@ def train(
                 look(photos, mine, params.image_size),
                 params,
                 world,
-                features_truth=features.of(mine),
+                features_truth=None if pretraining else features.of(mine),
                 share=len(mine) * world.size / len(batch),
-                alone=epoch <= params.pretrain_epochs,
+                pretraining=pretraining,
             )
             average.update(players.generator.network, step)
             rows.append(torch.stack([figures[name] for name in FIGURES]) * (len(mine) / len(batch)))
@@ -165,7 +167,7 @@ def train(
 
 def fingerprint_of(params: TrainParams, data_sha256: str) -> str:
     """Identify a run by what decides its weights: a sha256."""
-    deciding = {key: value for key, value in asdict(params).items() if key not in _NO_MATTER}
+    deciding = {key: value for key, value in asdict(params).items() if key not in _NOT_DECIDING}
     return hashlib.sha256(json.dumps([deciding, data_sha256], sort_keys=True).encode()).hexdigest()
 
 

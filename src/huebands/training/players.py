@@ -39,16 +39,18 @@ def build_players(params: TrainParams, world: World = ALONE) -> Players:
 
 def warning_of(params: TrainParams, world: World = ALONE) -> str | None:
     """What to know about this machine before training on it; None when there is nothing."""
-    if (
-        params.precision == "bfloat16"
-        and world.device.type == "cpu"
-        and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    ):
-        return (
-            "this processor does not compute in bfloat16 and only imitates it, slowly; train.precision=float32 is"
-            " faster here, and gives somewhat other weights"
-        )
-    return None
+    if params.precision == "float32" or _computes_in_bfloat16(world.device):
+        return None
+    return (
+        f"the {world.device.type} does not compute in bfloat16 and only imitates it, slowly; train.precision=float32 is"
+        " faster here, and gives somewhat other weights"
+    )
+
+
+def _computes_in_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def capture(players: Players) -> dict[str, Any]:

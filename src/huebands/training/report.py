@@ -19,8 +19,12 @@ NOT_LOGGED = ("checkpoint_every", "picture_every")  # they change nothing that r
 
 
 def describe(data: DataParams, train: TrainParams, data_sha256: str, git_commit: str) -> dict[str, Any]:
-    """The package's config.json: network, preprocessing and lineage."""
-    return {
+    """The package's config.json: network, preprocessing and lineage.
+
+    Raises:
+        PackageError: when no package may hold these values; better before the training than after it.
+    """
+    config = {
         "format": package.FORMAT,
         "name": data.name,
         "network": train.generator.network(),
@@ -38,6 +42,8 @@ def describe(data: DataParams, train: TrainParams, data_sha256: str, git_commit:
             "params": asdict(train),
         },
     }
+    package.check_config(Path(package.CONFIG), config)
+    return config
 
 
 def datasets_of(data: DataParams, data_sha256: str) -> list[Dataset]:

@@ -56,7 +56,7 @@ def training_step(
     *,
     features_truth: Sequence[Tensor] | None = None,
     share: float = 1.0,
-    alone: bool = False,
+    pretraining: bool = False,
 ) -> dict[str, Tensor]:
     """Update the discriminator, then the generator, on one batch.
 
@@ -67,7 +67,7 @@ def training_step(
         world: the processes that train together.
         features_truth: VGG16's features of the photos, where they are kept; None computes them.
         share: this process's photos over those of an average process.
-        alone: pretraining: the generator alone learns, on Huber's loss.
+        pretraining: the generator alone learns, on Huber's loss.
 
     Returns:
         `FIGURES` of this process's part, each a detached scalar on the device: the terms, unweighted, 0 where switched
@@ -79,7 +79,7 @@ def training_step(
     figures = dict.fromkeys(FIGURES, lab_B3HW.new_zeros(()))
     with autocast:
         ab_unit = players.generator.parallel(L_unit).float()
-    adversarial = loss.lambda_adversarial > 0 and not alone
+    adversarial = loss.lambda_adversarial > 0 and not pretraining
     if adversarial:
         real, fake = (torch.cat((L_unit, ab), dim=1) for ab in (ab_unit_truth, ab_unit.detach()))
         with autocast:
@@ -91,7 +91,7 @@ def training_step(
         )
     players.discriminator.network.requires_grad_(False)
     with autocast:
-        figures |= generator_figures(players, loss, L_unit, ab_unit, ab_unit_truth, features_truth, alone)
+        figures |= generator_figures(players, loss, L_unit, ab_unit, ab_unit_truth, features_truth, pretraining)
     figures["generator_gradient"] = _update(players.generator, figures["generator"], share, params.gradient_clip, world)
     players.discriminator.network.requires_grad_(True)
     return {name: figure.detach() for name, figure in figures.items()}
@@ -113,24 +113,24 @@ def generator_figures(
     ab_unit: Tensor,
     ab_unit_truth: Tensor,
     features_truth: Sequence[Tensor] | None,
-    alone: bool,
+    pretraining: bool,
 ) -> dict[str, Tensor]:
     """The generator's terms that are switched on, their weighted sum as "generator", and the clipped share."""
     terms = {}
     with torch.autocast(L_unit.device.type, enabled=False):
         rgb = lab_to_srgb(from_units(L_unit, ab_unit))
-    if loss.lambda_adversarial > 0 and not alone:
+    if loss.lambda_adversarial > 0 and not pretraining:
         logits = players.discriminator.network(torch.cat((L_unit, ab_unit), dim=1)).float()
         terms["adversarial"] = adversarial_loss(logits, 1.0)
     if loss.lambda_huber > 0:
         terms["huber"] = huber_loss(ab_unit, ab_unit_truth, loss.huber_delta)
-    if players.vgg is not None and not alone:
+    if players.vgg is not None and not pretraining:
         if features_truth is None:
             features_truth = real_features(players.vgg, L_unit, ab_unit_truth)
         # Clamped, because VGG16's ImageNet photos never left [0, 1].
         features = [feature.float() for feature in players.vgg(rgb.clamp(0, 1))]
         terms["perceptual"] = perceptual_loss(features, features_truth)
-    if loss.lambda_chroma > 0 and not alone:
+    if loss.lambda_chroma > 0 and not pretraining:
         terms["chroma"] = mean_chroma(ab_unit, loss.chroma_epsilon)
     weights = {
         "adversarial": loss.lambda_adversarial,

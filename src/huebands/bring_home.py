@@ -1,0 +1,69 @@
+"""Takes up what another box has trained: `python -m huebands.bring_home OUT`.
+
+OUT/models/trained and OUT/reports/train replace those here, provided that they were made with the parameters of
+params.yaml on data/prepared. `dvc commit --force train` then records them as if the stage had made them here.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from huebands import params
+from huebands.data import shards
+from huebands.package import PackageError, read_package
+from huebands.training.loop import fingerprint_of
+
+PREPARED, PLACES = Path("data/prepared"), (Path("models/trained"), Path("reports/train"))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Bring home the folder given."""
+    folders = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if len(folders) != 1:
+            raise PackageError("give one folder: python -m huebands.bring_home OUT")
+        bring_home(Path(folders[0]), params.load())
+    except (params.ParamsError, PackageError, shards.ShardError) as error:
+        raise SystemExit(f"bring_home: {error}") from error
+    print(f"bring_home: {', '.join(map(str, PLACES))} are there; go on with `dvc commit --force train`, `dvc repro`")
+
+
+def bring_home(out: Path, settings: params.Params) -> None:
+    """Replace package and report of the stage train.
+
+    Args:
+        out: what `python -m huebands.training` wrote.
+        settings: that it should have been trained with.
+
+    Raises:
+        PackageError: when something is missing, or was made with other parameters or data, naming them.
+        ShardError: when data/prepared is missing.
+    """
+    package = read_package(out / PLACES[0])
+    record = out / PLACES[1] / "run.json"
+    if not record.is_file():
+        raise PackageError(f"{record}: missing; bring the whole folder home")
+    weights = json.loads(record.read_text(encoding="utf-8"))["weights_sha256"]
+    if weights != package.weights_sha256:
+        raise PackageError(f"{record}: tells of other weights ({weights[:12]}) than {package.folder} holds")
+    lineage, data_sha256 = package.config["lineage"], shards.data_sha256(PREPARED)
+    if lineage["data_sha256"] != data_sha256:
+        raise PackageError(
+            f"{package.folder}: trained on the data {lineage['data_sha256'][:12]}, while {PREPARED} is"
+            f" {data_sha256[:12]}; bundle and train anew"
+        )
+    trained = params.from_mapping({**asdict(settings), "train": lineage["params"]}).train
+    if fingerprint_of(trained, "") != fingerprint_of(settings.train, ""):
+        ours, theirs = asdict(settings.train), asdict(trained)
+        names = ", ".join(name for name in ours if ours[name] != theirs[name])
+        raise PackageError(f"{package.folder}: trained with other parameters than params.yaml has: {names}")
+    for place in PLACES:
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(out / place, place)
+
+
+if __name__ == "__main__":
+    main()
