@@ -33,7 +33,7 @@ class PhotoFiles(Dataset[Tensor]):
             params: `image_size`, `jitter` and `flip`.
         """
         self.files, self.size, self.flip = files, params.image_size, params.flip
-        self.load_size = round(params.image_size * (1 + params.jitter))
+        self.load_size = params.load_size
 
     def __len__(self) -> int:
         return len(self.files)

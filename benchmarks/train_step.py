@@ -208,7 +208,7 @@ def choose_workers(plain: Plain) -> int:
 def measure(name: str, params: TrainParams, pairs: int, device: torch.device) -> bool:
     """Print one configuration's figures; returns whether the losses agree."""
     steps = CUDA_STEPS if device.type == "cuda" else CPU_STEPS
-    count, load_size = steps * params.batch_size, round(params.image_size * (1 + params.jitter))
+    count, load_size = steps * params.batch_size, params.load_size
     print(f"\n{name}: {params.image_size} x {params.image_size}, batch {params.batch_size}, {params.generator}")
     by_precision: dict[Precision, TrainParams] = {
         precision: dataclasses.replace(params, precision=precision) for precision in TOLERANCES

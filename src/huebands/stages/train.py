@@ -85,7 +85,7 @@ def run_training(settings: params.Params) -> None:
     """Train, follow, and write what came of it."""
     data_sha256 = shards.data_sha256(PREPARED)
     config = describe(settings.data, settings.train, data_sha256, git_commit())
-    photos = read_split("train", round(settings.train.image_size * (1 + settings.train.jitter)))
+    photos = read_split("train", settings.train.load_size)
     validation = read_split("val", settings.train.image_size)
     datasets = datasets_of(settings.data, data_sha256)
     world = World.join()

@@ -4,8 +4,7 @@
     torchrun --nproc-per-node 8 -m huebands.training --params params.json --data data/prepared --out out
 
 Started again it goes on from its last checkpoint, also in another number of processes. What it leaves under --out is
-what the stage train would have made: brought home over models/trained and reports/train, `dvc commit train` takes it
-up.
+what the stage train would have made; `python -m huebands.bring_home` takes it up.
 """
 
 import argparse
@@ -81,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
     """Train, and write models/trained and reports/train below the output folder."""
     settings = params.load(options.params)
     data_sha256 = options.data_sha256 or identify(options.data)
-    photos = read_split(options.data, "train", round(settings.train.image_size * (1 + settings.train.jitter)))
+    photos = read_split(options.data, "train", settings.train.load_size)
     validation = read_split(options.data, "val", settings.train.image_size)
     config = describe(settings.data, settings.train, data_sha256, options.git_commit or git_commit())
     options.out.mkdir(parents=True, exist_ok=True)

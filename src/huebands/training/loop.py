@@ -102,11 +102,12 @@ def train(
     players = build_players(params, world)
     average = ExponentialMovingAverage(players.generator.network, params.ema_decay)
     history: list[Row] = []
+    step = 0
     saved = world.of_leader(load_checkpoint(checkpoint, fingerprint) if world.leads else None)
     if saved is not None:
         restore(players, saved)
         average.load_state_dict(saved["average"])
-        history = saved["history"]
+        history, step = saved["history"], saved["step"]
     kept = len(history)
     earlier_seconds = history[-1]["seconds"] if history else 0.0
     started = time.perf_counter()
@@ -114,7 +115,6 @@ def train(
         observer.started(list(history))
     photos, validation = photos.to(world.device), validation.to(world.device)
     features = RealFeatures(players.vgg, photos, params)
-    step = len(history) * steps_per_epoch
     for epoch in range(len(history) + 1, params.epochs + 1):
         epoch_started = time.perf_counter()
         batches = draw_epoch(photos, params, epoch, world).split(steps_per_epoch)
