@@ -9,6 +9,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from huebands import ablation, params
+from tiny_package import write_trained
+from tiny_photos import tiny_photo, write_prepared
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,3 +50,10 @@ def test_a_generator_is_taken_out_of_its_experiment(tmp_path: Path, monkeypatch:
     git("update-ref", "refs/exps/12/3456/ablation-full", "HEAD")
     with pytest.raises(ablation.AblationError, match="2 experiments are called ablation-full"):
         ablation.take_generator("ablation-full", tmp_path / "full")
+
+
+def test_generators_of_other_data_are_not_judged(tmp_path: Path) -> None:
+    write_trained(tmp_path / "other")
+    data = write_prepared(tmp_path / "prepared", {"val": [tiny_photo(0)]})
+    with pytest.raises(ablation.AblationError, match=r"other: trained on the data 111111111111, while .*prepared is "):
+        ablation.judge([tmp_path / "other"], data)

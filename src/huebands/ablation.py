@@ -1,7 +1,7 @@
 """What each part of the training does: `python -m huebands.ablation` trains and compares what conf/ablation.yaml lists.
 
 Each training is a queued DVC experiment over conf/, up to the stage train, in a copy of the tree and in the same MLflow
-store. Their generators come to reports/ablation/, where `huebands compare` judges them on the validation split.
+store. Their generators and data come to reports/ablation/, where they are compared on the validation split.
 """
 
 import io
@@ -14,9 +14,13 @@ from pathlib import Path
 
 import yaml
 
-from huebands.comparison.command import PREPARED, Request, read_photos, run
+from huebands.comparison.command import Request, run
+from huebands.comparison.photos import read_prepared
+from huebands.data.shards import data_sha256
+from huebands.package import read_package
 
-CONF, REPORT, TRAINED = Path("conf/ablation.yaml"), Path("reports/ablation"), "models/trained"
+CONF, REPORT = Path("conf/ablation.yaml"), Path("reports/ablation")
+TRAINED, PREPARED = "models/trained", "data/prepared"
 BASE = ("data=photos", "train=ablation")
 
 
@@ -37,7 +41,9 @@ def main() -> None:
             _dvc("exp", "run", "--run-all", "--jobs", os.environ.get("JOBS", "1"))
         for name in variants:
             take_generator(f"ablation-{name}", REPORT / "models" / name)
-        judge(list(variants))
+        data = REPORT / "prepared"  # the tree's own dataset may be another
+        _dvc("get", ".", PREPARED, "--rev", f"ablation-{next(iter(variants))}", "--out", str(data), "--force")
+        judge([REPORT / "models" / name for name in variants], data)
     except (AblationError, ValueError, OSError) as error:
         raise SystemExit(f"ablation: {error}") from error
 
@@ -62,21 +68,33 @@ def take_generator(experiment: str, folder: Path) -> None:
                 (folder / Path(member.name).name).write_bytes(content.read())
 
 
-def judge(names: Sequence[str]) -> None:
-    """Compare the generators on the validation split.
+def judge(generators: Sequence[Path], data: Path) -> None:
+    """Compare generators on the validation split of the data that trained them.
+
+    Args:
+        generators: packages' folders.
+        data: a prepared dataset.
 
     Raises:
-        ValueError, OSError: say what was wrong.
+        AblationError: when a generator has learned from other data.
+        ValueError, OSError: say what else was wrong.
     """
+    sha256 = data_sha256(data)
+    for folder in generators:
+        if (own := read_package(folder).config["lineage"]["data_sha256"]) != sha256:
+            raise AblationError(
+                f"{folder}: trained on the data {own[:12]}, while {data} is {sha256[:12]}; run"
+                f" `dvc exp remove ablation-{folder.name}` and train it anew"
+            )
     request = Request(
-        candidates=["grey", "lightness", *(f"{name}={REPORT / 'models' / name}" for name in names)],
+        candidates=["grey", "lightness", *(f"{folder.name}={folder}" for folder in generators)],
         commands=[],
         timeout=0,
-        train=PREPARED,
+        train=data,
         output=REPORT,
         experiment="huebands-ablation",
     )
-    run(request, read_photos(None, None, "val"), lambda line: print(line, flush=True))
+    run(request, read_prepared(data, "val"), lambda line: print(line, flush=True))
 
 
 def _dvc(*arguments: str) -> str:
