@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from huebands import local_store, params
 from huebands.data import shards
@@ -20,7 +22,8 @@ from huebands.training import __main__ as training
 from tiny_photos import tiny_photo, write_prepared
 
 COMMIT = "c0ffee" + "0" * 34
-SETTINGS = params.load(Path(__file__).parents[1] / "params.yaml")
+ROOT = Path(__file__).parents[1]
+SETTINGS = params.load(ROOT / "params.yaml")
 TRAIN = replace(
     SETTINGS.train, precision="float32", epochs=30, batch_size=2, image_size=16, checkpoint_every=1, picture_every=10,
     loss=replace(SETTINGS.train.loss, lambda_perceptual=0.0),
@@ -74,11 +77,12 @@ def options(box: Path, **changed: Path | str | None) -> list[str]:
         "params": box / "params.json",
         "data": box / "data",
         "out": box / "out",
-        "data-sha256": shards.data_sha256(box / "whole"),
         "git-commit": COMMIT,
         "device": "cpu",
     }
     given |= {name.replace("_", "-"): value for name, value in changed.items()}
+    if "data-sha256" not in given:
+        given["data-sha256"] = shards.data_sha256(box / "whole")
     return [part for name, value in given.items() if value is not None for part in (f"--{name}", str(value))]
 
 
@@ -240,3 +244,30 @@ def test_a_checkpoint_of_other_parameters_is_left_alone(
     line = refused(capsys, options(box, out=other, params=tmp_path / "params.json"))
     assert "checkpoint.pt belongs to a run with other parameters or data" in line
     assert (other / "checkpoint.pt").read_bytes() == (out / "checkpoint.pt").read_bytes()
+
+
+def as_configured(name: str) -> params.TrainParams:
+    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
+        values = compose("config", overrides=["data=photos", f"train={name}"])
+    return params.from_mapping(OmegaConf.to_container(values)).train  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["photos", "photos-500", "photos-500-encoder"])
+def test_the_configurations_for_photos_train_at_small_size(name: str, tmp_path: Path) -> None:
+    """One epoch of each stage, few filters; precision, weights, losses and schedule as configured."""
+    train = as_configured(name)
+    shape = {"filters": 4, "depth": 5} if isinstance(train.generator, UNetParams) else {"filters": 4}
+    supervised = min(train.pretrain_epochs, 1)
+    small = replace(
+        train, epochs=supervised + 1, pretrain_epochs=supervised, batch_size=2, image_size=64,
+        generator=replace(train.generator, **shape), discriminator=replace(train.discriminator, filters=4),
+    )  # fmt: skip
+    photos = {"train": [tiny_photo(seed, 72) for seed in range(4)], "val": [tiny_photo(9, 72)]}
+    data = write_prepared(tmp_path / "data", photos, size=72)
+    (tmp_path / "params.json").write_text(json.dumps(asdict(replace(SETTINGS, train=small))))
+    training.main(options(tmp_path, data_sha256=shards.data_sha256(data)))
+    package = read_package(tmp_path / "out/models/trained")
+    assert package.generator(torch.zeros(1, 1, 64, 64)).isfinite().all()
+    with (tmp_path / "out/reports/train/history.csv").open(newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    assert float(last["adversarial"]) > 0 and float(last["perceptual"]) > 0
