@@ -1,0 +1,34 @@
+"""Draw docs/unseen.png: photos that no model here has seen, coloured by the released model and by the pipeline's own.
+
+The photos are public domain or CC0 and come with scikit-image: an astronaut (NASA), a cat (Stefan van der Walt), a cup
+of coffee (Rachel Michetti) and a rocket (SpaceX).
+"""
+
+from pathlib import Path
+
+import numpy as np
+from skimage import data
+
+from huebands.colorizer import Colorizer, grey_of
+from huebands.pictures import Strip, draw_sheet
+
+PHOTOS = {"astronaut": data.astronaut, "cat": data.chelsea, "coffee": data.coffee, "rocket": data.rocket}
+COLUMNS = ("grey", "plain U-Net, paintings", "released: photos", "truth", "width of the bands")
+
+
+def main() -> None:
+    """Colour each photo with both models."""
+    plain, released = Colorizer.load("models/generator"), Colorizer.load("models/release/photos")
+    strips = []
+    for name, load in PHOTOS.items():
+        truth: np.ndarray = load()
+        grey = grey_of(truth)
+        result = released.colorize(truth, alpha=0.1)
+        strips.append(Strip(name, (grey, plain.predict(grey), result.rgb, truth, result.uncertainty)))
+    label = "width of the bands at alpha = 0.1: 8-bit levels, mean of R, G and B"
+    rows = [("", [strip]) for strip in strips]
+    draw_sheet(Path("docs/unseen.png"), rows, COLUMNS, cell=1.8, scale_label=label)
+
+
+if __name__ == "__main__":
+    main()
