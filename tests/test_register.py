@@ -214,6 +214,17 @@ def test_the_gate_measures_both_packages_on_the_val_split(checkout: Path, capsys
     assert alias("champion") == (2 if second < first else 1)
 
 
+def test_trainings_of_released_packages_are_restored_once(checkout: Path) -> None:
+    record = register.read_json(register.TRAIN / "run.json")
+    write_json(register.RELEASED / "photos/run.json", record | {"name": "photos", "weights_sha256": "ab" * 32})
+    shutil.copy(register.TRAIN / "history.csv", register.RELEASED / "photos")
+    register.register(SETTINGS)
+    register.register(SETTINGS)
+    restored = [run for run in runs() if run.data.tags["mlflow.runName"] == "photos: train"]
+    assert [run.info.status for run in restored] == ["FINISHED"]
+    assert len(client().get_metric_history(restored[0].info.run_id, "huber")) == 3
+
+
 def test_a_history_of_other_weights_is_refused(checkout: Path) -> None:
     record = register.read_json(register.TRAIN / "run.json")
     write_json(register.TRAIN / "run.json", record | {"weights_sha256": "00" * 32})

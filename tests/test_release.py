@@ -9,7 +9,7 @@ import pytest
 from huebands import release
 from huebands.data.shards import ShardError, data_sha256
 from huebands.default_package import default_package
-from huebands.package import PackageError
+from huebands.package import PackageError, read_package
 from tiny_photos import PlainScorer, tiny_photo, write_prepared
 
 
@@ -19,8 +19,15 @@ def tree(tiny_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     write_prepared(tmp_path / "data/prepared", {"val": [tiny_photo(seed) for seed in range(3)]})
     shutil.copytree(tiny_package, tmp_path / "models/generator")
     relate(tmp_path / "models/generator", data_sha256(tmp_path / "data/prepared"))
+    (tmp_path / "reports/train").mkdir(parents=True)
+    tell(tmp_path, read_package(tiny_package).weights_sha256)
+    (tmp_path / "reports/train/history.csv").write_text("epoch\n1\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def tell(tree: Path, weights_sha256: str) -> None:
+    (tree / "reports/train/run.json").write_text(json.dumps({"weights_sha256": weights_sha256}))
 
 
 def relate(package: Path, data: str) -> None:
@@ -37,6 +44,18 @@ def test_a_release_is_the_pipelines_package_and_the_default(tree: Path) -> None:
     index = json.loads((tree / "models/release/index.json").read_text())
     assert (index["best"], index["split"], list(index["packages"])) == ("tiny", "val", ["tiny"])
     assert set(index["packages"]["tiny"]) == set(release.CRITERIA)
+    kept = {path.name: path.read_bytes() for path in (tree / "reports/release/tiny").iterdir()}
+    assert kept == {name: (tree / "reports/train" / name).read_bytes() for name in ("run.json", "history.csv")}
+
+
+def test_the_curves_must_be_those_of_the_package(tree: Path) -> None:
+    tell(tree, "0" * 64)
+    with pytest.raises(PackageError, match=r"reports/train/run\.json: tells of other weights \(000000000000\) than"):
+        release.release("tiny", PlainScorer())
+    (tree / "reports/train/history.csv").unlink()
+    with pytest.raises(PackageError, match=r"reports/train/history\.csv: missing"):
+        release.release("tiny", PlainScorer())
+    assert not (tree / "models/release").exists()
 
 
 def test_the_best_has_the_least_ranks_over_all_criteria() -> None:

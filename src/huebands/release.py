@@ -3,6 +3,7 @@
 models/generator becomes models/release/NAME, and all released packages are ranked on the validation split of
 data/prepared, never on test: by CIEDE2000, LPIPS and the error of colourfulness, each counting alike.
 models/release/index.json keeps the figures and names the best, which is taken when nobody names a model.
+reports/release/NAME keeps the training's curves, so that `register` can show them in MLflow.
 """
 
 import json
@@ -18,10 +19,11 @@ from huebands.colorizer import Colorizer, grey_of
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.default_package import GENERATOR, INDEX, RELEASE
 from huebands.metrics.report import PhotoScorer
-from huebands.package import CONFIG, PackageError
+from huebands.package import CONFIG, PackageError, read_package
 from huebands.pypi import FetchError
 
-PREPARED = Path("data/prepared")
+PREPARED, TRAIN, REPORT = Path("data/prepared"), Path("reports/train"), Path("reports/release")
+CURVES = ("run.json", "history.csv")  # not the pictures: the photos may not be ours to show
 CRITERIA = ("ciede2000", "lpips", "colourfulness_error")  # lower is better
 LARGEST = 40 * 10**6  # bytes of a package
 
@@ -41,8 +43,8 @@ def release(name: str, scorer: PhotoScorer) -> None:
     """Copy the pipeline's package, and rank all that are released.
 
     Raises:
-        PackageError: when the name is no plain word, or the package is too large, not calibrated or of other data than
-            data/prepared: its training may have seen the validation photos.
+        PackageError: when the name is no plain word, reports/train tells of another training, or the package is too
+            large, not calibrated or of other data than data/prepared: its training may have seen the validation photos.
         ShardError: when there is no validation split.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
@@ -50,8 +52,12 @@ def release(name: str, scorer: PhotoScorer) -> None:
     others = sorted(path.parent for path in RELEASE.glob(f"*/{CONFIG}") if path.parent.name != name)
     for folder in (GENERATOR, *others):
         check(folder)
+    check_curves()
     shutil.rmtree(RELEASE / name, ignore_errors=True)
     shutil.copytree(GENERATOR, RELEASE / name)
+    (REPORT / name).mkdir(parents=True, exist_ok=True)
+    for curve in CURVES:
+        shutil.copy(TRAIN / curve, REPORT / name)
     figures = {
         folder.name: measure(check(folder), LabShard(PREPARED, "val"), scorer) for folder in (*others, RELEASE / name)
     }
@@ -85,6 +91,24 @@ def check(folder: Path) -> Colorizer:
             " `dvc repro prepare`, or take the package away"
         )
     return colorizer
+
+
+def check_curves() -> None:
+    """Refuse a report in reports/train that is not of models/generator.
+
+    Raises:
+        PackageError: see `release`.
+    """
+    for path in (TRAIN / curve for curve in CURVES):
+        if not path.is_file():
+            raise PackageError(f"{path}: missing; `dvc repro train` makes it")
+    told = json.loads((TRAIN / CURVES[0]).read_text(encoding="utf-8"))["weights_sha256"]
+    weights = read_package(GENERATOR).weights_sha256
+    if told != weights:
+        raise PackageError(
+            f"{TRAIN / CURVES[0]}: tells of other weights ({told[:12]}) than {GENERATOR} holds ({weights[:12]}); run"
+            " `dvc repro`"
+        )
 
 
 def measure(colorizer: Colorizer, photos: LabShard, scorer: PhotoScorer) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Stage register: the model package, its place in the registry, and who is champion.
 
 Writes models/generator/ (the package) and reports/register/: registration.json, and decision.txt for people. The
-registry is MLflow's.
+registry is MLflow's. The trainings of released packages are restored beside it, so that their curves can be compared.
 """
 
 import csv
@@ -24,7 +24,7 @@ from huebands.tracking import TrackingError
 PREPARED = Path("data/prepared")
 TRAINED, CALIBRATION, GENERATOR = Path("models/trained"), Path("models/calibration"), Path("models/generator")
 TRAIN, EVALUATE, CALIBRATE = Path("reports/train"), Path("reports/evaluate"), Path("reports/calibrate")
-REPORT = Path("reports/register")
+RELEASED, REPORT = Path("reports/release"), Path("reports/register")
 
 
 def main() -> None:
@@ -57,6 +57,10 @@ def register(settings: Params) -> None:
         f" ({'new' if registration.created else 'registered before'}) is the challenger",
         f"{'it is champion' if verdict.promoted else 'the champion stays'}: {verdict.reason}",
     ]
+    for record in sorted(RELEASED.glob("*/run.json")):
+        weights = read_json(record)["weights_sha256"]
+        run_id, _ = training_run(settings.register.experiment, weights, record.parent)
+        decision.append(f"run {run_id} trained the released {record.parent.name}")
     for line in decision:
         print(f"register: {line}")
     REPORT.mkdir(parents=True, exist_ok=True)
@@ -77,22 +81,22 @@ def write_package() -> ModelPackage:
     return assemble(GENERATOR, TRAINED, CALIBRATION, card)
 
 
-def training_run(experiment: str, weights_sha256: str) -> tuple[str, str]:
-    """Find the run that trained the weights, or restore it from reports/train: its id, and words on its origin."""
+def training_run(experiment: str, weights_sha256: str, report: Path = TRAIN) -> tuple[str, str]:
+    """Find the run that trained the weights, or restore it from a report: its id, and words on its origin."""
     run_id = tracking.find_run(experiment, weights_sha256)
     if run_id is not None:
         return run_id, "trained it"
-    record = read_json(TRAIN / "run.json")
+    record = read_json(report / "run.json")
     if record["weights_sha256"] != weights_sha256:
         raise PackageError(
-            f"{TRAIN / 'run.json'}: weights_sha256 (={record['weights_sha256']!r}) must be that of {TRAINED},"
+            f"{report / 'run.json'}: weights_sha256 (={record['weights_sha256']!r}) must be that of {TRAINED},"
             f" {weights_sha256!r}; take both from one training, or train with `dvc repro --force train`"
         )
-    with (TRAIN / "history.csv").open(encoding="utf-8", newline="") as file:
+    with (report / "history.csv").open(encoding="utf-8", newline="") as file:
         history = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-    pictures = sorted((TRAIN / "pictures").glob("epoch-*.png"))
+    pictures = sorted((report / "pictures").glob("epoch-*.png"))
     run_id = tracking.restore_run(experiment, record, history, pictures)
-    return run_id, f"trained it, restored from {TRAIN}: {len(history)} epochs, {len(pictures)} pictures"
+    return run_id, f"trained it, restored from {report}: {len(history)} epochs, {len(pictures)} pictures"
 
 
 def figures(package: ModelPackage, alpha: float) -> dict[str, float]:
