@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
+from composition import composed
 from huebands import ablation, params
 from tiny_package import write_trained
 from tiny_photos import tiny_photo, write_prepared
@@ -22,12 +21,8 @@ def variants() -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("name", variants())
 def test_every_variant_differs_from_the_full_training_in_valid_parameters(name: str) -> None:
-    def composed(overrides: list[str]) -> params.TrainParams:
-        with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-            values = compose("config", overrides=[*ablation.BASE, *overrides])
-            return params.from_mapping(OmegaConf.to_container(values)).train  # type: ignore[arg-type]
-
-    assert (composed(variants()[name]) == composed([])) == (name == "full")
+    full, varied = (params.from_mapping(composed(*ablation.BASE, *more)).train for more in ((), variants()[name]))
+    assert (varied == full) == (name == "full")
 
 
 def test_a_generator_is_taken_out_of_its_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

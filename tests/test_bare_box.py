@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
+from composition import composed
 from huebands import local_store, params
 from huebands.data import shards
 from huebands.package import read_package
@@ -22,8 +21,7 @@ from huebands.training import __main__ as training
 from tiny_photos import tiny_photo, write_prepared
 
 COMMIT = "c0ffee" + "0" * 34
-ROOT = Path(__file__).parents[1]
-SETTINGS = params.load(ROOT / "params.yaml")
+SETTINGS = params.load(Path(__file__).parents[1] / "params.yaml")
 TRAIN = replace(
     SETTINGS.train, precision="float32", epochs=30, batch_size=2, image_size=16, checkpoint_every=1, picture_every=10,
     loss=replace(SETTINGS.train.loss, lambda_perceptual=0.0),
@@ -246,16 +244,10 @@ def test_a_checkpoint_of_other_parameters_is_left_alone(
     assert (other / "checkpoint.pt").read_bytes() == (out / "checkpoint.pt").read_bytes()
 
 
-def as_configured(name: str) -> params.TrainParams:
-    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-        values = compose("config", overrides=["data=photos", f"train={name}"])
-    return params.from_mapping(OmegaConf.to_container(values)).train  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize("name", ["photos", "photos-500", "photos-500-encoder"])
 def test_the_configurations_for_photos_train_at_small_size(name: str, tmp_path: Path) -> None:
     """One epoch of each stage, few filters; precision, weights, losses and schedule as configured."""
-    train = as_configured(name)
+    train = params.from_mapping(composed("data=photos", f"train={name}")).train
     shape = {"filters": 4, "depth": 5} if isinstance(train.generator, UNetParams) else {"filters": 4}
     supervised = min(train.pretrain_epochs, 1)
     small = replace(

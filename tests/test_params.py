@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
+from composition import composed
 from huebands import params
 
 ROOT = Path(__file__).parents[1]
@@ -18,11 +17,6 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def values() -> dict[str, Any]:
     return copy.deepcopy(yaml.safe_load((ROOT / "params.yaml").read_text()))
-
-
-def composed(*overrides: str) -> Any:
-    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-        return OmegaConf.to_container(compose("config", overrides=list(overrides)))
 
 
 def test_params_yaml_is_the_composed_default(values: dict[str, Any]) -> None:

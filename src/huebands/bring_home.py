@@ -13,7 +13,7 @@ from pathlib import Path
 
 from huebands import params
 from huebands.data import shards
-from huebands.package import PackageError, read_package
+from huebands.package import ModelPackage, PackageError, read_package
 from huebands.training.loop import fingerprint_of
 
 PREPARED, PLACES = Path("data/prepared"), (Path("models/trained"), Path("reports/train"))
@@ -43,12 +43,7 @@ def bring_home(out: Path, settings: params.Params) -> None:
         ShardError: when data/prepared is missing.
     """
     package = read_package(out / PLACES[0])
-    record = out / PLACES[1] / "run.json"
-    if not record.is_file():
-        raise PackageError(f"{record}: missing; bring the whole folder home")
-    weights = json.loads(record.read_text(encoding="utf-8"))["weights_sha256"]
-    if weights != package.weights_sha256:
-        raise PackageError(f"{record}: tells of other weights ({weights[:12]}) than {package.folder} holds")
+    check_report(out / PLACES[1], package)
     lineage, data_sha256 = package.config["lineage"], shards.data_sha256(PREPARED)
     if lineage["data_sha256"] != data_sha256:
         raise PackageError(
@@ -63,6 +58,27 @@ def bring_home(out: Path, settings: params.Params) -> None:
     for place in PLACES:
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(out / place, place)
+
+
+def check_report(folder: Path, package: ModelPackage) -> None:
+    """Refuse a report that is not of a package's training.
+
+    Args:
+        folder: as the stage train fills reports/train.
+        package: that it should tell of.
+
+    Raises:
+        PackageError: naming what is missing, or the other weights.
+    """
+    for path in (folder / "run.json", folder / "history.csv"):
+        if not path.is_file():
+            raise PackageError(f"{path}: missing; take the whole report of one training")
+    told = json.loads((folder / "run.json").read_text(encoding="utf-8"))["weights_sha256"]
+    if told != package.weights_sha256:
+        raise PackageError(
+            f"{folder / 'run.json'}: tells of other weights ({told[:12]}) than {package.folder} holds"
+            f" ({package.weights_sha256[:12]})"
+        )
 
 
 if __name__ == "__main__":

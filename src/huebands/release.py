@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from huebands.bring_home import check_report
 from huebands.colorizer import Colorizer, grey_of
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.default_package import GENERATOR, INDEX, RELEASE
@@ -23,7 +24,6 @@ from huebands.package import CONFIG, PackageError, read_package
 from huebands.pypi import FetchError
 
 PREPARED, TRAIN, REPORT = Path("data/prepared"), Path("reports/train"), Path("reports/release")
-CURVES = ("run.json", "history.csv")  # not the pictures: the photos may not be ours to show
 CRITERIA = ("ciede2000", "lpips", "colourfulness_error")  # lower is better
 LARGEST = 40 * 10**6  # bytes of a package
 
@@ -52,12 +52,12 @@ def release(name: str, scorer: PhotoScorer) -> None:
     others = sorted(path.parent for path in RELEASE.glob(f"*/{CONFIG}") if path.parent.name != name)
     for folder in (GENERATOR, *others):
         check(folder)
-    check_curves()
+    check_report(TRAIN, read_package(GENERATOR))
     shutil.rmtree(RELEASE / name, ignore_errors=True)
     shutil.copytree(GENERATOR, RELEASE / name)
     (REPORT / name).mkdir(parents=True, exist_ok=True)
-    for curve in CURVES:
-        shutil.copy(TRAIN / curve, REPORT / name)
+    for file in ("run.json", "history.csv"):  # not the pictures: the photos may not be ours to show
+        shutil.copy(TRAIN / file, REPORT / name)
     figures = {
         folder.name: measure(check(folder), LabShard(PREPARED, "val"), scorer) for folder in (*others, RELEASE / name)
     }
@@ -91,24 +91,6 @@ def check(folder: Path) -> Colorizer:
             " `dvc repro prepare`, or take the package away"
         )
     return colorizer
-
-
-def check_curves() -> None:
-    """Refuse a report in reports/train that is not of models/generator.
-
-    Raises:
-        PackageError: see `release`.
-    """
-    for path in (TRAIN / curve for curve in CURVES):
-        if not path.is_file():
-            raise PackageError(f"{path}: missing; `dvc repro train` makes it")
-    told = json.loads((TRAIN / CURVES[0]).read_text(encoding="utf-8"))["weights_sha256"]
-    weights = read_package(GENERATOR).weights_sha256
-    if told != weights:
-        raise PackageError(
-            f"{TRAIN / CURVES[0]}: tells of other weights ({told[:12]}) than {GENERATOR} holds ({weights[:12]}); run"
-            " `dvc repro`"
-        )
 
 
 def measure(colorizer: Colorizer, photos: LabShard, scorer: PhotoScorer) -> dict[str, float]:
