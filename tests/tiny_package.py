@@ -1,14 +1,25 @@
 """A complete model package with random weights, small enough to be made in each test session."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from huebands.conformal.calibration import Calibration
-from huebands.conformal.scores import photo_losses
+from huebands.certificate_page import write_page
+from huebands.colorizer import Colorizer, grey_of
+from huebands.conformal.calibration import MODES, Calibration, Shape
+from huebands.conformal.calibration_files import DESCRIPTION
+from huebands.conformal.coverage import PhotoCoverage, certify, count_widths, reach
+from huebands.conformal.groups import GROUPS, choose_grouping
+from huebands.conformal.losses import photo_losses
+from huebands.conformal.tally import Tally
+from huebands.distribution.likeness import Reference
+from huebands.distribution.model import read_distribution, write_distribution
+from huebands.distribution.network import ColourDistribution
 from huebands.networks import build_generator
-from huebands.package import ModelPackage, assemble, read_package, write_generator
+from huebands.package import CERTIFICATE, ModelPackage, assemble, read_package, write_generator
 
 PHOTOS = 19  # so that the smallest alpha is 0.05
 
@@ -41,30 +52,66 @@ def write_trained(folder: Path, seed: int = 0) -> ModelPackage:
     return read_package(folder)
 
 
-def write_calibration(folder: Path, package: ModelPackage, photos: int = PHOTOS) -> Calibration:
-    """Calibrate on random photos: residuals of normal size 30."""
-    random, scale = np.random.default_rng(1), np.array([1.0, 0.75, 0.875])
-    losses = []
-    for _ in range(photos):
+def write_tiny_distribution(folder: Path, seed: int = 0) -> None:
+    """Write a colour distribution with random weights."""
+    torch.manual_seed(seed)
+    spec = {"encoder": "efficientnet-lite0", "filters": 2, "dropout": 0.0, "bins": 8}
+    network = ColourDistribution(**spec).eval()
+    reference = Reference.fit(torch.randn(5, 320))
+    lineage = {"git_commit": "0" * 40, "data_sha256": "1" * 64, "params": {"epochs": 1}}
+    write_distribution(folder, network, reference, {"network": spec, "image_size": 32, "lineage": lineage})
+
+
+def write_calibration(
+    folder: Path, trained: ModelPackage, distribution: Path, photos: int = PHOTOS, alphas: tuple[float, ...] = (0.1, 0.3)
+) -> Calibration:
+    """Calibrate on random photos, and certify on three more."""
+    package = replace(trained, distribution=read_distribution(distribution))
+    colorizer, random = Colorizer(package, "tiny"), np.random.default_rng(1)
+    # So few photos leave one group of each partition.
+    shape = Shape(0.5, (0, 6, 0), choose_grouping(np.ones((1, len(GROUPS)), bool), [4.0], photos))
+    tally, tests = Tally.of(photos), []
+
+    def shaped_photo():
         true = random.integers(0, 256, (20, 20, 3), dtype=np.uint8)
-        shown = np.clip(true + random.normal(0, 30, true.shape), 0, 255).astype(np.uint8)
-        losses.append(photo_losses(true, shown, scale))
-    calibration = Calibration.from_losses(
-        losses,
-        scale,
+        grey = grey_of(true)
+        return true, colorizer.shape(colorizer.predict(grey), grey, shape)
+
+    for row in range(photos):
+        true, shaped = shaped_photo()
+        steps = shaped.nested.first_steps(true)
+        tally.add(row, photo_losses(steps, shape.grouping.merge(shaped.groups), shape.joint_offsets), shaped.strangeness)
+    calibration = Calibration(
+        shape,
+        tally,
         weights_sha256=package.weights_sha256,
+        distribution_sha256=colorizer.distribution.sha256,
         preprocessing_sha256=package.preprocessing_sha256,
         data_sha256="1" * 64,
     )
+    for row in range(3):
+        true, shaped = shaped_photo()
+        plain = {
+            (mode, alpha): reach(shaped.bands(calibration.steps(alpha, mode), mode), true, shaped.groups, mode)
+            for mode in MODES
+            for alpha in alphas
+        }
+        grouped = {mode: plain[mode, alphas[0]] for mode in MODES}
+        shares = np.bincount(shaped.groups.ravel(), minlength=len(GROUPS)) / true[..., 0].size
+        widths = count_widths(shaped.bands(calibration.steps(alphas[0]), "per_channel"))
+        tests.append(PhotoCoverage(f"{row}", f"Photo {row}", plain, grouped, shares, widths, shaped.strangeness))
+    calibration = replace(calibration, certificate=certify(calibration, tests, alphas[0], seed=0))
     calibration.save(folder)
+    description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    (folder / CERTIFICATE).write_text(write_page("tiny", description), encoding="utf-8")
     return calibration
 
 
 def write_tiny_package(folder: Path, seed: int = 0) -> ModelPackage:
     """Write a complete package; its parts are left beside it."""
-    trained, calibration = (
-        folder.with_name(f"{folder.name}-trained"),
-        folder.with_name(f"{folder.name}-calibration"),
+    trained, distribution, calibration = (
+        folder.with_name(f"{folder.name}-{part}") for part in ("trained", "distribution", "calibration")
     )
-    write_calibration(calibration, write_trained(trained, seed))
-    return assemble(folder, trained, calibration, "# Tiny\n")
+    write_tiny_distribution(distribution, seed)
+    write_calibration(calibration, write_trained(trained, seed), distribution)
+    return assemble(folder, trained, distribution, calibration, "# Tiny\n")

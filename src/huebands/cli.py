@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 MODES = ("per_channel", "joint")
 RESULTS = (".colorized.png", ".uncertainty.png")
 BAD_INPUT = 2
+UNLIKE = 0.05  # p-value from which a photo is told to be unlike those that calibrated the bands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,6 +59,18 @@ def _add_colorize(commands: "argparse._SubParsersAction[_Parser]") -> None:
         choices=MODES,
         default=MODES[0],
         help="what leaves: a channel's value, or a pixel by any of its channels (default: per_channel)",
+    )
+    colorize.add_argument(
+        "--delta",
+        type=_number,
+        default=None,
+        help="chance that the draw of the calibration photos may have to break the promise; wider bands (default: the"
+        " promise holds on average over calibrations)",
+    )
+    colorize.add_argument(
+        "--grouped",
+        action="store_true",
+        help="keep the promise in each group of pixels too: by lightness and chroma, texture, photo; wider bands",
     )
     colorize.add_argument(
         "--output",
@@ -150,7 +163,9 @@ def _colorize(options: argparse.Namespace) -> int:
 
     try:
         colorizer = Colorizer.load(options.model)
-        colorizer.calibration.half_widths(options.alpha, options.mode)
+        colorizer.calibration.steps(options.alpha, options.mode, options.delta)
+        if options.grouped:
+            colorizer.calibration.group_steps(options.alpha, options.mode, options.delta)
         options.output.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
         return _complain(error)
@@ -173,10 +188,11 @@ def _colorize(options: argparse.Namespace) -> int:
 
 
 def _colorize_one(colorizer: "Colorizer", photo: Path, stem: str, options: argparse.Namespace) -> str:
-    result = colorizer.colorize(photo, options.alpha, options.mode)
+    result = colorizer.colorize(photo, options.alpha, options.mode, delta=options.delta, grouped=options.grouped)
     colorized, *_ = result.save(options.output, stem)
     height, width = result.grey.shape
-    return f"{photo} -> {colorized} ({width} x {height}, bands {result.width.mean():.1f} of 255 levels wide)"
+    unlike = f"; unlike the calibration photos, p = {result.likeness:.3f}" if result.likeness <= UNLIKE else ""
+    return f"{photo} -> {colorized} ({width} x {height}, bands {result.width.mean():.1f} of 255 levels wide{unlike})"
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -123,13 +123,19 @@ def grey_levels(rgb: Tensor) -> Tensor:
     red, green, blue = (linear[channel.int()] for channel in rgb.unbind(-3))
     weights = RGB_TO_XYZ[1]
     luminance = weights[0] * red + weights[1] * green + weights[2] * blue
-    return torch.bucketize(luminance, _grey_thresholds(), out_int32=True).to(torch.uint8)
+    return torch.bucketize(luminance, grey_edges(), out_int32=True).to(torch.uint8)
 
 
 def lightness_of_grey(grey: Tensor) -> Tensor:
     """CIELAB lightness in [0, 100] of uint8 grey levels (any shape), float32."""
     levels = (torch.arange(256, dtype=torch.float64) / 255).expand(3, 1, 256)
     return srgb_to_lab(levels)[0, 0].clamp(0, 100).float()[grey.int()]
+
+
+@cache
+def grey_edges() -> Tensor:
+    """Luminances at which the nearest grey level changes, (255,) float32: level g ends at the g-th, which belongs to it."""
+    return srgb_to_linear((torch.arange(255, dtype=torch.float64) + 0.5) / 255).float()
 
 
 @cache
@@ -152,12 +158,6 @@ def gamut_table() -> Tensor:
         table[:, channel, 0] = torch.searchsorted(most, levels)
         table[:, channel, 1] = torch.searchsorted(least, levels, right=True) - 1
     return table
-
-
-@cache
-def _grey_thresholds() -> Tensor:
-    """Luminances at which the nearest grey level changes, (255,) float32."""
-    return srgb_to_linear((torch.arange(255, dtype=torch.float64) + 0.5) / 255).float()
 
 
 def _in_gamut(lab: Tensor) -> Tensor:

@@ -17,9 +17,13 @@ from PIL import Image
 from torch import Tensor
 
 from huebands import color, images, pictures
-from huebands.conformal.bands import bands
-from huebands.conformal.calibration import Calibration, Mode
+from huebands.conformal.calibration import Calibration, Mode, Shape
+from huebands.conformal.family import CHANNELS, NestedBands
+from huebands.conformal.groups import texture_of
+from huebands.conformal.luminance import propagate
 from huebands.default_package import default_package
+from huebands.distribution.likeness import p_value
+from huebands.distribution.model import DistributionModel
 from huebands.networks.resize import resize
 from huebands.package import ModelPackage, PackageError, read_package
 from huebands.upsampling import ColourLines
@@ -34,6 +38,7 @@ class Colorization:
 
     The promise: for a photo exchangeable with the calibration photos, the expected share of its channel values
     (per_channel) or of its pixels (joint) that leave their bands is at most alpha. It says nothing of one pixel.
+    A small `likeness` says that the photo is unlike the calibration photos: then the promise may not hold.
     """
 
     rgb: NDArray[np.uint8]  # (H, W, 3), the colour shown
@@ -41,7 +46,10 @@ class Colorization:
     grey: NDArray[np.uint8]  # (H, W), the photo as the model saw it
     alpha: float
     mode: Mode
-    half_widths: NDArray[np.int_]  # (3,), 8-bit levels, before the cut to what sRGB can show
+    delta: float | None  # chance that the draw of calibration photos may break the promise; None: on average over it
+    grouped: bool  # whether the promise holds in each group of pixels too
+    steps: NDArray[np.int_]  # (3,) of the nested bands for R, G and B; grouped: the least, which all pixels have
+    likeness: float  # conformal p-value: at most q with probability q for a photo exchangeable with the calibration's
 
     @property
     def width(self) -> NDArray[np.float32]:
@@ -75,6 +83,30 @@ class Colorization:
             (folder / name).write_bytes(content)
             paths.append(folder / name)
         return paths
+
+
+@dataclass(frozen=True)
+class ShapedPhoto:
+    """The nested bands of a colorized photo, before a calibration chooses among them."""
+
+    nested: NestedBands
+    groups: NDArray[np.uint8]  # (partitions, H, W), indices into `conformal.groups.GROUPS`
+    entropy: float  # mean of the pixels' colour distributions, nats
+    strangeness: float  # distance from the training photos
+
+    def bands(self, steps: NDArray[np.int_], mode: Mode) -> NDArray[np.uint8]:
+        """The bands at steps (3,) or (H, W, 3): uint8 (H, W, 3, 2).
+
+        In the joint mode the channels' bounds tighten each other through luminance: that takes no pixel away whose
+        three values lie in their bands. In the per_channel mode it could take a value whose neighbours have left.
+        """
+        bands_HW32 = self.nested.at(steps)
+        if mode == "joint":
+            for rows in _row_slices(*self.nested.grey_HW.shape):
+                shown = self.nested.shown_HW3[rows]
+                lower, upper = propagate(bands_HW32[rows, ..., 0], bands_HW32[rows, ..., 1], self.nested.grey_HW[rows])
+                bands_HW32[rows] = np.stack((np.minimum(lower, shown), np.maximum(upper, shown)), axis=-1)
+        return bands_HW32
 
 
 class Colorizer:
@@ -117,13 +149,25 @@ class Colorizer:
         """The conformal tables.
 
         Raises:
-            PackageError: when the package has none.
+            PackageError: when the package has none that this version of huebands reads.
         """
         if self.package.calibration is None:
             raise PackageError(
-                f"{self.source}: has no calibration, so no bands; make a complete package with `dvc repro`"
+                f"{self.source}: has no calibration of this version of huebands, so no bands;"
+                " make a complete package with `dvc repro`"
             )
         return self.package.calibration
+
+    @property
+    def distribution(self) -> DistributionModel:
+        """The colour distribution that shapes the bands.
+
+        Raises:
+            PackageError: when the package has none.
+        """
+        if self.package.distribution is None:
+            raise PackageError(f"{self.source}: has no colour distribution; make a complete package with `dvc repro`")
+        return self.package.distribution
 
     def predict(self, grey_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Colour a grey photo: uint8 (H, W) to sRGB uint8 (H, W, 3) of the same lightness; any size."""
@@ -144,6 +188,9 @@ class Colorizer:
         alpha: float = 0.1,
         mode: Mode = "per_channel",
         name: str | None = None,
+        *,
+        delta: float | None = None,
+        grouped: bool = False,
     ) -> Colorization:
         """Colorize one photo and give its bands.
 
@@ -153,22 +200,50 @@ class Colorizer:
             alpha: share that may leave its band, on average over photos; mode says of what.
             mode: "per_channel" counts each channel's values; "joint" counts a pixel when any channel leaves.
             name: what an error calls the photo.
+            delta: None, or the chance that the draw of the calibration photos may have to break the promise.
+            grouped: promise alpha in each group of pixels (lightness and chroma, texture, photo) as well.
 
         Raises:
             AlphaError: when alpha is not in [1/(n+1), 1) for n calibration photos.
+            RiskError: when delta is not in (0, 1), or so few photos do not support alpha with it.
             ImageError: when the photo cannot be read.
         """
-        half_widths = self.calibration.half_widths(alpha, mode)
+        calibration = self.calibration
+        common = calibration.steps(alpha, mode, delta)
+        by_group = calibration.group_steps(alpha, mode, delta) if grouped else None
         grey = grey_of(_open(image, name))
         rgb = self.predict(grey)
+        shaped = self.shape(rgb, grey, calibration.shape)
+        steps = common if by_group is None else by_group[shaped.groups].max(axis=0)
+        bands_HW32 = shaped.bands(steps, mode)
         return Colorization(
             rgb=rgb,
-            bands=bands(rgb, grey, half_widths),
+            bands={channel: bands_HW32[:, :, index] for index, channel in enumerate(CHANNELS)},
             grey=grey,
             alpha=float(alpha),
             mode=mode,
-            half_widths=half_widths,
+            delta=delta,
+            grouped=grouped,
+            steps=common,
+            likeness=p_value(shaped.strangeness, calibration.tally.strangeness),
         )
+
+    def shape(self, rgb_HW3: NDArray[np.uint8], grey_HW: NDArray[np.uint8], shape: Shape) -> "ShapedPhoto":
+        """Find the nested bands of a colorized photo, and the groups of its pixels.
+
+        Args:
+            rgb_HW3: as `predict` gives it.
+            grey_HW: uint8.
+            shape: of the family.
+
+        Raises:
+            PackageError: when the package has no colour distribution.
+        """
+        sight = self.distribution.see(grey_HW)
+        with torch.inference_mode():
+            nested = NestedBands(rgb_HW3, grey_HW, *sight.nested_intervals(shape.evenness))
+            groups = shape.grouping.of_pixels(rgb_HW3, grey_HW, texture_of(sight.L_SS), sight.entropy)
+        return ShapedPhoto(nested, groups, sight.entropy, sight.strangeness)
 
     def _colours(self, grey_HW: Tensor) -> ColourLines:
         """Ask the network for the colours of a photo, uint8 (H, W)."""
@@ -233,6 +308,12 @@ def _tiles(height: int, width: int) -> Iterator[tuple[range, range]]:
     for top in range(0, height, rows):
         for left in range(0, width, columns):
             yield range(top, min(top + rows, height)), range(left, min(left + columns, width))
+
+
+def _row_slices(height: int, width: int) -> Iterator[slice]:
+    rows = max(_SLICE // width, 1)
+    for top in range(0, height, rows):
+        yield slice(top, min(top + rows, height))
 
 
 def _slices(pixels: int) -> Iterator[slice]:

@@ -6,7 +6,6 @@ from typing import Any
 from huebands.metrics.report import METRICS, in_words
 
 _MODES = {"per_channel": "each channel's values", "joint": "pixels, all channels at once"}
-_ALPHAS = (0.05, 0.1, 0.2, 0.3, 0.5)  # what the card shows of the certificate
 _TEXT = """\
 # Huebands: {name}
 
@@ -23,6 +22,7 @@ from split conformal calibration over photos.
 - data: {lineage[data]}, sha256 `{lineage[data_sha256]}`
 - code: commit `{lineage[git_commit]}`
 - weights: sha256 `{calibration[weights_sha256]}`
+- colour distribution: sha256 `{calibration[distribution_sha256]}`
 - preprocessing: sha256 `{calibration[preprocessing_sha256]}`
 
 ## Photos it was made of
@@ -41,6 +41,8 @@ channel in the joint mode. {calibration[photos]} photos calibrated it, so alpha 
 1/{smallest_alpha_inverse}. This calibration, on the test photos, with the interval for new photos:
 
 {certificate}
+
+Widths are in 8-bit levels. {strata}
 
 ## What it does not promise
 
@@ -87,6 +89,7 @@ def write_card(
         test_photos=evaluation["photos"],
         figures=_figures(evaluation),
         certificate=_certificate(calibration["certificate"]),
+        strata=_strata(calibration["certificate"]),
     )
 
 
@@ -159,22 +162,32 @@ def _bias(evaluation: Mapping[str, Any]) -> str:
     )
 
 
-def _certificate(entries: Iterable[Mapping[str, Any]]) -> str:
+def _certificate(certificate: Mapping[str, Any]) -> str:
+    named = [(_MODES[row["mode"]], row) for row in certificate["curve"]]
+    named += [(f"{_MODES[row['mode']]}, in each group", row) for row in certificate["grouped"]]
     rows = [
         (
-            _MODES[entry["mode"]],
-            f"{entry['alpha']:g}",
-            f"{1 - entry['alpha']:.1%}",
-            f"{entry['coverage']:.1%}",
-            f"{entry['coverage_low']:.1%} to {entry['coverage_high']:.1%}",
-            f"{entry['width']:.1f}",
+            counted,
+            f"{row['alpha']:g}",
+            f"{1 - row['alpha']:.1%}",
+            f"{row['coverage']:.1%}",
+            f"{row['coverage_low']:.1%} to {row['coverage_high']:.1%}",
+            f"{row['width']:.1f}",
+            *(f"{width:.1f}" for width in row["widths"]),
         )
-        for entry in entries
-        if any(abs(entry["alpha"] - alpha) < 1e-9 for alpha in _ALPHAS)
+        for counted, row in named
     ]
-    return _table(
-        ("counted", "alpha", "promised", "covered", "95% interval", "mean width, 8-bit levels"),
-        rows,
+    return _table(("counted", "alpha", "promised", "covered", "95% interval", "mean width", "R", "G", "B"), rows)
+
+
+def _strata(certificate: Mapping[str, Any]) -> str:
+    """The least covered cell in words."""
+    cells = [row for row in certificate["strata"] if row["mode"] == "per_channel" and row["share"] >= 0.01]
+    worst = min(cells, key=lambda row: float(row["coverage"]))
+    return (
+        f"Of the groups of pixels with at least 1% of them, the least covered at alpha {certificate['alpha']:g} is"
+        f" {worst['group']}: {worst['coverage']:.1%} ({worst['low']:.1%} to {worst['high']:.1%}), and"
+        f" {worst['grouped_coverage']:.1%} where each group keeps the promise. All of them: certificate.html."
     )
 
 

@@ -2,8 +2,11 @@
 
 - generator.safetensors: the weights;
 - config.json: network, preprocessing and lineage;
-- calibration.npz and calibration.json: the conformal tables; only a complete package has them;
-- MODEL_CARD.md: for people; only a complete package has it.
+- distribution.safetensors and distribution.json: the colour distribution that shapes the bands;
+- calibration.npz and calibration.json: the conformal tables;
+- certificate.html and MODEL_CARD.md: for people.
+
+A package that was trained but not calibrated has only the first two.
 """
 
 import hashlib
@@ -20,6 +23,9 @@ from torch import Tensor, nn
 
 from huebands.color import AB_SCALE
 from huebands.conformal.calibration import Calibration, CalibrationError
+from huebands.conformal.calibration_files import is_of_earlier_form
+from huebands.distribution import model as distribution_model
+from huebands.distribution.model import DistributionError, DistributionModel, read_distribution
 from huebands.networks import build_generator
 from huebands.networks.encoders import ENCODERS
 from huebands.weights import WeightsError, read_weights, write_weights
@@ -28,8 +34,10 @@ FORMAT = 3
 # That can be read. Packages of format 1 bring colours to size bilinearly; before 3, every network is a U-Net with batch
 # normalisation.
 FORMATS = (1, 2, 3)
-WEIGHTS, CONFIG, CARD = "generator.safetensors", "config.json", "MODEL_CARD.md"
+WEIGHTS, CONFIG = "generator.safetensors", "config.json"
+CARD, CERTIFICATE = "MODEL_CARD.md", "certificate.html"
 CALIBRATION = ("calibration.npz", "calibration.json")
+DISTRIBUTION = (distribution_model.WEIGHTS, distribution_model.DESCRIPTION)
 LIGHTNESS, RESIZE = "cielab-d65-8bit-grey", "bilinear-antialias"
 BILINEAR = {"name": "bilinear"}
 
@@ -45,7 +53,8 @@ class ModelPackage:
     folder: Path
     generator: nn.Module  # in eval mode
     config: dict[str, Any]
-    calibration: Calibration | None  # None: trained, but not calibrated
+    distribution: DistributionModel | None  # None: trained, but not calibrated
+    calibration: Calibration | None  # None: likewise, or calibrated by an earlier version of huebands
     weights_sha256: str  # of generator.safetensors
     preprocessing_sha256: str  # of network and preprocessing
     package_sha256: str  # of the names and contents of all its files
@@ -90,30 +99,34 @@ def read_package(folder: Path) -> ModelPackage:
         raise PackageError(f"{folder / WEIGHTS}: missing; write the package again with `dvc repro`")
     weights_sha256 = _sha256((folder / WEIGHTS).read_bytes())
     preprocessing_sha256 = hash_preprocessing(config)
+    distribution, calibration = _read_bands(folder, weights_sha256, preprocessing_sha256)
     return ModelPackage(
         folder=folder,
         generator=_read_generator(folder / WEIGHTS, config["network"]),
         config=config,
-        calibration=_read_calibration(folder, weights_sha256, preprocessing_sha256),
+        distribution=distribution,
+        calibration=calibration,
         weights_sha256=weights_sha256,
         preprocessing_sha256=preprocessing_sha256,
         package_sha256=_hash_package(folder),
     )
 
 
-def assemble(folder: Path, trained: Path, calibration: Path, card: str) -> ModelPackage:
-    """Join a trained generator, its calibration and a model card to a complete package, all or nothing.
+def assemble(folder: Path, trained: Path, distribution: Path, calibration: Path, card: str) -> ModelPackage:
+    """Join a trained generator, a colour distribution, the calibration and a card to a package, all or nothing.
 
     Args:
         folder: of the package; an older one is replaced, once the new one has been read back without error.
         trained: folder of a package without calibration.
-        calibration: folder with calibration.npz and calibration.json.
+        distribution: folder with distribution.safetensors and distribution.json.
+        calibration: folder with calibration.npz, calibration.json and certificate.html.
         card: Markdown.
 
     Raises:
         PackageError: when a file is missing or the calibration belongs to another generator.
     """
-    sources = [trained / WEIGHTS, trained / CONFIG, *(calibration / name for name in CALIBRATION)]
+    sources = [trained / WEIGHTS, trained / CONFIG, *(distribution / name for name in DISTRIBUTION)]
+    sources += [calibration / name for name in (*CALIBRATION, CERTIFICATE)]
     for source in sources:
         if not source.is_file():
             raise PackageError(f"{source}: missing; `dvc repro` makes it")
@@ -241,28 +254,35 @@ def _read_generator(path: Path, network: Mapping[str, Any]) -> nn.Module:
     return generator.eval().requires_grad_(False)
 
 
-def _read_calibration(folder: Path, weights_sha256: str, preprocessing_sha256: str) -> Calibration | None:
-    present = [name for name in CALIBRATION if (folder / name).is_file()]
-    if not present:
-        return None
-    if len(present) < len(CALIBRATION):
-        (missing,) = set(CALIBRATION) - set(present)
-        raise PackageError(f"{folder / missing}: missing beside {present[0]}; calibrate with `dvc repro`")
+def _read_bands(
+    folder: Path, weights_sha256: str, preprocessing_sha256: str
+) -> tuple[DistributionModel | None, Calibration | None]:
+    present = [name for name in (*CALIBRATION, *DISTRIBUTION) if (folder / name).is_file()]
+    if not present or is_of_earlier_form(folder):
+        return None, None
+    for name in (*CALIBRATION, *DISTRIBUTION):
+        if name not in present:
+            raise PackageError(f"{folder / name}: missing beside {present[0]}; calibrate with `dvc repro`")
     try:
-        calibration = Calibration.load(folder)
-    except CalibrationError as error:
+        distribution, calibration = read_distribution(folder), Calibration.load(folder)
+    except (DistributionError, CalibrationError) as error:
         raise PackageError(str(error)) from error
-    for key, own in (("weights_sha256", weights_sha256), ("preprocessing_sha256", preprocessing_sha256)):
-        if (other := getattr(calibration, key)) != own:
+    own = {
+        "weights_sha256": weights_sha256,
+        "distribution_sha256": distribution.sha256,
+        "preprocessing_sha256": preprocessing_sha256,
+    }
+    for key, value in own.items():
+        if (other := getattr(calibration, key)) != value:
             raise PackageError(
-                f"{folder / CALIBRATION[1]}: {key} (={other!r}) must be the package's {own!r}:"
-                " the calibration belongs to another generator; calibrate again with `dvc repro`"
+                f"{folder / CALIBRATION[1]}: {key} (={other!r}) must be the package's {value!r}:"
+                " the calibration belongs to another model; calibrate again with `dvc repro`"
             )
-    return calibration
+    return distribution, calibration
 
 
 def _hash_package(folder: Path) -> str:
-    names = [name for name in (WEIGHTS, CONFIG, *CALIBRATION, CARD) if (folder / name).is_file()]
+    names = [name for name in (WEIGHTS, CONFIG, *DISTRIBUTION, *CALIBRATION, CERTIFICATE, CARD) if (folder / name).is_file()]
     hashes = {name: _sha256((folder / name).read_bytes()) for name in names}
     return _sha256(json.dumps(hashes, sort_keys=True, separators=(",", ":")).encode())
 

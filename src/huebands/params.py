@@ -320,6 +320,33 @@ class TrainParams:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DistributionParams:
+    """The network whose colour distributions the bands take their shape from, and its fit."""
+
+    encoder: Literal["efficientnet-lite0", "vgg16", "resnet18"]
+    filters: int  # of the finest decoder block
+    dropout: float
+    bins: int  # of each histogram
+    image_size: int  # side of what the network sees, pixels
+    epochs: int
+    batch_size: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name, least in (("filters", 1), ("bins", 2), ("epochs", 1), ("batch_size", 1), ("seed", 0)):
+            value = getattr(self, name)
+            _check(value >= least, f"distribution.{name}", value, f"be at least {least}")
+        _check(0 <= self.dropout < 1, "distribution.dropout", self.dropout, "be in [0, 1)")
+        multiple = 16 if self.encoder == "vgg16" else 32
+        fits = self.image_size > 0 and self.image_size % multiple == 0
+        _check(fits, "distribution.image_size", self.image_size, f"be a positive multiple of {multiple}")
+
+    def network(self) -> dict[str, Any]:
+        """What `ColourDistribution` takes."""
+        return {name: getattr(self, name) for name in ("encoder", "filters", "dropout", "bins")}
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateParams:
     """What the evaluation shows."""
 
@@ -335,21 +362,19 @@ class EvaluateParams:
 class CalibrateParams:
     """Split conformal calibration and the report on it."""
 
-    alpha_min: float
-    alpha_max: float
-    alpha_step: float
-    report_alpha: float  # the alpha of the headline figures and the heat maps
+    evenness: float  # of the bands: 0 for the least mean width, 1 to cover pixels alike, however hard to guess
+    alphas: tuple[float, ...]  # at which coverage and width are measured
+    report_alpha: float  # the alpha of the headline figures, the strata and the heat maps
     heatmaps: int  # test photos shown with their band widths
-    seed: int  # of the one pixel a photo that MAPIE gets
+    seed: int  # of the one pixel a photo that MAPIE gets, and of the bootstrap
 
     def __post_init__(self) -> None:
-        _check(
-            0 < self.alpha_min <= self.report_alpha <= self.alpha_max < 1,
-            "calibrate.report_alpha",
-            self.report_alpha,
-            "lie in [alpha_min, alpha_max] within (0, 1)",
-        )
-        _check(self.alpha_step > 0, "calibrate.alpha_step", self.alpha_step, "be positive")
+        _check(0 <= self.evenness <= 1, "calibrate.evenness", self.evenness, "lie in [0, 1]")
+        rising = all(low < high for low, high in zip(self.alphas, self.alphas[1:], strict=False))
+        inside = len(self.alphas) > 0 and all(0 < alpha < 1 for alpha in self.alphas)
+        _check(rising and inside, "calibrate.alphas", self.alphas, "be rising numbers in (0, 1), at least one")
+        listed = self.report_alpha in self.alphas
+        _check(listed, "calibrate.report_alpha", self.report_alpha, f"be one of alphas (={self.alphas})")
         for name in ("heatmaps", "seed"):
             _check(getattr(self, name) >= 0, f"calibrate.{name}", getattr(self, name), "not be negative")
 
@@ -374,6 +399,7 @@ class Params:
     prepare: PrepareParams
     validate: ValidateParams
     train: TrainParams
+    distribution: DistributionParams
     evaluate: EvaluateParams
     calibrate: CalibrateParams
     register: RegisterParams

@@ -1,30 +1,31 @@
-"""The calibration: one stored table of losses that gives the half widths of the bands for any alpha.
+"""The calibration: one stored table of losses that gives the bands' steps for any alpha.
 
-Conformal risk control over photos (Angelopoulos et al. 2024, arXiv:2208.02814): with n exchangeable photos
-whose mean loss at a step is R, the first step with n/(n+1) R + 1/(n+1) <= alpha has an expected loss of at
-most alpha on the next photo. With one pixel a photo this is split conformal prediction's quantile.
+Conformal risk control over photos (Angelopoulos et al. 2024, arXiv:2208.02814): with n exchangeable photos whose mean
+loss at a step is R, the first step with n/(n+1) R + 1/(n+1) <= alpha has an expected loss of at most alpha on the next
+photo. With one pixel a photo this is split conformal prediction's quantile.
+
+Two more promises rest on the same table. With delta, the expected loss of these very bands on new photos is at most
+alpha with probability 1 - delta over the draw of the calibration photos (risk-controlling prediction sets). By group,
+the same is promised for the pixels of each group alone (Mondrian calibration): a pixel gets the widest of the bands
+that all photos and each of its groups ask for, so that every one of these promises holds.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 
 from huebands.conformal import calibration_files as files
-from huebands.conformal.scores import (
-    LEVELS,
-    SCALE_UNIT,
-    SMALLEST_SCALE,
-    PhotoLosses,
-    count_steps,
-    joint_half_widths,
-)
+from huebands.conformal.family import STEPS
+from huebands.conformal.groups import GROUPS, Grouping
+from huebands.conformal.losses import JOINT, KINDS
+from huebands.conformal.risk import SLACK, first_step, first_step_of_sums, rcps_step
+from huebands.conformal.tally import Tally
 
 Mode = Literal["per_channel", "joint"]
 MODES: tuple[Mode, ...] = ("per_channel", "joint")
-SLACK = 1e-12  # alpha is a decimal that floating point rounds: 1/(n + 1) itself must be accepted
 
 CalibrationError = files.CalibrationError
 
@@ -32,12 +33,11 @@ CalibrationError = files.CalibrationError
 class AlphaError(ValueError):
     """The calibration photos do not support this alpha; the message says which they do."""
 
-    def __init__(self, alpha: object, photos: int) -> None:
+    def __init__(self, alpha: object, photos: int, whose: str = "calibration photos") -> None:
         # Rounded up, so that the number shown is accepted.
         smallest = -(-1_000_000 // (photos + 1)) / 1_000_000
         super().__init__(
-            f"alpha (={alpha!r}) must be in [{smallest:g}, 1): {photos} calibration photos support "
-            f"no alpha below 1/{photos + 1}"
+            f"alpha (={alpha!r}) must be in [{smallest:g}, 1): {photos} {whose} support no alpha below 1/{photos + 1}"
         )
 
 
@@ -46,54 +46,50 @@ class ModeError(ValueError):
 
 
 @dataclass(frozen=True)
+class Shape:
+    """What the family of bands depends on beside the network: fixed before it is calibrated.
+
+    Attributes:
+        evenness: see `distribution.intervals`.
+        joint_offsets: steps by which R, G and B are ahead of the joint family's step; the least is 0.
+        grouping: groups of pixels.
+    """
+
+    evenness: float
+    joint_offsets: tuple[int, int, int]
+    grouping: Grouping
+
+
+@dataclass(frozen=True)
 class Calibration:
     """Losses of the calibration photos, and what they belong to.
 
     Attributes:
-        per_channel: float64 (n, 3, 256), share of a photo's pixels whose residual exceeds 0..255.
-        joint: float64 (n, T), share of a photo's pixels with any residual above floor(scale * t), t = 0..T-1.
-        scale: float64 (3,), of the joint family.
+        shape: of the family of bands.
+        tally: the losses.
         weights_sha256: of the generator's weights.
+        distribution_sha256: of the colour distribution's weights and description.
         preprocessing_sha256: of network and preprocessing, as the model package has it.
         data_sha256: of the prepared data.
-        certificate: coverage measured on the test split, one entry a mode and alpha.
+        certificate: what was measured on the test split, as `certificate.build` gives it; empty before.
     """
 
-    per_channel: np.ndarray
-    joint: np.ndarray
-    scale: np.ndarray
+    shape: Shape
+    tally: Tally
     weights_sha256: str
+    distribution_sha256: str
     preprocessing_sha256: str
     data_sha256: str
-    certificate: tuple[Mapping[str, Any], ...] = ()
+    certificate: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_scale(self.scale)
-        n = len(np.atleast_1d(self.per_channel))
-        _check_losses("per_channel", self.per_channel, (n, 3, LEVELS))
-        _check_losses("joint", self.joint, (n, count_steps(self.scale)))
-
-    @classmethod
-    def from_losses(
-        cls,
-        losses: Sequence[PhotoLosses],
-        scale: np.ndarray,
-        *,
-        weights_sha256: str,
-        preprocessing_sha256: str,
-        data_sha256: str,
-    ) -> Self:
-        """Stack the losses of the calibration photos; the certificate is measured later."""
-        if not losses:
-            raise CalibrationError("calibration needs at least one photo, got none")
-        per_channel = np.stack([photo.per_channel for photo in losses])
-        joint = np.stack([photo.joint for photo in losses])
-        return cls(per_channel, joint, scale, weights_sha256, preprocessing_sha256, data_sha256)
+        _check_shape(self.shape)
+        self.tally.check()
 
     @property
     def photos(self) -> int:
         """How many photos calibrated this."""
-        return len(self.per_channel)
+        return len(self.tally.losses)
 
     @property
     def smallest_alpha(self) -> float:
@@ -102,44 +98,89 @@ class Calibration:
 
     def supports(self, alpha: object) -> bool:
         """Whether alpha is a number in [1/(n + 1), 1)."""
-        is_number = isinstance(alpha, float | int | np.floating) and not isinstance(alpha, bool)
-        return is_number and bool(self.smallest_alpha - SLACK <= alpha < 1)  # type: ignore[operator]
+        return _supports(alpha, self.photos)
 
-    def steps(self, alpha: float, mode: str) -> np.ndarray:
-        """Find the first step of each nested family that keeps the promise at alpha.
+    def steps(self, alpha: float, mode: str = "per_channel", delta: float | None = None) -> np.ndarray:
+        """Find the first steps of the nested bands that keep the promise at alpha.
+
+        Args:
+            alpha: share that may leave its band.
+            mode: "per_channel" for channel values, "joint" for pixels.
+            delta: None for the promise on average over calibrations; else the chance that the draw of the calibration
+                photos may have to break it.
 
         Returns:
-            int64 (3,) for per_channel (half widths), (1,) for joint.
+            int64 (3,), for R, G and B.
 
         Raises:
             AlphaError: unless 1/(n + 1) <= alpha < 1.
             ModeError: for a mode that is not one of `MODES`.
+            RiskError: when n photos cannot promise alpha at this delta.
         """
-        if mode not in MODES:
-            raise ModeError(f"mode (={mode!r}) must be one of {', '.join(map(repr, MODES))}")
+        kinds = self._kinds(mode)
         if not self.supports(alpha):
             raise AlphaError(alpha, self.photos)
-        losses = self.per_channel if mode == "per_channel" else self.joint[:, None]
-        bound = (losses.sum(axis=0) + 1) / (self.photos + 1)
-        return np.asarray(np.argmax(bound <= alpha + SLACK, axis=-1))
+        losses = self.tally.losses[:, kinds]
+        if delta is None:
+            found = first_step(losses, alpha)
+        else:
+            # Betting on the losses one after the other asks for an order that has nothing to do with them. All
+            # channels' promises are to hold at once, so they share delta.
+            order, kinds_count = np.random.default_rng(0).permutation(self.photos), losses.shape[1]
+            found = np.array([rcps_step(losses[order, kind], alpha, delta / kinds_count) for kind in range(kinds_count)])
+        return self._of_channels(found, mode)
 
-    def half_widths(self, alpha: float, mode: str = "per_channel") -> np.ndarray:
-        """Half widths of the bands in 8-bit levels, int64 (3,) for R, G and B; raises like `steps`."""
-        steps = self.steps(alpha, mode)
-        return steps if mode == "per_channel" else joint_half_widths(self.scale, int(steps[0]))
+    def group_steps(self, alpha: float, mode: str = "per_channel", delta: float | None = None) -> np.ndarray:
+        """Find for each group the steps that keep its own promise and that of all photos: int64 (GROUPS, 3).
+
+        Raises:
+            AlphaError: when the smallest group has too few photos for alpha; else like `steps`.
+        """
+        kinds, common = self._kinds(mode), self.steps(alpha, mode, delta)
+        photos = self.tally.group_photos
+        smallest = int(photos[photos > 0].min(initial=self.photos))
+        if not _supports(alpha, smallest):
+            name = GROUPS[int(np.argmin(np.where(photos > 0, photos, self.photos + 1)))]
+            raise AlphaError(alpha, smallest, f"calibration photos of the group {name!r}")
+        own = first_step_of_sums(self.tally.group_sums[:, kinds], photos[:, None], alpha)
+        # A group that no calibration photo shows asks for nothing; one merged away for what stands for it asks.
+        own = np.where(photos[:, None] > 0, own, 0)[list(self.shape.grouping.merged_into)]
+        return np.maximum(np.stack([self._of_channels(steps, mode) for steps in own]), common)
+
+    def groups(self) -> dict[str, int]:
+        """How many calibration photos show each group."""
+        return {name: int(photos) for name, photos in zip(GROUPS, self.tally.group_photos, strict=True) if photos}
+
+    def _kinds(self, mode: str) -> slice:
+        if mode not in MODES:
+            raise ModeError(f"mode (={mode!r}) must be one of {', '.join(map(repr, MODES))}")
+        return slice(0, JOINT) if mode == "per_channel" else slice(JOINT, KINDS)
+
+    def _of_channels(self, steps: np.ndarray, mode: str) -> np.ndarray:
+        offsets = self.shape.joint_offsets if mode == "joint" else (0, 0, 0)
+        return np.asarray(np.minimum(steps + np.array(offsets), STEPS - 1))
 
     def save(self, folder: Path) -> None:
         """Write calibration.npz and calibration.json; the same calibration gives the same bytes."""
+        grouping = self.shape.grouping
         description = {
             "weights_sha256": self.weights_sha256,
+            "distribution_sha256": self.distribution_sha256,
             "preprocessing_sha256": self.preprocessing_sha256,
+            "data_sha256": self.data_sha256,
             "photos": self.photos,
             "smallest_alpha": self.smallest_alpha,
-            "data_sha256": self.data_sha256,
-            "certificate": [dict(entry) for entry in self.certificate],
+            "shape": {
+                "evenness": self.shape.evenness,
+                "joint_offsets": list(self.shape.joint_offsets),
+                "photo_edges": list(grouping.photo_edges),
+                "merged_into": list(grouping.merged_into),
+            },
+            "groups": self.groups(),
+            "merged": grouping.merged(),
+            "certificate": dict(self.certificate),
         }
-        tables = {"per_channel": self.per_channel, "joint": self.joint, "scale": self.scale}
-        files.write(folder, tables, description)
+        files.write(folder, self.tally.tables(), description)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -149,13 +190,17 @@ class Calibration:
             CalibrationError: naming the file and what is wrong with it.
         """
         tables, description = files.read(folder)
+        shape = description["shape"]
+        grouping = Grouping(tuple(shape["merged_into"]), tuple(shape["photo_edges"]))
         try:
             result = cls(
-                **tables,
+                Shape(shape["evenness"], tuple(shape["joint_offsets"]), grouping),
+                Tally(**tables),
                 weights_sha256=description["weights_sha256"],
+                distribution_sha256=description["distribution_sha256"],
                 preprocessing_sha256=description["preprocessing_sha256"],
                 data_sha256=description["data_sha256"],
-                certificate=tuple(description["certificate"]),
+                certificate=description["certificate"],
             )
         except CalibrationError as error:
             raise CalibrationError(f"{Path(folder) / files.TABLES}: {error}") from None
@@ -166,32 +211,35 @@ class Calibration:
         for key, value in (("photos", self.photos), ("smallest_alpha", self.smallest_alpha)):
             if description[key] != value:
                 raise CalibrationError(f"{path}: {key} (={description[key]!r}) must be {value}, as the tables say")
-        for entry in self.certificate:
+        for entry in self.certificate.get("curve", []):
             try:
-                half_widths = self.half_widths(entry["alpha"], entry["mode"]).tolist()
+                steps = self.steps(entry["alpha"], entry["mode"]).tolist()
             except ValueError as error:
                 raise CalibrationError(f"{path}: certificate: {error}") from None
-            if entry["half_widths"] != half_widths:
+            if entry["steps"] != steps:
                 raise CalibrationError(
-                    f"{path}: certificate at alpha {entry['alpha']}, {entry['mode']}: half_widths "
-                    f"(={entry['half_widths']!r}) must be {half_widths}, as the tables say"
+                    f"{path}: certificate at alpha {entry['alpha']}, {entry['mode']}: steps (={entry['steps']!r})"
+                    f" must be {steps}, as the tables say"
                 )
 
 
-def _check_scale(scale: np.ndarray) -> None:
-    is_vector = scale.dtype == np.float64 and scale.shape == (3,)
-    in_units = is_vector and np.all(scale >= SMALLEST_SCALE) and np.all(scale * SCALE_UNIT % 1 == 0)
-    if not (in_units and scale.max() == 1):
-        raise CalibrationError(
-            f"scale (={scale!r}) must be float64 (3,), multiples of 1/{SCALE_UNIT} in "
-            f"[{SMALLEST_SCALE}, 1], the largest 1"
-        )
+def _supports(alpha: object, photos: int) -> bool:
+    is_number = isinstance(alpha, float | int | np.floating) and not isinstance(alpha, bool)
+    return is_number and bool(1 / (photos + 1) - SLACK <= alpha < 1)  # type: ignore[operator]
 
 
-def _check_losses(name: str, losses: np.ndarray, shape: tuple[int, ...]) -> None:
-    if losses.dtype != np.float64 or losses.shape != shape or 0 in shape:
-        got = f"{losses.dtype} {losses.shape}"
-        raise CalibrationError(f"{name} must be float64 {shape}, not empty; got {got}")
-    in_range = np.all((losses >= 0) & (losses <= 1))
-    if not (in_range and np.all(np.diff(losses) <= 0) and np.all(losses[..., -1] == 0)):
-        raise CalibrationError(f"{name} must hold shares in [0, 1] that never rise and end at 0")
+def _check_shape(shape: Shape) -> None:
+    def check(holds: bool, name: str, value: object, must: str) -> None:
+        if not holds:
+            raise CalibrationError(f"shape: {name} (={value!r}) must {must}")
+
+    offsets, merged = shape.joint_offsets, shape.grouping.merged_into
+    whole = len(offsets) == 3 and all(type(offset) is int and 0 <= offset < STEPS for offset in offsets)
+    check(whole and min(offsets) == 0, "joint_offsets", offsets, f"be 3 integers in 0..{STEPS - 1}, the least 0")
+    even = type(shape.evenness) in (int, float) and 0 <= shape.evenness <= 1
+    check(even, "evenness", shape.evenness, "lie in [0, 1]")
+    known = len(merged) == len(GROUPS) and all(type(into) is int and 0 <= into < len(GROUPS) for into in merged)
+    check(known, "merged_into", merged, f"be {len(GROUPS)} integers in 0..{len(GROUPS) - 1}")
+    check(all(merged[into] == into for into in merged), "merged_into", merged, "name groups that are not merged away")
+    edges = shape.grouping.photo_edges
+    check(len(edges) == 2 and all(type(edge) is float for edge in edges) and edges[0] <= edges[1], "photo_edges", edges, "be 2 rising numbers")

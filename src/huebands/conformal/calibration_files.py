@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-FORMAT = 1
+FORMAT = 2
 TABLES, DESCRIPTION = "calibration.npz", "calibration.json"
-_LARGEST = 2**30  # bytes of all tables; 1,000 photos take some 15 million
-_ARRAYS = {"per_channel", "joint", "scale"}
-_HASHES = ("tables_sha256", "weights_sha256", "preprocessing_sha256", "data_sha256")
-_KEYS = {"format", *_HASHES, "photos", "smallest_alpha", "certificate"}
-_CERTIFICATE_NUMBERS = {"alpha": 1, "coverage": 1, "coverage_low": 1, "coverage_high": 1, "width": 255}
-_CERTIFICATE_KEYS = {"mode", "half_widths", *_CERTIFICATE_NUMBERS}
+_LARGEST = 2**30  # bytes of all tables; 1,000 photos take some 10 million
+_ARRAYS = {"losses", "group_sums", "group_photos", "strangeness"}
+_HASHES = ("tables_sha256", "weights_sha256", "distribution_sha256", "preprocessing_sha256", "data_sha256")
+_KEYS = {"format", *_HASHES, "photos", "smallest_alpha", "shape", "groups", "merged", "certificate"}
+_SHAPE_KEYS = {"evenness", "joint_offsets", "photo_edges", "merged_into"}
+_CURVE_NUMBERS = {"alpha": 1, "coverage": 1, "coverage_low": 1, "coverage_high": 1, "width": 255}
+_CURVE_KEYS = {"mode", "steps", *_CURVE_NUMBERS}
 _REMEDY = "run the calibrate stage again, or take the package from its source again"
 
 
@@ -99,11 +100,27 @@ def _check_description(path: Path, description: Any) -> None:
     for key in _HASHES:
         value = description[key]
         check(isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value)), key, value, "be a sha256")
-    entries = description["certificate"]
-    check(isinstance(entries, list), "certificate", entries, "be a list")
+    shape = description["shape"]
+    right = isinstance(shape, dict) and set(shape) == _SHAPE_KEYS
+    check(right, "shape", shape, f"have the keys {sorted(_SHAPE_KEYS)}")
+    for key in _SHAPE_KEYS - {"evenness"}:
+        check(isinstance(shape[key], list), f"shape: {key}", shape[key], "be a list")
+    certificate = description["certificate"]
+    check(isinstance(certificate, dict), "certificate", certificate, "be an object")
+    entries = certificate.get("curve", [])
+    check(isinstance(entries, list), "certificate: curve", entries, "be a list")
     for entry in entries:
-        right = isinstance(entry, dict) and set(entry) == _CERTIFICATE_KEYS
-        check(right, "certificate", entry, f"have the keys {sorted(_CERTIFICATE_KEYS)}")
-        for key, largest in _CERTIFICATE_NUMBERS.items():
+        right = isinstance(entry, dict) and set(entry) >= _CURVE_KEYS
+        check(right, "certificate: curve", entry, f"have the keys {sorted(_CURVE_KEYS)}")
+        for key, largest in _CURVE_NUMBERS.items():
             right = type(entry[key]) in (int, float) and 0 <= entry[key] <= largest
-            check(right, f"certificate: {key}", entry[key], f"be a number in [0, {largest}]")
+            check(right, f"certificate: curve: {key}", entry[key], f"be a number in [0, {largest}]")
+
+
+def is_of_earlier_form(folder: Path) -> bool:
+    """Whether calibration.json was written by an earlier version of huebands, for bands of another family."""
+    try:
+        content = json.loads((Path(folder) / DESCRIPTION).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and content.get("format") in range(1, FORMAT)

@@ -1,157 +1,166 @@
-"""What the bands do on photos that calibrated nothing: coverage and width, at any alpha."""
+"""What the bands do on photos that calibrated nothing: coverage and width, at each alpha, by group and by photo."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from huebands.bootstrap import mean_interval, resampling_weights
-from huebands.conformal.bands import CHANNELS, bands
-from huebands.conformal.calibration import Calibration, Mode
-from huebands.conformal.scores import LEVELS, PhotoLosses
+from huebands.conformal.calibration import MODES, Calibration, Mode
+from huebands.conformal.family import CHANNELS
+from huebands.conformal.groups import GROUPS, PARTITIONS
+from huebands.conformal.risk import mean_interval_exact
+from huebands.distribution.likeness import p_value
 
 _RESAMPLES = 2000
+_STRANGE = 0.05  # p-value from which a photo counts as unlike
+_WIDTH_EDGES = tuple(range(0, 257, 8))  # 8-bit levels
+_WORST = 10
 
 
 @dataclass(frozen=True)
-class Coverage:
-    """What one mode at one alpha reaches.
+class Reached:
+    """What some bands reach on one photo: share of its values (per_channel) or pixels (joint) covered, and widths."""
+
+    coverage: float
+    widths: np.ndarray  # (3,), mean over pixels of upper - lower, 8-bit levels
+    covered: np.ndarray  # (GROUPS,), share of the photo's pixels (per_channel: mean of the channels) in group and band
+
+
+@dataclass(frozen=True)
+class PhotoCoverage:
+    """One test photo.
 
     Attributes:
-        half_widths: (3,), 8-bit levels.
-        coverage: mean over photos of the share covered, in [0, 1]: this is what is promised to be 1 - alpha.
-        coverage_low: lower end of the 95% interval of these bands' expected coverage on new photos (bootstrap over
-            photos). The promise averages over calibrations as well: a single one may lie somewhat below it.
-        coverage_high: its upper end.
-        share: of all values (per_channel) or pixels (joint) of all photos together that are covered.
-        widths: (3,), mean over photos of the band's width (upper - lower) in 8-bit levels.
+        id: of the photo.
+        title: for people.
+        plain: what is reached at each mode and alpha.
+        grouped: likewise at the report's alpha, where each group keeps the promise.
+        shares: (GROUPS,), of the photo's pixels in each group.
+        width_counts: (3, len(_WIDTH_EDGES) - 1), share of pixels by band width, per_channel at the report's alpha.
+        strangeness: see `likeness`.
     """
 
-    mode: Mode
-    alpha: float
-    half_widths: tuple[int, ...]
-    coverage: float
-    coverage_low: float
-    coverage_high: float
-    share: float
-    widths: tuple[float, ...]
-
-    @property
-    def width(self) -> float:
-        """The mean width of the three channels."""
-        return float(np.mean(self.widths))
-
-    def record(self) -> dict[str, Any]:
-        """The row of a table of many alphas."""
-        return {
-            "alpha": self.alpha,
-            "mode": self.mode,
-            "nominal": round(1 - self.alpha, 10),
-            "coverage": self.coverage,
-            "low": self.coverage_low,
-            "high": self.coverage_high,
-            "width": self.width,
-            **{f"width_{name}": width for name, width in zip(CHANNELS, self.widths, strict=True)},
-        }
-
-    def headline(self) -> dict[str, Any]:
-        """Everything, rounded, for a report's metrics."""
-        return {
-            "coverage": round(self.coverage, 4),
-            "coverage_low": round(self.coverage_low, 4),
-            "coverage_high": round(self.coverage_high, 4),
-            "share": round(self.share, 4),
-            "width": round(self.width, 2),
-            "widths": {name: round(width, 2) for name, width in zip(CHANNELS, self.widths, strict=True)},
-            "half_widths": dict(zip(CHANNELS, self.half_widths, strict=True)),
-        }
-
-    def certificate(self) -> dict[str, Any]:
-        """The entry that a calibration carries."""
-        return {
-            "mode": self.mode,
-            "alpha": self.alpha,
-            "coverage": round(self.coverage, 4),
-            "coverage_low": round(self.coverage_low, 4),
-            "coverage_high": round(self.coverage_high, 4),
-            "width": round(self.width, 2),
-            "half_widths": list(self.half_widths),
-        }
+    id: str
+    title: str
+    plain: Mapping[tuple[Mode, float], Reached]
+    grouped: Mapping[Mode, Reached]
+    shares: np.ndarray
+    width_counts: np.ndarray
+    strangeness: float
 
 
-class ColourCounts:
-    """How often each shown value meets each grey level: all that the width of cut bands depends on.
-
-    Photos weigh alike, whatever their size. The memory is constant.
-    """
-
-    def __init__(self) -> None:
-        self._shares = np.zeros((LEVELS, LEVELS, 3))  # grey, shown value, channel
-        self._photos = 0
-
-    def add(self, shown_rgb: np.ndarray, grey: np.ndarray) -> None:
-        """Count one photo: uint8 (H, W, 3) as shown, uint8 (H, W) grey."""
-        row = grey.reshape(-1).astype(np.int64) * LEVELS
-        for channel in range(3):
-            cell = row + shown_rgb[..., channel].reshape(-1)
-            counts = np.bincount(cell, minlength=LEVELS * LEVELS).reshape(LEVELS, LEVELS)
-            self._shares[..., channel] += counts / cell.size
-        self._photos += 1
-
-    def mean_widths(self, half_widths: np.ndarray) -> np.ndarray:
-        """Mean width (3,) of the bands over the photos counted, in 8-bit levels."""
-        grey = np.repeat(np.arange(LEVELS, dtype=np.uint8)[:, None], LEVELS, axis=1)
-        table = bands(np.stack([grey.T] * 3, axis=-1), grey, half_widths)
-        width = np.stack([table[name][..., 1].astype(float) - table[name][..., 0] for name in CHANNELS], axis=-1)
-        return np.asarray((self._shares * width).sum(axis=(0, 1)) / self._photos)
+def reach(bands_HW32: np.ndarray, true_HW3: np.ndarray, groups_PHW: np.ndarray, mode: Mode) -> Reached:
+    """Count what bands, uint8 (H, W, 3, 2), reach on a photo whose true colours are known."""
+    inside_HW3 = (bands_HW32[..., 0] <= true_HW3) & (true_HW3 <= bands_HW32[..., 1])
+    covered_HW = inside_HW3.mean(axis=-1) if mode == "per_channel" else inside_HW3.all(axis=-1).astype(float)
+    weights = np.broadcast_to(covered_HW, groups_PHW.shape).ravel()
+    by_group = np.bincount(groups_PHW.ravel(), weights=weights, minlength=len(GROUPS)) / covered_HW.size
+    widths = (bands_HW32[..., 1] - bands_HW32[..., 0]).mean(axis=(0, 1))
+    return Reached(float(covered_HW.mean()), widths, by_group)
 
 
-def measure(
-    calibration: Calibration,
-    losses: Sequence[PhotoLosses],
-    colours: ColourCounts,
-    alphas: Sequence[float],
-    modes: Sequence[Mode],
-    seed: int,
-) -> list[Coverage]:
-    """Measure coverage and width on test photos, for each mode and alpha.
+def count_widths(bands_HW32: np.ndarray) -> np.ndarray:
+    """Share of pixels by band width, (3, bins of `_WIDTH_EDGES`)."""
+    widths = (bands_HW32[..., 1] - bands_HW32[..., 0]).reshape(-1, 3).T
+    return np.stack([np.histogram(width, _WIDTH_EDGES)[0] / len(width) for width in widths])
+
+
+def certify(calibration: Calibration, photos: Sequence[PhotoCoverage], alpha: float, seed: int) -> dict[str, Any]:
+    """Sum up what was measured on test photos, as a certificate.
 
     Args:
-        calibration: what gives the half widths.
-        losses: of the test photos, with the calibration's scale.
-        colours: of the same photos.
-        alphas: each supported by the calibration.
-        modes: in this order.
+        calibration: whose bands were measured.
+        photos: each measured at the same modes and alphas.
+        alpha: the report's.
         seed: of the bootstrap over photos.
 
     Raises:
-        AlphaError: for an alpha that the calibration does not support.
         ValueError: when there are no photos.
     """
-    if not losses:
+    if not photos:
         raise ValueError("coverage needs at least one test photo, got none")
-    per_channel = np.stack([photo.per_channel for photo in losses])
-    joint = np.stack([photo.joint for photo in losses])
-    pixels = np.array([photo.pixels for photo in losses], dtype=float)
-    weights = resampling_weights(len(losses), _RESAMPLES, seed)
-    result = []
-    for mode in modes:
-        for alpha in alphas:
-            steps, half_widths = calibration.steps(alpha, mode), calibration.half_widths(alpha, mode)
-            missed = per_channel[:, range(3), steps].mean(axis=1) if mode == "per_channel" else joint[:, steps[0]]
-            covered = 1 - missed
-            low, high = mean_interval(covered, weights, bounds=(0, 1))
-            result.append(
-                Coverage(
-                    mode=mode,
-                    alpha=alpha,
-                    half_widths=tuple(half_widths.tolist()),
-                    coverage=float(covered.mean()),
-                    coverage_low=float(low),
-                    coverage_high=float(high),
-                    share=float((covered * pixels).sum() / pixels.sum()),
-                    widths=tuple(colours.mean_widths(half_widths).tolist()),
-                )
-            )
-    return result
+    weights = resampling_weights(len(photos), _RESAMPLES, seed)
+    curve = []
+    for mode, of in photos[0].plain:
+        row = _row(mode, of, [photo.plain[mode, of] for photo in photos], weights)
+        curve.append({**row, "steps": calibration.steps(of, mode).tolist()})
+    grouped = [_row(mode, alpha, [photo.grouped[mode] for photo in photos], weights) for mode in photos[0].grouped]
+    strange = [p_value(photo.strangeness, calibration.tally.strangeness) <= _STRANGE for photo in photos]
+    worst = sorted(photos, key=lambda photo: photo.plain["per_channel", alpha].coverage)[:_WORST]
+    return {
+        "alpha": alpha,
+        "test_photos": len(photos),
+        "curve": curve,
+        "grouped": grouped,
+        "strata": [stratum for mode in MODES for stratum in _strata(mode, alpha, photos, weights)],
+        "worst_photos": [
+            {
+                "id": photo.id,
+                "title": photo.title,
+                "coverage": round(photo.plain["per_channel", alpha].coverage, 4),
+                "width": round(float(photo.plain["per_channel", alpha].widths.mean()), 2),
+            }
+            for photo in worst
+        ],
+        "width_distribution": {
+            "edges": list(_WIDTH_EDGES),
+            **{
+                name: np.mean([photo.width_counts[channel] for photo in photos], axis=0).round(5).tolist()
+                for channel, name in enumerate(CHANNELS)
+            },
+        },
+        "likeness": {"below": _STRANGE, "share": round(float(np.mean(strange)), 4)},
+    }
+
+
+def _row(mode: Mode, alpha: float, reached: Sequence[Reached], weights: np.ndarray) -> dict[str, Any]:
+    """Means over photos with their 95% intervals: of the bootstrap, and one that holds exactly for any distribution."""
+    covered = np.array([photo.coverage for photo in reached])
+    low, high = mean_interval(covered, weights, bounds=(0, 1))
+    exact_low, exact_high = mean_interval_exact(covered)
+    widths = np.mean([photo.widths for photo in reached], axis=0)
+    return {
+        "mode": mode,
+        "alpha": alpha,
+        "coverage": round(float(covered.mean()), 4),
+        "coverage_low": round(low, 4),
+        "coverage_high": round(high, 4),
+        "exact_low": round(exact_low, 4),
+        "exact_high": round(exact_high, 4),
+        "width": round(float(widths.mean()), 2),
+        "widths": widths.round(2).tolist(),
+    }
+
+
+def _strata(
+    mode: Mode, alpha: float, photos: Sequence[PhotoCoverage], weights: np.ndarray
+) -> list[dict[str, Any]]:
+    """Coverage of all test pixels of each group, photos weighing alike, with 95% intervals over photos."""
+    shares = np.stack([photo.shares for photo in photos])
+    plain = np.stack([photo.plain[mode, alpha].covered for photo in photos])
+    grouped = np.stack([photo.grouped[mode].covered for photo in photos])
+    strata, partitions = [], [partition for partition, names in PARTITIONS.items() for _ in names]
+    for index, (partition, group) in enumerate(zip(partitions, GROUPS, strict=True)):
+        share = shares[:, index]
+        if not share.any():
+            continue
+        drawn = weights @ share
+        resampled = (weights @ plain[:, index])[drawn > 0] / drawn[drawn > 0]
+        low, high = np.percentile(resampled, (2.5, 97.5))
+        strata.append(
+            {
+                "mode": mode,
+                "partition": partition,
+                "group": group,
+                "share": round(float(share.mean()), 5),
+                "photos": int((share > 0).sum()),
+                "coverage": round(float(plain[:, index].sum() / share.sum()), 4),
+                "low": round(float(low), 4),
+                "high": round(float(high), 4),
+                "standard_error": round(float(resampled.std()), 4),
+                "grouped_coverage": round(float(grouped[:, index].sum() / share.sum()), 4),
+            }
+        )
+    return strata

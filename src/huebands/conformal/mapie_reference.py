@@ -6,9 +6,11 @@ from typing import Any
 import mapie.regression
 import numpy as np
 
-from huebands.conformal.bands import CHANNELS
-from huebands.conformal.calibration import SLACK, Calibration, CalibrationError
-from huebands.conformal.scores import photo_losses
+from huebands.conformal.calibration_files import CalibrationError
+from huebands.conformal.family import CHANNELS
+from huebands.conformal.risk import SLACK, first_step
+
+_LEVELS = 256
 
 
 class _Shown:
@@ -36,7 +38,7 @@ def mapie_half_widths(true_rgb: np.ndarray, shown_rgb: np.ndarray, alphas: Seque
     Args:
         true_rgb: (n, 3), independent pixels.
         shown_rgb: (n, 3), their colorization.
-        alphas: in [1/n, 1 - 1/n); MAPIE refuses others, `Calibration` begins at 1/(n + 1).
+        alphas: in [1/n, 1 - 1/n); MAPIE refuses others, `conformal.risk` begins at 1/(n + 1).
 
     Returns:
         float64 (len(alphas), 3), half widths in 8-bit levels.
@@ -56,13 +58,13 @@ def mapie_half_widths(true_rgb: np.ndarray, shown_rgb: np.ndarray, alphas: Seque
 
 
 def own_half_widths(true_rgb: np.ndarray, shown_rgb: np.ndarray, alphas: Sequence[float]) -> np.ndarray:
-    """Let `Calibration` do the same: each pixel is a photo. Arguments and result as `mapie_half_widths`."""
-    scale, unused = np.ones(3), "0" * 64
-    losses = [photo_losses(true[None], shown[None], scale) for true, shown in zip(true_rgb, shown_rgb, strict=True)]
-    calibration = Calibration.from_losses(
-        losses, scale, weights_sha256=unused, preprocessing_sha256=unused, data_sha256=unused
-    )
-    return np.array([calibration.half_widths(alpha) for alpha in alphas], dtype=np.float64)
+    """Let risk control do the same: each pixel is a photo, and step h = 0..255 has the band shown +- h.
+
+    Arguments and result as `mapie_half_widths`.
+    """
+    residuals = np.abs(true_rgb.astype(np.int16) - shown_rgb)
+    losses = (residuals[..., None] > np.arange(_LEVELS)).astype(np.float64)
+    return np.array([first_step(losses, alpha) for alpha in alphas], dtype=np.float64)
 
 
 def compare_with_mapie(

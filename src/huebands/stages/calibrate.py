@@ -1,10 +1,11 @@
 """calibrate: conformal calibration of the trained generator, and what its bands reach on the test split.
 
-Photos are read at their own size and streamed: only their losses stay.
+Photos are read at their own size and streamed: only their losses stay. Under torchrun each process counts a part of the
+calibration photos, and the counts are added: the result has the same bits.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,26 +15,37 @@ import pandas as pd
 import torch
 
 from huebands import params
-from huebands.colorizer import Colorizer, grey_of
-from huebands.conformal.bands import CHANNELS, bands
-from huebands.conformal.calibration import MODES, AlphaError, Calibration, CalibrationError
-from huebands.conformal.coverage import ColourCounts, Coverage, measure
+from huebands.certificate_page import write_page
+from huebands.colorizer import Colorizer, ShapedPhoto, grey_of
+from huebands.conformal import calibration_files
+from huebands.conformal.calibration import MODES, AlphaError, Calibration, CalibrationError, Shape
+from huebands.conformal.coverage import PhotoCoverage, certify, count_widths, reach
+from huebands.conformal.family import CHANNELS, STEPS
+from huebands.conformal.groups import GROUPS, UNMERGED, Grouping, choose_grouping, presence_of
+from huebands.conformal.losses import joint_first_steps, photo_losses
 from huebands.conformal.mapie_reference import compare_with_mapie
-from huebands.conformal.scores import PhotoLosses, choose_scale, photo_losses
+from huebands.conformal.risk import first_step
+from huebands.conformal.tally import Tally
 from huebands.data.shards import ShardError, data_sha256, read_manifest
+from huebands.distribution.model import DistributionError, read_distribution
 from huebands.images import ImageError, read_photo
-from huebands.package import PackageError
+from huebands.package import CERTIFICATE, PackageError, read_package
 from huebands.params import CalibrateParams
 from huebands.pictures import Strip, draw_coverage, draw_sheet, heat_map, mark_outside
+from huebands.training.distributed import World
 
-RAW, PREPARED, TRAINED = Path("data/raw"), Path("data/prepared"), Path("models/trained")
+RAW, PREPARED = Path("data/raw"), Path("data/prepared")
+TRAINED, DISTRIBUTION = Path("models/trained"), Path("models/distribution")
 CALIBRATION, REPORT = Path("models/calibration"), Path("reports/calibrate")
+_JOINT_OFFSETS = ((0, 0, 0), (0, 6, 0), (0, 12, 0), (0, 24, 0), (0, 48, 0))  # steps by which R, G, B may be ahead
+_OFFSET_PHOTOS = 16  # of the validation split, on which the offsets are compared
 
 
 @dataclass(frozen=True)
 class ColorizedPhoto:
     """A photo and its colorization: true and shown are uint8 (H, W, 3), grey is uint8 (H, W)."""
 
+    id: str
     title: str
     true: np.ndarray
     grey: np.ndarray
@@ -48,105 +60,200 @@ class Photos:
     manifest: pd.DataFrame
     colorizer: Colorizer
 
-    def split(self, split: str) -> Iterator[ColorizedPhoto]:
-        """Give the photos of a split in order of their rows, at their own size; of near-duplicates the first.
+    def count(self, split: str) -> int:
+        """How many photos a split has, of near-duplicates the first."""
+        return len(self._rows(split))
+
+    def split(self, split: str, part: int = 0, parts: int = 1) -> Iterator[ColorizedPhoto]:
+        """Give the photos of a split, or every `parts`-th from `part` on, in order of their rows, at their own size.
 
         Photos of one scene err together: counted one by one, they would pass for more evidence than they are. So
         each group gives the photo that leads it, whose id it bears.
         """
+        for row in self._rows(split).iloc[part::parts].itertuples():
+            true = read_photo(self.raw / row.file, row.file)
+            grey = grey_of(true)
+            yield ColorizedPhoto(row.id, row.title or row.name, true, grey, self.colorizer.predict(grey))
+
+    def _rows(self, split: str) -> pd.DataFrame:
         chosen = (self.manifest["split"] == split) & (self.manifest["id"] == self.manifest["group"])
         rows = self.manifest[chosen].sort_values("row")
         if rows.empty:
             raise ShardError(f"the {split} split is empty; add photos or enlarge prepare.fractions.{split}")
-        for row in rows.itertuples():
-            true = read_photo(self.raw / row.file, row.file)
-            grey = grey_of(true)
-            yield ColorizedPhoto(row.title or row.name, true, grey, self.colorizer.predict(grey))
+        return rows
 
 
 def main() -> None:
-    """Read the photos and models/trained, write models/calibration and reports/calibrate."""
+    """Read the photos, models/trained and models/distribution, write models/calibration and reports/calibrate."""
+    world = World.join("cpu")
     try:
         settings = params.load().calibrate
-        photos = Photos(RAW, read_manifest(PREPARED), Colorizer.load(TRAINED))
-        calibrate(photos, data_sha256(PREPARED), CALIBRATION, REPORT, settings)
-    except (params.ParamsError, ShardError, PackageError, ImageError, AlphaError, CalibrationError) as error:
+        package = replace(read_package(TRAINED), distribution=read_distribution(DISTRIBUTION))
+        photos = Photos(RAW, read_manifest(PREPARED), Colorizer(package, str(TRAINED)))
+        calibrate(photos, data_sha256(PREPARED), CALIBRATION, REPORT, settings, world)
+    except (
+        params.ParamsError, ShardError, PackageError, DistributionError, ImageError, AlphaError, CalibrationError,
+    ) as error:  # fmt: skip
         raise SystemExit(f"calibrate: {error}") from error
+    finally:
+        world.leave()
 
 
-def calibrate(photos: Photos, data: str, folder: Path, report: Path, settings: CalibrateParams) -> None:
-    """Calibrate on the calibration split, measure on the test split, write tables, metrics and pictures."""
-    unscaled = np.ones(3)
-    scale = choose_scale([photo_losses(p.true, p.shown, unscaled) for p in photos.split("val")])
-    losses, pixels = _score(photos, scale, settings.seed)
-    calibration = Calibration.from_losses(
-        losses,
-        scale,
-        weights_sha256=photos.colorizer.package.weights_sha256,
-        preprocessing_sha256=photos.colorizer.package.preprocessing_sha256,
+def calibrate(
+    photos: Photos, data: str, folder: Path, report: Path, settings: CalibrateParams, world: World
+) -> None:
+    """Calibrate on the calibration split, measure on the test split, write tables, certificate, metrics, pictures."""
+    shape = choose_shape(photos, settings)
+    tally, pixels = count(photos, shape, settings.seed, world)
+    if world.rank > 0:
+        return
+    colorizer = photos.colorizer
+    calibration = Calibration(
+        shape,
+        tally,
+        weights_sha256=colorizer.package.weights_sha256,
+        distribution_sha256=colorizer.distribution.sha256,
+        preprocessing_sha256=colorizer.package.preprocessing_sha256,
         data_sha256=data,
     )
-    half_widths = calibration.half_widths(settings.report_alpha)
-    tests: list[PhotoLosses] = []
-    colours, strips = ColourCounts(), list[Strip]()
+    alphas = [alpha for alpha in settings.alphas if calibration.supports(alpha)]
+    if settings.report_alpha not in alphas:
+        raise AlphaError(settings.report_alpha, calibration.photos)
+    tests, strips = list[PhotoCoverage](), list[Strip]()
     for photo in photos.split("test"):
-        tests.append(photo_losses(photo.true, photo.shown, scale))
-        colours.add(photo.shown, photo.grey)
+        shaped = colorizer.shape(photo.shown, photo.grey, shape)
+        tests.append(cover(calibration, photo, shaped, alphas, settings.report_alpha))
         if len(strips) < settings.heatmaps:
-            strips.append(_strip(photo, half_widths))
-    alphas = [alpha for alpha in _grid(settings) if calibration.supports(alpha)]
-    grid = measure(calibration, tests, colours, alphas, MODES, settings.seed)
-    headline = measure(calibration, tests, colours, [settings.report_alpha], MODES, settings.seed)
-    replace(calibration, certificate=tuple(row.certificate() for row in grid)).save(folder)
+            strips.append(_strip(photo, shaped.bands(calibration.steps(settings.report_alpha), "per_channel")))
+    certificate = certify(calibration, tests, settings.report_alpha, settings.seed)
+    replace(calibration, certificate=certificate).save(folder)
+    description = json.loads((folder / calibration_files.DESCRIPTION).read_text(encoding="utf-8"))
+    (folder / CERTIFICATE).write_text(write_page(colorizer.package.config["name"], description), encoding="utf-8")
 
+    headline = {row["mode"]: row for row in certificate["curve"] if row["alpha"] == settings.report_alpha}
     metrics: dict[str, Any] = {
         "alpha": settings.report_alpha,
         "photos": {"calibration": calibration.photos, "test": len(tests)},
         "smallest_alpha": round(calibration.smallest_alpha, 6),
-        "joint_scale": dict(zip(CHANNELS, scale.tolist(), strict=True)),
-        **{row.mode: row.headline() for row in headline},
+        "joint_offsets": dict(zip(CHANNELS, shape.joint_offsets, strict=True)),
+        **{mode: _headline(row) for mode, row in headline.items()},
+        "grouped": {row["mode"]: _headline(row) for row in certificate["grouped"]},
+        "worst_stratum": _worst(certificate["strata"]),
+        "unlike": certificate["likeness"]["share"],
         "one_pixel": compare_with_mapie(*pixels, alphas, settings.report_alpha),
     }
-    _write(report, metrics, grid, strips)
-    for row in headline:
+    _write(report, metrics, certificate["curve"], strips)
+    for row in (*headline.values(), *({**row, "mode": f"{row['mode']}, each group"} for row in certificate["grouped"])):
         print(
-            f"calibrate: {row.mode} at alpha {row.alpha:g}: covers {row.coverage:.1%} "
-            f"({row.coverage_low:.1%} to {row.coverage_high:.1%}), width {row.width:.0f} of 255 levels"
+            f"calibrate: {row['mode']} at alpha {row['alpha']:g}: covers {row['coverage']:.1%} "
+            f"({row['coverage_low']:.1%} to {row['coverage_high']:.1%}), width {row['width']:.1f} of 255 levels"
         )
 
 
-def _grid(settings: CalibrateParams) -> list[float]:
-    count = int((settings.alpha_max - settings.alpha_min) / settings.alpha_step + 1e-9) + 1
-    return [round(settings.alpha_min + index * settings.alpha_step, 10) for index in range(count)]
+def choose_shape(photos: Photos, settings: CalibrateParams) -> Shape:
+    """Fix on the validation photos, before calibration, what the family of bands depends on."""
+    unmerged = Grouping(UNMERGED, (0.0, 0.0))
+    start = Shape(settings.evenness, (0, 0, 0), unmerged)
+    presence, entropies, first_steps, compared = [], [], [], []
+    for index, photo in enumerate(photos.split("val")):
+        shaped = photos.colorizer.shape(photo.shown, photo.grey, start)
+        presence.append(presence_of(shaped.groups))
+        entropies.append(shaped.entropy)
+        if index < _OFFSET_PHOTOS:
+            first_steps.append(shaped.nested.first_steps(photo.true))
+            compared.append(shaped)
+    grouping = choose_grouping(np.stack(presence), entropies, photos.count("calibration"))
+    widths = {}
+    for offsets in _JOINT_OFFSETS:
+        scores = [joint_first_steps(steps, offsets).ravel() for steps in first_steps]
+        losses = np.stack([1 - np.bincount(of, minlength=STEPS).cumsum() / of.size for of in scores])
+        step = np.minimum(first_step(losses, settings.report_alpha) + np.array(offsets), STEPS - 1)
+        bands = [shaped.bands(step, "joint").astype(np.int16) for shaped in compared]
+        widths[offsets] = float(np.mean([(of[..., 1] - of[..., 0]).mean() for of in bands]))
+    return Shape(settings.evenness, min(widths, key=lambda offsets: widths[offsets]), grouping)
 
 
-def _score(photos: Photos, scale: np.ndarray, seed: int) -> tuple[list[PhotoLosses], tuple[np.ndarray, np.ndarray]]:
-    """Score the calibration photos, and draw one pixel of each: true and shown, (n, 3)."""
-    generator = np.random.default_rng(seed)
-    losses, true_pixels, shown_pixels = [], [], []
-    for photo in photos.split("calibration"):
-        losses.append(photo_losses(photo.true, photo.shown, scale))
-        row, column = (int(generator.integers(side)) for side in photo.grey.shape)
-        true_pixels.append(photo.true[row, column])
-        shown_pixels.append(photo.shown[row, column])
-    return losses, (np.array(true_pixels), np.array(shown_pixels))
+def count(photos: Photos, shape: Shape, seed: int, world: World) -> tuple[Tally, tuple[np.ndarray, np.ndarray]]:
+    """Count the losses of the calibration photos, and draw one pixel of each: true and shown, (n, 3)."""
+    n = photos.count("calibration")
+    tally, generator = Tally.of(n), np.random.default_rng(seed)
+    places = generator.random((n, 2))
+    pixels = torch.zeros(2, n, 3, dtype=torch.int64)
+    for row, photo in zip(
+        range(world.rank, n, world.size), photos.split("calibration", world.rank, world.size), strict=True
+    ):
+        shaped = photos.colorizer.shape(photo.shown, photo.grey, shape)
+        first_steps = shaped.nested.first_steps(photo.true)
+        groups = shape.grouping.merge(shaped.groups)
+        tally.add(row, photo_losses(first_steps, groups, shape.joint_offsets), shaped.strangeness)
+        y, x = (int(place * side) for place, side in zip(places[row], photo.grey.shape, strict=True))
+        pixels[:, row] = torch.from_numpy(np.stack((photo.true[y, x], photo.shown[y, x])).astype(np.int64))
+    if world.size > 1:
+        tally = tally.all_reduce(world.device)
+        torch.distributed.all_reduce(pixels)
+    true, shown = pixels.numpy().astype(np.uint8)
+    return tally, (true, shown)
 
 
-def _strip(photo: ColorizedPhoto, half_widths: np.ndarray) -> Strip:
-    band = bands(photo.shown, photo.grey, half_widths)
-    width = np.mean([band[name][..., 1] - band[name][..., 0] for name in CHANNELS], axis=0)
-    outside = np.abs(photo.true.astype(np.int16) - photo.shown) > half_widths
+def cover(
+    calibration: Calibration, photo: ColorizedPhoto, shaped: ShapedPhoto, alphas: Sequence[float], alpha: float
+) -> PhotoCoverage:
+    """Measure the bands on a test photo."""
+    plain, grouped, width_counts = {}, {}, None
+    for mode in MODES:
+        for of in alphas:
+            bands = shaped.bands(calibration.steps(of, mode), mode)
+            plain[mode, of] = reach(bands, photo.true, shaped.groups, mode)
+            if of == alpha and mode == "per_channel":
+                width_counts = count_widths(bands)
+        steps = calibration.group_steps(alpha, mode)[shaped.groups].max(axis=0)
+        grouped[mode] = reach(shaped.bands(steps, mode), photo.true, shaped.groups, mode)
+    assert width_counts is not None, "alpha is one of alphas"
+    shares = np.bincount(shaped.groups.ravel(), minlength=len(GROUPS)) / photo.grey.size
+    return PhotoCoverage(photo.id, photo.title, plain, grouped, shares, width_counts, shaped.strangeness)
+
+
+def _headline(row: Mapping[str, Any]) -> dict[str, Any]:
+    widths = dict(zip(CHANNELS, row["widths"], strict=True))
+    kept = ("coverage", "coverage_low", "coverage_high", "width")
+    return {**{key: row[key] for key in kept}, "widths": widths}
+
+
+def _worst(strata: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The least covered cell of lightness and chroma that holds 1% of the pixels or more, per_channel."""
+    cells = [of for of in strata if of["mode"] == "per_channel" and of["partition"] == "lightness x chroma"]
+    worst = min((of for of in cells if of["share"] >= 0.01), key=lambda of: of["coverage"])
+    return {key: worst[key] for key in ("group", "coverage", "standard_error", "grouped_coverage")}
+
+
+def _strip(photo: ColorizedPhoto, bands_HW32: np.ndarray) -> Strip:
+    width = (bands_HW32[..., 1] - bands_HW32[..., 0]).mean(axis=-1)
+    outside = (photo.true < bands_HW32[..., 0]) | (photo.true > bands_HW32[..., 1])
     caption = f"{1 - outside.mean():.0%} of values inside, width {width.mean():.0f} levels · {photo.title}"
     marked = mark_outside(photo.grey, outside)
     return Strip(caption, (photo.grey, photo.shown, photo.true, heat_map(width), marked))
 
 
-def _write(report: Path, metrics: dict[str, Any], grid: Sequence[Coverage], strips: Sequence[Strip]) -> None:
+def _write(report: Path, metrics: dict[str, Any], curve: Sequence[Mapping[str, Any]], strips: Sequence[Strip]) -> None:
     report.mkdir(parents=True, exist_ok=True)
     text = json.dumps(metrics, indent=2, allow_nan=False)
     (report / "metrics.json").write_text(text + "\n", encoding="utf-8")
-    table = pd.DataFrame([row.record() for row in grid])
-    table.round(4).to_csv(report / "coverage.csv", index=False, lineterminator="\n")
+    table = pd.DataFrame(
+        [
+            {
+                "alpha": row["alpha"],
+                "mode": row["mode"],
+                "nominal": round(1 - row["alpha"], 10),
+                "coverage": row["coverage"],
+                "low": row["coverage_low"],
+                "high": row["coverage_high"],
+                "width": row["width"],
+                **{f"width_{name}": width for name, width in zip(CHANNELS, row["widths"], strict=True)},
+            }
+            for row in curve
+        ]
+    )
+    table.to_csv(report / "coverage.csv", index=False, lineterminator="\n")
     counts = metrics["photos"]
     subtitle = f"{counts['calibration']} calibration photos, {counts['test']} test photos"
     draw_coverage(report / "coverage.png", table.to_dict("records"), subtitle)
@@ -157,6 +264,6 @@ def _write(report: Path, metrics: dict[str, Any], grid: Sequence[Coverage], stri
 
 
 if __name__ == "__main__":
-    # A second thread saves 3 seconds of 13, and costs minutes where others use the cores too.
+    # A second thread saves a third of the time, and costs minutes where others use the cores too.
     torch.set_num_threads(1)
     main()

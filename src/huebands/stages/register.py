@@ -22,7 +22,8 @@ from huebands.params import Params
 from huebands.tracking import TrackingError
 
 PREPARED = Path("data/prepared")
-TRAINED, CALIBRATION, GENERATOR = Path("models/trained"), Path("models/calibration"), Path("models/generator")
+TRAINED, GENERATOR = Path("models/trained"), Path("models/generator")
+DISTRIBUTION, CALIBRATION = Path("models/distribution"), Path("models/calibration")
 TRAIN, EVALUATE, CALIBRATE = Path("reports/train"), Path("reports/evaluate"), Path("reports/calibrate")
 RELEASED, REPORT = Path("reports/release"), Path("reports/register")
 
@@ -78,7 +79,7 @@ def write_package() -> ModelPackage:
         read_json(CALIBRATION / "calibration.json"),
         manifest[["split", "source", "licence"]].to_dict("records"),
     )
-    return assemble(GENERATOR, TRAINED, CALIBRATION, card)
+    return assemble(GENERATOR, TRAINED, DISTRIBUTION, CALIBRATION, card)
 
 
 def training_run(experiment: str, weights_sha256: str, report: Path = TRAIN) -> tuple[str, str]:
@@ -107,7 +108,7 @@ def figures(package: ModelPackage, alpha: float) -> dict[str, float]:
         for key, of in evaluation.items()
         if isinstance(of, dict) and of["model"] is not None
     }
-    for entry in package.calibration.certificate if package.calibration else ():
+    for entry in package.calibration.certificate.get("curve", []) if package.calibration else ():
         if abs(entry["alpha"] - alpha) < 1e-9:
             result |= {f"test.{key}.{entry['mode']}": float(entry[key]) for key in ("coverage", "width")}
     return result
@@ -161,7 +162,7 @@ def choose_champion(settings: Params, version: int, error: float, photos: shards
         challenger=error,
         champion=None if champion is None else mean_ciede2000(Colorizer.load(champion.uri), photos),
         min_gain=settings.register.min_gain,
-        certificate=read_json(GENERATOR / "calibration.json")["certificate"],
+        certificate=read_json(GENERATOR / "calibration.json")["certificate"]["curve"],
         alpha=settings.calibrate.report_alpha,
     )
     if verdict.promoted:

@@ -23,8 +23,9 @@ from starlette.routing import Route
 
 from huebands import __version__, images
 from huebands.colorizer import Colorization, Colorizer
-from huebands.conformal.bands import CHANNELS
 from huebands.conformal.calibration import MODES
+from huebands.conformal.family import CHANNELS
+from huebands.package import CERTIFICATE
 from huebands.web.body_limit import BodyLimit
 from huebands.web.meter import Meter, build_registry
 from huebands.web.uploads import DEFAULT_ALPHA, Upload, read_upload
@@ -51,6 +52,7 @@ def build_app(max_body: int = MAX_BODY, max_stall: float = MAX_STALL) -> Starlet
     routes = [
         Route("/", _show_page, methods=["GET"]),
         Route("/model", _show_model, methods=["GET"]),
+        Route("/certificate", _show_certificate, methods=["GET"]),
         Route("/colorize", _colorize, methods=["POST"]),
         Route("/bands", _bands, methods=["POST"]),
         Route("/metrics", _show_metrics, methods=["GET"]),
@@ -77,6 +79,11 @@ async def _show_model(request: Request) -> Response:
     return JSONResponse(describe_model(request.app.state.colorizer))
 
 
+async def _show_certificate(request: Request) -> Response:
+    colorizer: Colorizer = request.app.state.colorizer
+    return FileResponse(colorizer.package.folder / CERTIFICATE, headers=_HEADERS)
+
+
 async def _show_metrics(request: Request) -> Response:
     return Response(generate_latest(request.app.state.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
@@ -98,7 +105,9 @@ async def _answer(request: Request, render: Callable[[Upload, Colorization], Res
     def work() -> Response:
         content = upload.file.file.read()
         try:
-            result = colorizer.colorize(content, upload.alpha, upload.mode, name=upload.name)
+            result = colorizer.colorize(
+                content, upload.alpha, upload.mode, upload.name, delta=upload.delta, grouped=upload.grouped
+            )
         except images.ImageError as error:
             unknown = isinstance(error.__cause__, UnidentifiedImageError) and not _SIGNATURES.match(content)
             raise HTTPException(415 if unknown else 422, str(error)) from error
@@ -139,8 +148,15 @@ def describe_result(colorizer: Colorizer, name: str, result: Colorization) -> di
         "height": height,
         "alpha": result.alpha,
         "mode": result.mode,
-        "half_widths": dict(zip(CHANNELS, result.half_widths.tolist(), strict=True)),
+        "delta": result.delta,
+        "grouped": result.grouped,
+        "steps": dict(zip(CHANNELS, result.steps.tolist(), strict=True)),
         "mean_band_width": round(float(result.width.mean()), 3),
+        "likeness": {
+            "p_value": round(result.likeness, 4),
+            "meaning": "chance that a photo exchangeable with the calibration photos is as unlike them as this one;"
+            " the promise does not reach photos of another kind",
+        },
         "promise": f"For a photo exchangeable with the calibration photos, the expected share of its"
         f" {counted} that leave their bands is at most {result.alpha:g}.",
         "model": {
@@ -161,10 +177,12 @@ def describe_model(colorizer: Colorizer) -> dict[str, Any]:
         "alphas": {"smallest": calibration.smallest_alpha, "below": 1, "default": DEFAULT_ALPHA},
         "modes": list(MODES),
         "calibration_photos": calibration.photos,
-        "certificate": [dict(entry) for entry in calibration.certificate],
+        "groups": calibration.groups(),
+        "certificate": dict(calibration.certificate),
         "hashes": {
             "package_sha256": package.package_sha256,
             "weights_sha256": package.weights_sha256,
+            "distribution_sha256": calibration.distribution_sha256,
             "preprocessing_sha256": package.preprocessing_sha256,
             "data_sha256": calibration.data_sha256,
         },

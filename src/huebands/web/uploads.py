@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from huebands.conformal.calibration import Calibration, Mode
 
 DEFAULT_ALPHA = 0.1
-_FIELDS = ("image", "alpha", "mode")
+_FIELDS = ("image", "alpha", "mode", "delta", "grouped")
 _MAX_TEXT = 1024  # bytes of a field that is no file
 
 
@@ -27,12 +27,16 @@ class Upload:
         file: open until the request is answered.
         alpha: supported by the calibration.
         mode: one of the two promises.
+        delta: chance that the draw of the calibration photos may have to break the promise; None: on average over it.
+        grouped: whether the promise is to hold in each group of pixels.
     """
 
     name: str
     file: UploadFile
     alpha: float
     mode: Mode
+    delta: float | None
+    grouped: bool
 
 
 async def read_upload(request: Request, calibration: Calibration) -> Upload:
@@ -52,13 +56,17 @@ async def read_upload(request: Request, calibration: Calibration) -> Upload:
         found = "is missing" if file is None else "is a text"
         raise HTTPException(422, f"field 'image' {found}: send the photo itself, as a file")
     alpha, mode = _number(_text(form, "alpha", str(DEFAULT_ALPHA))), _text(form, "mode", "per_channel")
+    delta = _number(_text(form, "delta", "")) if "delta" in form else None
+    grouped = _flag(_text(form, "grouped", "false"))
     try:
-        calibration.half_widths(cast(float, alpha), cast(Mode, mode))
+        calibration.steps(cast(float, alpha), cast(Mode, mode), cast(float | None, delta))
+        if grouped:
+            calibration.group_steps(cast(float, alpha), cast(Mode, mode), cast(float | None, delta))
     except ValueError as error:
         raise HTTPException(422, str(error)) from error
     # A lone surrogate, which odd charsets can smuggle in, could not be written into an answer.
     name = (file.filename or "image").encode("utf-8", "replace").decode()
-    return Upload(name[:200], file, cast(float, alpha), cast(Mode, mode))
+    return Upload(name[:200], file, cast(float, alpha), cast(Mode, mode), cast(float | None, delta), grouped)
 
 
 async def _read_form(request: Request) -> FormData:
@@ -90,3 +98,9 @@ def _number(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text[:40]
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise HTTPException(422, f"field 'grouped' (={text[:40]!r}) must be true or false")
+    return text == "true"

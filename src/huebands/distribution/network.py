@@ -1,0 +1,69 @@
+"""The network that gives, for every pixel and channel, the distribution of the true value."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from huebands.networks.encoder_unet import DecoderBlock
+from huebands.networks.encoders import Encoder, EncoderName
+from huebands.networks.initialisation import initialise
+
+
+class ColourDistribution(nn.Module):
+    """Map lightness to a histogram over positions for each of R, G and B, at half the resolution.
+
+    The encoder has learned on ImageNet and stays as it is: it has seen no photo more often than another, so what it
+    says of training photos is as good as what it says of new ones.
+
+    Args:
+        encoder: its name.
+        filters: channels of the finest decoder block; doubled inwards up to 8 times that.
+        dropout: share of the encoder's maps, and of what every decoder block makes, dropped while fitting.
+        bins: of each histogram.
+    """
+
+    def __init__(self, encoder: EncoderName, filters: int, dropout: float, bins: int) -> None:
+        super().__init__()
+        seen = Encoder(encoder)
+        self.bins, self.dropout = bins, dropout
+        blocks: list[nn.Module] = []
+        inputs = seen.channels[-1]
+        for level in reversed(range(len(seen.channels) - 1)):
+            outputs = filters * min(2**level, 8)
+            blocks.append(DecoderBlock(inputs, seen.channels[level], outputs, "batch", dropout))
+            inputs = outputs
+        self.decoder = nn.ModuleList(blocks)
+        self.histograms = nn.Conv2d(inputs, 3 * bins, 1)
+        initialise(self)
+        self.encoder = seen
+        self.encoder.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to fitting or evaluation; the encoder stays in evaluation."""
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+    def forward(self, L_unit_B1HW: Tensor) -> Tensor:
+        """Map L_unit (B, 1, H, W) to log probabilities (B, 3, bins, H/2, W/2)."""
+        return self.decode(self.encoder(L_unit_B1HW))
+
+    def decode(self, features: list[Tensor]) -> Tensor:
+        """Map the encoder's features to log probabilities (B, 3, bins, H/2, W/2)."""
+        *joined, x = (F.dropout2d(part, self.dropout, self.training) for part in features)
+        for block in self.decoder:
+            x = block(x, joined.pop())
+        logits = self.histograms(x).unflatten(1, (3, self.bins))
+        return torch.log_softmax(logits, dim=2)
+
+
+def build_distribution(network: Mapping[str, Any]) -> ColourDistribution:
+    """Build the network from its description: encoder, filters, dropout, bins.
+
+    Raises:
+        ValueError: when the encoder is not known.
+    """
+    return ColourDistribution(network["encoder"], network["filters"], network["dropout"], network["bins"])

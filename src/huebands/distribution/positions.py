@@ -1,0 +1,54 @@
+"""Where a channel's value lies between what its grey level allows: the coordinate in which distributions are learned.
+
+At grey level g sRGB lets channel c be anything in [low_c(g), high_c(g)] (`color.gamut_table`), and (g, g, g) is always
+allowed. A value v has the position s = (v - g) / (high - g) above grey and (v - g) / (g - low) below, in [-1, 1]: the
+same surface in light and in shade has nearly one position. Bins are even in u = sign(s) |s|^(2/3), so that they are
+finer near grey, where most colours are.
+"""
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from huebands import color
+
+POWER = 1.5  # s = sign(u) |u|^POWER
+
+
+def encode(values_3HW: Tensor, grey_HW: Tensor) -> Tensor:
+    """Give the positions u in [-1, 1] of channel values.
+
+    Args:
+        values_3HW: float (..., 3, H, W) in 8-bit levels; what sRGB cannot show at that grey is clamped.
+        grey_HW: uint8 (..., H, W).
+    """
+    grey = grey_HW.unsqueeze(-3).float()
+    below, above = (table.T[:, grey_HW.int()].movedim(0, -3) for table in _spans())
+    difference = values_3HW - grey
+    s = torch.where(difference > 0, difference / above.clamp_min(1e-6), difference / below.clamp_min(1e-6))
+    return s.sign() * s.abs().clamp_max(1) ** (1 / POWER)
+
+
+def decode(u_3HW: Tensor, grey_HW: Tensor) -> Tensor:
+    """Give the values of R, G and B (..., 3, H, W), float in 8-bit levels, at positions u in [-1, 1]."""
+    channels = (decode_channel(u, grey_HW, channel) for channel, u in enumerate(u_3HW.unbind(-3)))
+    return torch.stack(tuple(channels), dim=-3)
+
+
+def decode_channel(u: Tensor, grey: Tensor, channel: int) -> Tensor:
+    """Give one channel's values at positions u in [-1, 1], float in 8-bit levels; shapes broadcast.
+
+    They never fall as u rises, in floating point too, because rounding to nearest keeps order.
+    """
+    below, above = (table[:, channel][grey.int()] for table in _spans())
+    s = u.abs() * u.abs().sqrt()
+    return grey.float() + torch.where(u > 0, s * above, -s * below)
+
+
+@cache
+def _spans() -> tuple[Tensor, Tensor]:
+    """How far each channel can lie below and above its grey level: float (256, 3) each."""
+    table = color.gamut_table().float()
+    grey = torch.arange(256, dtype=torch.float32)[:, None]
+    return (grey - table[..., 0]).clamp_min(0), (table[..., 1] - grey).clamp_min(0)
