@@ -14,6 +14,7 @@ from PIL import Image
 
 from huebands import cli, tracking
 from huebands.conformal.calibration import MODES
+from tiny_package import write_earlier
 from tiny_photos import PlainScorer, tiny_photo, write_prepared
 
 
@@ -22,10 +23,10 @@ def colorize(tiny_package, tmp_path, monkeypatch, capsys):
     """Run `huebands colorize` in an empty folder; gives exit code, output lines and error lines."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments, model=tiny_package):
+    def run(*arguments, model=tiny_package, command="colorize"):
         named = [] if model is None else ["--model", str(model)]
         try:
-            code = cli.main(["colorize", *map(str, arguments), *named])
+            code = cli.main([command, *map(str, arguments), *named])
         except SystemExit as end:
             code = end.code
         output, errors = capsys.readouterr()
@@ -60,6 +61,30 @@ def test_output_alpha_and_mode_are_used(colorize, tmp_path):
     archives = [np.load(results(tmp_path / "out" / name, "cat")[1]) for name in "ab"]
     assert archives[0]["alpha"] == 0.3
     assert not np.array_equal(archives[0]["R"], archives[1]["R"])
+
+
+def test_delta_and_grouped_give_bands_that_hold_the_plain_ones(colorize, tmp_path):
+    photo = tmp_path / "cat.png"
+    Image.fromarray(tiny_photo(0)).save(photo)
+    options = {"plain": [], "sure": ["--delta", "0.1"], "grouped": ["--grouped"], "both": ["--delta=.1", "--grouped"]}
+    bands = {}
+    for name, extra in options.items():
+        assert colorize(photo, "--alpha", "0.5", "--output", name, *extra)[0] == 0
+        with np.load(results(tmp_path / name, "cat")[1]) as archive:
+            bands[name] = np.stack([archive[channel] for channel in "RGB"])
+    for wide, narrow in (("sure", "plain"), ("grouped", "plain"), ("both", "sure"), ("both", "grouped")):
+        assert (bands[wide][..., 0] <= bands[narrow][..., 0]).all()
+        assert (bands[wide][..., 1] >= bands[narrow][..., 1]).all()
+    assert not np.array_equal(bands["sure"], bands["plain"])
+
+
+def test_a_photo_unlike_those_that_calibrated_is_told(colorize, tmp_path, monkeypatch):
+    photo = write_photo(tmp_path / "cat.png")
+    for p, told in ((0.05, "; unlike the calibration photos, p = 0.050)"), (0.1, " of 255 levels wide)")):
+        monkeypatch.setattr("huebands.colorizer.p_value", lambda strangeness, tally, p=p: p)
+        code, output, errors = colorize(photo)
+        assert (code, errors) == (0, [])
+        assert output[1].endswith(told)
 
 
 def test_a_folder_works_like_a_list_and_results_are_not_photos(colorize, tmp_path):
@@ -108,6 +133,26 @@ def test_a_bad_alpha_is_one_line_with_the_range(colorize, tmp_path, alpha):
     code, output, errors = colorize(write_photo(tmp_path / "cat.png"), f"--alpha={alpha}")
     assert (code, output, len(errors)) == (2, [], 1)
     assert "[0.05, 1)" in errors[0]
+
+
+@pytest.mark.parametrize("delta", ["0", "1", "2", "-0.1", "nan", "x", ""])
+def test_a_bad_delta_is_one_line_with_the_range(colorize, tmp_path, delta):
+    code, output, errors = colorize(write_photo(tmp_path / "cat.png"), "--alpha=0.5", f"--delta={delta}")
+    assert (code, output, len(errors)) == (2, [], 1)
+    assert "delta (=" in errors[0] and "must be in (0, 1)" in errors[0]
+
+
+def test_a_delta_that_so_few_photos_do_not_support_is_one_line_with_what_would_help(colorize, tmp_path):
+    code, output, errors = colorize(write_photo(tmp_path / "cat.png"), "--delta", "0.1")
+    assert (code, output, len(errors)) == (2, [], 1)
+    assert "19 photos" in errors[0] and "take a larger delta" in errors[0]
+
+
+def test_a_package_of_an_earlier_calibration_is_one_line(colorize, tmp_path):
+    write_earlier(tmp_path / "earlier")
+    code, output, errors = colorize(write_photo(tmp_path / "cat.png"), model="earlier")
+    assert (code, output, len(errors)) == (2, [], 1)
+    assert "earlier: has no calibration of this version of huebands, so no bands" in errors[0]
 
 
 @pytest.mark.parametrize("model", ["nowhere", "models:/a/b/c", "."])
@@ -177,6 +222,42 @@ def test_colorizing_loads_no_module_of_the_pipeline_or_the_service(tiny_package,
     assert (tmp_path / "cat.bands.npz").is_file()
     assert "torch" in loaded
     assert not loaded & {"mlflow", "dvc", "bentoml", "great_expectations", "mapie", "torchvision", "pandas"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_coverage_finds_that_photos_like_those_of_the_calibration_keep_the_promise(colorize, tmp_path, mode):
+    (tmp_path / "photos").mkdir()
+    for seed in range(6):
+        noise = np.random.default_rng(seed).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"photos/{seed}.png")
+    code, output, errors = colorize("photos", "--alpha", "0.3", "--mode", mode, command="coverage")
+    assert (code, errors) == (0, [])
+    assert output[1].startswith("photos/0.png: ") and "covered" in output[1]
+    assert output[7].startswith("6 photos: ") and "70.0% promised" in output[7]
+    assert output[8].endswith("nothing here speaks against the promise")
+    assert any(line.startswith("exchangeable with the calibration photos") for line in output[9:])
+
+
+def test_coverage_ends_with_1_where_the_promise_is_broken(colorize, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for number in range(9):
+        strange = np.full((20, 20, 3), (0, 0, 255 - number), np.uint8)
+        Image.fromarray(strange).save(tmp_path / f"photos/{number}.png")
+    code, output, errors = colorize("photos", "--alpha", "0.3", command="coverage")
+    assert (code, errors) == (1, [])
+    assert any(line.endswith("the promise does NOT hold on these photos") for line in output)
+
+
+def test_coverage_names_what_it_cannot_measure(colorize, tmp_path):
+    write_photo(tmp_path / "photos/grey.png")
+    (tmp_path / "photos/text.jpg").write_text("no image")
+    code, _, errors = colorize("photos", "nowhere", command="coverage")
+    assert (code, len(errors)) == (2, 4)
+    for line, told in zip(errors, ("grey.png: is grey", "text.jpg: ", "nowhere: ", "no photo in colour"), strict=True):
+        assert told in line
+    code, output, errors = colorize("photos", "--alpha", "0", command="coverage")
+    assert (code, output, len(errors)) == (2, [], 1)
+    assert "[0.05, 1)" in errors[0]
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from skimage.color import rgb2lab
 from huebands import color, images
 from huebands.colorizer import Colorizer, grey_of
 from huebands.conformal.calibration import AlphaError
+from huebands.conformal.risk import RiskError
+from huebands.distribution.likeness import p_value
 from huebands.images import ImageError, encode_png, read_photo
 from huebands.networks.resize import resize
 from huebands.package import PackageError
@@ -23,6 +25,16 @@ def colorizer(tiny_package):
 
 def random_grey(height, width, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+
+
+def stacked(result):
+    """Bands of R, G and B, uint8 (H, W, 3, 2)."""
+    return np.stack([result.bands[name] for name in "RGB"], axis=2)
+
+
+def assert_holds(wide_HW32, narrow_HW32):
+    assert (wide_HW32[..., 0] <= narrow_HW32[..., 0]).all()
+    assert (wide_HW32[..., 1] >= narrow_HW32[..., 1]).all()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (2, 3), (16, 16), (33, 47), (1, 3000), (700, 900)])
@@ -48,9 +60,13 @@ def test_lightness_is_kept_at_every_pixel(colorizer):
 
 def test_slices_are_seamless(colorizer, monkeypatch):
     grey = random_grey(40, 50)
-    whole = colorizer.predict(grey)
+    whole = [colorizer.colorize(grey, 0.3, mode, grouped=True) for mode in ("per_channel", "joint")]
     monkeypatch.setattr("huebands.colorizer._SLICE", 77)
-    assert np.array_equal(colorizer.predict(grey), whole)
+    monkeypatch.setattr("huebands.conformal.family._TILE", 77)
+    for wanted in whole:
+        result = colorizer.colorize(grey, 0.3, wanted.mode, grouped=True)
+        assert np.array_equal(result.rgb, wanted.rgb)
+        assert np.array_equal(stacked(result), stacked(wanted))
     rgb = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     wanted = color.grey_levels(torch.from_numpy(rgb).permute(2, 0, 1).contiguous()).numpy()
     assert np.array_equal(grey_of(rgb), wanted)
@@ -78,29 +94,90 @@ def test_grey_and_colour_of_the_same_lightness_are_colorized_alike(colorizer):
 
 
 @pytest.mark.parametrize("mode", ["per_channel", "joint"])
-def test_the_shown_colour_lies_in_its_band_and_a_smaller_alpha_gives_a_wider_band(colorizer, mode):
+def test_a_smaller_alpha_gives_a_band_that_holds_the_wider_ones_and_all_hold_the_colour_shown(colorizer, mode):
     grey = random_grey(50, 60)
     inner, width = None, 0.0
     for alpha in (0.9, 0.5, 0.2, 0.1, 0.05):
         result = colorizer.colorize(grey, alpha, mode)
-        for channel, (name, band) in enumerate(result.bands.items()):
-            lower, upper, shown = band[..., 0], band[..., 1], result.rgb[..., channel]
-            assert (lower <= shown).all()
-            assert (shown <= upper).all()
-            if inner is not None:
-                assert (lower <= inner[name][..., 0]).all()
-                assert (upper >= inner[name][..., 1]).all()
+        bands = stacked(result)
+        assert_holds(bands, np.repeat(result.rgb[..., None], 2, axis=-1))
+        if inner is not None:
+            assert_holds(bands, inner)
         assert result.width.mean() > width
-        inner, width = result.bands, result.width.mean()
+        inner, width = bands, result.width.mean()
+
+
+@pytest.mark.parametrize("mode", ["per_channel", "joint"])
+def test_bands_hold_nothing_that_srgb_cannot_show_at_the_pixels_grey_level(colorizer, mode):
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    result = colorizer.colorize(grey, 0.05, mode)
+    gamut = color.gamut_table().numpy()[grey]
+    bands = stacked(result)
+    # The colour shown is rounded channel by channel, so it may leave by the level next to the grey's own.
+    lower, upper = (np.stack((gamut[..., end], result.rgb)) for end in (0, 1))
+    assert (bands[..., 0] >= lower.min(axis=0)).all()
+    assert (bands[..., 1] <= upper.max(axis=0)).all()
+    assert result.width[0, 0] < 5 < result.width[8].mean(), "black leaves little room"
+
+
+def test_joint_bands_tighten_each_other_and_lose_no_colour_of_the_pixels_grey_level(colorizer):
+    true = np.random.default_rng(0).integers(0, 256, (60, 50, 3), dtype=np.uint8)
+    grey = grey_of(true)
+    result = colorizer.colorize(grey, 0.3, "joint")
+    bands = stacked(result)
+    shaped = colorizer.shape(result.rgb, grey, colorizer.calibration.shape)
+    loose = shaped.nested.at(result.steps)
+    assert_holds(loose, bands)
+    assert (bands[..., 1] - bands[..., 0]).mean() < (loose[..., 1] - loose[..., 0]).mean()
+    inside = [((of[..., 0] <= true) & (true <= of[..., 1])).all(axis=-1) for of in (loose, bands)]
+    assert np.array_equal(*inside)
+    assert 0 < inside[0].mean() < 1, "some pixels must be in and some out for this test to say anything"
+
+
+@pytest.mark.parametrize("mode", ["per_channel", "joint"])
+def test_more_promised_is_not_narrower(colorizer, mode):
+    grey, calibration = random_grey(40, 30), colorizer.calibration
+    plain = colorizer.colorize(grey, 0.5, mode)
+    sure = colorizer.colorize(grey, 0.5, mode, delta=0.1)
+    assert (plain.delta, sure.delta) == (None, 0.1)
+    assert (sure.steps > plain.steps).all()
+    assert_holds(stacked(sure), stacked(plain))
+    grouped = colorizer.colorize(grey, 0.5, mode, grouped=True)
+    assert (plain.grouped, grouped.grouped) == (False, True)
+    assert np.array_equal(grouped.steps, plain.steps), "the least, which every pixel has"
+    assert_holds(stacked(grouped), stacked(plain))
+    shaped = colorizer.shape(plain.rgb, grey, calibration.shape)
+    widest = calibration.group_steps(0.5, mode)[shaped.groups].max(axis=0)
+    assert np.array_equal(stacked(grouped), shaped.bands(widest, mode))
+    both = colorizer.colorize(grey, 0.5, mode, delta=0.1, grouped=True)
+    assert_holds(stacked(both), stacked(sure))
+    assert_holds(stacked(both), stacked(grouped))
+
+
+@pytest.mark.parametrize("delta", [0, 1, -1, float("nan"), 1e-9])
+def test_a_delta_that_is_not_supported_is_refused(colorizer, delta):
+    with pytest.raises(RiskError, match="delta|19 photos"):
+        colorizer.colorize(random_grey(2, 2), 0.5, delta=delta)
+
+
+def test_likeness_counts_the_calibration_photos_that_are_as_strange(colorizer):
+    tally = colorizer.calibration.tally
+    for seed in range(3):
+        grey = random_grey(30, 40, seed)
+        result = colorizer.colorize(grey)
+        sight = colorizer.distribution.see(grey)
+        assert result.likeness == p_value(sight.strangeness, tally.strangeness)
+        assert 0 < result.likeness <= 1
+        assert result.likeness * 20 == pytest.approx(round(result.likeness * 20)), "of 19 photos and this one"
 
 
 def test_the_same_photo_gives_the_same_result_in_any_thread(colorizer):
     photos = [random_grey(90, 70, seed) for seed in range(4)]
-    alone = [colorizer.colorize(photo).rgb for photo in photos]
-    together: dict[int, np.ndarray] = {}
+    alone = [colorizer.colorize(photo) for photo in photos]
+    together = {}
 
     def work(number):
-        together[number] = colorizer.colorize(photos[number % 4]).rgb
+        together[number] = colorizer.colorize(photos[number % 4])
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -108,7 +185,10 @@ def test_the_same_photo_gives_the_same_result_in_any_thread(colorizer):
     for thread in threads:
         thread.join()
     assert len(together) == 8
-    assert all(np.array_equal(rgb, alone[number % 4]) for number, rgb in together.items())
+    for number, result in together.items():
+        assert np.array_equal(result.rgb, alone[number % 4].rgb)
+        assert np.array_equal(stacked(result), stacked(alone[number % 4]))
+        assert result.likeness == alone[number % 4].likeness
 
 
 def test_every_kind_of_source_gives_the_same_result(colorizer, tmp_path):
@@ -177,6 +257,8 @@ def test_without_calibration_there_are_colours_but_no_bands(tmp_path):
     assert colorizer.predict(random_grey(3, 4)).shape == (3, 4, 3)
     with pytest.raises(PackageError, match="no calibration"):
         colorizer.colorize(random_grey(3, 4))
+    with pytest.raises(PackageError, match="no colour distribution"):
+        _ = colorizer.distribution
 
 
 def test_the_three_files_hold_what_was_found(colorizer, tmp_path):

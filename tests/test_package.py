@@ -2,13 +2,20 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from huebands.colorizer import Colorizer
 from huebands.default_package import default_package
 from huebands.networks import build_generator
 from huebands.package import PackageError, assemble, read_package, write_generator
-from tiny_package import tiny_config, write_calibration, write_trained
+from tiny_package import tiny_config, write_calibration, write_earlier, write_tiny_distribution, write_trained
+
+BANDS = (
+    "distribution.safetensors", "distribution.json", "calibration.npz", "calibration.json", "certificate.html",
+)  # fmt: skip
+FEW = {"photos": 3, "alphas": (0.5,)}
 
 
 @pytest.fixture
@@ -82,21 +89,42 @@ def test_the_generator_is_in_eval_mode_and_needs_no_gradients(tiny_package):
     assert not any(parameter.requires_grad for parameter in generator.parameters())
 
 
-def test_a_complete_package_has_five_files_and_no_pickle(tiny_package):
+def test_a_complete_package_has_eight_files_and_no_pickle(tiny_package):
     names = {path.name for path in tiny_package.iterdir()}
-    assert names == {
-        "generator.safetensors",
-        "config.json",
-        "calibration.npz",
-        "calibration.json",
-        "MODEL_CARD.md",
-    }
-    assert read_package(tiny_package).calibration is not None
+    assert names == {"generator.safetensors", "config.json", *BANDS, "MODEL_CARD.md"}
+    package = read_package(tiny_package)
+    assert package.calibration is not None
+    assert package.distribution is not None
+    assert package.calibration.distribution_sha256 == package.distribution.sha256
 
 
-def test_equal_packages_have_equal_hashes_and_any_change_shows(tiny_package, package):
+def test_the_network_of_the_distribution_is_in_eval_mode_and_needs_no_gradients(tiny_package):
+    network = read_package(tiny_package).distribution.network
+    assert not any(module.training for module in network.modules())
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_a_package_of_an_earlier_calibration_gives_colours_but_no_bands(tmp_path):
+    package = write_earlier(tmp_path / "earlier")
+    assert (package.calibration, package.distribution) == (None, None)
+    colorizer = Colorizer.load(tmp_path / "earlier")
+    assert colorizer.predict(np.zeros((3, 4), np.uint8)).shape == (3, 4, 3)
+    with pytest.raises(PackageError, match=r"earlier: has no calibration of this version of huebands, so no bands"):
+        _ = colorizer.calibration
+
+
+@pytest.mark.parametrize("number", [0, 3, "1", None])
+def test_a_calibration_of_a_format_that_never_was_is_refused(package, number):
+    description = json.loads((package / "calibration.json").read_text())
+    (package / "calibration.json").write_text(json.dumps(description | {"format": number}))
+    with pytest.raises(PackageError, match=r"calibration\.json: format \(=.*must be 2"):
+        read_package(package)
+
+
+@pytest.mark.parametrize("name", ["MODEL_CARD.md", "certificate.html"])
+def test_equal_packages_have_equal_hashes_and_any_change_shows(tiny_package, package, name):
     assert read_package(tiny_package).package_sha256 == read_package(package).package_sha256
-    (package / "MODEL_CARD.md").write_text("# Another\n")
+    (package / name).write_text("# Another\n")
     assert read_package(tiny_package).package_sha256 != read_package(package).package_sha256
 
 
@@ -143,14 +171,14 @@ def test_every_value_of_the_configuration_is_checked(package, key, value):
     assert str(package) in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["generator.safetensors", "config.json", "calibration.npz", "calibration.json"])
+@pytest.mark.parametrize("name", ["generator.safetensors", "config.json", *BANDS])
 def test_a_missing_file_is_named(package, name):
     (package / name).unlink()
-    with pytest.raises(PackageError, match=name):
+    with pytest.raises(PackageError, match=f"{name}: missing"):
         read_package(package)
 
 
-@pytest.mark.parametrize("name", ["generator.safetensors", "config.json", "calibration.npz"])
+@pytest.mark.parametrize("name", ["generator.safetensors", "config.json", *BANDS[:-1]])
 def test_a_damaged_file_is_named(package, name):
     content = (package / name).read_bytes()
     (package / name).write_bytes(content[: len(content) // 2])
@@ -158,7 +186,7 @@ def test_a_damaged_file_is_named(package, name):
         read_package(package)
 
 
-@pytest.mark.parametrize("name", ["config.json", "calibration.json"])
+@pytest.mark.parametrize("name", ["config.json", "distribution.json", "calibration.json"])
 def test_a_file_nested_too_deep_is_named(package, name):
     (package / name).write_text("[" * 100_000)
     with pytest.raises(PackageError, match=name):
@@ -184,14 +212,19 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
         read_package(tmp_path / "b")
 
 
-def test_a_calibration_of_other_weights_is_refused(tiny_package, tmp_path):
+def test_a_calibration_of_other_weights_is_refused(tiny_package, package, tmp_path):
     other = write_trained(tmp_path / "other", seed=1)
-    write_calibration(tmp_path / "calibration", other)
-    shutil.copytree(tiny_package, tmp_path / "mixed")
-    for name in ("calibration.npz", "calibration.json"):
-        shutil.copy(tmp_path / "calibration" / name, tmp_path / "mixed")
+    write_calibration(tmp_path / "calibration", other, tiny_package, **FEW)
+    shutil.copytree(tmp_path / "calibration", package, dirs_exist_ok=True)
     with pytest.raises(PackageError, match="weights_sha256"):
-        read_package(tmp_path / "mixed")
+        read_package(package)
+
+
+def test_a_calibration_of_another_distribution_is_refused(package, tmp_path):
+    write_tiny_distribution(tmp_path / "other", seed=1)
+    shutil.copytree(tmp_path / "other", package, dirs_exist_ok=True)
+    with pytest.raises(PackageError, match=r"calibration\.json: distribution_sha256 .* belongs to another model"):
+        read_package(package)
 
 
 def test_a_calibration_of_other_preprocessing_is_refused(package):
@@ -202,15 +235,21 @@ def test_a_calibration_of_other_preprocessing_is_refused(package):
 
 def test_assembling_replaces_a_package_whole_or_not_at_all(package, tmp_path):
     before = read_package(package).package_sha256
-    trained = write_trained(tmp_path / "trained", seed=2)
-    write_calibration(tmp_path / "foreign", write_trained(tmp_path / "other", seed=3))
+    trained, distribution = write_trained(tmp_path / "trained", seed=2), tmp_path / "distribution"
+    write_tiny_distribution(distribution, seed=2)
+    write_calibration(tmp_path / "foreign", write_trained(tmp_path / "other", seed=3), distribution, **FEW)
     with pytest.raises(PackageError, match="weights_sha256"):
-        assemble(package, trained.folder, tmp_path / "foreign", "# New\n")
+        assemble(package, trained.folder, distribution, tmp_path / "foreign", "# New\n")
+    write_calibration(tmp_path / "own", trained, distribution, **FEW)
+    for folder, name in ((distribution, "distribution.json"), (tmp_path / "own", "certificate.html")):
+        moved = (folder / name).rename(tmp_path / name)
+        with pytest.raises(PackageError, match=rf"{folder.name}/{name}: missing; `dvc repro` makes it"):
+            assemble(package, trained.folder, distribution, tmp_path / "own", "# New\n")
+        moved.rename(folder / name)
     assert read_package(package).package_sha256 == before
 
-    write_calibration(tmp_path / "own", trained)
     (package / "stray.txt").touch()
-    new = assemble(package, trained.folder, tmp_path / "own", "# New\n")
+    new = assemble(package, trained.folder, distribution, tmp_path / "own", "# New\n")
     assert new.weights_sha256 == trained.weights_sha256
     assert not (package / "stray.txt").exists()
     assert not list(tmp_path.glob(".*")), "temporary folders are left behind"

@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +12,14 @@ import pytest
 import torch
 
 from huebands import color, local_store, package, params, tracking
-from huebands.conformal.calibration import Calibration
-from huebands.conformal.coverage import ColourCounts, measure
-from huebands.conformal.scores import photo_losses
+from huebands.colorizer import Colorizer
 from huebands.data import shards
 from huebands.gate import judge
 from huebands.images import write_png
 from huebands.model_card import write_card
 from huebands.networks import build_generator
 from huebands.stages import register
+from tiny_package import PHOTOS, write_calibration, write_earlier, write_tiny_distribution
 
 # MLflow's own use of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -33,7 +31,7 @@ MODEL = SETTINGS.register.model_name
 
 
 def train(bias: float, epochs: int = 3) -> None:
-    """Write what train, evaluate and calibrate would; `bias` moves all weights, and so the colours."""
+    """Write what train, evaluate, distribution and calibrate would; `bias` moves all weights, and so the colours."""
     torch.manual_seed(0)
     generator = build_generator(NETWORK)
     state = {name: tensor + (bias if name.endswith("weight") else 0) for name, tensor in generator.state_dict().items()}
@@ -58,7 +56,9 @@ def train(bias: float, epochs: int = 3) -> None:
     }
     package.write_generator(register.TRAINED, state, config)
     trained = package.read_package(register.TRAINED)
-    calibrate(trained)
+    write_tiny_distribution(register.DISTRIBUTION)
+    write_calibration(register.CALIBRATION, trained, register.DISTRIBUTION, alphas=(0.1, 0.2))
+    write_json(register.CALIBRATE / "metrics.json", CALIBRATION)
     write_json(register.EVALUATE / "metrics.json", EVALUATION)
     write_png(register.EVALUATE / "sheet.png", np.zeros((4, 4, 3), np.uint8))
     run = {
@@ -85,21 +85,12 @@ EVALUATION = {
 }
 
 
-def calibrate(trained: package.ModelPackage) -> None:
-    noise = np.random.default_rng(1).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
-    losses = [photo_losses(photo, photo[::-1], np.ones(3)) for photo in noise]
-    colours = ColourCounts()
-    colours.add(noise[0], noise[0, ..., 0])
-    calibration = Calibration.from_losses(
-        losses,
-        np.ones(3),
-        weights_sha256=trained.weights_sha256,
-        preprocessing_sha256=trained.preprocessing_sha256,
-        data_sha256="da" * 32,
-    )
-    rows = measure(calibration, losses, colours, [0.1, 0.2], ("per_channel", "joint"), seed=0)
-    replace(calibration, certificate=tuple(row.certificate() for row in rows)).save(register.CALIBRATION)
-    write_json(register.CALIBRATE / "metrics.json", {"alpha": 0.1})
+CALIBRATION = {
+    "alpha": 0.1,
+    "photos": {"calibration": PHOTOS, "test": 3},
+    "per_channel": {"coverage": 0.91},
+    "worst_stratum": {"group": "L 20 to 40, chroma 5 to 10", "coverage": 0.8},
+}
 
 
 def write_json(path: Path, content: object) -> None:
@@ -147,7 +138,12 @@ def test_the_first_package_is_challenger_and_champion_with_all_that_belongs_to_i
     run = client().get_run(version.run_id)
     assert [metric.value for metric in client().get_metric_history(version.run_id, "huber")] == [1 / 7] * 3
     assert run.data.metrics["test.psnr"] == 20.0
-    assert 0.8 < run.data.metrics["test.coverage.per_channel"] <= 1
+    certificate = register.read_json(register.CALIBRATION / "calibration.json")["certificate"]
+    for part, ending in (("curve", ""), ("grouped", ".grouped")):
+        for row in certificate[part]:
+            if row["alpha"] == 0.1:
+                assert run.data.metrics[f"test.coverage.{row['mode']}{ending}"] == row["coverage"] > 0.8
+                assert run.data.metrics[f"test.width.{row['mode']}{ending}"] == row["width"] > 0
     assert run.data.metrics["val.ciede2000"] > 0
     for tags in (run.data.tags, version.tags):
         assert tags["huebands.register.data_sha256"] == shards.data_sha256(register.PREPARED)
@@ -165,6 +161,13 @@ def test_the_first_package_is_challenger_and_champion_with_all_that_belongs_to_i
     assert [used.dataset.name for used in evaluation.inputs.dataset_inputs] == ["paintings test"]
     logged = {item.path for item in client().list_artifacts(evaluation.info.run_id, "reports")}
     assert logged == {"reports/metrics.json", "reports/sheet.png"}
+    calibration = stages["noise: calibrate"]
+    assert calibration.data.metrics["worst_stratum.coverage"] == 0.8, "its group is no figure"
+    assert calibration.data.params["evenness"] == "0.5"
+    used = {used.dataset.name for used in calibration.inputs.dataset_inputs}
+    assert used == {"paintings val", "paintings calibration", "paintings test"}
+    logged = {item.path for item in client().list_artifacts(calibration.info.run_id, "reports")}
+    assert logged == {f"reports/{name}" for name in ("metrics.json", "certificate.html", "calibration.json")}
     assert hashes(tracking.download_package(f"models:/{MODEL}@champion")) == hashes(register.GENERATOR)
 
 
@@ -212,6 +215,22 @@ def test_the_gate_measures_both_packages_on_the_val_split(checkout: Path, capsys
     assert first != second
     assert f"CIEDE2000 {second:.4f} against the champion's {first:.4f}" in capsys.readouterr().out
     assert alias("champion") == (2 if second < first else 1)
+
+
+def test_a_champion_of_an_earlier_calibration_is_compared(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier = write_earlier(checkout / "earlier")
+    assert earlier.calibration is None
+    run = tracking.TrainingRun.start("earlier", "huebands", {}, {})
+    run.finish(earlier.weights_sha256)
+    tracking.register_package(earlier.folder, earlier.package_sha256, MODEL, run.run_id, {}, {})
+    tracking.set_alias(MODEL, "champion", 1)
+    register.register(SETTINGS)
+    photos = shards.LabShard(register.PREPARED, "val")
+    errors = [register.mean_ciede2000(Colorizer.load(folder), photos) for folder in (earlier.folder, register.GENERATOR)]
+    assert f"CIEDE2000 {errors[1]:.4f} against the champion's {errors[0]:.4f}" in capsys.readouterr().out
+    assert (alias("challenger"), alias("champion")) == (2, 2 if errors[1] < errors[0] else 1)
 
 
 def test_trainings_of_released_packages_are_restored_once(checkout: Path) -> None:
@@ -280,7 +299,10 @@ def test_the_card_tells_licences_figures_and_promise(checkout: Path) -> None:
     assert "| colourfulness | 5 | 4 to 6 | 0 | 30 |" in card
     assert "compare it with FID of 5 photos only. KID has no such bias; its standard error is 0.005." in card
     assert "| each channel's values | 0.1 | 90.0% |" in card
-    assert "20 photos calibrated it, so alpha starts at\n1/21." in card
+    assert "| each channel's values, in each group | 0.1 | 90.0% |" in card
+    assert "19 photos calibrated it, so alpha starts at\n1/20." in card
+    assert "the least covered at alpha 0.1 is " in card and "All of them: certificate.html." in card
+    assert calibration["distribution_sha256"] in card
     assert calibration["weights_sha256"] in card
     assert card == write_card(config, EVALUATION, calibration, photos)
 

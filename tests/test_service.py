@@ -133,9 +133,53 @@ def test_bands_come_as_an_archive(client):
     report = json.loads(archive.read("report.json"))
     assert (report["photo"], report["alpha"], report["mode"]) == ("cat.png", 0.2, "joint")
     assert (report["width"], report["height"]) == (30, 24)
-    assert set(report["half_widths"]) == {"R", "G", "B"}
+    assert (report["delta"], report["grouped"]) == (None, False)
+    assert set(report["steps"]) == {"R", "G", "B"}
+    assert 0 < report["likeness"]["p_value"] <= 1
+    assert report["promise"].endswith("its pixels that leave their bands is at most 0.2.")
     mean = np.mean([bands[name][..., 1].astype(float) - bands[name][..., 0] for name in "RGB"])
     assert report["mean_band_width"] == pytest.approx(mean, abs=1e-3)
+
+
+def bands_of(client, **fields):
+    """The bands, uint8 (H, W, 3, 2), and the report."""
+    response = post(client, photo(), "/bands", **fields)
+    assert response.status_code == 200, response.text
+    archive = zipfile.ZipFile(io.BytesIO(response.content))
+    bands = np.load(io.BytesIO(archive.read("cat.bands.npz")), allow_pickle=False)
+    return np.stack([bands[name] for name in "RGB"], axis=2), json.loads(archive.read("report.json"))
+
+
+@pytest.mark.parametrize("mode", ["per_channel", "joint"])
+def test_more_promised_is_not_narrower_and_is_reported(client, mode):
+    plain, usual = bands_of(client, alpha="0.5", mode=mode)
+    said = {"delta": "probability 0.9 over the draw", "grouped": "pixels of each group"}
+    for fields in ({"delta": "0.1"}, {"grouped": "true"}, {"delta": "0.1", "grouped": "true"}):
+        wide, report = bands_of(client, alpha="0.5", mode=mode, **fields)
+        assert (wide[..., 0] <= plain[..., 0]).all() and (wide[..., 1] >= plain[..., 1]).all()
+        assert (report["delta"], report["grouped"]) == (0.1 if "delta" in fields else None, "grouped" in fields)
+        assert all((said[field] in report["promise"]) == (field in fields) for field in said)
+        assert (report["mean_band_width"] > usual["mean_band_width"]) or "delta" not in fields
+    assert np.array_equal(bands_of(client, alpha="0.5", mode=mode, grouped="false")[0], plain)
+
+
+@pytest.mark.parametrize("path", ["/colorize", "/bands"])
+@pytest.mark.parametrize("delta", ["0", "1", "-1", "2", "nan", "inf", "x", "", "[0.1]", "9" * 900])
+def test_a_bad_delta_is_refused_with_the_range(client, path, delta):
+    reason = refusal(post(client, photo(), path, alpha="0.5", delta=delta), 422)
+    assert "delta (=" in reason and "must be in (0, 1)" in reason
+
+
+def test_a_delta_that_so_few_photos_do_not_support_is_refused_with_what_would_help(client):
+    reason = refusal(post(client, photo(), alpha="0.1", delta="0.1"), 422)
+    assert reason.startswith("alpha (=0.1) must be at least 0.")
+    assert "19 photos" in reason and "take a larger delta" in reason
+
+
+@pytest.mark.parametrize("grouped", ["", "1", "yes", "True", "x" * 900])
+def test_a_grouped_that_is_neither_true_nor_false_is_refused(client, grouped):
+    reason = refusal(post(client, photo(), grouped=grouped), 422)
+    assert reason == f"field 'grouped' (={grouped[:40]!r}) must be true or false"
 
 
 def test_the_model_is_described(client):
@@ -143,8 +187,19 @@ def test_the_model_is_described(client):
     assert model["name"] == "tiny"
     assert model["version"] == model["hashes"]["package_sha256"][:12]
     assert model["alphas"]["smallest"] == pytest.approx(0.05)
-    assert model["certificate"] == []
+    assert model["calibration_photos"] == 19
+    assert model["groups"] and set(model["groups"].values()) <= set(range(1, 20))
+    assert {row["mode"] for row in model["certificate"]["curve"]} == {"per_channel", "joint"}
+    assert set(model["hashes"]) == {f"{of}_sha256" for of in ("package", "weights", "distribution", "preprocessing", "data")}
     assert all(len(value) == 64 for value in model["hashes"].values())
+
+
+def test_the_certificate_is_the_packages_own_page(client, tiny_package):
+    response = client.get("/certificate")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert response.content == (tiny_package / "certificate.html").read_bytes()
 
 
 def test_the_page_is_whole_and_asks_no_other_host(client):
@@ -154,6 +209,10 @@ def test_the_page_is_whole_and_asks_no_other_host(client):
     assert "default-src 'none'" in response.headers["content-security-policy"]
     assert 'type="file"' in response.text
     assert "//" not in response.text.replace("// ", ""), "an address of another host"
+    assert "half_widths" not in response.text, "reports have no such key"
+    for element in ("colorized", "uncertainty"):
+        assert f'$("{element}").src = ' in response.text
+    assert '$("download").href = ' in response.text
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])

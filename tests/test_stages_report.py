@@ -1,8 +1,13 @@
-"""The stages evaluate and calibrate on a tiny dataset and a network that was never trained."""
+"""The stages evaluate, distribution and calibrate on a tiny dataset and networks that were hardly trained."""
 
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,20 +16,30 @@ import torch
 from PIL import Image
 
 from huebands.colorizer import Colorizer, grey_of
-from huebands.conformal.calibration import Calibration
-from huebands.conformal.scores import choose_scale, photo_losses
+from huebands.conformal.calibration import MODES, Calibration
+from huebands.conformal.risk import first_step
 from huebands.data.preparation import prepare_photo
-from huebands.data.shards import MANIFEST_COLUMNS, write_manifest, write_shard
+from huebands.data.shards import MANIFEST_COLUMNS, LabShard, data_sha256, write_manifest, write_shard
+from huebands.distribution.model import read_distribution
 from huebands.images import encode_png, read_photo
 from huebands.metrics.report import METRICS, OF_SETS
 from huebands.networks import build_generator
+from huebands.networks.encoders import Encoder
 from huebands.package import read_package, write_generator
-from huebands.params import SPLITS, CalibrateParams
-from huebands.stages import calibrate, evaluate
+from huebands.params import SPLITS, CalibrateParams, DistributionParams
+from huebands.pypi import FetchError
+from huebands.stages import calibrate, distribution, evaluate
+from huebands.training.distributed import World
+from tiny_package import write_tiny_distribution
 
-COUNTS = {"train": 0, "val": 2, "calibration": 9, "test": 3}
+ROOT = Path(__file__).parents[1]
+COUNTS = {"train": 3, "val": 2, "calibration": 9, "test": 3}
 SIZE = 16
-SETTINGS = CalibrateParams(alpha_min=0.01, alpha_max=0.5, alpha_step=0.01, report_alpha=0.2, heatmaps=2, seed=0)
+ALPHAS = (0.1, 0.2, 0.3, 0.5)  # of nine photos
+SETTINGS = CalibrateParams(evenness=0.5, alphas=(0.01, *ALPHAS), report_alpha=0.2, heatmaps=2, seed=0)
+FIT = DistributionParams(
+    encoder="efficientnet-lite0", filters=2, dropout=0.1, bins=8, image_size=32, epochs=2, batch_size=4, seed=0
+)
 
 
 @pytest.fixture
@@ -68,19 +83,21 @@ def folder(tmp_path):
         "lineage": {"git_commit": "", "data_sha256": "", "data": "", "params": {}},
     }
     write_generator(tmp_path / "models/trained", build_generator(network).state_dict(), config)
+    write_tiny_distribution(tmp_path / "models/distribution")
     return tmp_path
 
 
-def photos_of(folder):
-    return calibrate.Photos(
-        folder / "data/raw",
-        calibrate.read_manifest(folder / "data/prepared"),
-        calibrate.Colorizer.load(folder / "models/trained"),
-    )
+def photos_of(folder, kind=calibrate.Photos):
+    package = read_package(folder / "models/trained")
+    package = replace(package, distribution=read_distribution(folder / "models/distribution"))
+    manifest = calibrate.read_manifest(folder / "data/prepared")
+    return kind(folder / "data/raw", manifest, Colorizer(package, "tiny"))
 
 
 def run_calibrate(folder, settings=SETTINGS):
-    calibrate.calibrate(photos_of(folder), "d" * 64, folder / "models/calibration", folder / "reports", settings)
+    places = (folder / "models/calibration", folder / "reports")
+    calibrate.calibrate(photos_of(folder), "d" * 64, *places, settings, World(0, 1, torch.device("cpu")))
+    return Calibration.load(places[0])
 
 
 @pytest.fixture
@@ -123,26 +140,116 @@ def test_evaluate_gives_the_same_files_again(run_evaluate):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
-def test_calibrate_writes_a_calibration_of_the_trained_generator(folder):
-    run_calibrate(folder)
-    calibration = Calibration.load(folder / "models/calibration")
+@pytest.fixture
+def fit(folder, monkeypatch):
+    """Run the stage distribution around a random encoder: ImageNet's weights take a download."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(Encoder, "load_imagenet", lambda self: None)
+    shutil.rmtree("models/distribution")
+
+    def run(settings=FIT):
+        distribution.fit_distribution(settings)
+        return read_distribution(folder / "models/distribution")
+
+    return run
+
+
+def test_distribution_writes_a_model_and_its_history(fit, folder, capsys):
+    model = fit()
+    assert (model.image_size, model.network.bins) == (32, 8)
+    assert model.description["network"] == FIT.network()
+    lineage = model.description["lineage"]
+    assert lineage["data_sha256"] == data_sha256(folder / "data/prepared")
+    assert lineage["params"] == asdict(FIT)
+    history = pd.read_csv(folder / "reports/distribution/history.csv")
+    assert list(history.columns) == ["epoch", "train", "val"]
+    assert history["epoch"].tolist() == [1, 2]
+    assert (history[["train", "val"]] < 10).all(axis=None), "nats"
+    assert f"distribution: epoch 2: {history['train'][1]:.4f} nats a value on train" in capsys.readouterr().out
+
+
+def test_distribution_gives_the_same_files_again(fit, folder):
+    sha256, path = fit().sha256, folder / "reports/distribution/history.csv"
+    history = path.read_bytes()
+    assert fit().sha256 == sha256
+    assert path.read_bytes() == history
+    assert fit(replace(FIT, seed=1)).sha256 != sha256
+
+
+def test_distribution_looks_at_training_and_validation_photos_alone(fit, monkeypatch):
+    opened = []
+
+    class Spy(LabShard):
+        def __init__(self, folder, split):
+            opened.append(split)
+            super().__init__(folder, split)
+
+    monkeypatch.setattr(distribution, "LabShard", Spy)
+    fit()
+    assert sorted(opened) == ["train", "val"]
+
+
+def test_distribution_ends_with_one_line_that_says_what_to_do(fit, folder, monkeypatch):
+    class Loaded:
+        distribution = FIT
+
+    def refuse(encoder):
+        raise FetchError("pip cannot fetch it")
+
+    monkeypatch.setattr(distribution.params, "load", lambda: Loaded)
+    with monkeypatch.context() as patch:
+        patch.setattr(Encoder, "load_imagenet", refuse)
+        with pytest.raises(SystemExit, match="^distribution: pip cannot fetch it$"):
+            distribution.main()
+    write_shard(folder / "data/prepared", "train", [], 0, SIZE)
+    with pytest.raises(SystemExit, match=r"^distribution: data/prepared: the train split is empty; enlarge prepare\."):
+        distribution.main()
+
+
+def test_calibrate_writes_a_calibration_of_both_networks(folder):
+    calibration = run_calibrate(folder)
     package = read_package(folder / "models/trained")
     assert calibration.photos == 9 and calibration.data_sha256 == "d" * 64
     assert calibration.weights_sha256 == package.weights_sha256
+    assert calibration.distribution_sha256 == read_distribution(folder / "models/distribution").sha256
     assert calibration.preprocessing_sha256 == package.preprocessing_sha256
-    assert len(calibration.certificate) == 2 * 41  # alphas 0.10, 0.11, ... 0.50 in both modes
+    certificate = calibration.certificate
+    assert [(row["mode"], row["alpha"]) for row in certificate["curve"]] == [(m, a) for m in MODES for a in ALPHAS]
+    assert [(row["mode"], row["alpha"]) for row in certificate["grouped"]] == [(mode, 0.2) for mode in MODES]
+    assert (certificate["alpha"], certificate["test_photos"]) == (0.2, 3)
+    page = (folder / "models/calibration/certificate.html").read_text()
+    assert "tiny" in page and calibration.weights_sha256 in page
 
 
-def test_the_joint_scale_comes_from_the_validation_photos_alone(folder):
+def test_what_shapes_the_bands_comes_from_the_validation_photos_alone(folder):
     """A family of bands that calibration or test photos had shaped would void the promise."""
-    run_calibrate(folder)
-    scale = Calibration.load(folder / "models/calibration").scale
-    photos, scales = photos_of(folder), {}
-    for split in ("val", "calibration", "test"):
-        losses = [photo_losses(photo.true, photo.shown, np.ones(3)) for photo in photos.split(split)]
-        scales[split] = choose_scale(losses).tolist()
-    assert scale.tolist() == scales["val"]
-    assert scale.tolist() not in (scales["calibration"], scales["test"]), "the splits must differ to tell"
+
+    class OnlyVal(calibrate.Photos):
+        def split(self, split, part=0, parts=1):
+            assert split == "val"
+            return super().split(split, part, parts)
+
+    assert run_calibrate(folder).shape == calibrate.choose_shape(photos_of(folder, OnlyVal), SETTINGS)
+
+
+def test_the_joint_offsets_are_those_of_the_narrowest_bands(folder, monkeypatch):
+    settings, photos = replace(SETTINGS, alphas=(0.3,), report_alpha=0.3), photos_of(folder)
+    candidates, widths = ((0, 0, 0), (0, 96, 0), (96, 0, 96)), {}
+    for offsets in candidates:
+        monkeypatch.setattr(calibrate, "_JOINT_OFFSETS", (offsets,))
+        shape = calibrate.choose_shape(photos, settings)
+        assert shape.joint_offsets == offsets
+        shaped = [(photo, photos.colorizer.shape(photo.shown, photo.grey, shape)) for photo in photos.split("val")]
+        losses = [
+            calibrate.photo_losses(of.nested.first_steps(photo.true), of.groups, offsets).whole for photo, of in shaped
+        ]
+        step = int(first_step(np.stack(losses)[:, 3], 0.3))
+        steps = np.minimum(step + np.array(offsets), calibrate.STEPS - 1)
+        bands = [of.bands(steps, "joint").astype(int) for _, of in shaped]
+        widths[offsets] = np.mean([(of[..., 1] - of[..., 0]).mean() for of in bands])
+    monkeypatch.setattr(calibrate, "_JOINT_OFFSETS", candidates)
+    assert len(set(widths.values())) == 3, "they must differ to tell"
+    assert calibrate.choose_shape(photos, settings).joint_offsets == min(widths, key=widths.get)
 
 
 @pytest.mark.parametrize("mode", ["per_channel", "joint"])
@@ -150,10 +257,12 @@ def test_the_joint_scale_comes_from_the_validation_photos_alone(folder):
 def test_what_was_calibrated_is_what_a_user_gets(folder, mode, upload):
     """Counted in the bands' files, photos miss what the calibration says, whether sent in colour or as grey."""
     run_calibrate(folder)
-    for path in (folder / "models/calibration").iterdir():
-        shutil.copy(path, folder / "models/trained")
+    for part in ("calibration", "distribution"):
+        shutil.copytree(folder / "models" / part, folder / "models/trained", dirs_exist_ok=True)
     colorizer = Colorizer.load(folder / "models/trained")
-    step = colorizer.calibration.steps(0.3, mode)
+    losses = colorizer.calibration.tally.losses
+    kinds = range(3) if mode == "per_channel" else range(3, 4)
+    steps = first_step(losses[:, kinds], 0.3)
     for row in range(COUNTS["calibration"]):
         path = folder / f"data/raw/photos/calibration{row}.png"
         true = read_photo(path)
@@ -161,11 +270,24 @@ def test_what_was_calibrated_is_what_a_user_gets(folder, mode, upload):
         with np.load(io.BytesIO(colorizer.colorize(content, 0.3, mode).encode("photo")["photo.bands.npz"])) as band:
             pairs = np.stack([band[name] for name in "RGB"], axis=2)
         outside = (true < pairs[..., 0]) | (true > pairs[..., 1])
-        if mode == "per_channel":
-            table = colorizer.calibration.per_channel[row, range(3), step]
-            assert outside.mean(axis=(0, 1)) == pytest.approx(table, abs=1e-12)
-        else:
-            assert outside.any(axis=-1).mean() == pytest.approx(colorizer.calibration.joint[row, step[0]], abs=1e-12)
+        missed = outside.mean(axis=(0, 1)) if mode == "per_channel" else [outside.any(axis=-1).mean()]
+        assert missed == pytest.approx(losses[row, kinds, steps], abs=1e-11)  # shares are rounded to 2^-40
+
+
+def test_many_processes_calibrate_as_one_does(folder):
+    values = calibrate.params.load(ROOT / "params.yaml")
+    text = json.dumps(asdict(replace(values, calibrate=SETTINGS)))  # JSON is YAML
+    (folder / "params.yaml").write_text(text)
+    contents = []
+    for launch in ([], ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]):
+        command = [sys.executable, *launch, "-m", "huebands.stages.calibrate"]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("calibrate: joint at alpha 0.2") == 1
+        paths = [path for place in ("models/calibration", "reports/calibrate") for path in (folder / place).iterdir()]
+        contents.append({path.name: path.read_bytes() for path in paths})
+    assert contents[0] == contents[1]
 
 
 def test_near_duplicates_count_as_one_photo(folder):
@@ -174,8 +296,7 @@ def test_near_duplicates_count_as_one_photo(folder):
         near = manifest["id"].isin([f"{split}1", f"{split}2"])
         manifest.loc[near, "group"] = f"{split}1"
     write_manifest(folder / "data/prepared", manifest)
-    run_calibrate(folder)
-    assert Calibration.load(folder / "models/calibration").smallest_alpha == 1 / 9
+    assert run_calibrate(folder, replace(SETTINGS, report_alpha=0.5)).smallest_alpha == 1 / 9
     assert json.loads((folder / "reports/metrics.json").read_text())["photos"] == {"calibration": 8, "test": 2}
 
 
@@ -191,11 +312,15 @@ def test_calibrate_reports_every_supported_alpha_and_equals_mapie(folder):
     ]  # fmt: skip
     for mode in ("per_channel", "joint"):
         rows = table[table["mode"] == mode]
-        assert rows["alpha"].tolist() == [round(a / 100, 2) for a in range(10, 51)]
+        assert rows["alpha"].tolist() == list(ALPHAS)
         assert rows["coverage"].is_monotonic_decreasing and rows["width"].is_monotonic_decreasing
         at_report = rows[rows["alpha"] == 0.2].iloc[0]
         assert metrics[mode]["coverage"] == pytest.approx(at_report["coverage"], abs=1e-3)
         assert metrics[mode]["width"] == pytest.approx(at_report["width"], abs=1e-2)
+        assert metrics["grouped"][mode]["width"] >= metrics[mode]["width"]
+        assert metrics["grouped"][mode]["coverage"] >= metrics[mode]["coverage"]
+    assert set(metrics["worst_stratum"]) == {"group", "coverage", "standard_error", "grouped_coverage"}
+    assert 0 <= metrics["unlike"] <= 1
     for name in ("coverage.png", "heatmaps.png"):
         assert read_photo(folder / "reports" / name).shape[1] > 500
 
@@ -205,19 +330,19 @@ def test_calibrate_gives_the_same_files_again(folder):
     paths = [p for place in ("models/calibration", "reports") for p in sorted((folder / place).iterdir())]
     first = [path.read_bytes() for path in paths]
     run_calibrate(folder)
-    assert len(paths) == 6 and first == [path.read_bytes() for path in paths]
+    assert len(paths) == 7 and first == [path.read_bytes() for path in paths]
 
 
 def test_a_stage_ends_with_one_line_that_says_what_to_do(folder, monkeypatch):
-    settings = {"alpha_min": 0.01, "report_alpha": 0.05}
-    few = CalibrateParams(**{**vars(SETTINGS), **settings})
-
     class Loaded:
-        calibrate = few
+        calibrate = replace(SETTINGS, report_alpha=0.01)
 
     monkeypatch.chdir(folder)
     monkeypatch.setattr(calibrate.params, "load", lambda: Loaded)
-    with pytest.raises(SystemExit, match=r"calibrate: alpha \(=0\.05\) must be in \[0\.1, 1\): 9 calibration"):
+    with pytest.raises(SystemExit, match=r"calibrate: alpha \(=0\.01\) must be in \[0\.1, 1\): 9 calibration"):
+        calibrate.main()
+    (folder / "models/distribution/distribution.json").unlink()
+    with pytest.raises(SystemExit, match=r"calibrate: models/distribution/distribution\.json: missing; `dvc repro`"):
         calibrate.main()
     (folder / "data/prepared/test.npy").unlink()
     Loaded.evaluate = evaluate.params.EvaluateParams(sheet_rows=1, seed=0)

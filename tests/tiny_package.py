@@ -10,7 +10,7 @@ import torch
 from huebands.certificate_page import write_page
 from huebands.colorizer import Colorizer, grey_of
 from huebands.conformal.calibration import MODES, Calibration, Shape
-from huebands.conformal.calibration_files import DESCRIPTION
+from huebands.conformal.calibration_files import DESCRIPTION, TABLES
 from huebands.conformal.coverage import PhotoCoverage, certify, count_widths, reach
 from huebands.conformal.groups import GROUPS, choose_grouping
 from huebands.conformal.losses import photo_losses
@@ -19,7 +19,7 @@ from huebands.distribution.likeness import Reference
 from huebands.distribution.model import read_distribution, write_distribution
 from huebands.distribution.network import ColourDistribution
 from huebands.networks import build_generator
-from huebands.package import CERTIFICATE, ModelPackage, assemble, read_package, write_generator
+from huebands.package import CARD, CERTIFICATE, ModelPackage, assemble, read_package, write_generator
 
 PHOTOS = 19  # so that the smallest alpha is 0.05
 
@@ -57,13 +57,17 @@ def write_tiny_distribution(folder: Path, seed: int = 0) -> None:
     torch.manual_seed(seed)
     spec = {"encoder": "efficientnet-lite0", "filters": 2, "dropout": 0.0, "bins": 8}
     network = ColourDistribution(**spec).eval()
-    reference = Reference.fit(torch.randn(5, 320))
+    reference = Reference.fit(torch.randn(5, 384))
     lineage = {"git_commit": "0" * 40, "data_sha256": "1" * 64, "params": {"epochs": 1}}
     write_distribution(folder, network, reference, {"network": spec, "image_size": 32, "lineage": lineage})
 
 
 def write_calibration(
-    folder: Path, trained: ModelPackage, distribution: Path, photos: int = PHOTOS, alphas: tuple[float, ...] = (0.1, 0.3)
+    folder: Path,
+    trained: ModelPackage,
+    distribution: Path,
+    photos: int = PHOTOS,
+    alphas: tuple[float, ...] = (0.1, 0.3),
 ) -> Calibration:
     """Calibrate on random photos, and certify on three more."""
     package = replace(trained, distribution=read_distribution(distribution))
@@ -80,7 +84,9 @@ def write_calibration(
     for row in range(photos):
         true, shaped = shaped_photo()
         steps = shaped.nested.first_steps(true)
-        tally.add(row, photo_losses(steps, shape.grouping.merge(shaped.groups), shape.joint_offsets), shaped.strangeness)
+        tally.add(
+            row, photo_losses(steps, shape.grouping.merge(shaped.groups), shape.joint_offsets), shaped.strangeness
+        )
     calibration = Calibration(
         shape,
         tally,
@@ -105,6 +111,15 @@ def write_calibration(
     description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     (folder / CERTIFICATE).write_text(write_page("tiny", description), encoding="utf-8")
     return calibration
+
+
+def write_earlier(folder: Path) -> ModelPackage:
+    """Write a package as an earlier version of huebands did, whose bands had another shape."""
+    write_trained(folder)
+    (folder / DESCRIPTION).write_text('{"format": 1, "photos": 19}\n', encoding="utf-8")
+    np.savez_compressed(folder / TABLES, scale=np.ones(3))
+    (folder / CARD).write_text("# Earlier\n", encoding="utf-8")
+    return read_package(folder)
 
 
 def write_tiny_package(folder: Path, seed: int = 0) -> ModelPackage:

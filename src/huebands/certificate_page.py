@@ -8,6 +8,7 @@ import math
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from huebands.conformal.family import CHANNELS
@@ -20,6 +21,7 @@ _MODES = {  # what is counted, as a heading and as a noun
 _GRID = "lightness x chroma"
 _LEAST_SHARE = 0.01  # of test pixels: the worst of smaller groups is mostly chance
 _FULL_TINT = 0.15  # distance from the promise at which a cell of the grid is fully tinted
+_MOST_PARTS = 6  # of an axis, between ticks
 _HASHES = {
     "tables_sha256": "Tables of losses (calibration.npz)",
     "weights_sha256": "Weights of the generator",
@@ -44,33 +46,40 @@ h1 { margin: 0 0 .75rem; font-size: 1.6rem; line-height: 1.25; font-weight: 650;
 h2 { margin: 2.5rem 0 .5rem; font-size: 1.2rem; font-weight: 650; }
 h3 { margin: 1.75rem 0 .5rem; font-size: 1rem; font-weight: 650; }
 p { margin: 0 0 .75rem; max-width: 46rem; }
-h1, p, td, th { overflow-wrap: anywhere; }
+h1, p, td, th { overflow-wrap: break-word; }
+th span { display: inline-block; min-width: 8.25rem; overflow-wrap: anywhere; }
+@media (min-width: 48rem) { th span { min-width: 12.5rem; } }
 #promise { font-size: 1.1rem; }
 .quiet, small { color: var(--quiet); }
 small { display: block; font-size: .6875rem; font-weight: 400; }
 code { font-size: .8125rem; overflow-wrap: anywhere; }
-.scroll { position: relative; overflow-x: auto; margin: .75rem 0; background: var(--raised); border: 1px solid var(--rule);
-  border-radius: .5rem; }
+.scroll { position: relative; overflow-x: auto; margin: .75rem 0; background: var(--raised);
+  border: 1px solid var(--rule); border-radius: .5rem; }
 .scroll:focus-visible, summary:focus-visible { outline: 2px solid var(--line); outline-offset: 2px; }
-table { border-collapse: collapse; width: 100%; font-size: .8125rem; font-variant-numeric: tabular-nums; }
+table { border-spacing: 0; width: 100%; font-size: .8125rem; font-variant-numeric: tabular-nums; }
 caption { padding: .6rem .75rem .2rem; text-align: left; color: var(--quiet); }
 th, td { padding: .35rem .75rem; text-align: right; font-weight: 400; }
-th:first-child { text-align: left; }
+th:first-child { position: sticky; left: 0; background: var(--raised); text-align: left; }
+caption span { display: inline-block; position: sticky; left: .75rem; max-width: calc(100vw - 3.75rem); }
 thead th { vertical-align: bottom; color: var(--quiet); line-height: 1.25; }
-tbody tr { border-top: 1px solid var(--rule); }
-tbody th { font-weight: 550; min-width: 4rem; }
+thead th:last-child { min-width: 6.5rem; }
+tbody :is(th, td) { border-top: 1px solid var(--rule); }
+tbody th { font-weight: 550; }
 td { white-space: nowrap; }
 th[scope=rowgroup] { padding-top: .8rem; }
-#hashes td { white-space: normal; text-align: left; }
+#hashes :is(th, td) { white-space: normal; text-align: left; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr)); gap: 0 1rem; }
-.grid { table-layout: fixed; }
+.grid { table-layout: fixed; border-spacing: 1px; }
 .grid th, .grid td { padding: .35rem .2rem; text-align: center; overflow-wrap: normal; font-size: .75rem; }
-.grid th[scope=row] { min-width: 0; padding-left: .6rem; text-align: left; font-weight: 400; color: var(--quiet); }
-.grid td { border: 1px solid var(--raised); }
-.charts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); margin: .75rem 0; }
+.grid tr > :first-child { width: 5rem; white-space: nowrap; }
+.grid th[scope=row] { border: 0; padding-left: .6rem; text-align: left; font-weight: 400; color: var(--quiet); }
+.grid thead th:last-child { min-width: 0; }
+.grid td { border: 0; }
+.charts { display: grid; gap: 1rem; margin: .75rem 0;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); }
 figure { margin: 0; padding: .75rem; background: var(--raised); border: 1px solid var(--rule); border-radius: .5rem; }
 figcaption { font-size: .875rem; font-weight: 550; }
-svg { display: block; width: 100%; max-width: 30rem; height: auto; margin: 0 auto; }
+svg { display: block; width: 100%; max-width: 26rem; height: auto; margin: 0 auto; }
 svg text { font-size: 12px; fill: var(--quiet); font-variant-numeric: tabular-nums; }
 .rule { stroke: var(--rule); }
 .promised { stroke: var(--quiet); stroke-width: 1.25; stroke-dasharray: 5 4; }
@@ -95,7 +104,7 @@ def write_page(name: str, description: Mapping[str, Any]) -> str:
         description: the content of calibration.json, with its certificate.
     """
     certificate = description["certificate"]
-    title = f"What the bands of {name} promise"
+    title = f"What the bands of the model “{name}” promise"
     head = _element(
         "head",
         _element("meta", charset="utf-8"),
@@ -124,7 +133,7 @@ def _promise(description: Mapping[str, Any]) -> list[ET.Element]:
     certificate, photos = description["certificate"], description["photos"]
     rows = [
         (
-            _MODES[row["mode"]][0],
+            _words(_MODES[row["mode"]][0]),
             _percent(1 - row["alpha"]),
             _percent(row["coverage"]),
             _interval(row["exact_low"], row["exact_high"]),
@@ -136,9 +145,9 @@ def _promise(description: Mapping[str, Any]) -> list[ET.Element]:
     return [
         _element(
             "p",
-            f"For a new photo drawn like the {photos} photos that calibrated this model, the share of true colours"
-            " outside their bands is expected to be at most alpha: of each channel's values by default, of pixels"
-            " that leave by any channel in the joint mode."
+            f"For a new photo drawn like the {photos} photos that calibrated this model, at most a share alpha of the"
+            " true colours is expected to lie outside the bands: by default of each channel's values, in the joint"
+            " mode of pixels, which lie outside when any channel does."
             f" Whoever asks for bands chooses alpha, from {_percent(description['smallest_alpha'])} (1/{photos + 1})"
             " upwards, and the promise is an average over photos, not one for each photo or each pixel.",
             id="promise",
@@ -206,9 +215,8 @@ def _widths(certificate: Mapping[str, Any]) -> list[ET.Element]:
         _element("h2", "Widths, by channel"),
         _element(
             "p",
-            "Below, the share of test pixels by the width of their bands at"
-            f" alpha {certificate['alpha']:g}, each channel by itself. Lightness is known, so green, which carries"
-            " most of it, can be told more closely than red and blue.",
+            f"The share of test pixels by the width of their bands at alpha {certificate['alpha']:g}, each channel by"
+            " itself. Green carries most of a colour's lightness, which is known, so less is left to guess of it.",
         ),
         _charts(_width_chart(channel, certificate["width_distribution"]) for channel in CHANNELS),
         _table(
@@ -224,8 +232,15 @@ def _groups(certificate: Mapping[str, Any]) -> list[ET.Element]:
         _element(
             "p",
             f"All pixels together are promised {_percent(promised)}; a group of them may be covered less. On request"
-            " every group keeps the promise by itself, with wider bands: figures for this stand beside the others."
-            " Groups follow from the grey photo and its colorization, never from the true colours.",
+            " the promise is made to every group by itself, with wider bands: their figures stand beside the others."
+            " That promise too is an average over photos, and small groups share it with a neighbour, while the figures"
+            " count all test pixels of a group: they may lie below it. Groups follow from the grey photo and its"
+            " colorization, never from the true colours.",
+        ),
+        _table(
+            "All test pixels, with the bands promised to every group",
+            ("Counted", "Alpha", "Covered", "Bootstrap 95% interval", "Mean width, 8-bit levels"),
+            [("", [_grouped_row(row) for row in certificate["grouped"]])],
         ),
     ]
     for mode, (heading, noun) in _MODES.items():
@@ -240,6 +255,17 @@ def _groups(certificate: Mapping[str, Any]) -> list[ET.Element]:
     return sections
 
 
+def _grouped_row(row: Mapping[str, Any]) -> Sequence[Content]:
+    interval = _interval(row["coverage_low"], row["coverage_high"])
+    return (
+        _words(_MODES[row["mode"]][0]),
+        f"{row['alpha']:g}",
+        _percent(row["coverage"]),
+        interval,
+        _levels(row["width"]),
+    )
+
+
 def _worst_group(strata: Iterable[Mapping[str, Any]], noun: str) -> ET.Element:
     large = [row for row in strata if row["share"] >= _LEAST_SHARE]
     intro = f"Covered least, of the groups with at least {_percent(_LEAST_SHARE)} of the test pixels: "
@@ -252,7 +278,7 @@ def _worst_group(strata: Iterable[Mapping[str, Any]], noun: str) -> ET.Element:
         _element("strong", worst["group"]),
         f" ({worst['partition']}), {_percent(worst['coverage'])} of its {noun}"
         f" (95% interval {_interval(worst['low'], worst['high'])});"
-        f" {_percent(worst['grouped_coverage'])} where every group keeps the promise."
+        f" {_percent(worst['grouped_coverage'])} with the bands promised to every group."
         f" It makes up {_percent(worst['share'])} of the pixels.",
     )
 
@@ -260,7 +286,7 @@ def _worst_group(strata: Iterable[Mapping[str, Any]], noun: str) -> ET.Element:
 def _grid(strata: Iterable[Mapping[str, Any]], key: str, to: str, promised: float) -> ET.Element:
     """Lightness by chroma as a heat map that is a table: tinted orange below the promise, blue above it."""
     found = {row["group"]: row[key] for row in strata if row["partition"] == _GRID}
-    caption = f"Covered, promised to {to}: darker tint, farther from {_percent(promised)}; orange below it, blue above"
+    caption = f"Covered, promised to {to}: more tint, farther from {_percent(promised)}; orange below it, blue above"
     if not found:
         return _table(caption, (), [])
     columns = len(CHROMA_EDGES) + 1
@@ -277,7 +303,7 @@ def _grid(strata: Iterable[Mapping[str, Any]], key: str, to: str, promised: floa
     ]
     table = _element(
         "table",
-        _element("caption", caption),
+        _caption(caption),
         _element("thead", header),
         _element("tbody", *body),
         class_="grid",
@@ -299,7 +325,7 @@ def _strata_table(strata: Sequence[Mapping[str, Any]], partitions: Iterable[str]
             f"By {partition}",
             [
                 (
-                    row["group"],
+                    _words(row["group"]),
                     _percent(row["share"]),
                     str(row["photos"]),
                     _percent(row["coverage"]),
@@ -318,7 +344,7 @@ def _strata_table(strata: Sequence[Mapping[str, Any]], partitions: Iterable[str]
         "Test photos",
         "Covered",
         "Bootstrap 95% interval",
-        "Where every group keeps it",
+        "Promised to every group",
     )
     return _table("Coverage of the test pixels in each group", header, bodies)
 
@@ -327,7 +353,7 @@ def _photos(certificate: Mapping[str, Any]) -> list[ET.Element]:
     likeness = certificate["likeness"]
     rows = [
         (
-            _element("span", photo["title"], _element("small", photo["id"])),
+            _words(photo["title"], _element("small", photo["id"])),
             _percent(photo["coverage"]),
             _levels(photo["width"]),
         )
@@ -358,11 +384,11 @@ def _made_of(description: Mapping[str, Any]) -> list[ET.Element]:
     ]
     return [
         _element("h2", "What calibrated it"),
-        _table("Photos", ("", "Figure"), [("", facts)]),
+        _table("Photos and alpha", ("What", "Figure"), [("", facts)]),
         _table(
             "Groups with too few photos for a promise of their own, and the group that stands for each",
             ("Group", "Stands for it"),
-            [("", list(merged.items()))],
+            [("", [(_words(group), into) for group, into in merged.items()])],
         ),
         _element(
             "details",
@@ -370,7 +396,7 @@ def _made_of(description: Mapping[str, Any]) -> list[ET.Element]:
             _table(
                 "Calibration photos by group",
                 ("Group", "Photos"),
-                [("", [(group, str(count)) for group, count in description["groups"].items()])],
+                [("", [(_words(group), str(count)) for group, count in description["groups"].items()])],
             ),
         ),
         _element("h2", "What it belongs to"),
@@ -399,7 +425,7 @@ class _Axes:
         width, height = self.size
         right = (x - self.x[0]) / (self.x[1] - self.x[0])
         up = (y - self.y[0]) / (self.y[1] - self.y[0])
-        return 46 + right * (width - 66), height - 42 - up * (height - 58)
+        return 44 + right * (width - 62), height - 42 - up * (height - 70)
 
     def path(self, points: Iterable[tuple[float, float]], **attributes: str) -> ET.Element:
         """A line through points."""
@@ -409,25 +435,25 @@ class _Axes:
     def frame(self, x_name: str, y_name: str, unit: str = "") -> list[ET.Element]:
         """Rules, ticks and names; the unit follows each number of y."""
         parts = []
-        for value in _ticks(*self.y, at_most=5):
+        for value in _ticks(*self.y):
             (left, at), (right, _) = self.place(self.x[0], value), self.place(self.x[1], value)
             parts.append(
                 _element("line", x1=f"{left:.1f}", x2=f"{right:.1f}", y1=f"{at:.1f}", y2=f"{at:.1f}", class_="rule")
             )
             parts.append(_text(f"{value:g}{unit}", left - 6, at + 4, "end"))
-        for value in _ticks(*self.x, at_most=6):
+        for value in _ticks(*self.x):
             at, bottom = self.place(value, self.y[0])
             parts.append(_text(f"{value:g}", at, bottom + 16, "middle"))
         middle = self.place((self.x[0] + self.x[1]) / 2, self.y[0])
-        return [*parts, _text(x_name, middle[0], middle[1] + 34, "middle"), _text(y_name, 4, 10, "start")]
+        return [*parts, _text(x_name, middle[0], middle[1] + 34, "middle"), _text(y_name, 0, 12, "start")]
 
 
-def _coverage_chart(mode: str, curve: Iterable[Mapping[str, Any]]) -> ET.Element:
+def _coverage_chart(mode: str, curve: Sequence[Mapping[str, Any]]) -> ET.Element:
     """Measured against promised coverage of one mode, in percent; both charts share their axes."""
     heading, rows = _MODES[mode][0], sorted(_of_mode(curve, mode), key=lambda row: -row["alpha"])
     if not rows:
         return _figure(heading, _element("p", "none"))
-    least = 10 * math.floor(10 * min(min(1 - row["alpha"], row["exact_low"]) for row in rows))
+    least = 10 * math.floor(10 * min(min(1 - row["alpha"], row["exact_low"]) for row in curve))
     axes = _Axes((least, 100), (least, 100), (340, 300))
     promised = [100 * (1 - row["alpha"]) for row in rows]
     low, measured, high = (
@@ -455,25 +481,27 @@ def _width_chart(channel: str, distribution: Mapping[str, Sequence[float]]) -> E
     edges, shares = distribution["edges"], distribution[channel]
     if not shares:
         return _figure(channel, _element("p", "none"))
-    bins = list(zip(edges[:-1], edges[1:], strict=True))
+    bins = list(pairwise(edges))
     densities = {
         name: [100 * share / (high - low) for (low, high), share in zip(bins, distribution[name], strict=True)]
         for name in CHANNELS
     }
-    # All channels share the scale; shares that are all 0 still need one.
-    greatest = max(max(values, default=0) for values in densities.values()) or 1
-    axes = _Axes((edges[0], edges[-1]), (0, greatest), (340, 220))
+    # All channels share the scale, which ends at a tick; shares that are all 0 still need one.
+    greatest = max(max(values) for values in densities.values()) or 1
+    step = _step(0, greatest)
+    axes = _Axes((edges[0], edges[-1]), (0, step * math.ceil(greatest / step)), (280, 210))
     steps = [
         point
         for (low, high), density in zip(bins, densities[channel], strict=True)
         for point in ((low, density), (high, density))
     ]
-    low, high = bins[shares.index(max(shares))] if isinstance(shares, list) else bins[0]
+    commonest, _ = max(zip(bins, shares, strict=True), key=lambda bin_and_share: bin_and_share[1])
     return _figure(
         channel,
         _drawing(
             f"widths-{channel}",
-            f"{channel}: share of test pixels by width of the band; most often {low:g} to {high:g} levels",
+            f"{channel}: share of test pixels by width of the band, in levels;"
+            f" most often {commonest[0]:g} to {commonest[1]:g}",
             axes,
             *axes.frame("width, 8-bit levels", "of pixels, per level", "%"),
             axes.path([(edges[0], 0), *steps, (edges[-1], 0)], style=f"fill: var(--{channel})"),
@@ -481,11 +509,16 @@ def _width_chart(channel: str, distribution: Mapping[str, Sequence[float]]) -> E
     )
 
 
-def _ticks(low: float, high: float, at_most: int) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten between two values."""
-    power = 10.0 ** math.floor(math.log10((high - low) / at_most))
-    step = next(power * factor for factor in (1, 2, 5, 10) if (high - low) / (power * factor) <= at_most)
+def _ticks(low: float, high: float) -> list[float]:
+    """Multiples of the step from the first value to the last."""
+    step = _step(low, high)
     return [step * at for at in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+
+
+def _step(low: float, high: float) -> float:
+    """The least of 1, 2 or 5 times a power of ten that parts an axis into `_MOST_PARTS` at most."""
+    power = 10.0 ** math.floor(math.log10((high - low) / _MOST_PARTS))
+    return next(power * factor for factor in (1, 2, 5, 10) if (high - low) / (power * factor) <= _MOST_PARTS + 1e-9)
 
 
 def _legend() -> ET.Element:
@@ -534,7 +567,17 @@ def _table(caption: str, header: Sequence[str], bodies: Sequence[tuple[str, Rows
         return _element("p", f"{caption}: none.")
     headings = (_element("th", name, scope="col") if name else _element("td") for name in header)
     head = _element("thead", _element("tr", *headings))
-    return _scroll(_element("table", _element("caption", caption), head, *parts), caption)
+    return _scroll(_element("table", _caption(caption), head, *parts), caption)
+
+
+def _caption(text: str) -> ET.Element:
+    """Stays in sight while its table is moved."""
+    return _element("caption", _element("span", text))
+
+
+def _words(*content: Content) -> ET.Element:
+    """A row's heading that has words rather than a number, and is given the room."""
+    return _element("span", *content)
 
 
 def _scroll(table: ET.Element, name: str) -> ET.Element:

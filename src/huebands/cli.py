@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 MODES = ("per_channel", "joint")
 RESULTS = (".colorized.png", ".uncertainty.png")
-BAD_INPUT = 2
+PROMISE_BROKEN, BAD_INPUT = 1, 2
 UNLIKE = 0.05  # p-value from which a photo is told to be unlike those that calibrated the bands
 
 
@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="huebands", description="Colorization that knows what it does not know.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_colorize(commands)
+    _add_coverage(commands)
     _add_compare(commands)
     return parser
 
@@ -85,6 +86,26 @@ def _add_colorize(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="a model package, or its address in the registry, such as models:/huebands-generator@champion"
         " (default: the best of models/release, else models/generator)",
     )
+
+
+def _add_coverage(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    coverage = commands.add_parser(
+        "coverage",
+        help="measure on your own photos in colour whether the bands keep their promise there",
+        description="Grey photos in colour, colorize them, and test whether their true colours lie in the bands as"
+        " often as promised. Give photos that are independent of each other: a hundred frames of one scene are one"
+        " photo. Exit code 1 when the promise does not hold on them.",
+    )
+    coverage.set_defaults(run=_coverage)
+    coverage.add_argument("photos", nargs="+", type=Path, metavar="FOLDER", help="a folder of photos, or photos")
+    coverage.add_argument("--alpha", type=_number, default=0.1, help="share that may leave its band (default: 0.1)")
+    coverage.add_argument(
+        "--mode",
+        choices=MODES,
+        default=MODES[0],
+        help="what leaves: a channel's value or a pixel (default: per_channel)",
+    )
+    coverage.add_argument("--model", metavar="PATH|models:/...", help="as for colorize")
 
 
 def _add_compare(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -193,6 +214,45 @@ def _colorize_one(colorizer: "Colorizer", photo: Path, stem: str, options: argpa
     height, width = result.grey.shape
     unlike = f"; unlike the calibration photos, p = {result.likeness:.3f}" if result.likeness <= UNLIKE else ""
     return f"{photo} -> {colorized} ({width} x {height}, bands {result.width.mean():.1f} of 255 levels wide{unlike})"
+
+
+def _coverage(options: argparse.Namespace) -> int:
+    import numpy as np
+
+    from huebands.colorizer import Colorizer
+    from huebands.coverage_check import holds, measure, verdict
+    from huebands.images import ImageError, read_photo
+
+    try:
+        colorizer = Colorizer.load(options.model)
+        colorizer.calibration.steps(options.alpha, options.mode)
+    except (ValueError, OSError) as error:
+        return _complain(error)
+    print(f"model: {colorizer.source} ({colorizer.package.config['name']})")
+    code, measured, random = 0, [], np.random.default_rng(0)
+    for path in options.photos:
+        try:
+            photos = _photos_of(path)
+        except (ImageError, OSError) as error:
+            code = _complain(error)
+            continue
+        for photo in photos:
+            try:
+                true = read_photo(photo, str(photo))
+                one = measure(colorizer, true, options.alpha, options.mode, random, str(photo))
+            except (ImageError, OSError) as error:
+                code = _complain(error, photo)
+                continue
+            measured.append(one)
+            print(
+                f"{photo}: {one.coverage:.1%} covered, width {one.width:.1f}, likeness p = {one.likeness:.3f}",
+                flush=True,
+            )
+    if not measured:
+        return _complain(ValueError("no photo in colour could be measured"))
+    for line in verdict(colorizer, measured, options.alpha, options.mode):
+        print(line)
+    return code or (0 if holds(measured, options.alpha) else PROMISE_BROKEN)
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -134,7 +134,7 @@ def lightness_of_grey(grey: Tensor) -> Tensor:
 
 @cache
 def grey_edges() -> Tensor:
-    """Luminances at which the nearest grey level changes, (255,) float32: level g ends at the g-th, which belongs to it."""
+    """Luminances at which the nearest grey level changes, (255,) float32; the g-th belongs to level g."""
     return srgb_to_linear((torch.arange(255, dtype=torch.float64) + 0.5) / 255).float()
 
 

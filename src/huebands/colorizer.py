@@ -7,6 +7,7 @@ kept. Pixels are handled in slices and tiles, so that memory grows with the phot
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +20,7 @@ from torch import Tensor
 from huebands import color, images, pictures
 from huebands.conformal.calibration import Calibration, Mode, Shape
 from huebands.conformal.family import CHANNELS, NestedBands
-from huebands.conformal.groups import texture_of
+from huebands.conformal.groups import Grouping, texture_of
 from huebands.conformal.luminance import propagate
 from huebands.default_package import default_package
 from huebands.distribution.likeness import p_value
@@ -90,11 +91,28 @@ class ShapedPhoto:
     """The nested bands of a colorized photo, before a calibration chooses among them."""
 
     nested: NestedBands
-    groups: NDArray[np.uint8]  # (partitions, H, W), indices into `conformal.groups.GROUPS`
+    grouping: Grouping
+    texture_SS: Tensor
     entropy: float  # mean of the pixels' colour distributions, nats
     strangeness: float  # distance from the training photos
 
-    def bands(self, steps: NDArray[np.int_], mode: Mode) -> NDArray[np.uint8]:
+    @cached_property
+    def groups(self) -> NDArray[np.uint8]:
+        """The groups of the pixels before merging, (partitions, H, W), indices into `conformal.groups.GROUPS`."""
+        with torch.inference_mode():
+            return np.asarray(
+                self.grouping.of_pixels(self.nested.shown_HW3, self.nested.grey_HW, self.texture_SS, self.entropy)
+            )
+
+    def widest_steps(self, group_steps: NDArray[np.int_]) -> NDArray[np.uint16]:
+        """The largest of the steps (GROUPS, 3) that a pixel's groups ask for, (H, W, 3)."""
+        steps = group_steps.astype(np.uint16)
+        widest_HW3 = steps[self.groups[0]]
+        for groups_HW in self.groups[1:]:
+            np.maximum(widest_HW3, steps[groups_HW], out=widest_HW3)
+        return np.asarray(widest_HW3)
+
+    def bands(self, steps: NDArray[np.integer], mode: Mode) -> NDArray[np.uint8]:
         """The bands at steps (3,) or (H, W, 3): uint8 (H, W, 3, 2).
 
         In the joint mode the channels' bounds tighten each other through luminance: that takes no pixel away whose
@@ -214,7 +232,7 @@ class Colorizer:
         grey = grey_of(_open(image, name))
         rgb = self.predict(grey)
         shaped = self.shape(rgb, grey, calibration.shape)
-        steps = common if by_group is None else by_group[shaped.groups].max(axis=0)
+        steps = common if by_group is None else shaped.widest_steps(by_group)
         bands_HW32 = shaped.bands(steps, mode)
         return Colorization(
             rgb=rgb,
@@ -242,8 +260,7 @@ class Colorizer:
         sight = self.distribution.see(grey_HW)
         with torch.inference_mode():
             nested = NestedBands(rgb_HW3, grey_HW, *sight.nested_intervals(shape.evenness))
-            groups = shape.grouping.of_pixels(rgb_HW3, grey_HW, texture_of(sight.L_SS), sight.entropy)
-        return ShapedPhoto(nested, groups, sight.entropy, sight.strangeness)
+        return ShapedPhoto(nested, shape.grouping, texture_of(sight.L_SS), sight.entropy, sight.strangeness)
 
     def _colours(self, grey_HW: Tensor) -> ColourLines:
         """Ask the network for the colours of a photo, uint8 (H, W)."""

@@ -99,10 +99,11 @@ def read_package(folder: Path) -> ModelPackage:
         raise PackageError(f"{folder / WEIGHTS}: missing; write the package again with `dvc repro`")
     weights_sha256 = _sha256((folder / WEIGHTS).read_bytes())
     preprocessing_sha256 = hash_preprocessing(config)
+    generator = _read_generator(folder / WEIGHTS, config["network"])  # first: what is damaged belongs to nothing
     distribution, calibration = _read_bands(folder, weights_sha256, preprocessing_sha256)
     return ModelPackage(
         folder=folder,
-        generator=_read_generator(folder / WEIGHTS, config["network"]),
+        generator=generator,
         config=config,
         distribution=distribution,
         calibration=calibration,
@@ -257,10 +258,11 @@ def _read_generator(path: Path, network: Mapping[str, Any]) -> nn.Module:
 def _read_bands(
     folder: Path, weights_sha256: str, preprocessing_sha256: str
 ) -> tuple[DistributionModel | None, Calibration | None]:
-    present = [name for name in (*CALIBRATION, *DISTRIBUTION) if (folder / name).is_file()]
+    names = (*CALIBRATION, *DISTRIBUTION, CERTIFICATE)
+    present = [name for name in names if (folder / name).is_file()]
     if not present or is_of_earlier_form(folder):
         return None, None
-    for name in (*CALIBRATION, *DISTRIBUTION):
+    for name in names:
         if name not in present:
             raise PackageError(f"{folder / name}: missing beside {present[0]}; calibrate with `dvc repro`")
     try:
@@ -282,7 +284,9 @@ def _read_bands(
 
 
 def _hash_package(folder: Path) -> str:
-    names = [name for name in (WEIGHTS, CONFIG, *DISTRIBUTION, *CALIBRATION, CERTIFICATE, CARD) if (folder / name).is_file()]
+    names = [
+        name for name in (WEIGHTS, CONFIG, *DISTRIBUTION, *CALIBRATION, CERTIFICATE, CARD) if (folder / name).is_file()
+    ]
     hashes = {name: _sha256((folder / name).read_bytes()) for name in names}
     return _sha256(json.dumps(hashes, sort_keys=True, separators=(",", ":")).encode())
 

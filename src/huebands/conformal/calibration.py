@@ -115,7 +115,7 @@ class Calibration:
         Raises:
             AlphaError: unless 1/(n + 1) <= alpha < 1.
             ModeError: for a mode that is not one of `MODES`.
-            RiskError: when n photos cannot promise alpha at this delta.
+            RiskError: when delta is not in (0, 1), or n photos cannot promise alpha with it.
         """
         kinds = self._kinds(mode)
         if not self.supports(alpha):
@@ -126,8 +126,8 @@ class Calibration:
         else:
             # Betting on the losses one after the other asks for an order that has nothing to do with them. All
             # channels' promises are to hold at once, so they share delta.
-            order, kinds_count = np.random.default_rng(0).permutation(self.photos), losses.shape[1]
-            found = np.array([rcps_step(losses[order, kind], alpha, delta / kinds_count) for kind in range(kinds_count)])
+            order, sharing = np.random.default_rng(0).permutation(self.photos), losses.shape[1]
+            found = np.array([rcps_step(losses[order, kind], alpha, delta, sharing) for kind in range(sharing)])
         return self._of_channels(found, mode)
 
     def group_steps(self, alpha: float, mode: str = "per_channel", delta: float | None = None) -> np.ndarray:
@@ -145,7 +145,7 @@ class Calibration:
         own = first_step_of_sums(self.tally.group_sums[:, kinds], photos[:, None], alpha)
         # A group that no calibration photo shows asks for nothing; one merged away for what stands for it asks.
         own = np.where(photos[:, None] > 0, own, 0)[list(self.shape.grouping.merged_into)]
-        return np.maximum(np.stack([self._of_channels(steps, mode) for steps in own]), common)
+        return np.asarray(np.maximum(np.stack([self._of_channels(steps, mode) for steps in own]), common))
 
     def groups(self) -> dict[str, int]:
         """How many calibration photos show each group."""
@@ -190,25 +190,30 @@ class Calibration:
             CalibrationError: naming the file and what is wrong with it.
         """
         tables, description = files.read(folder)
-        shape = description["shape"]
-        grouping = Grouping(tuple(shape["merged_into"]), tuple(shape["photo_edges"]))
-        try:
-            result = cls(
-                Shape(shape["evenness"], tuple(shape["joint_offsets"]), grouping),
-                Tally(**tables),
-                weights_sha256=description["weights_sha256"],
-                distribution_sha256=description["distribution_sha256"],
-                preprocessing_sha256=description["preprocessing_sha256"],
-                data_sha256=description["data_sha256"],
-                certificate=description["certificate"],
-            )
-        except CalibrationError as error:
-            raise CalibrationError(f"{Path(folder) / files.TABLES}: {error}") from None
+        stored = description["shape"]
+        grouping = Grouping(tuple(stored["merged_into"]), tuple(stored["photo_edges"]))
+        shape, tally = Shape(stored["evenness"], tuple(stored["joint_offsets"]), grouping), Tally(**tables)
+        for name, check in ((files.DESCRIPTION, lambda: _check_shape(shape)), (files.TABLES, tally.check)):
+            try:
+                check()
+            except CalibrationError as error:
+                raise CalibrationError(f"{Path(folder) / name}: {error}") from None
+        result = cls(
+            shape,
+            tally,
+            weights_sha256=description["weights_sha256"],
+            distribution_sha256=description["distribution_sha256"],
+            preprocessing_sha256=description["preprocessing_sha256"],
+            data_sha256=description["data_sha256"],
+            certificate=description["certificate"],
+        )
         result._check_description(Path(folder) / files.DESCRIPTION, description)
         return result
 
     def _check_description(self, path: Path, description: Mapping[str, Any]) -> None:
-        for key, value in (("photos", self.photos), ("smallest_alpha", self.smallest_alpha)):
+        told = {"photos": self.photos, "smallest_alpha": self.smallest_alpha}
+        told |= {"groups": self.groups(), "merged": self.shape.grouping.merged()}
+        for key, value in told.items():
             if description[key] != value:
                 raise CalibrationError(f"{path}: {key} (={description[key]!r}) must be {value}, as the tables say")
         for entry in self.certificate.get("curve", []):
@@ -242,4 +247,9 @@ def _check_shape(shape: Shape) -> None:
     check(known, "merged_into", merged, f"be {len(GROUPS)} integers in 0..{len(GROUPS) - 1}")
     check(all(merged[into] == into for into in merged), "merged_into", merged, "name groups that are not merged away")
     edges = shape.grouping.photo_edges
-    check(len(edges) == 2 and all(type(edge) is float for edge in edges) and edges[0] <= edges[1], "photo_edges", edges, "be 2 rising numbers")
+    check(
+        len(edges) == 2 and all(type(edge) is float for edge in edges) and edges[0] <= edges[1],
+        "photo_edges",
+        edges,
+        "be 2 rising numbers",
+    )

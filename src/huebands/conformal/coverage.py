@@ -134,9 +134,7 @@ def _row(mode: Mode, alpha: float, reached: Sequence[Reached], weights: np.ndarr
     }
 
 
-def _strata(
-    mode: Mode, alpha: float, photos: Sequence[PhotoCoverage], weights: np.ndarray
-) -> list[dict[str, Any]]:
+def _strata(mode: Mode, alpha: float, photos: Sequence[PhotoCoverage], weights: np.ndarray) -> list[dict[str, Any]]:
     """Coverage of all test pixels of each group, photos weighing alike, with 95% intervals over photos."""
     shares = np.stack([photo.shares for photo in photos])
     plain = np.stack([photo.plain[mode, alpha].covered for photo in photos])

@@ -1,9 +1,9 @@
-"""The family of nested bands of one photo, at the photo's own size: everything that shapes a band is in here.
+"""The family of nested bands of one photo, at the photo's own size: all that shapes a band is in here.
 
-Step 0 is a sliver around the mode of each pixel's distribution, the last step all that sRGB can show at the pixel's grey
-level. Between the knots of `distribution.nested_intervals` positions are interpolated; lower bounds are rounded down,
-upper ones up, and the colour shown is taken in. Calibration scores photos with the very function that makes bands: the
-first step whose band holds the true value. So whatever shapes bands is calibrated.
+Step 0 is a sliver around the mode of each pixel's distribution, the last step all that sRGB can show at the pixel's
+grey level. Between the knots of `distribution.nested_intervals` positions are interpolated; lower bounds are rounded
+down, upper ones up, and the colour shown is taken in. Calibration scores photos with the very functions that make
+bands: the first step whose band holds the true value. So whatever shapes bands is calibrated.
 
 Bands never shrink from step to step, exactly, since each operation keeps order in floating point too: weights are never
 negative, and rounding to nearest never swaps two numbers.
@@ -54,13 +54,14 @@ class NestedBands:
         for rows in self._tiles():
             grey, grid = self._grey(rows), self._grid(rows)
             for channel in range(3):
-                step = torch.from_numpy(np.array(steps[..., channel] if steps.ndim == 1 else steps[rows, :, channel]))
-                knot, part = step.long() // STEPS_PER_KNOT, step % STEPS_PER_KNOT
+                own = steps[..., channel] if steps.ndim == 1 else steps[rows, :, channel]
+                step = torch.from_numpy(np.array(own, np.int64))
+                knot, part = step // STEPS_PER_KNOT, step % STEPS_PER_KNOT
                 first, last = int(knot.min()), min(int(knot.max()) + 2, KNOTS + 1)
                 ends = (grid.up(knots[first:last, channel]) for knots in (self.lower_K3SS, self.upper_K3SS))
-                between = [_between(of, knot - first, part) for of in ends]
+                start, end = (_between(of, knot - first, part) for of in ends)
                 shown = torch.from_numpy(self.shown_HW3[rows, :, channel].astype(np.float32))
-                lower, upper = _round(*between, grey, shown, channel)
+                lower, upper = _round(start, end, grey, shown, channel)
                 bands_HW32[rows, :, channel] = torch.stack((lower, upper), dim=-1).to(torch.uint8).numpy()
         return bands_HW32
 
@@ -85,11 +86,18 @@ class NestedBands:
                 high = STEPS_PER_KNOT * missed[0].long()  # holds
                 while int((high - low).max()) > 1:
                     middle = (low + high) // 2
-                    between = [_between(of, torch.zeros_like(knot), middle) for of in ends]
-                    holds = _holds(*between, grey, shown, true, channel)
+                    start, end = (_between(of, torch.zeros_like(knot), middle) for of in ends)
+                    holds = _holds(start, end, grey, shown, true, channel)
                     low, high = torch.where(holds, low, middle), torch.where(holds, middle, high)
                 steps_HW3[rows, :, channel] = ((knot - 1) * STEPS_PER_KNOT + high).numpy().astype(np.uint16)
         return steps_HW3
+
+    def sampled(self, rows: slice, columns: slice) -> "NestedBands":
+        """The same bands, to the bit, of some rows and columns alone."""
+        grid = Grid.over(self.lower_K3SS.shape[-2:], self.grey_HW.shape, rows, columns)
+        knots = (of.flatten(0, 1) for of in (self.lower_K3SS, self.upper_K3SS))
+        lower, upper = (grid.up(of).unflatten(0, self.lower_K3SS.shape[:2]) for of in knots)
+        return NestedBands(self.shown_HW3[rows, columns], self.grey_HW[rows, columns], lower, upper)
 
     def _tiles(self) -> Iterator[slice]:
         height, width = self.grey_HW.shape
@@ -100,23 +108,24 @@ class NestedBands:
     def _grey(self, rows: slice) -> Tensor:
         return torch.from_numpy(np.array(self.grey_HW[rows]))
 
-    def _grid(self, rows: slice) -> "_Grid":
-        return _Grid.over(self.lower_K3SS.shape[-1], self.grey_HW.shape, rows)
+    def _grid(self, rows: slice) -> "Grid":
+        return Grid.over(self.lower_K3SS.shape[-2:], self.grey_HW.shape, rows)
 
 
 @dataclass(frozen=True)
-class _Grid:
-    """Bilinear interpolation from a square of S samples to some rows of a photo."""
+class Grid:
+    """Bilinear interpolation from samples spread evenly over a photo to some of its rows and columns."""
 
     rows: tuple[Tensor, Tensor, Tensor]  # samples before and after, weight of the one after
     columns: tuple[Tensor, Tensor, Tensor]
 
     @classmethod
-    def over(cls, side: int, size: tuple[int, ...], rows: slice) -> "_Grid":
-        return cls(_samples(side, size[0], rows), _samples(side, size[1], slice(0, size[1])))
+    def over(cls, samples: tuple[int, ...], size: tuple[int, ...], rows: slice, columns: slice = slice(None)) -> "Grid":
+        """Lay so many samples, as (height, width), over a photo of size (height, width)."""
+        return cls(_samples(samples[0], size[0], rows), _samples(samples[1], size[1], columns))
 
     def up(self, knots_KSS: Tensor) -> Tensor:
-        """Interpolate, (K, H, W)."""
+        """Interpolate (K, S, S), (K, H, W)."""
         before, after, weight = self.rows
         rows_KHS = knots_KSS[:, before] * (1 - weight)[:, None] + knots_KSS[:, after] * weight[:, None]
         before, after, weight = self.columns
@@ -124,7 +133,7 @@ class _Grid:
 
 
 def _samples(side: int, size: int, places: slice) -> tuple[Tensor, Tensor, Tensor]:
-    center = (torch.arange(places.start, places.stop, dtype=torch.float64) + 0.5) * (side / size) - 0.5
+    center = (torch.arange(size, dtype=torch.float64)[places] + 0.5) * (side / size) - 0.5
     center = center.clamp(0, side - 1)
     before = center.floor().long().clamp_max(max(side - 2, 0))
     return before, (before + 1).clamp_max(side - 1), (center - before).float()

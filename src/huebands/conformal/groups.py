@@ -6,6 +6,7 @@ from the truth, so that a new photo's pixels are in known groups.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -21,17 +22,20 @@ LEAST_SHARE = 0.005  # of a photo's pixels: a photo with fewer in a group says n
 LEAST_PHOTOS = 30  # that show a group: with fewer it is merged into a neighbour
 _CELLS = (len(LIGHTNESS_EDGES) + 1) * (len(CHROMA_EDGES) + 1)
 _WINDOW = 5
+_SLICE = 1 << 18  # pixels handled at once
 
 
 def _between(edges: Sequence[float], of: str) -> list[str]:
     """Names of the groups that edges make."""
-    inner = [f"{of} {low:g} to {high:g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    inner = [f"{of} {low:g} to {high:g}" for low, high in pairwise(edges)]
     return [f"{of} below {edges[0]:g}", *inner, f"{of} from {edges[-1]:g}"]
 
 
 PARTITIONS = {
     "lightness x chroma": tuple(
-        f"{lightness}, {chroma}" for lightness in _between(LIGHTNESS_EDGES, "L") for chroma in _between(CHROMA_EDGES, "chroma")
+        f"{lightness}, {chroma}"
+        for lightness in _between(LIGHTNESS_EDGES, "L")
+        for chroma in _between(CHROMA_EDGES, "chroma")
     ),
     "texture": ("smooth", "textured", "rough"),
     "photo": ("narrow bands", "middling bands", "wide bands"),
@@ -60,7 +64,17 @@ class Grouping:
             texture_SS: as `texture_of` gives it.
             entropy: mean over the photo's pixels and channels, nats.
         """
-        return _groups(shown_HW3, grey_HW, texture_SS, entropy, self.photo_edges).astype(np.uint8)
+        (height, width), side = grey_HW.shape, len(texture_SS)
+        textures_SS = np.digitize(texture_SS.numpy(), TEXTURE_EDGES).astype(np.uint8)
+        rows, columns = np.arange(height) * side // height, np.arange(width) * side // width
+        groups_PHW = np.empty((len(PARTITIONS), height, width), np.uint8)
+        step = max(_SLICE // width, 1)
+        for top in range(0, height, step):
+            part = slice(top, top + step)
+            groups_PHW[0, part] = _cells(shown_HW3[part], grey_HW[part])
+            groups_PHW[1, part] = _CELLS + textures_SS[rows[part, None], columns]
+        groups_PHW[2] = _CELLS + len(TEXTURE_EDGES) + 1 + np.digitize(entropy, self.photo_edges)
+        return groups_PHW
 
     def merge(self, groups_PHW: np.ndarray) -> np.ndarray:
         """Put the groups that stand for them in the place of those merged away."""
@@ -116,20 +130,16 @@ def presence_of(groups_PHW: np.ndarray) -> np.ndarray:
 
 def texture_of(L_SS: Tensor) -> Tensor:
     """Standard deviation of lightness in windows of 5 x 5, (S, S), CIELAB units."""
+
     def mean(x: Tensor) -> Tensor:
         return F.avg_pool2d(x[None], _WINDOW, stride=1, padding=_WINDOW // 2, count_include_pad=False)[0]
 
     return (mean(L_SS.square()) - mean(L_SS).square()).clamp_min(0).sqrt()
 
 
-def _groups(
-    shown_HW3: np.ndarray, grey_HW: np.ndarray, texture_SS: Tensor, entropy: float, photo_edges: tuple[float, float]
-) -> np.ndarray:
+def _cells(shown_HW3: np.ndarray, grey_HW: np.ndarray) -> np.ndarray:
+    """Cells of lightness and chroma, integers (H, W)."""
     lightness = np.digitize(color.lightness_of_grey(torch.arange(256)).numpy(), LIGHTNESS_EDGES)[grey_HW]
-    shown = color.from_bytes(torch.from_numpy(shown_HW3)).permute(2, 0, 1)
+    shown = color.from_bytes(torch.from_numpy(np.array(shown_HW3))).permute(2, 0, 1)
     chroma = torch.hypot(*color.srgb_to_lab(shown)[1:]).numpy()
-    cells = lightness * (len(CHROMA_EDGES) + 1) + np.digitize(chroma, CHROMA_EDGES)
-    texture_HW = F.interpolate(texture_SS[None, None], grey_HW.shape, mode="nearest")[0, 0].numpy()
-    textures = _CELLS + np.digitize(texture_HW, TEXTURE_EDGES)
-    photo = _CELLS + len(TEXTURE_EDGES) + 1 + int(np.digitize(entropy, photo_edges))
-    return np.stack((cells, textures, np.full(grey_HW.shape, photo)))
+    return np.asarray(lightness * (len(CHROMA_EDGES) + 1) + np.digitize(chroma, CHROMA_EDGES))

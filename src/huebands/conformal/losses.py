@@ -1,9 +1,12 @@
 """What a photo loses at each step of its nested bands: the share of its pixels whose true value is left out.
 
-Shares are rounded up to multiples of 2^-40. Sums of up to 2^12 of them are exact in float64, so tables merge by addition
-in any order, bit for bit, whichever process counted which photos.
+Shares are rounded up to multiples of 2^-40. Sums of up to 2^12 of them are exact in float64, so tables merge by
+addition in any order, bit for bit, whichever process counted which photos.
 """
 
+import functools
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,28 +46,41 @@ def photo_losses(first_steps_HW3: np.ndarray, groups_PHW: np.ndarray, joint_offs
 
     Args:
         first_steps_HW3: uint16, as `NestedBands.first_steps` gives them.
-        groups_PHW: uint8, as `Grouping.of_pixels` gives them.
+        groups_PHW: uint8, as `Grouping.of_pixels` gives them; (0, H, W) for no groups.
         joint_offsets: steps by which R, G and B are ahead of the joint family's step.
     """
-    scores_NK = np.concatenate((first_steps_HW3, joint_first_steps(first_steps_HW3, joint_offsets)[..., None]), axis=-1)
-    scores_KN = scores_NK.reshape(-1, KINDS).T.astype(np.int64)
-    counts = np.stack([np.bincount(scores, minlength=STEPS) for scores in scores_KN])
-    group_counts = np.zeros((len(GROUPS), KINDS, STEPS), np.int64)
-    for groups_N in groups_PHW.reshape(len(groups_PHW), -1).astype(np.int64) * STEPS:
-        for kind, scores in enumerate(scores_KN):
-            cells = np.bincount(groups_N + scores, minlength=len(GROUPS) * STEPS)
-            group_counts[:, kind] += cells.reshape(len(GROUPS), STEPS)
-    sizes = group_counts[:, 0].sum(axis=-1)
-    pixels = scores_KN.shape[1]
-    shares = sizes / pixels
-    groups = np.where((shares >= LEAST_SHARE)[:, None, None], _share_above(group_counts), 0.0)
-    return PhotoLosses(_share_above(counts), groups, shares, pixels)
+    joint_HW = joint_first_steps(first_steps_HW3, joint_offsets)
+    counts, group_counts = _count((*np.moveaxis(first_steps_HW3, -1, 0), joint_HW), groups_PHW)
+    shares = group_counts[:, 0].sum(axis=-1) / joint_HW.size
+    present, groups = shares >= LEAST_SHARE, np.zeros(group_counts.shape)
+    groups[present] = _share_above(group_counts[present])
+    return PhotoLosses(_share_above(counts), groups, shares, joint_HW.size)
 
 
 def joint_first_steps(first_steps_HW3: np.ndarray, joint_offsets: tuple[int, ...]) -> np.ndarray:
     """The first joint step whose bands hold all three true values, uint16 (H, W)."""
-    ahead = first_steps_HW3.astype(np.int32) - np.array(joint_offsets)
-    return np.asarray(ahead.max(axis=-1).clip(min=0).astype(np.uint16))
+    # Channel by channel, and raised to the offset first: unsigned numbers have nothing below 0.
+    ahead = (np.maximum(first_steps_HW3[..., at], offset) - offset for at, offset in enumerate(joint_offsets))
+    return np.asarray(functools.reduce(np.maximum, ahead).astype(np.uint16))
+
+
+def _count(kinds: Sequence[np.ndarray], groups_PHW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Histograms of the scores (H, W) of each kind: of all pixels (KINDS, STEPS), by group (GROUPS, KINDS, STEPS)."""
+    # Cells are the combinations of a group of each partition, so that each score is counted once for all partitions.
+    # They are few: a partition's groups lie side by side, and only those between a photo's first and last are needed.
+    firsts, lasts = (of(axis=(1, 2)).tolist() for of in (groups_PHW.min, groups_PHW.max))
+    sizes = [last - first + 1 for first, last in zip(firsts, lasts, strict=True)]
+    cells_HW = np.zeros((), np.uint32)  # in few bytes: counting is so quick that memory takes most of the time
+    for groups_HW, first, size in zip(groups_PHW, firsts, sizes, strict=True):
+        cells_HW = cells_HW * size + (groups_HW - first)
+    starts_HW, bins = cells_HW * STEPS, math.prod(sizes) * STEPS
+    in_cells = np.stack([np.bincount((starts_HW + scores_HW).ravel(), minlength=bins) for scores_HW in kinds])
+    in_cells = in_cells.reshape(KINDS, *sizes, STEPS)
+    partitions, group_counts = range(1, 1 + len(sizes)), np.zeros((len(GROUPS), KINDS, STEPS), np.int64)
+    for partition, first, size in zip(partitions, firsts, sizes, strict=True):
+        others = tuple(axis for axis in partitions if axis != partition)
+        group_counts[first : first + size] += in_cells.sum(axis=others).swapaxes(0, 1)
+    return in_cells.sum(axis=tuple(partitions)), group_counts
 
 
 def _share_above(counts: np.ndarray) -> np.ndarray:

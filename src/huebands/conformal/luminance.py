@@ -29,11 +29,12 @@ def propagate(lower: np.ndarray, upper: np.ndarray, grey: np.ndarray) -> tuple[n
         low, high = linear[lower] * _WEIGHTS, linear[upper] * _WEIGHTS
         below = (least[..., None] - (high.sum(axis=-1, keepdims=True) - high)) / _WEIGHTS
         above = (most[..., None] - (low.sum(axis=-1, keepdims=True) - low)) / _WEIGHTS
-        raised = np.maximum(lower, np.searchsorted(linear, below, side="left"))
-        lowered = np.minimum(upper, np.searchsorted(linear, above, side="right") - 1)
+        # Where no level is high or low enough, the last one stands: else bounds would move for ever.
+        raised = np.maximum(lower, np.searchsorted(linear, below, side="left").clip(max=255))
+        lowered = np.minimum(upper, np.searchsorted(linear, above, side="right").clip(min=1) - 1)
         if np.array_equal(raised, lower) and np.array_equal(lowered, upper):
             return lower.astype(np.uint8), upper.astype(np.uint8)
-        lower, upper = np.minimum(raised, 255), np.maximum(lowered, 0)
+        lower, upper = raised, lowered
 
 
 def _linear() -> np.ndarray:

@@ -1,10 +1,11 @@
-"""MAPIE's split conformal regressor on independent samples: the reference that our quantile must equal."""
+"""MAPIE, in its one room: the reference that our quantile must equal, and tests of a stream of photos in colour."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import mapie.regression
 import numpy as np
+from mapie.exchangeability_testing import OnlineMartingaleTest, RiskMonitoring
 
 from huebands.conformal.calibration_files import CalibrationError
 from huebands.conformal.family import CHANNELS
@@ -13,16 +14,19 @@ from huebands.conformal.risk import SLACK, first_step
 _LEVELS = 256
 
 
-class _Shown:
-    """A fitted estimator for MAPIE: its prediction is the shown value, given as the only feature."""
+class _Column:
+    """A fitted estimator for MAPIE: its prediction is one of the features."""
 
     is_fitted = True
 
-    def fit(self, features: np.ndarray, target: np.ndarray) -> "_Shown":
+    def __init__(self, column: int) -> None:
+        self.column = column
+
+    def fit(self, features: np.ndarray, target: np.ndarray) -> "_Column":
         return self
 
     def predict(self, features: np.ndarray) -> np.ndarray:
-        return np.asarray(features)[:, 0]
+        return np.asarray(features)[:, self.column]
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -50,11 +54,34 @@ def mapie_half_widths(true_rgb: np.ndarray, shown_rgb: np.ndarray, alphas: Seque
     result = np.empty((len(levels), 3))
     for channel in range(3):
         features = shown_rgb[:, channel : channel + 1].astype(np.float64)
-        regressor = mapie.regression.SplitConformalRegressor(_Shown(), confidence_level=levels, prefit=True)
+        regressor = mapie.regression.SplitConformalRegressor(_Column(0), confidence_level=levels, prefit=True)
         regressor.conformalize(features, true_rgb[:, channel].astype(np.float64))
         _, intervals = regressor.predict_interval(features[:1])
         result[:, channel] = (intervals[0, 1] - intervals[0, 0]) / 2
     return result
+
+
+def mapie_quantile_margin(
+    lower: np.ndarray, upper: np.ndarray, median: np.ndarray, true: np.ndarray, alpha: float
+) -> tuple[float, float]:
+    """Let MAPIE conformalize predicted quantiles (Romano et al. 2019) of one channel on independent pixels.
+
+    Args:
+        lower: (n,), predicted alpha / 2 quantiles.
+        upper: (n,), predicted 1 - alpha / 2 quantiles.
+        median: (n,).
+        true: (n,).
+        alpha: share that may leave.
+
+    Returns:
+        How far the lower quantiles go down and the upper ones up, in 8-bit levels; one margin for both ends.
+    """
+    features = np.stack((lower, upper, median), axis=1).astype(np.float64)
+    estimators = [_Column(index) for index in range(3)]
+    regressor = mapie.regression.ConformalizedQuantileRegressor(estimators, confidence_level=1 - alpha, prefit=True)
+    regressor.conformalize(features, true.astype(np.float64))
+    _, intervals = regressor.predict_interval(features[:1], symmetric_correction=True)
+    return float(features[0, 0] - intervals[0, 0, 0]), float(intervals[0, 1, 0] - features[0, 1])
 
 
 def own_half_widths(true_rgb: np.ndarray, shown_rgb: np.ndarray, alphas: Sequence[float]) -> np.ndarray:
@@ -93,3 +120,35 @@ def compare_with_mapie(
         "mapie": dict(zip(CHANNELS, mapie[nearest].tolist(), strict=True)),
         "huebands": dict(zip(CHANNELS, own[nearest].tolist(), strict=True)),
     }
+
+
+def exchangeability_rejected(reference: np.ndarray, losses: np.ndarray, level: float = 0.05) -> bool | None:
+    """Bet on whether photos go on as the calibration photos did: MAPIE's online martingale test on their losses.
+
+    Args:
+        reference: (n,), losses of the calibration photos, in [0, 1].
+        losses: (m,), of further photos at the same step, in the order in which they came.
+        level: chance of a false alarm, however long one goes on.
+
+    Returns:
+        True when exchangeability is rejected, False when not; None when n + m are too few for MAPIE to decide.
+    """
+    regressor = mapie.regression.SplitConformalRegressor(_Column(0), prefit=True)
+    test = OnlineMartingaleTest(regressor, task="regression", test_level=level, warn=False, random_state=0)
+    for part in (reference, losses):
+        test.update(np.zeros((len(part), 1)), part)
+    verdict = test.is_exchangeable
+    return None if verdict is None else not verdict
+
+
+def risk_exceeded(covered: np.ndarray, alpha: float, level: float = 0.05) -> bool:
+    """Whether MAPIE's risk monitoring, which may look after each photo, finds that more than alpha leave their bands.
+
+    Args:
+        covered: bool (m,), one pixel of each photo, drawn at random: whether it is in its band.
+        alpha: share that may leave.
+        level: chance of a false alarm, however long one goes on.
+    """
+    monitor = RiskMonitoring(risk="accuracy", threshold=alpha, test_level=level, warn=False)
+    monitor.update(np.ones(len(covered), int), covered.astype(int))
+    return bool(monitor.harmful_shift_detected)

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy import special
 
 SLACK = 1e-12  # alpha is a decimal that floating point rounds: 1/(n + 1) itself must be accepted
 _HALVINGS = 50  # of [0, 1], down to the spacing of floating point numbers
@@ -49,7 +48,7 @@ def first_step_of_sums(sums: np.ndarray, photos: int | np.ndarray, alpha: float)
     return np.asarray(np.where(kept.any(axis=-1), np.argmax(kept, axis=-1), sums.shape[-1] - 1))
 
 
-def rcps_step(losses: np.ndarray, alpha: float, delta: float) -> int:
+def rcps_step(losses: np.ndarray, alpha: float, delta: float, sharing: int = 1) -> int:
     """Find the first step from which on all upper bounds of the expected loss, as `mean_upper` has them, are <= alpha.
 
     The risk-controlling prediction set of Bates et al. 2021: no step is looked at unless all later ones passed, so that
@@ -59,6 +58,7 @@ def rcps_step(losses: np.ndarray, alpha: float, delta: float) -> int:
         losses: float64 (n, T) in [0, 1], of independent photos; they never rise along the last axis and end at 0.
         alpha: bound of the expected loss, below 1.
         delta: chance that the draw of the photos may have to break it.
+        sharing: how many such steps share delta, so that with it all of them keep alpha at once.
 
     Raises:
         RiskError: when even losses of 0 leave the bound of n photos above alpha; else like `mean_upper`.
@@ -66,12 +66,12 @@ def rcps_step(losses: np.ndarray, alpha: float, delta: float) -> int:
     _check(losses, delta)
     if losses[:, -1].any():
         raise RiskError(f"losses must end at 0: at the last step there is a {losses[:, -1].max()}")
-    photos = len(losses)
-    if not alpha >= smallest_alpha(photos, delta) - SLACK:
-        raise _too_small(alpha, delta, photos)
+    photos, own = len(losses), delta / sharing
+    if not alpha >= smallest_alpha(photos, own) - SLACK:
+        raise _too_small(alpha, delta, sharing, photos)
     risk, means = alpha + SLACK, losses.mean(axis=0)
-    by_mean = hoeffding_bentkus_p(means, photos, risk) <= delta / 2
-    by_bets = waudby_smith_ramdas_log_wealth(losses, risk, delta / 2) > math.log(2 / delta)
+    by_mean = hoeffding_bentkus_p(means, photos, risk) <= own / 2
+    by_bets = waudby_smith_ramdas_log_wealth(losses, risk, own / 2) > math.log(2 / own)
     passed = (by_mean | by_bets) & (means <= risk)
     # The first of the unbroken run of passed steps that ends at the last one.
     return int(passed.size - np.argmin(np.append(passed[::-1], False)))
@@ -99,6 +99,8 @@ def hoeffding_bentkus_p(mean: np.ndarray, photos: int, alpha: float) -> np.ndarr
     Returns:
         (...) in [0, 1]; 1 for a mean of alpha and above. It falls as alpha rises.
     """
+    from scipy import special  # a box that only trains imports this module, and has torch and numpy alone
+
     low = np.minimum(mean, alpha)
     divergence = special.rel_entr(low, alpha) + special.rel_entr(1 - low, 1 - alpha)
     # A whole sum, as of losses of 0 and 1, must not be rounded up to the next.
@@ -216,8 +218,10 @@ def _check(losses: np.ndarray, delta: float) -> None:
     _check_losses(losses)
 
 
-def _check_between(name: str, value: float) -> None:
-    if not 0 < value < 1:
+def _check_between(name: str, value: object) -> None:
+    # Forms and arguments pass on what is no number, so that the reason is told here.
+    is_number = isinstance(value, float | int | np.floating)
+    if not (is_number and 0 < value < 1):  # type: ignore[operator]
         raise RiskError(f"{name} (={value!r}) must be in (0, 1)")
 
 
@@ -229,10 +233,11 @@ def _check_losses(losses: np.ndarray) -> None:
             raise RiskError(f"losses must be in [0, 1]: there is a {end}")
 
 
-def _too_small(alpha: float, delta: float, photos: int) -> RiskError:
+def _too_small(alpha: float, delta: float, sharing: int, photos: int) -> RiskError:
     # Rounded up, so that the number shown is accepted.
-    smallest = math.ceil(smallest_alpha(photos, delta) * 1_000_000) / 1_000_000
+    smallest = math.ceil(smallest_alpha(photos, delta / sharing) * 1_000_000) / 1_000_000
+    shared = f", shared by {sharing} promises" if sharing > 1 else ""
     return RiskError(
-        f"alpha (={alpha!r}) must be at least {smallest:g} for delta (={delta!r}): {photos} photos, even without any"
-        " loss, support no smaller one; take a larger delta or calibrate on more photos"
+        f"alpha (={alpha!r}) must be at least {smallest:g} for delta (={delta!r}){shared}: {photos} photos, even"
+        " without any loss, support no smaller one; take a larger delta or calibrate on more photos"
     )

@@ -5,8 +5,10 @@ too well, and residuals on them would promise too little. The encoder is frozen,
 The weights are an exponential moving average; the epoch under which the validation photos are likeliest is kept.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -99,7 +101,10 @@ def fit(
     learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
     steps = params.epochs * -(-len(train) // params.batch_size)
     optimiser = torch.optim.AdamW(learned, _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / max(_AVERAGED * steps, 1)), use_buffers=True)
+    average = AveragedModel(
+        network, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / max(_AVERAGED * steps, 1)), use_buffers=True
+    )
+    averaged = cast(ColourDistribution, average.module)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _LEARNING_RATE, total_steps=steps, pct_start=0.1)
     history, best = list[Epoch](), dict[str, Tensor]()
     for epoch in range(1, params.epochs + 1):
@@ -110,15 +115,17 @@ def fit(
             if not torch.isfinite(loss):
                 raise FitError(f"epoch {epoch}: the likelihood is not finite; look at the data")
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             schedule.step()
             average.update_parameters(network)
             losses.append(loss.item())
-        history.append(Epoch(epoch, sum(losses) / len(losses), _evaluate(average.module, val, params)))
+        history.append(Epoch(epoch, sum(losses) / len(losses), _evaluate(averaged, val, params)))
+        if not math.isfinite(history[-1].val):
+            raise FitError(f"epoch {epoch}: the likelihood of the validation photos is not finite; look at the data")
         log(history[-1])
         if history[-1].val <= min(past.val for past in history):
-            best = {name: tensor.clone() for name, tensor in average.module.state_dict().items()}
+            best = {name: tensor.clone() for name, tensor in averaged.state_dict().items()}
     network.load_state_dict(best)
     network.eval()
     return history

@@ -1,10 +1,12 @@
 """How unlike the calibration photos a photo is, told without its true colours.
 
-The encoder's coarsest features, averaged over the photo, are compared with those of the training photos: their
-Mahalanobis distance on the leading principal components. The distances of the calibration photos turn that of a new
-photo into a conformal p-value: exchangeable photos have p <= q with probability at most q.
+Mean and standard deviation over the photo of each of the encoder's feature maps, all but the coarsest, are compared
+with those of the training photos. Of what `benchmarks/likeness.py` tries this tells strangers best: it finds blur,
+noise and flat contrast. What is photographed or painted it does not find. The distances of the calibration photos turn
+that of a new photo into a conformal p-value: exchangeable photos have p <= q with probability at most q.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,40 +14,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_COMPONENTS = 32
-_SHRINKAGE = 0.1  # of variances towards their mean: few photos tell little of the last components
+_LEAST_SPREAD = 1e-6  # a statistic that no training photo varies would divide by 0
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The features of the training photos.
+    """Mean and standard deviation over the training photos of each statistic, (F,) each."""
 
-    Attributes:
-        mean_C: of the features.
-        whitening_DC: rows turn differences from the mean into coordinates of unit variance.
-    """
-
-    mean_C: Tensor
-    whitening_DC: Tensor
+    mean_F: Tensor
+    spread_F: Tensor
 
     @classmethod
-    def fit(cls, features_NC: Tensor) -> Self:
-        """Find the mean and the leading components of pooled features."""
-        mean_C = features_NC.mean(dim=0)
-        _, singular_K, directions_KC = torch.linalg.svd(features_NC - mean_C, full_matrices=False)
-        kept = min(_COMPONENTS, len(features_NC) - 1)
-        variance_D = singular_K[:kept].square() / max(len(features_NC) - 1, 1)
-        variance_D = (1 - _SHRINKAGE) * variance_D + _SHRINKAGE * variance_D.mean()
-        return cls(mean_C, directions_KC[:kept] / variance_D.clamp_min(1e-12).sqrt()[:, None])
+    def fit(cls, statistics_NF: Tensor) -> Self:
+        """Describe the training photos by their statistics."""
+        return cls(statistics_NF.mean(dim=0), statistics_NF.std(dim=0, correction=0).clamp_min(_LEAST_SPREAD))
 
-    def strangeness(self, features_C: Tensor) -> float:
-        """The distance of a photo's pooled features, at least 0."""
-        return float((self.whitening_DC @ (features_C - self.mean_C)).norm())
+    def strangeness(self, statistics_F: Tensor) -> float:
+        """The distance of a photo: root mean square of its statistics in standard deviations, at least 0."""
+        return float(((statistics_F - self.mean_F) / self.spread_F).square().mean().sqrt())
 
 
-def pool(coarsest_1CHW: Tensor) -> Tensor:
-    """Average a photo's coarsest features over its area, (C,)."""
-    return coarsest_1CHW.float().mean(dim=(0, 2, 3))
+def statistics_of(features: Sequence[Tensor]) -> Tensor:
+    """Mean and standard deviation of each map of a photo's features (1, C, H, W), all but the coarsest: (F,)."""
+    parts = [part.float()[0] for part in features[:-1]]
+    return torch.cat([of for part in parts for of in (part.mean(dim=(1, 2)), part.std(dim=(1, 2), correction=0))])
 
 
 def p_value(strangeness: float, of_calibration: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from huebands import color
 from huebands.distribution.intervals import entropy_of, nested_intervals
-from huebands.distribution.likeness import Reference, pool
+from huebands.distribution.likeness import Reference, statistics_of
 from huebands.distribution.network import ColourDistribution
 from huebands.networks.encoders import ENCODERS
 from huebands.networks.resize import resize
@@ -72,7 +72,7 @@ class DistributionModel:
         half = log_probabilities_3BHW.shape[-1]
         grey_small_HW = grey_of_lightness(resize(L_11SS, (half, half))[0, 0])
         entropy = entropy_of(log_probabilities_3BHW, grey_small_HW).mean()
-        strangeness = self.reference.strangeness(pool(features[-1]))
+        strangeness = self.reference.strangeness(statistics_of(features))
         return Sight(log_probabilities_3BHW, grey_small_HW, L_11SS[0, 0], float(entropy), strangeness)
 
 
@@ -123,7 +123,7 @@ def read_distribution(folder: Path) -> DistributionModel:
         state = read_weights(folder / WEIGHTS)
         of_network = {name.removeprefix("network."): of for name, of in state.items() if name.startswith("network.")}
         network.load_state_dict(of_network)
-        reference = Reference(*(state[f"reference.{name}"].float() for name in ("mean_C", "whitening_DC")))
+        reference = Reference(*(state[f"reference.{name}"].float() for name in ("mean_F", "spread_F")))
     except (WeightsError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise DistributionError(
@@ -132,6 +132,10 @@ def read_distribution(folder: Path) -> DistributionModel:
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
             raise DistributionError(f"{folder / WEIGHTS}: {name} holds values that are not finite; fit it again")
+    wanted = (2 * sum(network.encoder.channels[:-1]),)  # what `statistics_of` gives
+    for name, tensor in asdict(reference).items():
+        if (shape := tuple(tensor.shape)) != wanted:
+            raise DistributionError(f"{folder / WEIGHTS}: {name} has shape {shape}, not {wanted}; fit it again")
     hashes = [hashlib.sha256(content).hexdigest() for content in contents.values()]
     sha256 = hashlib.sha256("".join(hashes).encode()).hexdigest()
     network.eval().requires_grad_(False)
@@ -162,6 +166,9 @@ def _check(path: Path, description: Any) -> None:
     multiple = 16 if network["encoder"] == "vgg16" else 32
     whole("image_size", description["image_size"], multiple, 4096)
     check(
-        description["image_size"] % multiple == 0, "image_size", description["image_size"], f"be a multiple of {multiple}"
+        description["image_size"] % multiple == 0,
+        "image_size",
+        description["image_size"],
+        f"be a multiple of {multiple}",
     )
     section("lineage", description["lineage"], _LINEAGE_KEYS)

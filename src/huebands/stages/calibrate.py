@@ -99,9 +99,7 @@ def main() -> None:
         world.leave()
 
 
-def calibrate(
-    photos: Photos, data: str, folder: Path, report: Path, settings: CalibrateParams, world: World
-) -> None:
+def calibrate(photos: Photos, data: str, folder: Path, report: Path, settings: CalibrateParams, world: World) -> None:
     """Calibrate on the calibration split, measure on the test split, write tables, certificate, metrics, pictures."""
     shape = choose_shape(photos, settings)
     tally, pixels = count(photos, shape, settings.seed, world)
@@ -206,7 +204,7 @@ def cover(
             plain[mode, of] = reach(bands, photo.true, shaped.groups, mode)
             if of == alpha and mode == "per_channel":
                 width_counts = count_widths(bands)
-        steps = calibration.group_steps(alpha, mode)[shaped.groups].max(axis=0)
+        steps = shaped.widest_steps(calibration.group_steps(alpha, mode))
         grouped[mode] = reach(shaped.bands(steps, mode), photo.true, shaped.groups, mode)
     assert width_counts is not None, "alpha is one of alphas"
     shares = np.bincount(shaped.groups.ravel(), minlength=len(GROUPS)) / photo.grey.size

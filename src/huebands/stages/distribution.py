@@ -14,7 +14,7 @@ from torch import Tensor
 from huebands import params
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.distribution.fit import Epoch, FitError, fit, prepare
-from huebands.distribution.likeness import Reference, pool
+from huebands.distribution.likeness import Reference, statistics_of
 from huebands.distribution.model import write_distribution
 from huebands.distribution.network import ColourDistribution
 from huebands.lineage import git_commit
@@ -45,8 +45,8 @@ def fit_distribution(settings: DistributionParams) -> None:
         print(f"distribution: epoch {epoch.epoch}: {epoch.train:.4f} nats a value on train, {epoch.val:.4f} on val")
 
     history = fit(network, train, val, settings, log)
-    originals = train.features[-1][: len(train.rgb_N3SS)]
-    reference = Reference.fit(torch.stack([pool(photo[None]) for photo in originals]))
+    photos = ([part[row : row + 1] for part in train.features] for row in range(len(train.rgb_N3SS)))
+    reference = Reference.fit(torch.stack([statistics_of(features) for features in photos]))
     lineage = {"git_commit": git_commit(), "data_sha256": data_sha256(PREPARED), "params": asdict(settings)}
     description = {"network": settings.network(), "image_size": settings.image_size, "lineage": lineage}
     write_distribution(DISTRIBUTION, network, reference, description)

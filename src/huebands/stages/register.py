@@ -17,7 +17,7 @@ from huebands.data import shards
 from huebands.gate import Verdict, judge, mean_ciede2000
 from huebands.lineage import dataset, flat, git_commit
 from huebands.model_card import write_card
-from huebands.package import ModelPackage, PackageError, assemble, read_package
+from huebands.package import CERTIFICATE, ModelPackage, PackageError, assemble, read_package
 from huebands.params import Params
 from huebands.tracking import TrackingError
 
@@ -101,16 +101,21 @@ def training_run(experiment: str, weights_sha256: str, report: Path = TRAIN) -> 
 
 
 def figures(package: ModelPackage, alpha: float) -> dict[str, float]:
-    """The run's final figures: the model's metrics on the test split, coverage and width at the report's alpha."""
+    """The run's final figures: the model's metrics on the test split, coverage and width at the report's alpha.
+
+    Those of the bands that keep the promise in each group of pixels as well end in ".grouped".
+    """
     evaluation = read_json(EVALUATE / "metrics.json")
     result = {
         f"test.{key}": float(of["model"])
         for key, of in evaluation.items()
         if isinstance(of, dict) and of["model"] is not None
     }
-    for entry in package.calibration.certificate.get("curve", []) if package.calibration else ():
-        if abs(entry["alpha"] - alpha) < 1e-9:
-            result |= {f"test.{key}.{entry['mode']}": float(entry[key]) for key in ("coverage", "width")}
+    certificate = package.calibration.certificate if package.calibration else {}
+    for part, ending in (("curve", ""), ("grouped", ".grouped")):
+        for row in certificate.get(part, []):
+            if abs(row["alpha"] - alpha) < 1e-9:
+                result |= {f"test.{key}.{row['mode']}{ending}": float(row[key]) for key in ("coverage", "width")}
     return result
 
 
@@ -119,22 +124,23 @@ def stages(settings: Params, package_sha256: str) -> list[tracking.FinishedRun]:
     data_sha256 = shards.data_sha256(PREPARED)
     used = {
         "evaluate": {"test": "evaluation"},
-        "calibrate": {"calibration": "calibration", "test": "evaluation"},
+        "calibrate": {"val": "validation", "calibration": "calibration", "test": "evaluation"},
     }
+    certificate = [CALIBRATION / name for name in (CERTIFICATE, "calibration.json")]
     found = []
-    for stage, folder, knobs in (
-        ("evaluate", EVALUATE, settings.evaluate),
-        ("calibrate", CALIBRATE, settings.calibrate),
+    for stage, folder, knobs, further in (
+        ("evaluate", EVALUATE, settings.evaluate, []),
+        ("calibrate", CALIBRATE, settings.calibrate, certificate),
     ):
         metrics = flat(read_json(folder / "metrics.json"))
         found.append(
             tracking.FinishedRun(
                 name=stage,
                 params=asdict(knobs),
-                metrics={key: float(value) for key, value in metrics.items() if value is not None},
+                metrics={key: float(value) for key, value in metrics.items() if isinstance(value, int | float)},
                 tags={"git_commit": git_commit(), "data_sha256": data_sha256, "package_sha256": package_sha256},
                 datasets=[dataset(settings.data, data_sha256, *split) for split in used[stage].items()],
-                reports=[path for path in sorted(folder.iterdir()) if path.is_file()],
+                reports=[*(path for path in sorted(folder.iterdir()) if path.is_file()), *further],
             )
         )
     return found

@@ -141,7 +141,6 @@ def safe_stem(name: str) -> str:
 def describe_result(colorizer: Colorizer, name: str, result: Colorization) -> dict[str, Any]:
     """What report.json says of one photo."""
     height, width = result.grey.shape
-    counted = "channel values" if result.mode == "per_channel" else "pixels"
     return {
         "photo": name,
         "width": width,
@@ -157,14 +156,29 @@ def describe_result(colorizer: Colorizer, name: str, result: Colorization) -> di
             "meaning": "chance that a photo exchangeable with the calibration photos is as unlike them as this one;"
             " the promise does not reach photos of another kind",
         },
-        "promise": f"For a photo exchangeable with the calibration photos, the expected share of its"
-        f" {counted} that leave their bands is at most {result.alpha:g}.",
+        "promise": _promise(result),
         "model": {
             "name": colorizer.package.config["name"],
             "package_sha256": colorizer.package.package_sha256,
         },
         "huebands": __version__,
     }
+
+
+def _promise(result: Colorization) -> str:
+    counted = "channel values" if result.mode == "per_channel" else "pixels"
+    sentences = [
+        "For a photo exchangeable with the calibration photos, the expected share of its"
+        f" {counted} that leave their bands is at most {result.alpha:g}."
+    ]
+    if result.delta is not None:
+        sentences.append(
+            f"This holds for these very bands with probability {1 - result.delta:g} over the draw of the"
+            " calibration photos."
+        )
+    if result.grouped:
+        sentences.append("On average over that draw, it also holds among the pixels of each group alone.")
+    return " ".join(sentences)
 
 
 def describe_model(colorizer: Colorizer) -> dict[str, Any]:
