@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test lint serve ui compare ablation bundle bench pipeline-small retrain retrain-report params lock
+.PHONY: help install repro test test-slow lint serve ui compare ablation bundle bench pipeline-small retrain retrain-report params lock
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -27,6 +27,9 @@ repro: install ## run the pipeline to a registered model; only what has changed 
 
 test: install ## run the tests
 	$(BIN)/python -m pytest
+
+test-slow: install ## run the slow tests of validity
+	$(BIN)/python -m pytest -m slow
 
 lint: install ## ruff, mypy and the workflows
 	$(BIN)/ruff check src tests benchmarks
@@ -56,7 +59,7 @@ bench: install ## run the benchmarks
 	@for benchmark in $(filter-out benchmarks/plain_pix2pix.py benchmarks/band_%.py,$(wildcard benchmarks/*.py)); do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
 
 # In a copy of the tree, with a registry of its own: neither this tree nor the real registry is touched.
-SMALL := train=small prepare.image_size=64
+SMALL := train=small prepare.image_size=64 distribution.image_size=64 $(addprefix distribution.,epochs=1 filters=2 bins=8)
 # DVC keeps an experiment as a commit, and a fresh machine has no name to put on it.
 SOMEBODY := $(foreach role,AUTHOR COMMITTER,GIT_$(role)_NAME=huebands GIT_$(role)_EMAIL=huebands@localhost)
 pipeline-small: install ## run the whole pipeline at small size, in a copy of the tree

@@ -46,10 +46,10 @@ class Symmetric:
 
     def at(self, steps: np.ndarray) -> np.ndarray:
         """The bands at steps (3,) or (H, W, 3): uint8 (H, W, 3, 2)."""
-        reach = np.where(steps == STEPS - 1, 256, self.factors[steps] * self.spread)
+        distance = np.where(steps == STEPS - 1, 256, self.factors[steps] * self.spread)
         shown, gamut = self.pixels.shown_HW3, self.pixels.gamut
-        lower = np.minimum(np.maximum(np.floor(shown - reach), gamut[..., 0]), shown)
-        upper = np.maximum(np.minimum(np.ceil(shown + reach), gamut[..., 1]), shown)
+        lower = np.minimum(np.maximum(np.floor(shown - distance), gamut[..., 0]), shown)
+        upper = np.maximum(np.minimum(np.ceil(shown + distance), gamut[..., 1]), shown)
         return np.stack((lower, upper), axis=-1).astype(np.uint8)
 
 

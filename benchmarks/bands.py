@@ -21,6 +21,7 @@ rounding outwards makes bands narrower.
 import argparse
 import csv
 import json
+import logging
 import math
 import os
 import platform
@@ -61,6 +62,7 @@ def main() -> None:
     parser.add_argument("--no-tracking", action="store_true", help="log nothing to MLflow")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    logging.disable(logging.INFO)  # MAPIE tells of each predicted interval that crosses
     started = time.perf_counter()
     try:
         colorizer = Colorizer.load(options.model)

@@ -64,7 +64,11 @@ def test_every_alternative_is_valid(group: str) -> None:
             [{"kind": "ftp"}],
             r"data\.sources\[0\]\.kind \(='ftp'\) must be one of package, folder, git",
         ),
-        ("distribution.encoder", "resnet50", r"distribution\.encoder .* must be one of 'efficientnet-lite0', 'vgg16', "),
+        (
+            "distribution.encoder",
+            "resnet50",
+            r"distribution\.encoder .* must be one of 'efficientnet-lite0', 'vgg16', ",
+        ),
         ("distribution.filters", 0, r"distribution\.filters \(=0\) must be at least 1"),
         ("distribution.dropout", 1, r"distribution\.dropout \(=1\.0\) must be in \[0, 1\)"),
         ("distribution.bins", 1, r"distribution\.bins \(=1\) must be at least 2"),

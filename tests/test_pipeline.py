@@ -20,6 +20,7 @@ PHOTOS, EPOCHS = 70, 10
 SMALL = (
     "data=folder", "train=small", f"train.epochs={EPOCHS}", "prepare.image_size=64", "prepare.group_distance=2",
     "validate.min_photos={train: 10, val: 1, calibration: 9, test: 1}", "validate.chroma_mean=[5, 100]",
+    "distribution.epochs=1", "distribution.filters=2", "distribution.bins=8", "distribution.image_size=32",
     "calibrate.heatmaps=1",
 )  # fmt: skip
 
@@ -98,13 +99,16 @@ def test_what_cannot_be_read_is_listed(line: Line) -> None:
 
 
 def test_the_package_is_complete_and_colorizes(line: Line) -> None:
-    line.run("huebands", "colorize", "data/photos/000.png", "--alpha", "0.2", "--output", "out")
+    line.run("huebands", "colorize", "data/photos/000.png", "--alpha", "0.2", "--grouped", "--output", "out")
     with Image.open(line.folder / "out/000.colorized.png") as colorized:
         assert colorized.size == (96, 72)
     with np.load(line.folder / "out/000.bands.npz") as bands:
         assert set(bands.files) == {"R", "G", "B", "alpha"} and bands["R"].shape == (72, 96, 2)
     assert line.read_json("models/generator/config.json")["lineage"]["data"] == "folder"
     assert "What the bands promise" in (line.folder / "models/generator/MODEL_CARD.md").read_text()
+    assert "<h1>What the bands of the model" in (line.folder / "models/generator/certificate.html").read_text()
+    history = pd.read_csv(line.folder / "reports/distribution/history.csv")
+    assert history["epoch"].tolist() == [1] and np.isfinite(history[["train", "val"]]).all(axis=None)
 
 
 def test_the_run_and_the_model_are_in_mlflow(line: Line) -> None:
@@ -116,6 +120,8 @@ assert client.get_model_version_by_alias("huebands-generator", "challenger").ver
 for term in ("generator", "discriminator", "adversarial", "huber", "perceptual", "chroma", "val_delta_e76"):
     steps = [point.step for point in client.get_metric_history(version.run_id, term)]
     assert steps == list(range(1, {EPOCHS} + 1)), (term, steps)
+for metric in ("test.coverage.joint", "test.width.per_channel.grouped"):
+    assert metric in client.get_run(version.run_id).data.metrics, metric
 print("found", len(client.search_model_versions("name = 'huebands-generator'")))
 """
     assert "found 1" in line.run("python", "-c", script)
@@ -174,7 +180,8 @@ def test_a_fresh_clone_registers_without_training(line: Line, tmp_path: Path) ->
     shutil.copytree(line.folder / "data/photos", clone.folder / "data/photos")
     output = clone.run("dvc", "repro")
     assert "Running stage 'ingest'" in output and "Running stage 'register'" in output
-    assert "Running stage 'train'" not in output and "Running stage 'calibrate'" not in output
+    for stage in ("train", "evaluate", "distribution", "calibrate"):
+        assert f"Running stage '{stage}'" not in output
     assert clone.run("git", "status", "--porcelain").strip() == "", "the rebuilt files equal the committed ones"
     assert "up to date" in clone.run("dvc", "status")
 

@@ -190,7 +190,9 @@ def test_the_model_is_described(client):
     assert model["calibration_photos"] == 19
     assert model["groups"] and set(model["groups"].values()) <= set(range(1, 20))
     assert {row["mode"] for row in model["certificate"]["curve"]} == {"per_channel", "joint"}
-    assert set(model["hashes"]) == {f"{of}_sha256" for of in ("package", "weights", "distribution", "preprocessing", "data")}
+    assert set(model["hashes"]) == {
+        f"{of}_sha256" for of in ("package", "weights", "distribution", "preprocessing", "data")
+    }
     assert all(len(value) == 64 for value in model["hashes"].values())
 
 

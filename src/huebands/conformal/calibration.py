@@ -211,9 +211,13 @@ class Calibration:
         return result
 
     def _check_description(self, path: Path, description: Mapping[str, Any]) -> None:
-        told = {"photos": self.photos, "smallest_alpha": self.smallest_alpha}
-        told |= {"groups": self.groups(), "merged": self.shape.grouping.merged()}
-        for key, value in told.items():
+        told = (
+            ("photos", self.photos),
+            ("smallest_alpha", self.smallest_alpha),
+            ("groups", self.groups()),
+            ("merged", self.shape.grouping.merged()),
+        )
+        for key, value in told:
             if description[key] != value:
                 raise CalibrationError(f"{path}: {key} (={description[key]!r}) must be {value}, as the tables say")
         for entry in self.certificate.get("curve", []):

@@ -164,9 +164,13 @@ def choose_champion(settings: Params, version: int, error: float, photos: shards
     champion = tracking.champion(model_name)
     if champion is not None and champion.version == version:
         return Verdict(True, f"it was before; CIEDE2000 {error:.4f}")
+    in_use = None if champion is None else Colorizer.load(champion.uri)
+    if champion is not None and in_use is not None and in_use.package.calibration is None:
+        tracking.set_alias(model_name, "champion", version)
+        return Verdict(True, f"the champion, version {champion.version}, has no bands that this version reads")
     verdict = judge(
         challenger=error,
-        champion=None if champion is None else mean_ciede2000(Colorizer.load(champion.uri), photos),
+        champion=None if in_use is None else mean_ciede2000(in_use, photos),
         min_gain=settings.register.min_gain,
         certificate=read_json(GENERATOR / "calibration.json")["certificate"]["curve"],
         alpha=settings.calibrate.report_alpha,

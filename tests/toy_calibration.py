@@ -1,0 +1,55 @@
+"""Calibrations without images or networks: photos are random first steps and random groups."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from huebands.conformal.calibration import Calibration, Shape
+from huebands.conformal.family import STEPS
+from huebands.conformal.groups import UNMERGED, Grouping
+from huebands.conformal.losses import PhotoLosses, photo_losses
+from huebands.conformal.tally import Tally
+
+SHAPE = Shape(0.5, (0, 6, 20), Grouping(UNMERGED, (3.0, 4.0)))
+HASHES = {
+    "weights_sha256": "a" * 64,
+    "distribution_sha256": "b" * 64,
+    "preprocessing_sha256": "c" * 64,
+    "data_sha256": "d" * 64,
+}
+
+
+def toy_photo(random: np.random.Generator, size: tuple[int, int] = (6, 7)) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a photo whose pixels err together, as real ones do, and the more the higher their cell.
+
+    Returns:
+        First steps, uint16 (H, W, 3), and groups of a few cells, all textures and one kind of photo, uint8 (3, H, W).
+    """
+    cells, kind = random.integers(0, 3, size), random.integers(0, 3)
+    spread = random.gamma(2.0, 10.0) * (1 + 0.3 * kind) * (1 + cells)[..., None]
+    first_steps = np.abs(random.normal(size=(*size, 3))) * spread * np.array([1.0, 0.5, 1.3])
+    groups = np.stack((cells * 6, random.integers(25, 28, size), np.full(size, 28 + kind)))
+    return first_steps.clip(max=STEPS - 1).astype(np.uint16), groups.astype(np.uint8)
+
+
+def toy_losses(seed: int, photos: int, size: tuple[int, int] = (6, 7), shape: Shape = SHAPE) -> list[PhotoLosses]:
+    """Losses of so many photos."""
+    random, drawn = np.random.default_rng(seed), []
+    for _ in range(photos):
+        first_steps, groups = toy_photo(random, size)
+        drawn.append(photo_losses(first_steps, shape.grouping.merge(groups), shape.joint_offsets))
+    return drawn
+
+
+def toy_tally(losses: Iterable[PhotoLosses]) -> Tally:
+    """Count photos; the strangeness of each is its place in the row."""
+    losses = list(losses)
+    tally = Tally.of(len(losses))
+    for row, photo in enumerate(losses):
+        tally.add(row, photo, float(row))
+    return tally
+
+
+def toy_calibration(losses: Iterable[PhotoLosses], shape: Shape = SHAPE) -> Calibration:
+    """A calibration on photos of these losses."""
+    return Calibration(shape, toy_tally(losses), **HASHES)
