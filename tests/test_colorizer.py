@@ -156,7 +156,7 @@ def test_more_promised_is_not_narrower(colorizer, mode):
 
 @pytest.mark.parametrize("delta", [0, 1, -1, float("nan"), 1e-9])
 def test_a_delta_that_is_not_supported_is_refused(colorizer, delta):
-    with pytest.raises(RiskError, match="delta|19 photos"):
+    with pytest.raises(RiskError, match=r"delta|19 photos"):
         colorizer.colorize(random_grey(2, 2), 0.5, delta=delta)
 
 

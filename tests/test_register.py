@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from huebands import color, local_store, package, params, tracking
-from huebands.colorizer import Colorizer
 from huebands.data import shards
 from huebands.gate import judge
 from huebands.images import write_png
@@ -163,7 +162,7 @@ def test_the_first_package_is_challenger_and_champion_with_all_that_belongs_to_i
     assert logged == {"reports/metrics.json", "reports/sheet.png"}
     calibration = stages["noise: calibrate"]
     assert calibration.data.metrics["worst_stratum.coverage"] == 0.8, "its group is no figure"
-    assert calibration.data.params["evenness"] == "0.5"
+    assert calibration.data.params["evenness"] == str(SETTINGS.calibrate.evenness)
     used = {used.dataset.name for used in calibration.inputs.dataset_inputs}
     assert used == {"paintings val", "paintings calibration", "paintings test"}
     logged = {item.path for item in client().list_artifacts(calibration.info.run_id, "reports")}

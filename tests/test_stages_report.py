@@ -195,7 +195,7 @@ def test_distribution_ends_with_one_line_that_says_what_to_do(fit, folder, monke
     monkeypatch.setattr(distribution.params, "load", lambda: Loaded)
     with monkeypatch.context() as patch:
         patch.setattr(Encoder, "load_imagenet", refuse)
-        with pytest.raises(SystemExit, match="^distribution: pip cannot fetch it$"):
+        with pytest.raises(SystemExit, match=r"^distribution: pip cannot fetch it$"):
             distribution.main()
     write_shard(folder / "data/prepared", "train", [], 0, SIZE)
     with pytest.raises(SystemExit, match=r"^distribution: data/prepared: the train split is empty; enlarge prepare\."):
