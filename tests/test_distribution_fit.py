@@ -128,6 +128,12 @@ def test_a_fit_follows_its_seed(photos):
         assert torch.equal(state_again[name], tensor), name
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 10, 15])
+def test_a_fit_may_take_however_few_steps(photos, steps):
+    _, history = fitted(photos, replace(PARAMS, batch_size=12, epochs=steps))
+    assert len(history) == steps
+
+
 @pytest.mark.parametrize(("which", "message"), [(0, "epoch 1: the likelihood is not"), (1, "validation photos is not")])
 def test_a_likelihood_that_is_not_finite_ends_the_fit(photos, which, message):
     broken = list(photos)

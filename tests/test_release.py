@@ -10,6 +10,7 @@ from huebands import release
 from huebands.data.shards import ShardError, data_sha256
 from huebands.default_package import default_package
 from huebands.package import PackageError, read_package
+from tiny_package import write_earlier
 from tiny_photos import PlainScorer, tiny_photo, write_prepared
 
 
@@ -83,6 +84,13 @@ def test_what_must_not_ship_does_not(tree: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(PackageError, match="trained on the data ffffffffffff, while"):
         release.release("tiny", PlainScorer())
     assert not (tree / "models/release").exists()
+
+
+def test_a_package_of_an_earlier_calibration_is_named_and_nothing_ships(tree: Path) -> None:
+    write_earlier(tree / "models/release/old")
+    with pytest.raises(PackageError, match=r"models/release/old: has no calibration of this version of huebands"):
+        release.release("tiny", PlainScorer())
+    assert [path.name for path in (tree / "models/release").iterdir()] == ["old"]
 
 
 def test_choosing_needs_validation_photos(tree: Path) -> None:

@@ -105,7 +105,9 @@ def fit(
         network, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / max(_AVERAGED * steps, 1)), use_buffers=True
     )
     averaged = cast(ColourDistribution, average.module)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _LEARNING_RATE, total_steps=steps, pct_start=0.1)
+    # The rise must not take exactly one step: PyTorch would divide by 0.
+    rise = min(max(0.1, 1.5 / steps), 0.4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _LEARNING_RATE, total_steps=steps, pct_start=rise)
     history, best = list[Epoch](), dict[str, Tensor]()
     for epoch in range(1, params.epochs + 1):
         network.train()
