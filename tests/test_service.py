@@ -20,8 +20,9 @@ from PIL import Image
 from starlette.exceptions import HTTPException
 
 from huebands.images import MAX_PIXELS, encode_png
-from huebands.web.app import MAX_BODY, safe_stem
+from huebands.web.answers import safe_stem
 from huebands.web.body_limit import BodyLimit
+from huebands.web.uploads import MAX_BODY
 
 READY_WITHIN = 120  # seconds; it takes some 10
 

@@ -127,6 +127,23 @@ class ShapedPhoto:
         return bands_HW32
 
 
+@dataclass(frozen=True)
+class Examined:
+    """A colorized photo before anybody has said how much its bands are to promise.
+
+    Attributes:
+        rgb: uint8 (H, W, 3), the colour shown.
+        grey: uint8 (H, W), the photo as the model saw it.
+        shaped: its nested bands.
+        likeness: as `Colorization` has it.
+    """
+
+    rgb: NDArray[np.uint8]
+    grey: NDArray[np.uint8]
+    shaped: ShapedPhoto
+    likeness: float
+
+
 class Colorizer:
     """Colorizes photos with one model package; safe to share between threads.
 
@@ -229,22 +246,37 @@ class Colorizer:
         calibration = self.calibration
         common = calibration.steps(alpha, mode, delta)
         by_group = calibration.group_steps(alpha, mode, delta) if grouped else None
-        grey = grey_of(_open(image, name))
-        rgb = self.predict(grey)
-        shaped = self.shape(rgb, grey, calibration.shape)
-        steps = common if by_group is None else shaped.widest_steps(by_group)
-        bands_HW32 = shaped.bands(steps, mode)
+        examined = self.examine(image, name)
+        steps = common if by_group is None else examined.shaped.widest_steps(by_group)
+        bands_HW32 = examined.shaped.bands(steps, mode)
         return Colorization(
-            rgb=rgb,
+            rgb=examined.rgb,
             bands={channel: bands_HW32[:, :, index] for index, channel in enumerate(CHANNELS)},
-            grey=grey,
+            grey=examined.grey,
             alpha=float(alpha),
             mode=mode,
             delta=delta,
             grouped=grouped,
             steps=common,
-            likeness=p_value(shaped.strangeness, calibration.tally.strangeness),
+            likeness=examined.likeness,
         )
+
+    def examine(self, image: Path | str | bytes | NDArray[np.uint8] | Image.Image, name: str | None = None) -> Examined:
+        """Colorize one photo, and find the whole family of its bands.
+
+        Args:
+            image: as `colorize` takes it.
+            name: what an error calls the photo.
+
+        Raises:
+            PackageError: when the package has no calibration.
+            ImageError: when the photo cannot be read.
+        """
+        calibration = self.calibration
+        grey = grey_of(_open(image, name))
+        rgb = self.predict(grey)
+        shaped = self.shape(rgb, grey, calibration.shape)
+        return Examined(rgb, grey, shaped, p_value(shaped.strangeness, calibration.tally.strangeness))
 
     def shape(self, rgb_HW3: NDArray[np.uint8], grey_HW: NDArray[np.uint8], shape: Shape) -> "ShapedPhoto":
         """Find the nested bands of a colorized photo, and the groups of its pixels.

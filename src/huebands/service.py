@@ -10,6 +10,7 @@ import bentoml
 
 from huebands.colorizer import Colorizer
 from huebands.web.app import build_app
+from huebands.web.pool import Pool
 
 app = build_app()
 
@@ -29,6 +30,7 @@ class Huebands:
         colorizer = Colorizer.load(os.environ.get("HUEBANDS_MODEL") or None)
         _ = colorizer.calibration  # a package without one cannot keep the contract: refuse to start
         app.state.colorizer = colorizer
+        app.state.pool = Pool(str(colorizer.package.folder))
 
     def __is_ready__(self) -> bool:
         return hasattr(app.state, "colorizer")

@@ -13,6 +13,7 @@ from torch import Tensor
 from huebands.distribution import positions
 
 KNOTS = 24
+PARTS = 4096  # of a position: ends are multiples of 1/PARTS, exact in float32; at most 0.05 of an 8-bit level off
 _LOWEST, _HIGHEST = -2.5, 6.0  # levels of the knots, nats: from a sliver around the mode to 1 in 1000 outside
 _TYPICAL_ENTROPY = 4.0  # nats: even over 55 of 256 levels; only keeps levels in the same range for every evenness
 _NARROWEST = 0.25  # 8-bit levels: where sRGB leaves no room, bins have no width
@@ -42,7 +43,12 @@ def nested_intervals(log_probabilities_3BHW: Tensor, grey_HW: Tensor, evenness: 
         ends = ((before + share * (to - before)) / bins * 2 - 1).movedim(-1, 0)
         knots.append(torch.cat((ends.clamp(-1, 1), torch.full_like(ends[:1], outermost))))
     lower, upper = knots
-    return lower.cummin(dim=0).values, upper.cummax(dim=0).values
+    return _whole(lower.cummin(dim=0).values), _whole(upper.cummax(dim=0).values)
+
+
+def _whole(positions: Tensor) -> Tensor:
+    """Round to whole parts, which keeps order: so that machines agree, and a page gets small numbers."""
+    return (positions * PARTS).round_() / PARTS
 
 
 def entropy_of(log_probabilities_3BHW: Tensor, grey_HW: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from huebands.conformal.calibration import Calibration, Mode
 
 DEFAULT_ALPHA = 0.1
+MAX_BODY = 64 * 2**20  # bytes
 _FIELDS = ("image", "alpha", "mode", "delta", "grouped")
 _MAX_TEXT = 1024  # bytes of a field that is no file
 

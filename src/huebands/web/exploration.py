@@ -1,0 +1,10 @@
+"""What the page draws from: colours, and the whole family of bands, so that any confidence shows at once."""
+
+from huebands.colorizer import Colorization, Colorizer
+from huebands.web.answers import pack
+from huebands.web.jobs import Job
+
+
+def pack_exploration(colorizer: Colorizer, job: Job, result: Colorization) -> bytes:
+    """Pack what the page draws from."""
+    return pack(colorizer, job.name, result)
