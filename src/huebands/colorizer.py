@@ -243,23 +243,8 @@ class Colorizer:
             RiskError: when delta is not in (0, 1), or so few photos do not support alpha with it.
             ImageError: when the photo cannot be read.
         """
-        calibration = self.calibration
-        common = calibration.steps(alpha, mode, delta)
-        by_group = calibration.group_steps(alpha, mode, delta) if grouped else None
-        examined = self.examine(image, name)
-        steps = common if by_group is None else examined.shaped.widest_steps(by_group)
-        bands_HW32 = examined.shaped.bands(steps, mode)
-        return Colorization(
-            rgb=examined.rgb,
-            bands={channel: bands_HW32[:, :, index] for index, channel in enumerate(CHANNELS)},
-            grey=examined.grey,
-            alpha=float(alpha),
-            mode=mode,
-            delta=delta,
-            grouped=grouped,
-            steps=common,
-            likeness=examined.likeness,
-        )
+        self._steps(alpha, mode, delta, grouped)  # what cannot be promised is refused before the work
+        return self.promise(self.examine(image, name), alpha, mode, delta=delta, grouped=grouped)
 
     def examine(self, image: Path | str | bytes | NDArray[np.uint8] | Image.Image, name: str | None = None) -> Examined:
         """Colorize one photo, and find the whole family of its bands.
@@ -278,6 +263,35 @@ class Colorizer:
         shaped = self.shape(rgb, grey, calibration.shape)
         return Examined(rgb, grey, shaped, p_value(shaped.strangeness, calibration.tally.strangeness))
 
+    def promise(
+        self,
+        examined: Examined,
+        alpha: float = 0.1,
+        mode: Mode = "per_channel",
+        *,
+        delta: float | None = None,
+        grouped: bool = False,
+    ) -> Colorization:
+        """Give the bands of an examined photo that keep a promise: `colorize` without the work of the networks.
+
+        Raises:
+            AlphaError: like `colorize`; so do the others.
+        """
+        common, by_group = self._steps(alpha, mode, delta, grouped)
+        steps = common if by_group is None else examined.shaped.widest_steps(by_group)
+        bands_HW32 = examined.shaped.bands(steps, mode)
+        return Colorization(
+            rgb=examined.rgb,
+            bands={channel: bands_HW32[:, :, index] for index, channel in enumerate(CHANNELS)},
+            grey=examined.grey,
+            alpha=float(alpha),
+            mode=mode,
+            delta=delta,
+            grouped=grouped,
+            steps=common,
+            likeness=examined.likeness,
+        )
+
     def shape(self, rgb_HW3: NDArray[np.uint8], grey_HW: NDArray[np.uint8], shape: Shape) -> "ShapedPhoto":
         """Find the nested bands of a colorized photo, and the groups of its pixels.
 
@@ -293,6 +307,14 @@ class Colorizer:
         with torch.inference_mode():
             nested = NestedBands(rgb_HW3, grey_HW, *sight.nested_intervals(shape.evenness))
         return ShapedPhoto(nested, shape.grouping, texture_of(sight.L_SS), sight.entropy, sight.strangeness)
+
+    def _steps(
+        self, alpha: float, mode: Mode, delta: float | None, grouped: bool
+    ) -> tuple[NDArray[np.int_], NDArray[np.int_] | None]:
+        """The steps of all pixels, and those of the groups where they are asked for."""
+        calibration = self.calibration
+        by_group = calibration.group_steps(alpha, mode, delta) if grouped else None
+        return calibration.steps(alpha, mode, delta), by_group
 
     def _colours(self, grey_HW: Tensor) -> ColourLines:
         """Ask the network for the colours of a photo, uint8 (H, W)."""
