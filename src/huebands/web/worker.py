@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
 from huebands import images
-from huebands.colorizer import Colorization, Colorizer
+from huebands.colorizer import Colorization, Colorizer, Examined
 from huebands.conformal.family import CHANNELS
 from huebands.web.answers import pack, safe_stem
 from huebands.web.exploration import pack_exploration
@@ -38,9 +38,10 @@ def work(folder: str, job: Job) -> Outcome:
             return Refusal(status=415, reason=str(error), cause="format")
         return Refusal(status=422, reason=str(error), cause="image")
     decoded = time.perf_counter()
-    result = colorizer.colorize(rgb, job.alpha, job.mode, job.name, delta=job.delta, grouped=job.grouped)
+    examined = colorizer.examine(rgb, job.name)
+    result = colorizer.promise(examined, job.alpha, job.mode, delta=job.delta, grouped=job.grouped)
     colorized = time.perf_counter()
-    body, media_type, headers = _encode(colorizer, job, result)
+    body, media_type, headers = _encode(colorizer, job, examined, result)
     seconds = {
         "decode": decoded - start,
         "colorize": colorized - decoded,
@@ -70,10 +71,12 @@ def share_outside(rgb_HW3: NDArray[np.uint8], result: Colorization) -> float | N
     return float(missed.mean())
 
 
-def _encode(colorizer: Colorizer, job: Job, result: Colorization) -> tuple[bytes, str, dict[str, str]]:
+def _encode(
+    colorizer: Colorizer, job: Job, examined: Examined, result: Colorization
+) -> tuple[bytes, str, dict[str, str]]:
     if job.kind == "colorize":
         return images.encode_png(result.rgb), "image/png", {}
     if job.kind == "explore":
-        return pack_exploration(colorizer, job, result), "application/zip", {}
+        return pack_exploration(colorizer, job, examined), "application/zip", {}
     disposition = f"attachment; filename*=UTF-8''{quote(safe_stem(job.name))}.huebands.zip"
     return pack(colorizer, job.name, result), "application/zip", {"Content-Disposition": disposition}
