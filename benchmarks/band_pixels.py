@@ -18,7 +18,7 @@ from huebands import color
 from huebands.bootstrap import resampling_weights
 from huebands.colorizer import Colorizer, grey_of
 from huebands.conformal.calibration import Mode
-from huebands.conformal.family import CHANNELS, Grid, NestedBands
+from huebands.conformal.family import CHANNELS, Ends, Grid, Intervals, NestedBands
 from huebands.conformal.groups import GROUPS, PARTITIONS, texture_of
 from huebands.distribution import positions
 from huebands.distribution.intervals import KNOTS
@@ -93,10 +93,10 @@ class Pixels:
         nested = {}
         for name in parts[0].nested:
             lower, upper = (
-                torch.cat([getattr(part.nested[name], end) for part in parts], dim=2)
+                torch.cat([getattr(ends_of(part.nested[name]), end) for part in parts], dim=2)
                 for end in ("lower_K3SS", "upper_K3SS")
             )
-            nested[name] = NestedBands(shown_HW3, grey_HW, lower, upper)
+            nested[name] = NestedBands(shown_HW3, grey_HW, Ends(lower, upper))
         rest = (rows(name) for name in ("quantiles_HWQ3", "expected_HW3", "deviation_HW3"))
         photos = sum(part.photos for part in parts)
         return cls(photos, true_HW3, shown_HW3, grey_HW, rows("groups_HWP"), nested, *rest)
@@ -229,7 +229,7 @@ def look(
     sight = colorizer.distribution.see(grey_HW)
     grouping, texture_SS = colorizer.calibration.shape.grouping, texture_of(sight.L_SS)
     groups_PHW = grouping.of_pixels(shown_HW3, grey_HW, texture_SS, sight.entropy)
-    ends = {f"{evenness:g}": sight.nested_intervals(evenness) for evenness in evennesses}
+    ends: dict[str, Intervals] = {f"{evenness:g}": sight.intervals(evenness) for evenness in evennesses}
     ends[EQUAL_TAILED] = equal_tailed_intervals(sight.log_probabilities_3BHW)
     places = slice(stride // 2, None, stride)
     at = np.s_[places, places]
@@ -247,11 +247,17 @@ def look(
         shown_HW3[at],
         grey_HW[at],
         np.moveaxis(groups_PHW, 0, -1)[at],
-        {name: NestedBands(shown_HW3, grey_HW, *of).sampled(*at) for name, of in ends.items()},
+        {name: NestedBands(shown_HW3, grey_HW, of).sampled(*at) for name, of in ends.items()},
         quantiles_Q3HW.permute(2, 3, 0, 1).numpy(),
         expected_3HW.permute(1, 2, 0).numpy(),
         dropout_deviation(colorizer, grey_HW, seed)[at],
     )
+
+
+def ends_of(nested: NestedBands) -> Ends:
+    """The ends of all knots; `sampled` gives bands that have them."""
+    assert isinstance(nested.intervals, Ends)
+    return nested.intervals
 
 
 def quantiles(log_probabilities_3BHW: Tensor, shares_Q: Tensor) -> Tensor:
@@ -267,14 +273,14 @@ def quantiles(log_probabilities_3BHW: Tensor, shares_Q: Tensor) -> Tensor:
     return ((after - 1 + part) / bins * 2 - 1).movedim(-1, 0)
 
 
-def equal_tailed_intervals(log_probabilities_3BHW: Tensor) -> tuple[Tensor, Tensor]:
+def equal_tailed_intervals(log_probabilities_3BHW: Tensor) -> Ends:
     """Intervals from the median outwards, as `distribution.intervals.nested_intervals` gives them."""
     tails = torch.sigmoid(torch.linspace(0, _DEEPEST_TAIL, KNOTS))
     ends = []
     for shares, outermost in ((tails, -1.0), (1 - tails, 1.0)):
         knots = quantiles(log_probabilities_3BHW, shares)
         ends.append(torch.cat((knots, torch.full_like(knots[:1], outermost))))
-    return ends[0].cummin(dim=0).values, ends[1].cummax(dim=0).values
+    return Ends(ends[0].cummin(dim=0).values, ends[1].cummax(dim=0).values)
 
 
 def expected_distance(probabilities_3BHW: Tensor, shown_HW3: Tensor, grey_HW: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ class Unrounded:
             step = torch.from_numpy(np.broadcast_to(steps[..., channel], nested.grey_HW.shape).astype(np.int64))
             knot, part = step // STEPS_PER_KNOT, (step % STEPS_PER_KNOT) / STEPS_PER_KNOT
             ends = []
-            for knots in (nested.lower_K3SS[:, channel], nested.upper_K3SS[:, channel]):
+            for knots in nested.intervals.knots(0, KNOTS + 1, channel):
                 start, end = (knots.gather(0, of[None])[0] for of in (knot, (knot + 1).clamp_max(KNOTS)))
                 ends.append(positions.decode_channel(start + part * (end - start), grey, channel).numpy())
             shown = nested.shown_HW3[..., channel]
@@ -79,7 +79,8 @@ class Unrounded:
 
 def without_shown(nested: NestedBands) -> NestedBands:
     """The same bands without the colour shown: what is taken in lies in all of them already."""
-    innermost = positions.decode(nested.lower_K3SS[0], torch.from_numpy(nested.grey_HW)).floor()
+    lowest_3HW = torch.cat([nested.intervals.knots(0, 1, channel)[0] for channel in range(3)])
+    innermost = positions.decode(lowest_3HW, torch.from_numpy(nested.grey_HW)).floor()
     return replace(nested, shown_HW3=innermost.permute(1, 2, 0).numpy().astype(np.uint8))
 
 

@@ -86,8 +86,8 @@ class TestSight:
         assert sight.log_probabilities_3BHW.shape == (3, 8, 16, 16) and sight.grey_HW.shape == (16, 16)
         assert sight.grey_HW.dtype == torch.uint8 and sight.L_SS.shape == (32, 32)
         assert sight.strangeness >= 0 and np.isfinite(sight.entropy)
-        for ends in sight.nested_intervals(0.5):
-            assert ends.shape == (KNOTS + 1, 3, 16, 16)
+        for ends in sight.intervals(0.5).knots(0, KNOTS + 1, 0):
+            assert ends.shape == (KNOTS + 1, 16, 16)
 
     def test_what_is_seen_is_what_network_and_reference_say(self, written):
         model = read_distribution(written)

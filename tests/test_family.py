@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from huebands.colorizer import grey_of
 from huebands.conformal import family
-from huebands.conformal.family import STEPS, STEPS_PER_KNOT, NestedBands
+from huebands.conformal.family import STEPS, STEPS_PER_KNOT, Ends, NestedBands
 from huebands.distribution import positions
 from huebands.distribution.intervals import KNOTS, nested_intervals
 
@@ -24,7 +24,7 @@ def random_photo(size, seed=0, samples=6):
     logits = torch.randn(3, 12, samples, samples, generator=torch.Generator().manual_seed(seed)) * 3
     grey = torch.from_numpy(random.integers(0, 256, (samples, samples), dtype=np.uint8))
     knots = nested_intervals(logits.log_softmax(dim=1), grey, 0.5)
-    return NestedBands(shown, grey_of(true), *knots), true
+    return NestedBands(shown, grey_of(true), Ends(*knots)), true
 
 
 def at_every_step(nested):
@@ -103,7 +103,7 @@ def test_bounds_are_rounded_outwards_around_interpolated_positions(photo):
     grey, size = torch.from_numpy(nested.grey_HW), nested.grey_HW.shape
     low, high = (
         positions.decode(F.interpolate(knots.double(), size, mode="bilinear", align_corners=False), grey).numpy()
-        for knots in (nested.lower_K3SS, nested.upper_K3SS)
+        for knots in (nested.intervals.lower_K3SS, nested.intervals.upper_K3SS)
     )
     for knot in range(KNOTS + 1):
         found = np.moveaxis(bands[knot * STEPS_PER_KNOT], 2, 0).astype(int)
@@ -125,7 +125,7 @@ def test_between_knots_positions_move_evenly():
     zero = torch.zeros(KNOTS, 3, 1, 1)
     limits = torch.ones(1, 3, 1, 1)
     grey, shown = np.full((1, 1), 100, np.uint8), np.full((1, 1, 3), 100, np.uint8)
-    nested = NestedBands(shown, grey, torch.cat((zero, -limits)), torch.cat((zero, limits)))
+    nested = NestedBands(shown, grey, Ends(torch.cat((zero, -limits)), torch.cat((zero, limits))))
     for part in range(STEPS_PER_KNOT + 1):
         u, greys = torch.tensor(part / 12), torch.tensor(100)
         bands = nested.at(np.full(3, (KNOTS - 1) * STEPS_PER_KNOT + part))[0, 0]

@@ -25,6 +25,7 @@ from huebands.conformal.luminance import propagate
 from huebands.default_package import default_package
 from huebands.distribution.likeness import p_value
 from huebands.distribution.model import DistributionModel
+from huebands.inference import CompiledNetwork
 from huebands.networks.resize import resize
 from huebands.package import ModelPackage, PackageError, read_package
 from huebands.upsampling import ColourLines
@@ -155,6 +156,7 @@ class Colorizer:
     def __init__(self, package: ModelPackage, source: str) -> None:
         self.package = package
         self.source = source
+        self._generator = CompiledNetwork(package.generator, self._size)
 
     @classmethod
     def load(cls, source: str | Path | None = None) -> Self:
@@ -305,7 +307,7 @@ class Colorizer:
         """
         sight = self.distribution.see(grey_HW)
         with torch.inference_mode():
-            nested = NestedBands(rgb_HW3, grey_HW, *sight.nested_intervals(shape.evenness))
+            nested = NestedBands(rgb_HW3, grey_HW, sight.intervals(shape.evenness))
         return ShapedPhoto(nested, shape.grouping, texture_of(sight.L_SS), sight.entropy, sight.strangeness)
 
     def _steps(
@@ -316,11 +318,15 @@ class Colorizer:
         by_group = calibration.group_steps(alpha, mode, delta) if grouped else None
         return calibration.steps(alpha, mode, delta), by_group
 
+    @property
+    def _size(self) -> int:
+        """Side of the square that the generator sees, pixels."""
+        return int(self.package.config["preprocessing"]["image_size"])
+
     def _colours(self, grey_HW: Tensor) -> ColourLines:
         """Ask the network for the colours of a photo, uint8 (H, W)."""
-        size = self.package.config["preprocessing"]["image_size"]
-        L_11SS = _resize(color.lightness_of_grey(grey_HW)[None, None], (size, size))
-        ab_12SS = self.package.generator(L_11SS / 50 - 1) * color.AB_SCALE
+        L_11SS = _resize(color.lightness_of_grey(grey_HW)[None, None], (self._size, self._size))
+        ab_12SS = self._generator(L_11SS / 50 - 1)[0] * color.AB_SCALE
         height, width = grey_HW.shape
         return ColourLines.fit(L_11SS[0, 0], ab_12SS[0], (height, width), self.package.upsampling)
 

@@ -1,7 +1,7 @@
 """The family of nested bands of one photo, at the photo's own size: all that shapes a band is in here.
 
 Step 0 is a sliver around the mode of each pixel's distribution, the last step all that sRGB can show at the pixel's
-grey level. Between the knots of `distribution.nested_intervals` positions are interpolated; lower bounds are rounded
+grey level. Between the knots of `distribution.intervals` positions are interpolated; lower bounds are rounded
 down, upper ones up, and the colour shown is taken in. Calibration scores photos with the very functions that make
 bands: the first step whose band holds the true value. So whatever shapes bands is calibrated.
 
@@ -11,6 +11,7 @@ negative, and rounding to nearest never swaps two numbers.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -25,6 +26,33 @@ CHANNELS = ("R", "G", "B")
 _TILE = 1 << 16  # pixels handled at once
 
 
+class Intervals(Protocol):
+    """What `distribution.intervals.NestedIntervals` offers."""
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    def knots(self, first: int, last: int, channel: int) -> tuple[Tensor, Tensor]: ...
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Intervals whose ends are all there: lower and upper ends of the knots, (KNOTS + 1, 3, S, S) each."""
+
+    lower_K3SS: Tensor
+    upper_K3SS: Tensor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.lower_K3SS.shape[-2:]
+        return height, width
+
+    def knots(self, first: int, last: int, channel: int) -> tuple[Tensor, Tensor]:
+        """One channel's ends at some knots."""
+        return self.lower_K3SS[first:last, channel], self.upper_K3SS[first:last, channel]
+
+
 @dataclass(frozen=True)
 class NestedBands:
     """The nested bands of a photo.
@@ -32,14 +60,12 @@ class NestedBands:
     Attributes:
         shown_HW3: uint8, the colorization.
         grey_HW: uint8, `color.grey_levels` of the photo.
-        lower_K3SS: float32 (KNOTS + 1, 3, S, S), lower ends of the knots as `nested_intervals` gives them.
-        upper_K3SS: likewise, upper ends.
+        intervals: of its pixels' distributions, on a grid of samples.
     """
 
     shown_HW3: np.ndarray
     grey_HW: np.ndarray
-    lower_K3SS: Tensor
-    upper_K3SS: Tensor
+    intervals: "Intervals"
 
     def at(self, steps: np.ndarray) -> np.ndarray:
         """Give the bands at a step.
@@ -51,18 +77,18 @@ class NestedBands:
             uint8 (H, W, 3, 2) = [lower, upper]; lower <= shown <= upper.
         """
         bands_HW32 = np.empty((*self.shown_HW3.shape, 2), np.uint8)
-        for rows in self._tiles():
-            grey, grid = self._grey(rows), self._grid(rows)
+        for tile in self._tiles():
+            grid, grey = self._grid(tile), self._grey(tile)
             for channel in range(3):
-                own = steps[..., channel] if steps.ndim == 1 else steps[rows, :, channel]
+                own = steps[..., channel] if steps.ndim == 1 else steps[*tile, channel]
                 step = torch.from_numpy(np.array(own, np.int64))
                 knot, part = step // STEPS_PER_KNOT, step % STEPS_PER_KNOT
                 first, last = int(knot.min()), min(int(knot.max()) + 2, KNOTS + 1)
-                ends = (grid.up(knots[first:last, channel]) for knots in (self.lower_K3SS, self.upper_K3SS))
+                ends = (grid.up(of) for of in self.intervals.knots(first, last, channel))
                 start, end = (_between(of, knot - first, part) for of in ends)
-                shown = torch.from_numpy(self.shown_HW3[rows, :, channel].astype(np.float32))
-                lower, upper = _round(start, end, grey, shown, channel)
-                bands_HW32[rows, :, channel] = torch.stack((lower, upper), dim=-1).to(torch.uint8).numpy()
+                lower, upper = _Levels.over(grey, self.shown_HW3[*tile, channel], channel).around(start, end)
+                bands_HW32[*tile, channel, 0] = lower.to(torch.uint8).numpy()
+                bands_HW32[*tile, channel, 1] = upper.to(torch.uint8).numpy()
         return bands_HW32
 
     def first_steps(self, true_HW3: np.ndarray) -> np.ndarray:
@@ -72,14 +98,14 @@ class NestedBands:
             true_HW3: uint8, of the same grey levels.
         """
         steps_HW3 = np.empty(true_HW3.shape, np.uint16)
-        for rows in self._tiles():
-            grey, grid = self._grey(rows), self._grid(rows)
+        knots = [self.intervals.knots(0, KNOTS + 1, channel) for channel in range(3)]
+        for tile in self._tiles():
+            grid, grey = self._grid(tile), self._grey(tile)
             for channel in range(3):
-                lower_KHW, upper_KHW = (grid.up(knots[:, channel]) for knots in (self.lower_K3SS, self.upper_K3SS))
-                true, shown = (
-                    torch.from_numpy(of[rows, :, channel].astype(np.float32)) for of in (true_HW3, self.shown_HW3)
-                )
-                missed = ~_holds(lower_KHW, upper_KHW, grey, shown, true, channel)
+                lower_KHW, upper_KHW = (grid.up(of) for of in knots[channel])
+                levels = _Levels.over(grey, self.shown_HW3[*tile, channel], channel)
+                true = _floats(true_HW3[*tile, channel])
+                missed = ~levels.hold(true, lower_KHW, upper_KHW)
                 knot = missed.sum(dim=0).clamp(1, KNOTS)  # the first that holds it; before it lies the last that misses
                 ends = [of.gather(0, torch.stack((knot - 1, knot))) for of in (lower_KHW, upper_KHW)]
                 low = torch.zeros_like(knot)  # misses, or is the answer
@@ -87,29 +113,30 @@ class NestedBands:
                 while int((high - low).max()) > 1:
                     middle = (low + high) // 2
                     start, end = (_between(of, torch.zeros_like(knot), middle) for of in ends)
-                    holds = _holds(start, end, grey, shown, true, channel)
+                    holds = levels.hold(true, start, end)
                     low, high = torch.where(holds, low, middle), torch.where(holds, middle, high)
-                steps_HW3[rows, :, channel] = ((knot - 1) * STEPS_PER_KNOT + high).numpy().astype(np.uint16)
+                steps_HW3[*tile, channel] = ((knot - 1) * STEPS_PER_KNOT + high).numpy().astype(np.uint16)
         return steps_HW3
 
     def sampled(self, rows: slice, columns: slice) -> "NestedBands":
         """The same bands, to the bit, of some rows and columns alone."""
-        grid = Grid.over(self.lower_K3SS.shape[-2:], self.grey_HW.shape, rows, columns)
-        knots = (of.flatten(0, 1) for of in (self.lower_K3SS, self.upper_K3SS))
-        lower, upper = (grid.up(of).unflatten(0, self.lower_K3SS.shape[:2]) for of in knots)
-        return NestedBands(self.shown_HW3[rows, columns], self.grey_HW[rows, columns], lower, upper)
+        grid = Grid.over(self.intervals.size, self.grey_HW.shape, rows, columns)
+        knots = [[grid.up(of) for of in self.intervals.knots(0, KNOTS + 1, channel)] for channel in range(3)]
+        lower_K3HW, upper_K3HW = (torch.stack(of, dim=1) for of in zip(*knots, strict=True))
+        return NestedBands(self.shown_HW3[rows, columns], self.grey_HW[rows, columns], Ends(lower_K3HW, upper_K3HW))
 
-    def _tiles(self) -> Iterator[slice]:
+    def _tiles(self) -> Iterator[tuple[slice, slice]]:
         height, width = self.grey_HW.shape
         rows = max(_TILE // width, 1)
         for top in range(0, height, rows):
-            yield slice(top, min(top + rows, height))
+            for left in range(0, width, _TILE):
+                yield slice(top, min(top + rows, height)), slice(left, min(left + _TILE, width))
 
-    def _grey(self, rows: slice) -> Tensor:
-        return torch.from_numpy(np.array(self.grey_HW[rows]))
+    def _grey(self, tile: tuple[slice, slice]) -> Tensor:
+        return torch.from_numpy(np.array(self.grey_HW[tile]))
 
-    def _grid(self, rows: slice) -> "Grid":
-        return Grid.over(self.lower_K3SS.shape[-2:], self.grey_HW.shape, rows)
+    def _grid(self, tile: tuple[slice, slice]) -> "Grid":
+        return Grid.over(self.intervals.size, self.grey_HW.shape, *tile)
 
 
 @dataclass(frozen=True)
@@ -127,9 +154,14 @@ class Grid:
     def up(self, knots_KSS: Tensor) -> Tensor:
         """Interpolate (K, S, S), (K, H, W)."""
         before, after, weight = self.rows
-        rows_KHS = knots_KSS[:, before] * (1 - weight)[:, None] + knots_KSS[:, after] * weight[:, None]
-        before, after, weight = self.columns
-        return rows_KHS[..., before] * (1 - weight) + rows_KHS[..., after] * weight
+        first, last = int(before[0]), int(after[-1]) + 1  # only the samples that these rows lie between
+        left, right, part = self.columns
+        samples_KSS = knots_KSS[:, first:last]
+        samples_KSW = samples_KSS.index_select(2, left).mul_(1 - part)
+        samples_KSW += samples_KSS.index_select(2, right).mul_(part)
+        knots_KHW = samples_KSW.index_select(1, before - first).mul_((1 - weight)[:, None])
+        knots_KHW += samples_KSW.index_select(1, after - first).mul_(weight[:, None])
+        return knots_KHW
 
 
 def _samples(side: int, size: int, places: slice) -> tuple[Tensor, Tensor, Tensor]:
@@ -149,13 +181,27 @@ def _between(knots_KHW: Tensor, knot: Tensor, part: Tensor) -> Tensor:
     return start + (part / STEPS_PER_KNOT) * (end - start)
 
 
-def _round(lower: Tensor, upper: Tensor, grey: Tensor, shown: Tensor, channel: int) -> tuple[Tensor, Tensor]:
-    """Whole levels around the positions, outwards, with the colour shown taken in."""
-    low = positions.decode_channel(lower, grey, channel).floor()
-    high = positions.decode_channel(upper, grey, channel).ceil()
-    return torch.minimum(low, shown), torch.maximum(high, shown)
+@dataclass(frozen=True)
+class _Levels:
+    """Whole levels of one channel around positions, with the colour shown taken in."""
+
+    spans: positions.Spans
+    shown_HW: Tensor
+
+    @classmethod
+    def over(cls, grey_HW: Tensor, shown_HW: np.ndarray, channel: int) -> "_Levels":
+        return cls(positions.Spans.of(grey_HW, channel), _floats(shown_HW))
+
+    def around(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+        """Round outwards."""
+        low, high = self.spans.decode(lower).floor_(), self.spans.decode(upper).ceil_()
+        return torch.minimum(low, self.shown_HW), torch.maximum(high, self.shown_HW)
+
+    def hold(self, true_HW: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
+        """Whether the levels around the positions hold the true ones."""
+        low, high = self.around(lower, upper)
+        return (low <= true_HW) & (true_HW <= high)
 
 
-def _holds(lower: Tensor, upper: Tensor, grey: Tensor, shown: Tensor, true: Tensor, channel: int) -> Tensor:
-    low, high = _round(lower, upper, grey, shown, channel)
-    return (low <= true) & (true <= high)
+def _floats(levels: np.ndarray) -> Tensor:
+    return torch.from_numpy(levels.astype(np.float32))

@@ -4,17 +4,19 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from huebands import color
-from huebands.distribution.intervals import entropy_of, nested_intervals
+from huebands.distribution.intervals import NestedIntervals, entropy_of
 from huebands.distribution.likeness import Reference, statistics_of
 from huebands.distribution.network import ColourDistribution
+from huebands.inference import CompiledNetwork
 from huebands.networks.encoders import ENCODERS
 from huebands.networks.resize import resize
 from huebands.weights import WeightsError, read_weights, write_weights
@@ -47,9 +49,9 @@ class Sight:
     entropy: float
     strangeness: float
 
-    def nested_intervals(self, evenness: float) -> tuple[Tensor, Tensor]:
-        """Lower and upper ends of nested intervals, see `intervals.nested_intervals`."""
-        return nested_intervals(self.log_probabilities_3BHW, self.grey_HW, evenness)
+    def intervals(self, evenness: float) -> NestedIntervals:
+        """The nested intervals, see `NestedIntervals.grow`."""
+        return NestedIntervals.grow(self.log_probabilities_3BHW, self.grey_HW, evenness)
 
 
 @dataclass(frozen=True)
@@ -62,18 +64,34 @@ class DistributionModel:
     sha256: str  # of both files
     description: Mapping[str, Any]
 
+    @cached_property
+    def _compiled(self) -> CompiledNetwork:
+        return CompiledNetwork(_Seeing(self.network), self.image_size)
+
     @torch.inference_mode()
     def see(self, grey_HW: np.ndarray) -> Sight:
         """Look at a photo of any size, uint8 grey levels."""
         L_11HW = color.lightness_of_grey(torch.from_numpy(np.array(grey_HW)))[None, None]
         L_11SS = resize(L_11HW, (self.image_size, self.image_size))
-        features = self.network.encoder(L_11SS / 50 - 1)
-        log_probabilities_3BHW = self.network.decode(features)[0]
+        log_probabilities_13BHW, *features = self._compiled(L_11SS / 50 - 1)
+        log_probabilities_3BHW = log_probabilities_13BHW[0]
         half = log_probabilities_3BHW.shape[-1]
         grey_small_HW = grey_of_lightness(resize(L_11SS, (half, half))[0, 0])
         entropy = entropy_of(log_probabilities_3BHW, grey_small_HW).mean()
         strangeness = self.reference.strangeness(statistics_of(features))
         return Sight(log_probabilities_3BHW, grey_small_HW, L_11SS[0, 0], float(entropy), strangeness)
+
+
+class _Seeing(nn.Module):
+    """Gives the log probabilities, and the features that `statistics_of` looks at."""
+
+    def __init__(self, network: ColourDistribution) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, L_unit_B1SS: Tensor) -> tuple[Tensor, ...]:
+        features = self.network.encoder(L_unit_B1SS)
+        return self.network.decode(features), *features
 
 
 def grey_of_lightness(L: Tensor) -> Tensor:

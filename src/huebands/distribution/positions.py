@@ -6,7 +6,9 @@ same surface in light and in shade has nearly one position. Bins are even in u =
 finer near grey, where most colours are.
 """
 
+from dataclasses import dataclass
 from functools import cache
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -37,13 +39,33 @@ def decode(u_3HW: Tensor, grey_HW: Tensor) -> Tensor:
 
 
 def decode_channel(u: Tensor, grey: Tensor, channel: int) -> Tensor:
-    """Give one channel's values at positions u in [-1, 1], float in 8-bit levels; shapes broadcast.
+    """Give one channel's values at positions u in [-1, 1], float in 8-bit levels; shapes broadcast."""
+    return Spans.of(grey, channel).decode(u)
 
-    They never fall as u rises, in floating point too, because rounding to nearest keeps order.
-    """
-    below, above = (table[:, channel][grey.int()] for table in _spans())
-    s = u.abs() * u.abs().sqrt()
-    return grey.float() + torch.where(u > 0, s * above, -s * below)
+
+@dataclass(frozen=True)
+class Spans:
+    """How far one channel can lie below and above some grey levels, for decoding many positions there."""
+
+    grey: Tensor  # float
+    below: Tensor  # minus how far
+    above: Tensor
+
+    @classmethod
+    def of(cls, grey: Tensor, channel: int) -> Self:
+        """Look the spans of grey levels up, uint8 of any shape."""
+        levels = grey.flatten().int()
+        below, above = (table[channel].index_select(0, levels).view(grey.shape) for table in _channel_spans())
+        return cls(grey.float(), -below, above)
+
+    def decode(self, u: Tensor) -> Tensor:
+        """Give the values at positions u in [-1, 1], float in 8-bit levels; shapes broadcast.
+
+        They never fall as u rises, in floating point too, because rounding to nearest keeps order.
+        """
+        s = u.abs()
+        s = s * s.sqrt()  # |u|^POWER
+        return self.grey + s * torch.where(u > 0, self.above, self.below)
 
 
 @cache
@@ -52,3 +74,10 @@ def _spans() -> tuple[Tensor, Tensor]:
     table = color.gamut_table().float()
     grey = torch.arange(256, dtype=torch.float32)[:, None]
     return (grey - table[..., 0]).clamp_min(0), (table[..., 1] - grey).clamp_min(0)
+
+
+@cache
+def _channel_spans() -> tuple[Tensor, Tensor]:
+    """The same by channel: float (3, 256) each, contiguous."""
+    below, above = _spans()
+    return below.T.contiguous(), above.T.contiguous()

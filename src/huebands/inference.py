@@ -1,0 +1,56 @@
+"""Runs a trained network fast: compiled by OpenVINO for the processor at hand, in float32.
+
+`benchmarks/engines.py` compares it with torch as it is, torch.compile, ONNX Runtime and bfloat16. Answers differ from
+torch's by float32's rounding; a photo's do not depend on what else is in its batch.
+"""
+
+import queue
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import openvino
+import torch
+from openvino.frontend import FrontEndManager
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+from torch import Tensor, nn
+
+
+class CompiledNetwork:
+    """A network compiled for one size of square; threads may share it.
+
+    Args:
+        network: in eval mode, of one input (B, 1, size, size); what it returns is a tensor or several.
+        size: of the square.
+    """
+
+    def __init__(self, network: nn.Module, size: int) -> None:
+        example = torch.zeros(1, 1, size, size)
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.simplefilter("ignore")  # shapes become constants, as they should; scripting is deprecated
+            traced = torch.jit.freeze(torch.jit.trace(network, example, check_trace=False).eval())
+            decoder = TorchScriptPythonDecoder(traced)  # the reader does not keep it alive
+            reader = FrontEndManager().load_by_framework("pytorch")
+            model = reader.load(decoder)
+        place = model.get_inputs()[-1]
+        model.set_element_type(place, openvino.Type.f32)
+        model.set_partial_shape(place, openvino.PartialShape([-1, 1, size, size]))
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "ENABLE_CPU_PINNING": False,  # processes side by side would all take the first core
+        }
+        self._compiled = openvino.Core().compile_model(reader.convert(model), "CPU", settings)
+        self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
+
+    def __call__(self, x_B1SS: Tensor) -> Sequence[Tensor]:
+        """Give the network's outputs for (B, 1, size, size), in their order."""
+        try:
+            request = self._idle.get_nowait()
+        except queue.Empty:
+            request = self._compiled.create_infer_request()
+        outputs = request.infer([np.ascontiguousarray(x_B1SS.numpy())])
+        answer = [torch.from_numpy(np.array(outputs[port])) for port in self._compiled.outputs]
+        self._idle.put(request)
+        return answer
