@@ -266,7 +266,7 @@ def test_the_three_files_hold_what_was_found(colorizer, tmp_path):
     paths = result.save(tmp_path / "new" / "folder", "cat")
     assert [path.name for path in paths] == ["cat.colorized.png", "cat.bands.npz", "cat.uncertainty.png"]
     assert np.array_equal(np.asarray(Image.open(paths[0])), result.rgb)
-    assert np.array_equal(np.asarray(Image.open(paths[2])), result.uncertainty)
+    assert np.array_equal(np.asarray(Image.open(paths[2]).convert("RGB")), result.uncertainty)
     with np.load(paths[1], allow_pickle=False) as archive:
         assert set(archive.files) == {"R", "G", "B", "alpha"}
         assert archive["alpha"] == 0.2

@@ -5,11 +5,12 @@ kept. Pixels are handled in slices and tiles, so that memory grows with the phot
 """
 
 import io
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ class Colorization:
     steps: NDArray[np.int_]  # (3,) of the nested bands for R, G and B; grouped: the least, which all pixels have
     likeness: float  # conformal p-value: at most q with probability q for a photo exchangeable with the calibration's
 
-    @property
+    @cached_property
     def width(self) -> NDArray[np.float32]:
         """Band width at every pixel, the mean over the channels, (H, W) in 8-bit levels."""
         total = np.zeros(self.grey.shape, np.float32)
@@ -68,12 +69,10 @@ class Colorization:
 
     def encode(self, stem: str) -> dict[str, bytes]:
         """The three files of a colorization by their names: colours, bands and uncertainty."""
-        archive = io.BytesIO()
-        np.savez_compressed(archive, allow_pickle=False, alpha=np.float64(self.alpha), **self.bands)
         return {
             f"{stem}.colorized.png": images.encode_png(self.rgb),
-            f"{stem}.bands.npz": archive.getvalue(),
-            f"{stem}.uncertainty.png": images.encode_png(self.uncertainty),
+            f"{stem}.bands.npz": _npz({"alpha": np.float64(self.alpha), **self.bands}),
+            f"{stem}.uncertainty.png": images.encode_png(pictures.heat_levels(self.width), palette=pictures.magma()),
         }
 
     def save(self, folder: Path | str, stem: str) -> list[Path]:
@@ -329,6 +328,18 @@ class Colorizer:
         ab_12SS = self._generator(L_11SS / 50 - 1)[0] * color.AB_SCALE
         height, width = grey_HW.shape
         return ColourLines.fit(L_11SS[0, 0], ab_12SS[0], (height, width), self.package.upsampling)
+
+
+def _npz(arrays: dict[str, Any]) -> bytes:
+    """What `np.savez_compressed` writes, at zlib's fastest level: bands get hardly smaller at the default one."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy")  # without a date: equal bands, equal bytes
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
+    return buffer.getvalue()
 
 
 def grey_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

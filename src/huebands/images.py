@@ -83,9 +83,15 @@ def read_photo(source: Path | bytes, name: str | None = None, max_pixels: int = 
         raise ImageError(name, f"cannot be read: {words}") from error
 
 
-def encode_png(rgb: NDArray[np.uint8], compress_level: int = 1) -> bytes:
-    """Encode uint8 (H, W, 3) or grey (H, W) as PNG; the default level is the fast one."""
-    return _encode(rgb, format="PNG", compress_level=compress_level)
+def encode_png(levels: NDArray[np.uint8], compress_level: int = 1, palette: NDArray[np.uint8] | None = None) -> bytes:
+    """Encode uint8 (H, W, 3) or grey (H, W) as PNG; the default level is the fast one.
+
+    Args:
+        levels: with a palette the indices of its colours, (H, W).
+        compress_level: zlib's.
+        palette: uint8 (256, 3), sRGB.
+    """
+    return _encode(levels, palette, format="PNG", compress_level=compress_level)
 
 
 def encode_webp(rgb: NDArray[np.uint8], quality: int = 90) -> bytes:
@@ -116,12 +122,15 @@ def find_photos(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def _encode(rgb: NDArray[np.uint8], **options: Any) -> bytes:
+def _encode(rgb: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None, **options: Any) -> bytes:
     shape_fits = rgb.ndim == 2 or (rgb.ndim == 3 and rgb.shape[2] == 3)
     if rgb.dtype != np.uint8 or not shape_fits or rgb.size == 0:
         raise ValueError(f"an image (={rgb.dtype} {rgb.shape}) must be uint8 (H, W) or (H, W, 3), not empty")
+    image = Image.fromarray(rgb)
+    if palette is not None:
+        image.putpalette(palette.tobytes())
     buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, **options)
+    image.save(buffer, **options)
     return buffer.getvalue()
 
 

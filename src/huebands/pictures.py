@@ -39,8 +39,13 @@ def heat_map(width_HW: np.ndarray) -> np.ndarray:
     Returns:
         uint8 (H, W, 3) sRGB.
     """
-    colours: np.ndarray = _magma()[np.clip(np.rint(width_HW), 0, 255).astype(np.uint8)]
-    return colours
+    return magma()[heat_levels(width_HW)]
+
+
+def heat_levels(width_HW: np.ndarray) -> np.ndarray:
+    """Round band widths to levels of `magma`, uint8 (H, W)."""
+    levels: np.ndarray = np.clip(np.rint(width_HW), 0, 255).astype(np.uint8)
+    return levels
 
 
 def mark_outside(grey_HW: np.ndarray, outside_HW3: np.ndarray) -> np.ndarray:
@@ -163,7 +168,7 @@ def _draw_strip(figure: Any, strip: Strip, left: float, bottom: float, cell: flo
 def _draw_scale(figure: Any, length: float, bottom: float, label: str) -> None:
     width, height = figure.get_size_inches()
     axes = figure.add_axes(((width - length) / 2 / width, bottom / height, length / width, 0.14 / height))
-    axes.imshow(_magma()[None], aspect="auto", extent=(0, 255, 0, 1))
+    axes.imshow(magma()[None], aspect="auto", extent=(0, 255, 0, 1))
     axes.set(yticks=[], xticks=[0, 51, 102, 153, 204, 255])
     axes.tick_params(labelsize=_FONT)
     axes.set_xlabel(label, size=_FONT)
@@ -178,7 +183,8 @@ def _save(figure: Any, path: Path) -> None:
 
 
 @cache
-def _magma() -> np.ndarray:
+def magma() -> np.ndarray:
+    """The colours of heat maps for the levels 0 to 255, uint8 (256, 3)."""
     from matplotlib import colormaps
 
     colours: np.ndarray = colormaps["magma"](np.arange(256), bytes=True)[:, :3]

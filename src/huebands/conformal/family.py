@@ -76,20 +76,20 @@ class NestedBands:
         Returns:
             uint8 (H, W, 3, 2) = [lower, upper]; lower <= shown <= upper.
         """
-        bands_HW32 = np.empty((*self.shown_HW3.shape, 2), np.uint8)
-        for tile in self._tiles():
-            grid, grey = self._grid(tile), self._grey(tile)
-            for channel in range(3):
-                own = steps[..., channel] if steps.ndim == 1 else steps[*tile, channel]
-                step = torch.from_numpy(np.array(own, np.int64))
-                knot, part = step // STEPS_PER_KNOT, step % STEPS_PER_KNOT
-                first, last = int(knot.min()), min(int(knot.max()) + 2, KNOTS + 1)
-                ends = (grid.up(of) for of in self.intervals.knots(first, last, channel))
-                start, end = (_between(of, knot - first, part) for of in ends)
-                lower, upper = _Levels.over(grey, self.shown_HW3[*tile, channel], channel).around(start, end)
-                bands_HW32[*tile, channel, 0] = lower.to(torch.uint8).numpy()
-                bands_HW32[*tile, channel, 1] = upper.to(torch.uint8).numpy()
-        return bands_HW32
+        bands_3HW2 = np.empty((3, *self.grey_HW.shape, 2), np.uint8)  # each channel's in one piece
+        for channel, bands_HW2 in enumerate(bands_3HW2):
+            own = np.asarray(steps[..., channel], np.int64)
+            first, last = int(own.min()) // STEPS_PER_KNOT, min(int(own.max()) // STEPS_PER_KNOT + 2, KNOTS + 1)
+            knots = self.intervals.knots(first, last, channel)
+            for tile in self._tiles():
+                step = torch.from_numpy(own if own.ndim == 0 else own[tile])
+                knot, part = step // STEPS_PER_KNOT - first, step % STEPS_PER_KNOT
+                grid = self._grid(tile)
+                start, end = (_between(grid.up(of), knot, part) for of in knots)
+                levels = _Levels.over(self._grey(tile), self.shown_HW3[*tile, channel], channel)
+                for bound, of in enumerate(levels.around(start, end)):
+                    bands_HW2[*tile, bound] = of.to(torch.uint8).numpy()
+        return np.moveaxis(bands_3HW2, 0, 2)
 
     def first_steps(self, true_HW3: np.ndarray) -> np.ndarray:
         """Score a photo: the first step at which the band holds the true value, uint16 (H, W, 3).
