@@ -22,9 +22,10 @@ class CompiledNetwork:
     Args:
         network: in eval mode, of one input (B, 1, size, size); what it returns is a tensor or several.
         size: of the square.
+        precision: "f32"; "bf16" is there to be compared.
     """
 
-    def __init__(self, network: nn.Module, size: int) -> None:
+    def __init__(self, network: nn.Module, size: int, precision: str = "f32") -> None:
         example = torch.zeros(1, 1, size, size)
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")  # shapes become constants, as they should; scripting is deprecated
@@ -37,7 +38,7 @@ class CompiledNetwork:
         model.set_partial_shape(place, openvino.PartialShape([-1, 1, size, size]))
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "ENABLE_CPU_PINNING": False,  # processes side by side would all take the first core
         }

@@ -1,10 +1,14 @@
 """The luminance constraint: the grey level is known, so bounds on two channels bound the third."""
 
+from functools import cache
+
 import numpy as np
+import torch
 
 from huebands import color
 
 _WEIGHTS = color.RGB_TO_XYZ[1]
+_CELLS = 4096  # of linear light, narrower than the distance of neighbouring levels
 _SLACK = 1e-6  # of luminance: grey levels are found in float32, whose error is below 3e-7
 
 
@@ -23,26 +27,42 @@ def propagate(lower: np.ndarray, upper: np.ndarray, grey: np.ndarray) -> tuple[n
         Lower and upper bounds, uint8 (..., 3).
     """
     linear = _linear()
-    least, most = (edges[grey.astype(np.intp)] for edges in _luminance())
+    least, most = (edges[grey] for edges in _luminance())
     lower, upper = lower.astype(np.intp), upper.astype(np.intp)
     while True:
         low, high = linear[lower] * _WEIGHTS, linear[upper] * _WEIGHTS
         below = (least[..., None] - (high.sum(axis=-1, keepdims=True) - high)) / _WEIGHTS
         above = (most[..., None] - (low.sum(axis=-1, keepdims=True) - low)) / _WEIGHTS
         # Where no level is high or low enough, the last one stands: else bounds would move for ever.
-        raised = np.maximum(lower, np.searchsorted(linear, below, side="left").clip(max=255))
-        lowered = np.minimum(upper, np.searchsorted(linear, above, side="right").clip(min=1) - 1)
+        raised = np.maximum(lower, _levels_below(below, np.less).clip(max=255))
+        lowered = np.minimum(upper, _levels_below(above, np.less_equal).clip(min=1) - 1)
         if np.array_equal(raised, lower) and np.array_equal(lowered, upper):
             return lower.astype(np.uint8), upper.astype(np.uint8)
         lower, upper = raised, lowered
 
 
+def _levels_below(luminance: np.ndarray, compare: np.ufunc) -> np.ndarray:
+    """How many of the 256 levels are below linear light, or at most it: `np.searchsorted`, in a fifth of its time."""
+    linear, starts = _linear(), _starts()
+    first = starts[(luminance.clip(0, 1) * _CELLS).astype(np.intp)]
+    counts: np.ndarray = first + compare(linear[first], luminance)
+    return counts
+
+
+@cache
 def _linear() -> np.ndarray:
-    import torch
+    """Linear light of each level in float64, (257,); the last stands for more than there is."""
+    levels = color.srgb_to_linear(torch.arange(256, dtype=torch.float64) / 255).numpy()
+    return np.append(levels, np.inf)
 
-    return np.asarray(color.srgb_to_linear(torch.arange(256, dtype=torch.float64) / 255).numpy())
+
+@cache
+def _starts() -> np.ndarray:
+    """How many levels lie below each cell of linear light; a cell holds one level at most."""
+    return np.searchsorted(_linear(), np.arange(_CELLS + 1) / _CELLS)
 
 
+@cache
 def _luminance() -> tuple[np.ndarray, np.ndarray]:
     """Least and most luminance of each grey level, (256,) each."""
     edges = color.grey_edges().double().numpy()

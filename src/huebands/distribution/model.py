@@ -66,7 +66,7 @@ class DistributionModel:
 
     @cached_property
     def _compiled(self) -> CompiledNetwork:
-        return CompiledNetwork(_Seeing(self.network), self.image_size)
+        return CompiledNetwork(Seeing(self.network), self.image_size)
 
     @torch.inference_mode()
     def see(self, grey_HW: np.ndarray) -> Sight:
@@ -82,7 +82,7 @@ class DistributionModel:
         return Sight(log_probabilities_3BHW, grey_small_HW, L_11SS[0, 0], float(entropy), strangeness)
 
 
-class _Seeing(nn.Module):
+class Seeing(nn.Module):
     """Gives the log probabilities, and the features that `statistics_of` looks at."""
 
     def __init__(self, network: ColourDistribution) -> None:
@@ -90,6 +90,7 @@ class _Seeing(nn.Module):
         self.network = network
 
     def forward(self, L_unit_B1SS: Tensor) -> tuple[Tensor, ...]:
+        """Map L_unit (B, 1, S, S) to log probabilities (B, 3, bins, S/2, S/2) and the encoder's maps."""
         features = self.network.encoder(L_unit_B1SS)
         return self.network.decode(features), *features
 
