@@ -6,8 +6,7 @@ import torch
 
 from huebands import color
 from huebands.colorizer import grey_of
-from huebands.conformal import luminance
-from huebands.conformal.luminance import propagate
+from huebands.conformal.luminance import _CELLS, _levels_below, _linear, propagate
 
 
 def boxes(seed, count=20_000):
@@ -116,9 +115,10 @@ def test_where_bounds_cross_other_pixels_are_tightened_all_the_same():
 
 @pytest.mark.parametrize(("compare", "side"), [(np.less, "left"), (np.less_equal, "right")])
 def test_levels_are_counted_as_by_a_search(compare, side):
-    levels = luminance._linear()[:256]
-    cells = np.arange(luminance._CELLS + 1) / luminance._CELLS
+    levels = _linear()[:256]
+    cells = np.arange(_CELLS + 1) / _CELLS
     edges = np.concatenate((levels, cells))
     beyond = [-np.inf, -1.0, 1.5, np.inf]
-    values = np.concatenate((edges, np.nextafter(edges, -1), np.nextafter(edges, 2), beyond, np.linspace(-0.1, 1.1, 9999)))
-    assert np.array_equal(luminance._levels_below(values, compare), np.searchsorted(levels, values, side))
+    beside = (np.nextafter(edges, -1), np.nextafter(edges, 2))
+    values = np.concatenate((edges, *beside, beyond, np.linspace(-0.1, 1.1, 9999)))
+    assert np.array_equal(_levels_below(values, compare), np.searchsorted(levels, values, side))
