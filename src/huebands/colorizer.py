@@ -150,12 +150,13 @@ class Colorizer:
     Attributes:
         package: the model package.
         source: where it came from, as given, or which folder was taken by default.
+        run_generator: maps L_unit (B, 1, S, S) to a list of ab_unit (B, 2, S, S), compiled.
     """
 
     def __init__(self, package: ModelPackage, source: str) -> None:
         self.package = package
         self.source = source
-        self._generator = CompiledNetwork(package.generator, self._size)
+        self.run_generator = CompiledNetwork(package.generator, self._size)
 
     @classmethod
     def load(cls, source: str | Path | None = None) -> Self:
@@ -325,7 +326,7 @@ class Colorizer:
     def _colours(self, grey_HW: Tensor) -> ColourLines:
         """Ask the network for the colours of a photo, uint8 (H, W)."""
         L_11SS = _resize(color.lightness_of_grey(grey_HW)[None, None], (self._size, self._size))
-        ab_12SS = self._generator(L_11SS / 50 - 1)[0] * color.AB_SCALE
+        ab_12SS = self.run_generator(L_11SS / 50 - 1)[0] * color.AB_SCALE
         height, width = grey_HW.shape
         return ColourLines.fit(L_11SS[0, 0], ab_12SS[0], (height, width), self.package.upsampling)
 

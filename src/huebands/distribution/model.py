@@ -65,7 +65,8 @@ class DistributionModel:
     description: Mapping[str, Any]
 
     @cached_property
-    def _compiled(self) -> CompiledNetwork:
+    def run(self) -> CompiledNetwork:
+        """Maps L_unit (B, 1, S, S) to what `Seeing` gives, compiled."""
         return CompiledNetwork(Seeing(self.network), self.image_size)
 
     @torch.inference_mode()
@@ -73,7 +74,7 @@ class DistributionModel:
         """Look at a photo of any size, uint8 grey levels."""
         L_11HW = color.lightness_of_grey(torch.from_numpy(np.array(grey_HW)))[None, None]
         L_11SS = resize(L_11HW, (self.image_size, self.image_size))
-        log_probabilities_13BHW, *features = self._compiled(L_11SS / 50 - 1)
+        log_probabilities_13BHW, *features = self.run(L_11SS / 50 - 1)
         log_probabilities_3BHW = log_probabilities_13BHW[0]
         half = log_probabilities_3BHW.shape[-1]
         grey_small_HW = grey_of_lightness(resize(L_11SS, (half, half))[0, 0])
