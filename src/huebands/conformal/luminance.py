@@ -9,7 +9,7 @@ from huebands import color
 
 _WEIGHTS = color.RGB_TO_XYZ[1]
 _CELLS = 4096  # of linear light, narrower than the distance of neighbouring levels
-_SLACK = 1e-6  # of luminance: grey levels are found in float32, whose error is below 3e-7
+SLACK = 1e-6  # of luminance: grey levels are found in float32, whose error is below 3e-7
 
 
 def propagate(lower: np.ndarray, upper: np.ndarray, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -66,4 +66,4 @@ def _starts() -> np.ndarray:
 def _luminance() -> tuple[np.ndarray, np.ndarray]:
     """Least and most luminance of each grey level, (256,) each."""
     edges = color.grey_edges().double().numpy()
-    return np.concatenate(([-np.inf], edges)) - _SLACK, np.concatenate((edges, [np.inf])) + _SLACK
+    return np.concatenate(([-np.inf], edges)) - SLACK, np.concatenate((edges, [np.inf])) + SLACK

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -64,7 +65,8 @@ class Spans:
         They never fall as u rises, in floating point too, because rounding to nearest keeps order.
         """
         s = u.abs()
-        s = s * s.sqrt()  # |u|^POWER
+        # NumPy's square root is IEEE 754's on every processor; torch's can be one unit in the last place off it.
+        s = s * torch.from_numpy(np.sqrt(s.numpy()))  # |u|^POWER
         return self.grey + s * torch.where(u > 0, self.above, self.below)
 
 

@@ -1,0 +1,44 @@
+// The luminance constraint of huebands.conformal.luminance, to the bit: bounds on two channels bound the third.
+
+export class Luminance {
+  constructor(tables) {
+    this.linear = Float64Array.from(tables.linear);
+    this.weights = tables.luminance_weights;
+    const slack = tables.luminance_slack;
+    this.least = Float64Array.from([-Infinity, ...tables.luminance_edges], (edge) => edge - slack);
+    this.most = Float64Array.from([...tables.luminance_edges, Infinity], (edge) => edge + slack);
+  }
+
+  /** Tightens [lower R, upper R, lower G, upper G, lower B, upper B] at an index of `bounds`, in place. */
+  propagate(bounds, at, grey) {
+    const { linear, weights: [red, green, blue] } = this;
+    const least = this.least[grey];
+    const most = this.most[grey];
+    for (let moved = true; moved; ) {
+      const lowR = linear[bounds[at]] * red;
+      const lowG = linear[bounds[at + 2]] * green;
+      const lowB = linear[bounds[at + 4]] * blue;
+      const highR = linear[bounds[at + 1]] * red;
+      const highG = linear[bounds[at + 3]] * green;
+      const highB = linear[bounds[at + 5]] * blue;
+      const low = lowR + lowG + lowB;
+      const high = highR + highG + highB;
+      const movedR = this.#tighten(bounds, at, (least - (high - highR)) / red, (most - (low - lowR)) / red);
+      const movedG = this.#tighten(bounds, at + 2, (least - (high - highG)) / green, (most - (low - lowG)) / green);
+      const movedB = this.#tighten(bounds, at + 4, (least - (high - highB)) / blue, (most - (low - lowB)) / blue);
+      moved = movedR || movedG || movedB;
+    }
+  }
+
+  #tighten(bounds, at, below, above) {
+    const { linear } = this;
+    let lower = bounds[at];
+    let upper = bounds[at + 1];
+    while (lower < 255 && linear[lower] < below) lower += 1;
+    while (upper > 0 && linear[upper] > above) upper -= 1;
+    if (lower === bounds[at] && upper === bounds[at + 1]) return false;
+    bounds[at] = lower;
+    bounds[at + 1] = upper;
+    return true;
+  }
+}

@@ -1,0 +1,215 @@
+// The page: a photo is sent once, then bands of any confidence are computed here.
+
+import { Downloads } from "./downloads.js";
+import { readExploration, stepsAt } from "./exploration.js";
+import { HeatMap, drawScale } from "./heat.js";
+import { Readout } from "./readout.js";
+import { Refusal, getJson, post } from "./requests.js";
+import { Stage } from "./stage.js";
+
+const UNLIKE = 0.05; // p-value of likeness at which the promise is in doubt
+
+const $ = (id) => document.getElementById(id);
+const chosen = (group) => $(group).querySelector("input:checked").value;
+
+const readout = new Readout($("readout"));
+const heat = new HeatMap(document.querySelector(".heat canvas"), showMean);
+const stage = new Stage($("stage"), showPixel);
+let photo = null; // what is on show: an exploration, its downloads and the crosshair
+let work = null; // an AbortController while the service is asked
+
+async function open(file) {
+  work?.abort();
+  work = new AbortController();
+  const { signal } = work;
+  $("error").textContent = "";
+  showProgress(`Colorizing ${file.name}…`);
+  try {
+    const onWait = (seconds) => showProgress(`The service is busy; asking again in ${seconds} s…`);
+    const response = await post("explore", { image: file }, { signal, onWait });
+    const exploration = await readExploration(await response.arrayBuffer());
+    if (!signal.aborted) show(exploration, file);
+  } catch (error) {
+    if (error.name !== "AbortError") tell(error);
+  } finally {
+    if (work.signal === signal) showProgress("");
+  }
+}
+
+function show(exploration, file) {
+  const { description, family } = exploration;
+  photo = { ...exploration, downloads: new Downloads(file), point: null };
+  copy(exploration.grey, document.querySelector(".grey canvas"));
+  copy(exploration.colorized, document.querySelector(".colorized canvas"));
+  heat.explore(exploration);
+  drawScale($("scale"), description.tables.heat);
+  $("photo").textContent = `${description.photo}, ${description.width} × ${description.height}`;
+  $("done").textContent = `${description.photo} is colorized.`;
+  $("stride").textContent = stated(description.stride);
+  $("files-status").textContent = "";
+  $("warning").textContent =
+    description.likeness <= UNLIKE
+      ? `This photo is unlike those that calibrated the bands (p = ${description.likeness.toFixed(3)}): the promise may not hold for it.`
+      : "";
+  limitConfidence(description);
+  document.body.classList.add("explored");
+  $("result").hidden = false;
+  stage.show(family.width, family.height);
+  update();
+}
+
+function stated(stride) {
+  if (stride === 1) return "";
+  const ordinal = { 2: "2nd", 3: "3rd" }[stride] ?? `${stride}th`;
+  return `Every ${ordinal} pixel of each row and column is shown; downloads have all.`;
+}
+
+function copy(from, to) {
+  to.width = from.width;
+  to.height = from.height;
+  to.getContext("2d").drawImage(from, 0, 0);
+}
+
+function limitConfidence({ steps, calibration_photos: photos }) {
+  const supported = Object.keys(steps.per_channel).map(Number);
+  for (const input of [$("confidence"), $("confidence-number")]) {
+    input.min = Math.min(...supported);
+    input.max = Math.max(...supported);
+  }
+  const most = Math.floor(1000 * (1 - 1 / (photos + 1))) / 10;
+  $("support").textContent = `${photos} calibration photos support at most ${most}%, which is 1 − 1/(n + 1).`;
+  setConfidence(Number($("confidence").value));
+}
+
+function setConfidence(percent) {
+  const { min, max } = $("confidence");
+  const kept = Math.min(Math.max(Math.round(percent) || 0, Number(min)), Number(max));
+  $("confidence").value = kept;
+  $("confidence-number").value = kept;
+}
+
+/** What is asked for now. */
+function asked() {
+  const confidence = Number($("confidence").value);
+  const mode = chosen("mode");
+  return { confidence, alpha: (100 - confidence) / 100, mode, steps: stepsAt(photo.description, confidence, mode) };
+}
+
+function update() {
+  if (photo === null) return;
+  const { confidence, mode, steps } = asked();
+  $("confidence").setAttribute("aria-valuetext", `${confidence}%`);
+  const share = `On average over photos like those that calibrated this model, at least ${confidence}% of`;
+  const counted = { per_channel: "the channel values lie in their bands.", joint: "the pixels have all three channels in their bands." };
+  $("promise").textContent =
+    `${share} ${counted[mode]} It is a promise about photos as a whole: it says nothing of one pixel, and does not reach photos of another kind.`;
+  heat.draw(steps, mode);
+  if (photo.point !== null) showPixel({ ...photo.point, byKey: false });
+}
+
+function showMean(mean, whole) {
+  $("mean").textContent = mean.toFixed(1);
+  $("mean").dataset.whole = whole;
+}
+
+function showPixel({ row, column, byKey }) {
+  photo.point = { row, column };
+  const { family, description } = photo;
+  const { steps, mode } = asked();
+  const pixel = row * family.width + column;
+  const grey = family.grey[pixel];
+  readout.show(
+    {
+      x: column * description.stride,
+      y: row * description.stride,
+      grey,
+      shown: Array.from(family.shown.subarray(4 * pixel, 4 * pixel + 3)),
+      bounds: family.ofPixel(row, column, steps, mode),
+      reach: [0, 1, 2].map((channel) => family.reach(grey, channel)),
+    },
+    byKey,
+  );
+}
+
+function tell(error) {
+  $("error").textContent = error instanceof Refusal ? error.message : `This page failed: ${error.message}`;
+}
+
+function showProgress(text) {
+  $("progress").hidden = text === "";
+  $("progress-text").textContent = text;
+}
+
+async function download(ending) {
+  const { alpha, mode } = asked();
+  const status = $("files-status");
+  const onWait = (seconds) => { status.textContent = `The service is busy; asking again in ${seconds} s…`; };
+  const { downloads } = photo;
+  $("error").textContent = "";
+  status.textContent = "Making the files at full size…";
+  try {
+    await downloads.save(ending, { alpha, mode, onWait, signal: new AbortController().signal });
+  } catch (error) {
+    tell(error);
+  } finally {
+    status.textContent = "";
+  }
+}
+
+async function openExample(name) {
+  try {
+    const response = await fetch(`page/examples/${name}`);
+    if (!response.ok) throw new Refusal(`The example ${name} is not there.`);
+    await open(new File([await response.blob()], name, { type: "image/jpeg" }));
+  } catch (error) {
+    tell(error);
+  }
+}
+
+function listen() {
+  $("file").addEventListener("change", (event) => {
+    const [file] = event.target.files;
+    if (file !== undefined) open(file);
+    event.target.value = ""; // so that the same photo can be chosen again
+  });
+  let entered = 0; // elements of the page that the dragged file is over
+  const mark = (change) => {
+    entered = change === 0 ? 0 : entered + change;
+    document.body.classList.toggle("dragging", entered > 0);
+  };
+  document.addEventListener("dragenter", () => mark(1));
+  document.addEventListener("dragleave", () => mark(-1));
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    mark(0);
+    const [file] = event.dataTransfer.files;
+    if (file !== undefined) open(file);
+  });
+  document.querySelectorAll(".example").forEach((button) => {
+    button.addEventListener("click", () => openExample(button.dataset.photo));
+  });
+  $("cancel").addEventListener("click", () => work?.abort());
+  $("confidence").addEventListener("input", (event) => { setConfidence(Number(event.target.value)); update(); });
+  $("confidence-number").addEventListener("change", (event) => { setConfidence(Number(event.target.value)); update(); });
+  $("mode").addEventListener("change", update);
+  $("arrangement").addEventListener("change", () => stage.arrange(chosen("arrangement") === "split"));
+  $("files").addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button !== null) download(button.dataset.ending);
+  });
+}
+
+async function introduce() {
+  try {
+    const { limits, name, version } = await getJson("model");
+    $("limits").textContent =
+      `${limits.formats.join(", ")}; up to ${Math.round(limits.pixels / 1e6)} megapixels and ${Math.round(limits.body_bytes / 2 ** 20)} MB. Only its lightness is used, so colour photos are fine.`;
+    $("model").textContent = `Model ${name}, version ${version}.`;
+  } catch (error) {
+    tell(error);
+  }
+}
+
+listen();
+introduce();

@@ -1,0 +1,54 @@
+// Tells the value and the interval of each channel at one pixel, in numbers, in colours and aloud.
+
+const CHANNELS = ["red", "green", "blue"];
+const SPEAK_AFTER = 300; // milliseconds without another move
+
+export class Readout {
+  /** @param element with .place, .shown-colour, .spoken and for each channel a .channel. */
+  constructor(element) {
+    this.element = element;
+    this.channels = [...element.querySelectorAll(".channel")];
+    this.part = (name) => element.querySelector(`.${name}`);
+  }
+
+  /** Shows a pixel.
+   *
+   * @param pixel {x, y, grey, shown, bounds, reach}: place in the whole photo, and by channel the value shown, lower
+   *   and upper bound in turn, and [lowest, highest] that sRGB can show at this grey.
+   * @param aloud whether a screen reader is told as well.
+   */
+  show(pixel, aloud) {
+    this.part("place").textContent = `x ${pixel.x}, y ${pixel.y}, grey ${pixel.grey}`;
+    this.part("shown-colour").style.backgroundColor = `rgb(${pixel.shown.join(" ")})`;
+    this.channels.forEach((element, channel) => this.#showChannel(element, pixel, channel));
+    if (aloud) this.#speak(pixel);
+  }
+
+  #showChannel(element, pixel, channel) {
+    const [lower, upper] = [pixel.bounds[2 * channel], pixel.bounds[2 * channel + 1]];
+    element.querySelector(".value").textContent = pixel.shown[channel];
+    element.querySelector(".interval").textContent = `[${lower}, ${upper}]`;
+    const [lowest, highest] = pixel.reach[channel];
+    const place = (name, from, to) => {
+      const bar = element.querySelector(`.${name}`);
+      bar.style.left = `${(from / 256) * 100}%`;
+      bar.style.width = `${((to + 1 - from) / 256) * 100}%`;
+      return bar;
+    };
+    place("reach", lowest, highest);
+    place("mark", pixel.shown[channel], pixel.shown[channel]);
+    const ends = [lower, upper].map((value) => `rgb(${pixel.shown.with(channel, value).join(" ")})`);
+    place("band", lower, upper).style.background = `linear-gradient(to right, ${ends.join(", ")})`;
+  }
+
+  #speak(pixel) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      const told = CHANNELS.map(
+        (name, channel) =>
+          `${name} ${pixel.shown[channel]}, between ${pixel.bounds[2 * channel]} and ${pixel.bounds[2 * channel + 1]}`,
+      );
+      this.part("spoken").textContent = `Column ${pixel.x}, row ${pixel.y}: ${told.join("; ")}.`;
+    }, SPEAK_AFTER);
+  }
+}

@@ -1,0 +1,151 @@
+// The three pictures of a photo: side by side in one frame with borders to drag, or each whole; and a crosshair.
+
+const FINE = 1;
+const COARSE = 10;
+
+/** Drags and steps the two borders between the three pictures. */
+class Borders {
+  constructor(stage) {
+    this.stage = stage;
+    this.handles = [...stage.querySelectorAll(".handle")];
+    this.places = [33, 67]; // percent of the width
+    this.handles.forEach((handle, index) => this.#listen(handle, index));
+    this.#apply();
+  }
+
+  #listen(handle, index) {
+    handle.addEventListener("pointerdown", (event) => {
+      handle.setPointerCapture(event.pointerId);
+      handle.focus();
+      event.preventDefault();
+    });
+    handle.addEventListener("pointermove", (event) => {
+      if (!handle.hasPointerCapture(event.pointerId)) return;
+      const frame = this.stage.getBoundingClientRect();
+      this.#move(index, ((event.clientX - frame.left) / frame.width) * 100);
+    });
+    handle.addEventListener("keydown", (event) => {
+      const to = this.#wanted(event, this.places[index]);
+      if (to === null) return;
+      event.preventDefault();
+      this.#move(index, to);
+    });
+  }
+
+  #wanted(event, place) {
+    const step = event.shiftKey ? COARSE : FINE;
+    const moves = {
+      ArrowLeft: place - step,
+      ArrowDown: place - step,
+      ArrowRight: place + step,
+      ArrowUp: place + step,
+      PageDown: place - COARSE,
+      PageUp: place + COARSE,
+      Home: 0,
+      End: 100,
+    };
+    return moves[event.key] ?? null;
+  }
+
+  #move(index, place) {
+    const lowest = index === 0 ? 0 : this.places[0];
+    const highest = index === 0 ? this.places[1] : 100;
+    this.places[index] = Math.min(Math.max(place, lowest), highest);
+    this.#apply();
+  }
+
+  #apply() {
+    const [left, right] = this.places;
+    this.stage.style.setProperty("--left", `${left}%`);
+    this.stage.style.setProperty("--right", `${right}%`);
+    this.handles.forEach((handle, index) => {
+      const other = this.places[1 - index];
+      handle.setAttribute("aria-valuenow", Math.round(this.places[index]));
+      handle.setAttribute("aria-valuemin", index === 0 ? 0 : Math.round(other));
+      handle.setAttribute("aria-valuemax", index === 0 ? Math.round(other) : 100);
+      handle.setAttribute("aria-valuetext", `${Math.round(this.places[index])}% from the left`);
+    });
+  }
+}
+
+export class Stage {
+  /**
+   * @param element with three .view, each with a canvas and a .cross, and two .handle.
+   * @param onPoint is told {row, column, pinned, byKey} when the crosshair moves.
+   */
+  constructor(element, onPoint) {
+    this.element = element;
+    this.views = [...element.querySelectorAll(".view")];
+    this.onPoint = onPoint;
+    this.pinned = false;
+    this.borders = new Borders(element);
+    element.addEventListener("pointermove", (event) => this.#hover(event));
+    element.addEventListener("pointerup", (event) => this.#pin(event));
+    element.addEventListener("keydown", (event) => this.#step(event));
+  }
+
+  /** Takes on another photo; the crosshair goes to its middle. */
+  show(width, height) {
+    this.size = { width, height };
+    this.pinned = false;
+    this.element.style.setProperty("--ratio", width / height);
+    this.element.classList.toggle("small", Math.max(width, height) < 300);
+    this.#moveTo(Math.floor(height / 2), Math.floor(width / 2), false);
+  }
+
+  /** Shows the pictures in one frame (split) or each whole. */
+  arrange(split) {
+    this.element.classList.toggle("split", split);
+  }
+
+  #pixelUnder(event) {
+    const view = event.target.closest(".view");
+    if (view === null || this.size === undefined) return null;
+    const frame = view.querySelector("canvas").getBoundingClientRect();
+    const along = (place, start, length, count) =>
+      Math.min(Math.max(Math.floor(((place - start) / length) * count), 0), count - 1);
+    return {
+      row: along(event.clientY, frame.top, frame.height, this.size.height),
+      column: along(event.clientX, frame.left, frame.width, this.size.width),
+    };
+  }
+
+  #hover(event) {
+    const held = this.pinned && event.pointerType === "mouse";
+    const pixel = held ? null : this.#pixelUnder(event);
+    if (pixel !== null) this.#moveTo(pixel.row, pixel.column, false);
+  }
+
+  /** A click keeps the crosshair where it is, another lets it go; a finger always places it. */
+  #pin(event) {
+    const pixel = this.#pixelUnder(event);
+    if (pixel === null) return;
+    const touched = event.pointerType !== "mouse";
+    this.pinned = touched || !this.pinned;
+    this.#moveTo(pixel.row, pixel.column, false);
+  }
+
+  #step(event) {
+    if (event.target !== this.element || this.size === undefined) return;
+    const far = event.shiftKey ? COARSE : FINE;
+    const moves = { ArrowLeft: [0, -far], ArrowRight: [0, far], ArrowUp: [-far, 0], ArrowDown: [far, 0] };
+    if (event.key === "Escape") this.pinned = false;
+    else if (event.key in moves) {
+      event.preventDefault();
+      this.pinned = true;
+      const [down, right] = moves[event.key];
+      const keep = (place, count) => Math.min(Math.max(place, 0), count - 1);
+      this.point.row = keep(this.point.row + down, this.size.height);
+      this.point.column = keep(this.point.column + right, this.size.width);
+    } else return;
+    this.#moveTo(this.point.row, this.point.column, true);
+  }
+
+  #moveTo(row, column, byKey) {
+    this.point = { row, column };
+    this.element.classList.toggle("pinned", this.pinned);
+    this.element.style.setProperty("--x", `${((column + 0.5) / this.size.width) * 100}%`);
+    this.element.style.setProperty("--y", `${((row + 0.5) / this.size.height) * 100}%`);
+    this.onPoint({ row, column, pinned: this.pinned, byKey });
+  }
+}

@@ -1,0 +1,459 @@
+"""The page for people, in a real browser that is served by a real service."""
+
+import base64
+import io
+import json
+import re
+import shutil
+import zipfile
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect, sync_playwright
+
+from huebands.colorizer import grey_of
+from huebands.conformal.luminance import propagate
+from huebands.images import encode_png
+from huebands.web.exploration import MAX_SHOWN, describe_tables
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DESKTOP, PHONE = {"width": 1400, "height": 900}, {"width": 360, "height": 740}
+MOST = 95  # percent that 19 calibration photos support
+
+BANDS = """async ([bytes, promises]) => {
+  const { readExploration, stepsAt } = await import("/page/exploration.js");
+  const form = new FormData();
+  form.append("image", new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], "photo.png"));
+  const answer = await fetch("explore", { method: "POST", body: form });
+  const { family, description } = await readExploration(await answer.arrayBuffer());
+  const columns = Array.from({ length: family.width }, (_, column) => column);
+  const all = promises.map(([confidence, mode]) => {
+    const asked = family.at(stepsAt(description, confidence, mode), mode, columns);
+    const bands = new Uint8Array(6 * family.width * family.height);
+    for (let row = 0; row < family.height; row += 1) bands.set(asked.row(row), 6 * family.width * row);
+    return bands;
+  });
+  const reader = new FileReader();
+  await new Promise((done) => { reader.onload = done; reader.readAsDataURL(new Blob(all)); });
+  return [description.stride, reader.result.split(",")[1]];
+}"""
+PROPAGATE = """async ([tables, bounds, grey]) => {
+  const { Luminance } = await import("/page/luminance.js");
+  const luminance = new Luminance(tables);
+  const tightened = Uint8Array.from(bounds);
+  grey.forEach((level, index) => luminance.propagate(tightened, 6 * index, level));
+  return Array.from(tightened);
+}"""
+DROP = """(bytes) => {
+  const data = new DataTransfer();
+  data.items.add(new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], "dropped.png"));
+  for (const kind of ["dragenter", "dragover", "drop"]) {
+    document.getElementById("drop").dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true }));
+  }
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser without a window."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, url):
+    """Opens the page; in the end no other host was asked, and the page has met no error."""
+    contexts, foreign, errors = [], [], []
+
+    def hear(message):
+        # The browser itself complains of answers such as 415, which the page tells the user.
+        if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
+            errors.append(message.text)
+
+    def note(request):
+        if not request.url.startswith((f"{url}/", f"blob:{url}/")):
+            foreign.append(request.url)
+
+    def open_page(**options):
+        context = browser.new_context(**{"viewport": DESKTOP, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("request", note)
+        page.on("console", hear)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert (foreign, errors) == ([], [])
+
+
+@pytest.fixture
+def page(visit):
+    return visit()
+
+
+def noise(height=24, width=30):
+    """A photo that is like those of the tiny package's calibration."""
+    return encode_png(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def ramp(height=40, width=60):
+    """A photo that is unlike them."""
+    return encode_png(np.linspace(0, 240, height * width).reshape(height, width).astype(np.uint8))
+
+
+def choose(page, content, name="cat.png", kind="image/png"):
+    page.locator("#file").set_input_files({"name": name, "mimeType": kind, "buffer": content})
+
+
+def wait_until_drawn(page):
+    """Wait for the map of band widths of all pixels."""
+    page.locator("#mean[data-whole=true]").wait_for()
+
+
+def explore(page, content, name="cat.png"):
+    choose(page, content, name)
+    expect(page.locator("#photo")).to_contain_text(name)
+    wait_until_drawn(page)
+
+
+def set_confidence(page, percent):
+    page.locator("#confidence-number").fill(str(percent))
+    page.locator("#confidence-number").press("Enter")
+    wait_until_drawn(page)
+
+
+def bands_of(url, content, alpha, mode="per_channel"):
+    """What the service says: the archive, and the bands (H, W, 3, 2) in it."""
+    files, data = {"image": ("cat.png", content)}, {"alpha": str(alpha), "mode": mode}
+    archive = zipfile.ZipFile(io.BytesIO(httpx.post(f"{url}/bands", files=files, data=data, timeout=60).content))
+    bands = np.load(io.BytesIO(archive.read("cat.bands.npz")))
+    return archive, np.stack([bands[channel] for channel in "RGB"], axis=2)
+
+
+def pixels_of(page, view):
+    """The pixels of a canvas, uint8 (H, W, 3)."""
+    address = page.locator(f".{view} canvas").evaluate("(canvas) => canvas.toDataURL()")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))).convert("RGB"))
+
+
+def reading(page):
+    """Place, values and intervals that the readout tells: ((x, y), [value], [[lower, upper]])."""
+    x, y, _ = map(int, re.findall(r"\d+", page.locator("#readout .place").inner_text()))
+    values = [int(text) for text in page.locator("#readout .value").all_inner_texts()]
+    return (x, y), values, [json.loads(text) for text in page.locator("#readout .interval").all_inner_texts()]
+
+
+def assert_reads(page, archive, bands, stem="cat"):
+    """Check that the readout tells what the service does of that pixel."""
+    (x, y), values, intervals = reading(page)
+    colours = np.asarray(Image.open(io.BytesIO(archive.read(f"{stem}.colorized.png"))))
+    assert (values, intervals) == (colours[y, x].tolist(), bands[y, x].tolist())
+
+
+def test_the_page_and_its_parts_are_served_with_a_strict_policy(url):
+    page = httpx.get(url)
+    assert page.headers["content-type"].startswith("text/html")
+    for path in ("", *re.findall(r'(?:src|href)="(page/[^"]+)"', page.text)):
+        answer = httpx.get(f"{url}/{path}")
+        assert answer.status_code == 200
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["cache-control"] == "no-cache"
+    assert httpx.get(f"{url}/page/page.js").headers["content-type"].startswith("text/javascript")
+
+
+@pytest.mark.parametrize("path", ["page", "page/", "page/none.js", "page/..%2fapp.py", "page/%2e%2e/app.py"])
+def test_nothing_else_is_served_as_part_of_the_page(url, path):
+    assert httpx.get(f"{url}/{path}", follow_redirects=True).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("content", "stride", "confidences"),
+    [
+        (noise(), 1, (50, 64, 77, 90, MOST)),
+        (ramp(37, 301), 1, (50, 77, MOST)),
+        (noise(9, 8), 1, (50, 90)),
+        (ramp(1300, 1301), 2, (85,)),
+    ],
+)
+def test_the_page_computes_the_very_bands_of_the_service(page, url, content, stride, confidences):
+    promises = [(confidence, mode) for confidence in confidences for mode in ("per_channel", "joint")]
+    told_stride, packed = page.evaluate(BANDS, [base64.b64encode(content).decode(), promises])
+    assert told_stride == stride
+    computed = np.frombuffer(base64.b64decode(packed), np.uint8)
+    for part, (confidence, mode) in zip(np.split(computed, len(promises)), promises, strict=True):
+        _, bands = bands_of(url, content, (100 - confidence) / 100, mode)
+        expected = bands[::stride, ::stride]
+        np.testing.assert_array_equal(part.reshape(expected.shape), expected, f"{confidence}% {mode}")
+
+
+def test_the_page_tightens_bounds_as_the_service_does(page):
+    random = np.random.default_rng(0)
+    true = random.integers(0, 256, (20_000, 3))
+    width = random.choice([0, 3, 30, 300], (2, 20_000, 3))
+    lower, upper = (true - width[0]).clip(0).astype(np.uint8), (true + width[1]).clip(max=255).astype(np.uint8)
+    grey = random.permutation(grey_of(true[None].astype(np.uint8))[0])  # most fit, where bounds are wide
+    grey[::2] = grey_of(true[None, ::2].astype(np.uint8))[0]
+    expected = np.stack(propagate(lower, upper, grey), axis=-1)
+    assert (expected != np.stack((lower, upper), axis=-1)).mean() > 0.1
+    sent = [describe_tables(), np.stack((lower, upper), axis=-1).ravel().tolist(), grey.tolist()]
+    tightened = np.array(page.evaluate(PROPAGATE, sent)).reshape(expected.shape)
+    np.testing.assert_array_equal(tightened, expected)
+
+
+def test_the_page_says_what_it_takes_and_which_model_it_asks(page, url):
+    model = httpx.get(f"{url}/model").json()
+    expect(page.locator("#limits")).to_contain_text("JPEG, PNG")
+    expect(page.locator("#limits")).to_contain_text(f"up to {model['limits']['pixels'] // 10**6} megapixels")
+    expect(page.locator("#model")).to_have_text(f"Model {model['name']}, version {model['version']}.")
+    for path in ("model", "certificate"):
+        expect(page.locator(f'footer a[href="{path}"]')).to_be_visible()
+
+
+def test_an_example_is_colorized(page):
+    for example in page.locator(".example").all():
+        example.click()
+        expect(page.locator("#photo")).to_contain_text(example.get_attribute("data-photo"))
+        wait_until_drawn(page)
+    grey, colorized, heat = (pixels_of(page, view) for view in ("grey", "colorized", "heat"))
+    assert grey.shape == colorized.shape == heat.shape == (300, 451, 3)
+    assert (grey == grey[..., :1]).all()
+    assert np.ptp(grey) > 100
+    assert not (colorized == colorized[..., :1]).all()
+    assert len(np.unique(heat.reshape(-1, 3), axis=0)) > 10
+
+
+def test_a_dropped_file_shows_the_pictures_of_the_service(page, url):
+    page.evaluate(DROP, base64.b64encode(ramp()).decode())
+    expect(page.locator("#photo")).to_have_text("dropped.png, 60 × 40")
+    expect(page.locator("#done")).to_have_text("dropped.png is colorized.")
+    wait_until_drawn(page)
+    archive, bands = bands_of(url, ramp(), 0.1)
+    for view, name in (("colorized", "colorized"), ("heat", "uncertainty")):
+        picture = np.asarray(Image.open(io.BytesIO(archive.read(f"cat.{name}.png"))).convert("RGB"))
+        np.testing.assert_array_equal(pixels_of(page, view), picture)
+    mean = (bands[..., 1].astype(float) - bands[..., 0]).mean()
+    expect(page.locator("#mean")).to_have_text(f"{mean:.1f}")
+
+
+def test_the_pixel_under_the_pointer_is_read(page, url):
+    explore(page, noise())
+    archive, bands = bands_of(url, noise(), 0.1)
+    frame = page.locator(".grey canvas").bounding_box()
+    for x, y in ((0, 0), (29, 23), (7, 15)):
+        page.mouse.move(frame["x"] + (x + 0.5) / 30 * frame["width"], frame["y"] + (y + 0.5) / 24 * frame["height"])
+        assert reading(page)[0] == (x, y)
+        assert_reads(page, archive, bands)
+    page.mouse.down()
+    page.mouse.up()
+    page.mouse.move(frame["x"], frame["y"])
+    assert reading(page)[0] == (7, 15), "a click holds the crosshair"
+    page.locator("#stage").press("Escape")
+    page.mouse.move(frame["x"] + 1, frame["y"] + 1)
+    assert reading(page)[0] == (0, 0)
+
+
+def test_the_crosshair_moves_by_keys_and_is_told_aloud(page, url):
+    explore(page, noise())
+    page.locator("#stage").focus()
+    for key in ("ArrowLeft", "ArrowDown", "Shift+ArrowRight", "ArrowRight", "Shift+ArrowUp"):
+        page.keyboard.press(key)
+    assert reading(page)[0] == (15 - 1 + 10 + 1, 12 + 1 - 10)
+    assert_reads(page, *bands_of(url, noise(), 0.1))
+    _, values, intervals = reading(page)
+    told = f"Column 25, row 3: red {values[0]}, between {intervals[0][0]} and {intervals[0][1]};"
+    expect(page.locator("#readout .spoken")).to_contain_text(told)
+    for _ in range(4):
+        page.keyboard.press("Shift+ArrowRight")
+    assert reading(page)[0] == (29, 3), "it stays inside"
+
+
+def test_a_finger_places_the_crosshair(visit):
+    page = visit(viewport=PHONE, has_touch=True, is_mobile=True)
+    explore(page, noise())
+    page.locator("#stage").scroll_into_view_if_needed()
+    frame = page.locator(".grey canvas").bounding_box()
+    page.touchscreen.tap(frame["x"] + 3.5 / 30 * frame["width"], frame["y"] + 20.5 / 24 * frame["height"])
+    assert reading(page)[0] == (3, 20)
+    page.touchscreen.tap(frame["x"] + 0.5 / 30 * frame["width"], frame["y"] + 0.5 / 24 * frame["height"])
+    assert reading(page)[0] == (0, 0)
+
+
+def test_the_borders_between_the_pictures_move_by_keys_and_by_hand(page):
+    explore(page, noise())
+    first, second = page.get_by_role("slider", name="Border").all()
+
+    def places():
+        return [int(handle.get_attribute("aria-valuenow")) for handle in (first, second)]
+
+    assert places() == [33, 67]
+    first.press("ArrowRight")
+    second.press("Shift+ArrowLeft")
+    assert places() == [34, 57]
+    first.press("End")
+    assert places() == [57, 57], "one stops at the other"
+    first.press("Home")
+    second.press("End")
+    assert places() == [0, 100]
+    frame, grip = page.locator("#stage").bounding_box(), second.bounding_box()
+    page.mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + 0.62 * grip["height"])
+    page.mouse.down()
+    page.mouse.move(frame["x"] + frame["width"] / 4, frame["y"] + 10)
+    page.mouse.up()
+    assert places() == [0, 25]
+    page.get_by_role("radio", name="Side by side").check()
+    lefts = [page.locator(f".{view} canvas").bounding_box()["x"] for view in ("grey", "colorized", "heat")]
+    assert lefts[0] < lefts[1] < lefts[2]
+
+
+def test_the_bands_follow_confidence_and_mode_at_once(page, url):
+    explore(page, ramp())
+
+    def mean():
+        return float(page.locator("#mean").inner_text())
+
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    expect(page.locator("#confidence")).to_have_value("90")
+    usual = mean()
+    page.locator("#confidence").press("Home")
+    wait_until_drawn(page)
+    expect(page.locator("#confidence-number")).to_have_value("50")
+    assert mean() < usual
+    assert_reads(page, *bands_of(url, ramp(), 0.5))
+    expect(page.locator("#promise")).to_contain_text("at least 50% of the channel values")
+    set_confidence(page, 84)
+    expect(page.locator("#confidence")).to_have_value("84")
+    assert_reads(page, *bands_of(url, ramp(), 0.16))
+    page.get_by_role("radio", name="a pixel with any channel outside").check()
+    wait_until_drawn(page)
+    assert_reads(page, *bands_of(url, ramp(), 0.16, "joint"))
+    expect(page.locator("#promise")).to_contain_text("at least 84% of the pixels")
+    assert requests == [], "the service was asked again"
+
+
+def test_confidence_is_limited_to_what_the_calibration_supports(page):
+    explore(page, noise())
+    set_confidence(page, 99)
+    expect(page.locator("#confidence-number")).to_have_value(str(MOST))
+    expect(page.locator("#confidence")).to_have_attribute("max", str(MOST))
+    expect(page.locator("#support")).to_contain_text(f"19 calibration photos support at most {MOST}%")
+
+
+def test_the_files_are_downloaded_for_the_chosen_promise(page, url, tmp_path):
+    explore(page, ramp())
+    set_confidence(page, 80)
+    page.get_by_role("radio", name="a pixel with any channel outside").check()
+    expected, bands = bands_of(url, ramp(), 0.2, "joint")
+    requests, contents = [], {}
+    page.on("request", lambda request: requests.append(request.method))
+    for button in page.locator("#files button").all():
+        with page.expect_download() as download:
+            button.click()
+        download.value.save_as(tmp_path / download.value.suggested_filename)
+        contents[download.value.suggested_filename] = (tmp_path / download.value.suggested_filename).read_bytes()
+    assert requests.count("POST") == 1, "the files of one promise come together"
+    assert list(contents) == ["cat.colorized.png", "cat.bands.npz", "cat.uncertainty.png", "cat.huebands.zip"]
+    for name in list(contents)[:3]:
+        assert contents[name] == expected.read(name)
+    np.testing.assert_array_equal(np.load(io.BytesIO(contents["cat.bands.npz"]))["B"], bands[:, :, 2])
+    report = json.loads(zipfile.ZipFile(io.BytesIO(contents["cat.huebands.zip"])).read("report.json"))
+    assert (report["alpha"], report["mode"]) == (0.2, "joint")
+
+
+def test_a_photo_unlike_the_calibration_photos_is_warned_of(page):
+    explore(page, ramp())
+    expect(page.locator("#warning")).to_contain_text("unlike those that calibrated the bands (p = 0.050)")
+    choose(page, b"just a text")
+    expect(page.get_by_role("alert")).to_contain_text("is not an image")
+    expect(page.locator("#warning")).not_to_be_empty()
+    explore(page, noise(), "dog.png")
+    expect(page.locator("#warning")).to_be_empty()
+
+
+def test_a_file_that_is_no_photo_is_refused_in_words_and_the_next_photo_is_shown(page):
+    choose(page, b"just a text", "notes.txt", "text/plain")
+    expect(page.get_by_role("alert")).to_contain_text("notes.txt: is not an image")
+    expect(page.locator("#result")).to_be_hidden()
+    explore(page, noise())
+    expect(page.get_by_role("alert")).to_be_empty()
+
+
+def test_a_busy_service_is_asked_again(page):
+    tries = []
+
+    def answer(route):
+        tries.append(1)
+        if len(tries) == 1:
+            route.fulfill(status=503, headers={"Retry-After": "1"}, json={"error": "busy"})
+        else:
+            route.continue_()
+
+    page.route("**/explore", answer)
+    choose(page, noise())
+    expect(page.locator("#progress-text")).to_have_text("The service is busy; asking again in 1 s…")
+    expect(page.locator("#photo")).to_contain_text("cat.png")
+    assert len(tries) == 2
+
+
+def test_waiting_can_be_given_up(page):
+    page.route("**/explore", lambda route: None)
+    choose(page, noise())
+    expect(page.locator("#progress-text")).to_have_text("Colorizing cat.png…")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#progress")).to_be_hidden()
+    expect(page.get_by_role("alert")).to_be_empty()
+
+
+def test_a_service_that_is_away_is_told_of(page):
+    page.route("**/explore", lambda route: route.abort())
+    choose(page, noise())
+    expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
+
+
+def test_of_a_large_photo_every_kth_pixel_is_shown(page, url):
+    content = ramp(1300, 1301)
+    explore(page, content)
+    expect(page.locator("#photo")).to_contain_text("1301 × 1300")
+    expect(page.locator("#stride")).to_contain_text("Every 2nd pixel")
+    assert pixels_of(page, "heat").shape == (650, 651, 3)
+    assert 650 * 651 < MAX_SHOWN < 1300 * 1301
+    page.locator("#stage").press("ArrowRight")
+    assert reading(page)[0] == (2 * 326, 2 * 325)
+    assert_reads(page, *bands_of(url, content, 0.1))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_everything_without_scrolling_sideways(visit, scheme):
+    page = visit(viewport=PHONE, color_scheme=scheme)
+
+    def assert_fits():
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+    assert_fits()
+    explore(page, ramp(), "a-long-name-" * 8 + ".png")
+    assert_fits()
+    page.get_by_role("radio", name="Side by side").check()
+    assert_fits()
