@@ -66,7 +66,9 @@ class Spans:
         """
         s = u.abs()
         # NumPy's square root is IEEE 754's on every processor; torch's can be one unit in the last place off it.
-        s = s * torch.from_numpy(np.sqrt(s.numpy()))  # |u|^POWER
+        root = torch.empty_like(s)
+        np.sqrt(s.numpy(), out=root.numpy())
+        s *= root  # |u|^POWER
         return self.grey + s * torch.where(u > 0, self.above, self.below)
 
 
