@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test test-slow lint serve ui compare ablation bundle bench pipeline-small retrain retrain-report params lock
+.PHONY: help install repro test test-slow lint serve bento container ui compare ablation bundle bench soak pipeline-small retrain retrain-report params lock
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -41,6 +41,13 @@ lint: install ## ruff, mypy and the workflows
 serve: install ## serve the model on http://localhost:3000
 	$(BIN)/bentoml serve huebands.service:Huebands --host 127.0.0.1 --port 3000
 
+bento: install ## pack the service and the model that HUEBANDS_MODEL names, by default the best, into a bento
+	$(BIN)/python -m huebands.bento_build
+
+container: bento ## make an image of the newest bento; needs Docker
+	@mkdir -p build # BentoML takes no template from outside the current folder, not even its own copy
+	TMPDIR=$(CURDIR)/build $(BIN)/bentoml containerize huebands:latest --image-tag huebands:latest
+
 ui: install ## show runs and models on http://localhost:5000
 	$(BIN)/python -m huebands.local_store
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db \
@@ -56,7 +63,11 @@ bundle: install ## pack what a box needs that only trains, for params.yaml, into
 	$(BIN)/python -m huebands.bundle
 
 bench: install ## run the benchmarks
-	@for benchmark in $(filter-out benchmarks/plain_pix2pix.py benchmarks/band_%.py,$(wildcard benchmarks/*.py)); do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+	@for benchmark in $(filter-out benchmarks/plain_pix2pix.py benchmarks/band_%.py benchmarks/soak.py,$(wildcard benchmarks/*.py)); do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+
+MINUTES ?= 10
+soak: install ## overload the service for MINUTES; fails when an accepted photo is lost or memory grows
+	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
 
 # In a copy of the tree, with a registry of its own: neither this tree nor the real registry is touched.
 SMALL := train=small prepare.image_size=64 distribution.image_size=64 $(addprefix distribution.,epochs=1 filters=2 bins=8)
@@ -89,4 +100,9 @@ lock: ## pin the newest releases that pyproject.toml allows, in a fresh environm
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet $(TORCH) '.[dev]'
 	.venv-lock/bin/python -m pip freeze --exclude huebands | sed 's/+cpu//' > requirements.lock
+	rm -rf .venv-lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --constraint requirements.lock --requirement requirements-serve.in
+	.venv-lock/bin/python -m pip freeze --all --exclude pip --exclude openvino-telemetry | sed 's/+cpu//' \
+		> requirements-serve.lock
 	rm -rf .venv-lock

@@ -6,7 +6,6 @@ greatest difference of an output from eager float32's. Engines take turns, so th
 
 import argparse
 import copy
-import io
 import statistics
 import time
 import warnings
@@ -37,7 +36,8 @@ def eager(network: nn.Module, size: int) -> Engine:
 
 def channels_last(network: nn.Module, size: int) -> Engine:
     """Torch with the channels of a pixel side by side."""
-    moved = copy.deepcopy(network).to(memory_format=torch.channels_last)
+    moved = copy.deepcopy(network)
+    moved.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return lambda x: outputs(moved(x.to(memory_format=torch.channels_last)))
 
 
@@ -62,12 +62,13 @@ def onnx_runtime(network: nn.Module, size: int) -> Engine:
     """ONNX Runtime on torch's export."""
     import onnxruntime
 
-    file = io.BytesIO()
     pair = torch.zeros(2, 1, size, size)  # of one, torch would take the batch for a constant
-    torch.onnx.export(network, (pair,), file, dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},))
+    program = torch.onnx.export(network, (pair,), dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},))
+    assert program is not None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+    content = program.model_proto.SerializeToString()
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return lambda x: [torch.from_numpy(of) for of in session.run(None, {name: x.numpy()})]
 

@@ -1,10 +1,12 @@
 """What several test modules share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from served import served
 from tiny_package import write_tiny_package
 
 if TYPE_CHECKING:
@@ -30,6 +32,13 @@ def tiny_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packages") / "tiny"
     write_tiny_package(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def url(tiny_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a service that serves `tiny_package`."""
+    with served(tiny_package, tmp_path_factory.mktemp("service")) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

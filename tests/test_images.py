@@ -291,6 +291,7 @@ def test_a_phone_photo_with_helper_pictures_is_its_first() -> None:
 
 
 HOSTILE = {
+    "no palette": (png(5, 5, 8, 3, bytes(30)), "has palette indices but no palette"),
     "empty": (b"", "is empty"),
     "zeros": (bytes(5000), "is not an image"),
     "text": (b"Dear photo,\n" * 50, "is not an image"),

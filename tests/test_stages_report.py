@@ -263,7 +263,8 @@ def test_what_was_calibrated_is_what_a_user_gets(folder, mode, upload):
         path = folder / f"data/raw/photos/calibration{row}.png"
         true = read_photo(path)
         content = path.read_bytes() if upload == "colour" else encode_png(grey_of(true))
-        with np.load(io.BytesIO(colorizer.colorize(content, 0.3, mode).encode("photo")["photo.bands.npz"])) as band:
+        files = dict(colorizer.colorize(content, 0.3, mode).files("photo"))
+        with np.load(io.BytesIO(files["photo.bands.npz"])) as band:
             pairs = np.stack([band[name] for name in "RGB"], axis=2)
         outside = (true < pairs[..., 0]) | (true > pairs[..., 1])
         missed = outside.mean(axis=(0, 1)) if mode == "per_channel" else [outside.any(axis=-1).mean()]

@@ -11,6 +11,7 @@ import pytest
 
 from huebands import images, local_store, tracking
 from huebands.lineage import Dataset
+from huebands.package import hash_package
 from huebands.tracking import FinishedRun, TrackingError, TrainingRun
 
 # MLflow's own use of SQLAlchemy.
@@ -88,8 +89,8 @@ def client() -> "tracking.mlflow.MlflowClient":
     return tracking.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
 
 
-def register(package: Path, sha256: str, run_id: str | None = None) -> tracking.Registration:
-    run_id = run_id or finished_run()
+def register(package: Path, sha256: str | None = None, run_id: str | None = None) -> tracking.Registration:
+    run_id, sha256 = run_id or finished_run(), sha256 or hash_package(package)
     return tracking.register_package(
         package, sha256, "generator", run_id, {"test/psnr": 23.0}, {"dvc_lock_sha256": "10c4"}
     )
@@ -259,9 +260,9 @@ def test_a_package_is_registered_once(checkout: Path, package: Path) -> None:
 
 def test_one_run_keeps_each_of_its_packages(checkout: Path, package: Path) -> None:
     run_id = finished_run()
-    register(package, "11" * 32, run_id)
+    register(package, run_id=run_id)
     (package / "config.json").write_text("calibrated anew")
-    register(package, "22" * 32, run_id)
+    register(package, run_id=run_id)
     assert (tracking.download_package("models:/generator/1") / "config.json").read_text() == "{}"
     assert (tracking.download_package("models:/generator/2") / "config.json").read_text() == "calibrated anew"
 
@@ -281,7 +282,7 @@ def test_aliases_point_at_versions(checkout: Path, package: Path) -> None:
 
 @pytest.mark.parametrize("address", ["models:/generator/1", "models:/generator@champion"])
 def test_a_registered_package_comes_back_as_it_was(checkout: Path, package: Path, address: str) -> None:
-    register(package, "11" * 32)
+    register(package)
     tracking.set_alias("generator", "champion", 1)
     folder = tracking.download_package(address)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
@@ -301,7 +302,7 @@ def test_a_registered_package_comes_back_as_it_was(checkout: Path, package: Path
     ],
 )
 def test_a_wrong_address_is_named_with_its_reason(checkout: Path, package: Path, address: str, reason: str) -> None:
-    register(package, "11" * 32)
+    register(package)
     with pytest.raises(TrackingError, match=reason):
         tracking.download_package(address)
 
@@ -318,7 +319,7 @@ def test_a_moved_checkout_keeps_its_packages_and_pictures(
     checkout: Path, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = tracking.restore_run("huebands", RUN, history(2), [picture(tmp_path, 1)])
-    register(package, "11" * 32, run_id)
+    register(package, run_id=run_id)
     moved = tmp_path / "moved"
     checkout.rename(moved)
     monkeypatch.chdir(moved)
@@ -334,7 +335,7 @@ def test_a_store_named_by_its_uri_keeps_its_artifacts_beside_it(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", local_store.store_uri(checkout))
     monkeypatch.chdir(tmp_path)
-    register(package, "11" * 32)
+    register(package)
     assert (tracking.download_package("models:/generator/1") / "config.json").read_text() == "{}"
     assert len(list((checkout / "mlartifacts" / "huebands").glob("*/artifacts/package/*/config.json"))) == 1
 
@@ -361,14 +362,14 @@ def test_an_experiment_in_a_copy_of_dvc_is_kept_by_its_checkout(
     copy = checkout / ".dvc/tmp/exps/standalone/tmp1234"
     copy.mkdir(parents=True)
     monkeypatch.chdir(copy)
-    register(package, "11" * 32)
+    register(package)
     shutil.rmtree(copy)
     monkeypatch.chdir(checkout)
     assert (tracking.download_package("models:/generator/1") / "config.json").read_text() == "{}"
 
 
 def test_a_database_without_its_artifacts_is_a_clear_error(checkout: Path, package: Path) -> None:
-    register(package, "11" * 32)
+    register(package)
     shutil.rmtree(checkout / "mlartifacts")
     with pytest.raises(TrackingError, match=r"models:/generator/1: .* but not its files .* move mlartifacts/"):
         tracking.download_package("models:/generator/1")

@@ -67,20 +67,21 @@ class Colorization:
         """Heat map of `width`, uint8 (H, W, 3); the scale is the same for every photo."""
         return pictures.heat_map(self.width)
 
-    def encode(self, stem: str) -> dict[str, bytes]:
-        """The three files of a colorization by their names: colours, bands and uncertainty."""
-        return {
-            f"{stem}.colorized.png": images.encode_png(self.rgb),
-            f"{stem}.bands.npz": _npz({"alpha": np.float64(self.alpha), **self.bands}),
-            f"{stem}.uncertainty.png": images.encode_png(pictures.heat_levels(self.width), palette=pictures.magma()),
-        }
+    def files(self, stem: str) -> Iterator[tuple[str, bytes]]:
+        """Make the three files, one after the other: colours, bands and uncertainty, by their names."""
+        yield f"{stem}.colorized.png", images.encode_png(self.rgb)
+        yield f"{stem}.bands.npz", _npz({"alpha": np.float64(self.alpha), **self.bands})
+        yield (
+            f"{stem}.uncertainty.png",
+            images.encode_png(pictures.heat_levels(self.width), palette=pictures.magma()),
+        )
 
     def save(self, folder: Path | str, stem: str) -> list[Path]:
         """Write the three files into a folder, made if need be; files of the same names are replaced."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         paths = []
-        for name, content in self.encode(stem).items():
+        for name, content in self.files(stem):
             (folder / name).write_bytes(content)
             paths.append(folder / name)
         return paths
@@ -150,13 +151,11 @@ class Colorizer:
     Attributes:
         package: the model package.
         source: where it came from, as given, or which folder was taken by default.
-        run_generator: maps L_unit (B, 1, S, S) to a list of ab_unit (B, 2, S, S), compiled.
     """
 
     def __init__(self, package: ModelPackage, source: str) -> None:
         self.package = package
         self.source = source
-        self.run_generator = CompiledNetwork(package.generator, self._size)
 
     @classmethod
     def load(cls, source: str | Path | None = None) -> Self:
@@ -205,6 +204,11 @@ class Colorizer:
         if self.package.distribution is None:
             raise PackageError(f"{self.source}: has no colour distribution; make a complete package with `dvc repro`")
         return self.package.distribution
+
+    @cached_property
+    def run_generator(self) -> CompiledNetwork:
+        """Maps L_unit (B, 1, S, S) to a list of ab_unit (B, 2, S, S) alone; compiled when it is first used."""
+        return CompiledNetwork(self.package.generator, self._size)
 
     def predict(self, grey_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Colour a grey photo: uint8 (H, W) to sRGB uint8 (H, W, 3) of the same lightness; any size."""

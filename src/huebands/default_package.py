@@ -7,14 +7,15 @@ from huebands.package import CONFIG, PackageError
 
 RELEASE, GENERATOR = Path("models/release"), Path("models/generator")
 INDEX = "index.json"  # of models/release, written by `huebands.release`
+INSTALLED = Path(__file__).parents[1]  # holds models only in a bento, which serves what is inside wherever it starts
 _CHECKOUT = Path(__file__).parents[2]
 
 
-def default_package(folders: tuple[Path, ...] = (Path(), _CHECKOUT)) -> Path:
+def default_package(folders: tuple[Path, ...] = (INSTALLED, Path(), _CHECKOUT)) -> Path:
     """Find the best package of models/release, as its index names it, else models/generator.
 
     Args:
-        folders: searched in turn: the current folder, then the checkout that this module lies in.
+        folders: searched in turn: the bento that this module lies in, the current folder, the module's checkout.
 
     Raises:
         PackageError: when no folder has one, or an index names none that is there.

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
+from huebands.image_structure import StructureError, check_structure
+
 MAX_PIXELS = 50_000_000
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM")
 SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif"))
@@ -29,6 +31,7 @@ _TRANSPOSE = {
 }
 _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 262, 339
 _WHITE_IS_ZERO, _SIGNED = 0, 2
+_SLICE = 1 << 20  # pixels
 _opening = threading.Lock()
 
 
@@ -75,12 +78,27 @@ def read_photo(source: Path | bytes, name: str | None = None, max_pixels: int = 
         raise ImageError(name, f"is not an image of a known format ({', '.join(FORMATS)})") from error
     except Image.DecompressionBombError as error:
         raise ImageError(name, f"has more than {max_pixels:,} pixels") from error
+    except StructureError as error:
+        raise ImageError(name, str(error)) from error
     except MemoryError as error:
         raise ImageError(name, "needs more memory than there is") from error
     except Exception as error:
         # Pillow answers hostile bytes with nearly any exception (OSError, SyntaxError, struct.error, ...).
         words = str(getattr(error, "strerror", None) or error) or type(error).__name__
         raise ImageError(name, f"cannot be read: {words}") from error
+
+
+def announced_pixels(content: bytes) -> int:
+    """How many pixels the header of an image file announces, without decoding; 0 when it cannot be read."""
+    try:
+        file = io.BytesIO(content)
+        check_structure(file)
+        with _opening, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            width, height = Image.open(file, formats=FORMATS).size
+        return width * height
+    except Exception:  # Pillow answers hostile bytes with nearly any; why, `read_photo` says
+        return 0
 
 
 def encode_png(levels: NDArray[np.uint8], compress_level: int = 1, palette: NDArray[np.uint8] | None = None) -> bytes:
@@ -137,6 +155,7 @@ def _encode(rgb: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None, **
 def _decode(file: IO[bytes], name: str, max_pixels: int) -> NDArray[np.uint8]:
     if not file.read(1):
         raise ImageError(name, "is empty")
+    check_structure(file)
     # Pillow warns of large or odd headers, which are judged here; the filters it warns through are global.
     with _opening, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -154,13 +173,31 @@ def _decode(file: IO[bytes], name: str, max_pixels: int) -> NDArray[np.uint8]:
     if image.format == "TIFF":
         orientation = 1  # Pillow has turned it while loading
     photo = _on_white(_to_srgb(*_to_eight_bits(image, name), name))
+    del image  # a photo of 50 megapixels takes 200 MB in each of its forms
     if orientation in _TRANSPOSE:
         photo = photo.transpose(_TRANSPOSE[orientation])
-    return np.array(photo)
+    return _to_array(photo)
+
+
+def _to_array(photo: Image.Image) -> NDArray[np.uint8]:
+    """Copy RGB pixels slice by slice: at once, Pillow makes bytes of them all in between."""
+    rgb_HW3 = np.empty((photo.height, photo.width, 3), np.uint8)
+    rows = max(_SLICE // photo.width, 1)
+    for top in range(0, photo.height, rows):
+        bottom = min(top + rows, photo.height)
+        rgb_HW3[top:bottom] = np.asarray(photo.crop((0, top, photo.width, bottom)))
+    return rgb_HW3
+
+
+def _as_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Convert, without the copy that Pillow makes of what has the mode already."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _to_eight_bits(image: Image.Image, name: str) -> tuple[Image.Image, Image.Image | None, bytes | None]:
     """Split any mode into 8-bit colour (L, RGB or CMYK), alpha (L) or None, and the ICC profile or None."""
+    if image.mode == "P" and image.palette is None:
+        raise ImageError(name, "has palette indices but no palette")
     profile = image.info.get("icc_profile") or None
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return (*_scale_deep_grey(image, name), profile)
@@ -172,9 +209,9 @@ def _to_eight_bits(image: Image.Image, name: str) -> tuple[Image.Image, Image.Im
         *_, alpha = plain.split()
         return plain.convert("L" if grey else "RGB"), alpha, profile
     if image.mode in ("1", "L"):
-        return image.convert("L"), None, profile
+        return _as_mode(image, "L"), None, profile
     if image.mode in ("P", "RGB", "RGBX", "YCbCr"):
-        return image.convert("RGB"), None, profile
+        return _as_mode(image, "RGB"), None, profile
     raise ImageError(name, f"has colour mode {image.mode}, which is not supported")
 
 
@@ -209,7 +246,7 @@ def _to_srgb(
 ) -> tuple[Image.Image, Image.Image | None]:
     """Convert 8-bit colour (L, RGB or CMYK) from its profile to sRGB; without one it counts as sRGB."""
     if profile is None:
-        return image.convert("RGB"), alpha
+        return _as_mode(image, "RGB"), alpha
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = source.profile.xcolor_space.strip()

@@ -5,14 +5,13 @@ torch's by float32's rounding; a photo's do not depend on what else is in its ba
 """
 
 import queue
+import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import openvino
 import torch
-from openvino.frontend import FrontEndManager
-from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
 
@@ -26,24 +25,15 @@ class CompiledNetwork:
     """
 
     def __init__(self, network: nn.Module, size: int, precision: str = "f32") -> None:
-        example = torch.zeros(1, 1, size, size)
-        with warnings.catch_warnings(), torch.inference_mode():
-            warnings.simplefilter("ignore")  # shapes become constants, as they should; scripting is deprecated
-            traced = torch.jit.freeze(torch.jit.trace(network, example, check_trace=False).eval())
-            decoder = TorchScriptPythonDecoder(traced)  # the reader does not keep it alive
-            reader = FrontEndManager().load_by_framework("pytorch")
-            model = reader.load(decoder)
-        place = model.get_inputs()[-1]
-        model.set_element_type(place, openvino.Type.f32)
-        model.set_partial_shape(place, openvino.PartialShape([-1, 1, size, size]))
+        openvino = _openvino()
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "ENABLE_CPU_PINNING": False,  # processes side by side would all take the first core
         }
-        self._compiled = openvino.Core().compile_model(reader.convert(model), "CPU", settings)
-        self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
+        self._compiled = openvino.Core().compile_model(_convert(network, size), "CPU", settings)
+        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def __call__(self, x_B1SS: Tensor) -> Sequence[Tensor]:
         """Give the network's outputs for (B, 1, size, size), in their order."""
@@ -55,3 +45,28 @@ class CompiledNetwork:
         answer = [torch.from_numpy(np.array(outputs[port])) for port in self._compiled.outputs]
         self._idle.put(request)
         return answer
+
+
+def _convert(network: nn.Module, size: int) -> Any:
+    """Read a network into OpenVINO, for batches of any size."""
+    openvino = _openvino()
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # shapes become constants, as they should; scripting is deprecated
+        traced = torch.jit.trace(network, torch.zeros(1, 1, size, size), check_trace=False)
+        decoder = TorchScriptPythonDecoder(torch.jit.freeze(traced.eval()))  # the reader does not keep it alive
+        reader = openvino.frontend.FrontEndManager().load_by_framework("pytorch")
+        model = reader.load(decoder)
+    place = model.get_inputs()[-1]
+    model.set_element_type(place, openvino.Type.f32)
+    model.set_partial_shape(place, openvino.PartialShape([-1, 1, size, size]))
+    return reader.convert(model)
+
+
+def _openvino() -> Any:
+    """Import OpenVINO so that it tells nobody: with its telemetry package it sends Google an event."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino

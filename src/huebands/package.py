@@ -109,7 +109,7 @@ def read_package(folder: Path) -> ModelPackage:
         calibration=calibration,
         weights_sha256=weights_sha256,
         preprocessing_sha256=preprocessing_sha256,
-        package_sha256=_hash_package(folder),
+        package_sha256=hash_package(folder),
     )
 
 
@@ -283,7 +283,8 @@ def _read_bands(
     return distribution, calibration
 
 
-def _hash_package(folder: Path) -> str:
+def hash_package(folder: Path) -> str:
+    """The sha256 of the names and contents of a package's files."""
     names = [
         name for name in (WEIGHTS, CONFIG, *DISTRIBUTION, *CALIBRATION, CERTIFICATE, CARD) if (folder / name).is_file()
     ]

@@ -39,7 +39,8 @@ def heat_map(width_HW: np.ndarray) -> np.ndarray:
     Returns:
         uint8 (H, W, 3) sRGB.
     """
-    return magma()[heat_levels(width_HW)]
+    colours: np.ndarray = magma()[heat_levels(width_HW)]
+    return colours
 
 
 def heat_levels(width_HW: np.ndarray) -> np.ndarray:

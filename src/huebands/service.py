@@ -1,36 +1,81 @@
 """The BentoML service: the only room that imports bentoml.
 
-HUEBANDS_MODEL names the model package, a folder or models:/NAME@ALIAS; without it the default of
-`Colorizer.load` is taken.
+HUEBANDS_MODEL names the model package, a folder or models:/NAME@ALIAS; without it `served.choose` takes its default.
 """
 
 import os
+import sys
+from dataclasses import replace
 
 import bentoml
 
-from huebands.colorizer import Colorizer
+from huebands import served
+from huebands.package import PackageError
+from huebands.web import log
 from huebands.web.app import build_app
-from huebands.web.pool import Pool
+from huebands.web.crew import build_pool, refuse_at_signal
+from huebands.web.door import House
+from huebands.web.limits import LimitError, Limits
+from huebands.web.metrics import ModelCollector
+from huebands.web.monitor import Monitor
+from huebands.web.named import Named
+from huebands.web.pool_metrics import PoolCollector
+from huebands.web.provision import copy_privately
 
+CHOSEN = "HUEBANDS_CHOSEN"  # environment variable: how the first process tells its workers what to serve
 app = build_app()
 
 
 @bentoml.service(
     name="huebands",
-    traffic={"timeout": 300, "max_concurrency": 64},
-    metrics={"enabled": False},  # see web/meter.py
-    # The log of a content type that is not UTF-8 fails in the middle of the answer.
-    logging={"access": {"request_content_type": False}},
+    workers=1,  # it reads and answers; processes of its own colorize, see web/pool.py
+    # The rooms of web/ bound both, and say so better; BentoML keeps a timer of this length for each request.
+    traffic={"timeout": 1200, "max_concurrency": None},
+    metrics={"enabled": False},  # see web/metrics.py
+    logging={"access": {"enabled": False}},  # see web/log.py
 )
 @bentoml.asgi_app(app, path="/")
 class Huebands:
     """Colorizes photos and gives ranges for the true colours, with a promise on average over photos."""
 
-    def __init__(self) -> None:
-        colorizer = Colorizer.load(os.environ.get("HUEBANDS_MODEL") or None)
-        _ = colorizer.calibration  # a package without one cannot keep the contract: refuse to start
-        app.state.colorizer = colorizer
-        app.state.pool = Pool(str(colorizer.package.folder))
+    @bentoml.on_deployment
+    @staticmethod
+    def choose() -> None:
+        """Choose before any worker starts, so that one that is restarted serves the same, or end with one line."""
+        try:
+            Limits.of(os.environ)
+            chosen = served.choose(os.environ.get("HUEBANDS_MODEL") or None)
+            chosen = replace(chosen, folder=str(copy_privately(chosen.load().package)))
+        except (PackageError, LimitError) as error:
+            sys.exit(f"huebands: {error}")
+        os.environ[CHOSEN] = chosen.encode()
 
-    def __is_ready__(self) -> bool:
-        return hasattr(app.state, "colorizer")
+    def __init__(self) -> None:
+        log.configure()
+        chosen = served.decode(os.environ[CHOSEN])
+        colorizer = chosen.load()
+        app.state.served = chosen
+        app.state.colorizer = colorizer
+        app.state.monitor = Monitor(colorizer.calibration)
+        limits = Limits.of(os.environ)
+        app.state.pool = build_pool(colorizer.package, limits)
+        app.state.house = House(app.state.pool, limits.held_bytes, limits.requests)
+        app.state.registry.register(ModelCollector(colorizer.package, app.state.monitor))
+        app.state.registry.register(PoolCollector(app.state.house))
+
+    @bentoml.on_startup
+    async def start(self) -> None:
+        """Start the processes that colorize."""
+        app.state.pool.start()
+        refuse_at_signal(app.state.pool)
+
+    @bentoml.on_shutdown
+    async def stop(self) -> None:
+        """End the processes that colorize."""
+        await app.state.pool.close()
+
+    async def __is_ready__(self) -> bool:
+        return bool(app.state.pool.ready)
+
+
+Huebands.add_asgi_middleware(Named, state=app.state)  # type: ignore[attr-defined]  # the decorators made a service of it

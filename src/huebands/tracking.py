@@ -34,14 +34,17 @@ _PARENT_TAG = "mlflow.parentRunId"
 _COMMIT_TAG = "mlflow.source.git.commit"
 _BATCH = 1000  # metrics in one request: MLflow's limit
 _DIGEST = 36  # characters of a dataset's digest: MLflow's limit
+_SHOWN = 5  # versions that an error lists
+# For who waits for a package; a training that lasts hours waits longer.
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
 class TrackingError(RuntimeError):
     """The tracking store does not answer or lacks what was asked for."""
 
     def __init__(self, message: str) -> None:
-        # A store's address can carry a name and a password.
-        super().__init__(re.sub(r"(//)[^/@\s]*@", r"\1", message))
+        # A store's address can carry a name and a password; what it answers can have lines.
+        super().__init__(" ".join(re.sub(r"(//)[^/@\s]*@", r"\1", message).split()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,15 +321,48 @@ def set_alias(model_name: str, alias: str, version: int) -> None:
     _client().set_registered_model_alias(model_name, alias, str(version))
 
 
+def find_package(uri: str) -> RegisteredPackage:
+    """Find the version that `models:/NAME/VERSION` or `models:/NAME@ALIAS` names now.
+
+    Raises:
+        TrackingError: when the address is malformed, or the store does not answer or lacks the version.
+    """
+    version = _find_version(uri)
+    return RegisteredPackage(version.name, int(version.version), version.tags.get(PACKAGE_TAG))
+
+
 def download_package(uri: str) -> Path:
     """Copy the package behind `models:/NAME/VERSION` or `models:/NAME@ALIAS` from the registry.
 
     Returns:
-        The folder of the package, which is removed when the program ends.
+        The folder of the package, which is removed when the program ends. It is what was registered, to the byte.
 
     Raises:
-        TrackingError: when the address is malformed, or the store lacks the version or its files.
+        TrackingError: when the address is malformed, or the store does not answer, lacks the version or its files, or
+            holds others than were registered.
     """
+    version = _find_version(uri)
+    store, registered = _store(), version.tags.get(PACKAGE_TAG)
+    if registered is None:
+        raise TrackingError(
+            f"{uri}: version {version.version} in {store} has no tag {PACKAGE_TAG}, so nothing says which files belong"
+            " to it; register the package with `dvc repro`"
+        )
+    folder = tempfile.mkdtemp(prefix="huebands-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        with _impatient():
+            package = Path(mlflow.artifacts.download_artifacts(version.source, tracking_uri=store, dst_path=folder))
+    except (mlflow.MlflowException, OSError) as error:
+        raise TrackingError(
+            f"{uri}: the registry {store} holds version {version.version} but not its files"
+            f" {version.source} ({error}); move {local_store.ARTIFACTS}/ along with {local_store.DATABASE}"
+        ) from error
+    _check_files(f"{uri}: the files of version {version.version} in {store}", package, registered)
+    return package
+
+
+def _find_version(uri: str) -> "mlflow.entities.model_registry.ModelVersion":
     parts = re.fullmatch(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))", uri)
     if parts is None:
         raise TrackingError(f"{uri}: not a model address; write models:/NAME/VERSION or models:/NAME@ALIAS")
@@ -338,20 +374,50 @@ def download_package(uri: str) -> Path:
             f"{uri}: no {local_store.DATABASE} in {home}; run in the checkout, set MLFLOW_TRACKING_URI,"
             " or make it with `dvc repro --force --single-item register`"
         )
-    client = _client()
+    with _impatient():
+        client = _client()
+        try:
+            return client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
+        except mlflow.MlflowException as error:
+            raise TrackingError(
+                f"{uri}: not in the registry {store}: {error.message}; it holds {_holdings(client, name)}"
+            ) from error
+
+
+def _holdings(client: mlflow.MlflowClient, name: str) -> str:
+    """What a registry has under a name, for one who asked for something else."""
     try:
-        version = client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
-    except mlflow.MlflowException as error:
-        raise TrackingError(f"{uri}: not in the registry {store}: {error.message}") from error
-    folder = tempfile.mkdtemp(prefix="huebands-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    try:
-        return Path(mlflow.artifacts.download_artifacts(version.source, tracking_uri=store, dst_path=folder))
-    except (mlflow.MlflowException, OSError) as error:
+        model = client.get_registered_model(name)
+        versions = sorted(int(version.version) for version in client.search_model_versions(f"name = '{name}'"))
+    except mlflow.MlflowException:
+        return f"no model {name!r}"
+    if not versions:
+        return f"no version of {name!r}; register one with `dvc repro`"
+    aliases = "".join(f", {alias} (={version})" for alias, version in sorted(model.aliases.items()))
+    return f"version {', '.join(map(str, versions[-_SHOWN:]))} of {name!r}{aliases}"
+
+
+def _check_files(what: str, package: Path, registered: str) -> None:
+    from huebands.package import hash_package  # it imports torch, which takes seconds
+
+    found = hash_package(package)
+    if found != registered:
         raise TrackingError(
-            f"{uri}: the registry {store} holds version {version.version} but not its files"
-            f" {version.source} ({error}); move {local_store.ARTIFACTS}/ along with {local_store.DATABASE}"
-        ) from error
+            f"{what} are not those that were registered: their sha256 (={found!r}) must be {PACKAGE_TAG}"
+            f" (={registered!r}); restore the store from its backup, or name another version"
+        )
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Give up on a store after seconds, unless the environment says otherwise; MLflow tries for minutes."""
+    given = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name in given:
+            os.environ.pop(name, None)
 
 
 def _store() -> str:
@@ -367,7 +433,9 @@ def _client() -> mlflow.MlflowClient:
         client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
         client.search_experiments(max_results=1)
     except mlflow.MlflowException as error:
-        raise TrackingError(f"no answer from {store}: {error.message}") from error
+        raise TrackingError(
+            f"no answer from {store}: {error.message}; start it, or name another store in MLFLOW_TRACKING_URI"
+        ) from error
     return client
 
 

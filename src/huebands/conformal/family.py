@@ -78,11 +78,11 @@ class NestedBands:
         """
         bands_3HW2 = np.empty((3, *self.grey_HW.shape, 2), np.uint8)  # each channel's in one piece
         for channel, bands_HW2 in enumerate(bands_3HW2):
-            own = np.asarray(steps[..., channel], np.int64)
+            own = steps[..., channel]
             first, last = int(own.min()) // STEPS_PER_KNOT, min(int(own.max()) // STEPS_PER_KNOT + 2, KNOTS + 1)
             knots = self.intervals.knots(first, last, channel)
             for tile in self._tiles():
-                step = torch.from_numpy(own if own.ndim == 0 else own[tile])
+                step = torch.from_numpy(np.array(own if own.ndim == 0 else own[tile], np.int64))
                 knot, part = step // STEPS_PER_KNOT - first, step % STEPS_PER_KNOT
                 grid = self._grid(tile)
                 start, end = (_between(grid.up(of), knot, part) for of in knots)

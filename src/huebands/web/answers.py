@@ -4,6 +4,7 @@ import io
 import json
 import re
 import zipfile
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -11,6 +12,7 @@ from huebands import __version__, images
 from huebands.colorizer import Colorization, Colorizer
 from huebands.conformal.calibration import MODES
 from huebands.conformal.family import CHANNELS
+from huebands.web.monitor import Monitor
 from huebands.web.uploads import DEFAULT_ALPHA, MAX_BODY
 
 
@@ -20,7 +22,7 @@ def pack(colorizer: Colorizer, name: str, result: Colorization) -> bytes:
     report = json.dumps(describe_result(colorizer, name, result), indent=2, ensure_ascii=False)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for file, content in {**result.encode(stem), "report.json": report.encode()}.items():
+        for file, content in chain(result.files(stem), [("report.json", report.encode())]):
             archive.writestr(zipfile.ZipInfo(file), content)  # without a date: equal requests, equal bytes
     return buffer.getvalue()
 
@@ -74,7 +76,7 @@ def _promise(result: Colorization) -> str:
     return " ".join(sentences)
 
 
-def describe_model(colorizer: Colorizer) -> dict[str, Any]:
+def describe_model(colorizer: Colorizer, monitor: Monitor) -> dict[str, Any]:
     """What GET /model says."""
     package, calibration = colorizer.package, colorizer.calibration
     return {
@@ -97,4 +99,5 @@ def describe_model(colorizer: Colorizer) -> dict[str, Any]:
         "preprocessing": package.config["preprocessing"],
         "lineage": package.config["lineage"],
         "limits": {"body_bytes": MAX_BODY, "pixels": images.MAX_PIXELS, "formats": list(images.FORMATS)},
+        "monitoring": monitor.describe(),
     }

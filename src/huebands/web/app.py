@@ -1,7 +1,9 @@
 """The HTTP interface: a photo in; its colours, its bands or one line that says why not out."""
 
-import logging
-from pathlib import Path
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
@@ -9,60 +11,69 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Mount, Route
+from starlette.types import Receive, Scope, Send
 
 from huebands.colorizer import Colorizer
 from huebands.package import CERTIFICATE
 from huebands.web.answers import describe_model
+from huebands.web.assets import PageFiles, page_response
 from huebands.web.body_limit import BodyLimit
-from huebands.web.jobs import Job, Kind, Refusal
-from huebands.web.meter import Meter, build_registry
+from huebands.web.door import Door
+from huebands.web.jobs import Facts, Job, Kind, Outcome, Refusal
+from huebands.web.metrics import Metrics
+from huebands.web.openapi import describe_api
+from huebands.web.pool import UnservedError
 from huebands.web.uploads import MAX_BODY, read_upload
+from huebands.web.visit import HUNG_UP, Visit, Witness, cause_of
 
 MAX_STALL = 30  # seconds
-PAGE = Path(__file__).parent / "index.html"
+_MAX_READING = 120  # seconds that a whole upload may take
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; connect-src 'self'; img-src blob:; "
-    "style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'self'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
 }
 
 
 def build_app(max_body: int = MAX_BODY, max_stall: float = MAX_STALL) -> Starlette:
-    """Make the application; set its `state.colorizer` and `state.pool` before it is asked.
+    """Make the application; set its `state.colorizer`, `pool`, `house` and `monitor` before it is asked.
 
     Args:
         max_body: bytes of a request body.
         max_stall: seconds between two pieces of a request body.
     """
+    door = [Middleware(Door, max_body=max_body, max_stall=max_stall)]
     routes = [
         Route("/", _show_page, methods=["GET"]),
         Route("/model", _show_model, methods=["GET"]),
         Route("/certificate", _show_certificate, methods=["GET"]),
-        Route("/colorize", _colorize, methods=["POST"]),
-        Route("/bands", _bands, methods=["POST"]),
-        Route("/explore", _explore, methods=["POST"]),
+        Route("/colorize", _colorize, methods=["POST"], middleware=door),
+        Route("/bands", _bands, methods=["POST"], middleware=door),
+        Route("/explore", _explore, methods=["POST"], middleware=door),
         Route("/metrics", _show_metrics, methods=["GET"]),
+        Route("/openapi.json", _show_api, methods=["GET"]),
     ]
-    registry = build_registry()
+    metrics = Metrics()
     app = Starlette(
-        routes=routes,
+        routes=[*routes, Mount("/page", PageFiles()), Mount("/", _refuse_address)],
         middleware=[
-            Middleware(Meter, registry=registry, paths=[route.path for route in routes]),
+            Middleware(Witness, paths=[route.path for route in routes], note=metrics.add),
             Middleware(BodyLimit, max_body=max_body, max_stall=max_stall),
         ],
-        exception_handlers={HTTPException: _refuse, Exception: _fail},
+        exception_handlers={HTTPException: _refuse, UnservedError: _turn_away},
     )
-    app.state.registry = registry
+    app.state.registry = metrics.registry
     return app
 
 
 async def _show_page(request: Request) -> Response:
-    return FileResponse(PAGE, headers=_HEADERS)
+    return page_response()
 
 
 async def _show_model(request: Request) -> Response:
-    return JSONResponse(describe_model(request.app.state.colorizer))
+    state = request.app.state
+    return JSONResponse(describe_model(state.colorizer, state.monitor) | state.served.describe())
 
 
 async def _show_certificate(request: Request) -> Response:
@@ -72,6 +83,10 @@ async def _show_certificate(request: Request) -> Response:
 
 async def _show_metrics(request: Request) -> Response:
     return Response(generate_latest(request.app.state.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _show_api(request: Request) -> Response:
+    return JSONResponse(describe_api(request.app.state.colorizer.calibration))
 
 
 async def _colorize(request: Request) -> Response:
@@ -88,30 +103,76 @@ async def _explore(request: Request) -> Response:
 
 async def _answer(request: Request, kind: Kind) -> Response:
     try:
-        upload = await read_upload(request, request.app.state.colorizer.calibration)
-        content = await upload.file.read()
-    finally:
-        await request.close()
+        async with asyncio.timeout(_MAX_READING):
+            upload = await read_upload(request, request.app.state.colorizer.calibration)
+    except TimeoutError as error:
+        raise HTTPException(408, f"the photo took longer than {_MAX_READING} seconds to come") from error
+    request.state.room.resize(len(upload.content))
     job = Job(
         kind=kind,
-        content=content,
+        content=upload.content,
         name=upload.name,
         alpha=upload.alpha,
         mode=upload.mode,
         delta=upload.delta,
         grouped=upload.grouped,
     )
-    outcome = await request.app.state.pool.submit(job)
+    start = time.perf_counter()
+    outcome = await _while_connected(request, request.app.state.pool.submit(job))
+    if outcome is None:
+        _visit(request).refused("disconnected")
+        return Response(status_code=HUNG_UP)
     if isinstance(outcome, Refusal):
-        raise HTTPException(outcome.status, outcome.reason)
-    return Response(outcome.body, media_type=outcome.media_type, headers=outcome.headers)
+        _visit(request).refused(outcome.cause)
+        return JSONResponse({"error": outcome.reason}, outcome.status)
+    _visit(request).answered(job, outcome.facts, time.perf_counter() - start)
+    request.app.state.monitor.add(job, outcome.facts)
+    request.state.room.resize(len(outcome.body))
+    return Response(outcome.body, media_type=outcome.media_type, headers=outcome.headers | _tell(outcome.facts))
+
+
+def _tell(facts: Facts) -> dict[str, str]:
+    """How sure an answer is, for those who get no report with it."""
+    return {"Huebands-Mean-Band-Width": f"{facts.band_width:.1f}", "Huebands-Likeness": f"{facts.likeness:.4f}"}
+
+
+async def _while_connected(request: Request, work: Coroutine[Any, Any, Outcome]) -> Outcome | None:
+    """Wait for an outcome; None, and the work is cancelled, when the client hangs up before."""
+    outcome, end = asyncio.ensure_future(work), asyncio.ensure_future(_hang_up(request))
+    try:
+        await asyncio.wait({outcome, end}, return_when=asyncio.FIRST_COMPLETED)
+        return outcome.result() if outcome.done() else None
+    finally:
+        outcome.cancel()
+        end.cancel()
+
+
+async def _hang_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _turn_away(request: Request, error: Exception) -> Response:
+    assert isinstance(error, UnservedError)
+    _visit(request).refused(error.cause)
+    headers = None if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return JSONResponse({"error": error.reason}, error.status, headers=headers)
+
+
+async def _refuse_address(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse what no route takes; BentoML would do so without a count, a line in the log or a reason."""
+    for route in scope["app"].routes:
+        if isinstance(route, Route) and route.matches(scope)[0] is Match.PARTIAL:
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(route.methods or ()))})
+    raise HTTPException(404)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    _visit(request).refused(cause_of(error))
     return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
 
 
-async def _fail(request: Request, error: Exception) -> Response:
-    logging.getLogger("huebands.web").error("%s %s", request.method, request.url.path, exc_info=error)
-    return JSONResponse({"error": "something went wrong here; the server's log says what"}, 500)
+def _visit(request: Request) -> Visit:
+    visit: Visit = request.state.visit
+    return visit

@@ -1,9 +1,10 @@
 """What travels between the process that speaks HTTP and those that colorize: a job, and what came of it."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from huebands.conformal.calibration import Mode
+if TYPE_CHECKING:
+    from huebands.conformal.calibration import Mode  # it imports torch, which takes seconds
 
 Kind = Literal["colorize", "bands", "explore"]
 
@@ -22,7 +23,7 @@ class Job:
     content: bytes
     name: str
     alpha: float
-    mode: Mode
+    mode: "Mode"
     delta: float | None
     grouped: bool
 

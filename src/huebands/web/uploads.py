@@ -4,11 +4,14 @@ BentoML's own reading of forms is not used: it fetches a URL that is sent in pla
 malformed bodies with 500.
 """
 
+import sys
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from huebands.conformal.calibration import Calibration, Mode
@@ -19,13 +22,24 @@ _FIELDS = ("image", "alpha", "mode", "delta", "grouped")
 _MAX_TEXT = 1024  # bytes of a field that is no file
 
 
+class _Parser(MultiPartParser):
+    """Keeps files in memory, which `web.door` bounds: a disk may be full."""
+
+    spool_max_size = sys.maxsize
+
+    def close(self) -> None:
+        """Close all files, those that the form broke off in too."""
+        for file in self._files_to_close_on_error:
+            file.close()
+
+
 @dataclass(frozen=True)
 class Upload:
     """A checked form; the photo is not decoded yet.
 
     Attributes:
         name: the file's name as the client gave it.
-        file: open until the request is answered.
+        content: of the file.
         alpha: supported by the calibration.
         mode: one of the two promises.
         delta: chance that the draw of the calibration photos may have to break the promise; None: on average over it.
@@ -33,7 +47,7 @@ class Upload:
     """
 
     name: str
-    file: UploadFile
+    content: bytes
     alpha: float
     mode: Mode
     delta: float | None
@@ -46,7 +60,18 @@ async def read_upload(request: Request, calibration: Calibration) -> Upload:
     Raises:
         HTTPException: 400 malformed, 413 too large, 415 not a form, 422 a field is missing or wrong.
     """
-    form = await _read_form(request)
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise HTTPException(415, f"content type (={kind!r}) must be multipart/form-data with a file 'image'")
+    async with aclosing(request.stream()) as stream:
+        parser = _Parser(request.headers, stream, max_files=4, max_fields=8, max_part_size=_MAX_TEXT)
+        try:
+            return await _check(await _parse(parser), calibration)
+        finally:
+            parser.close()
+
+
+async def _check(form: FormData, calibration: Calibration) -> Upload:
     for name in form:
         if name not in _FIELDS:
             raise HTTPException(422, f"field {name!r} is unknown: the fields are {', '.join(_FIELDS)}")
@@ -67,15 +92,16 @@ async def read_upload(request: Request, calibration: Calibration) -> Upload:
         raise HTTPException(422, str(error)) from error
     # A lone surrogate, which odd charsets can smuggle in, could not be written into an answer.
     name = (file.filename or "image").encode("utf-8", "replace").decode()
-    return Upload(name[:200], file, cast(float, alpha), cast(Mode, mode), cast(float | None, delta), grouped)
+    return Upload(
+        name[:200], await file.read(), cast(float, alpha), cast(Mode, mode), cast(float | None, delta), grouped
+    )
 
 
-async def _read_form(request: Request) -> FormData:
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != "multipart/form-data":
-        raise HTTPException(415, f"content type (={kind!r}) must be multipart/form-data with a file 'image'")
+async def _parse(parser: _Parser) -> FormData:
     try:
-        return await request.form(max_files=4, max_fields=8, max_part_size=_MAX_TEXT)
+        return await parser.parse()
+    except MultiPartException as error:
+        raise HTTPException(400, error.message) from error
     except (HTTPException, OSError):
         raise
     except ClientDisconnect as error:

@@ -1,23 +1,30 @@
 """What a process that colorizes does with a job; it shares nothing with the process that speaks HTTP."""
 
 import re
+import sys
 import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import get_args
 from urllib.parse import quote
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
 from huebands import images
 from huebands.colorizer import Colorization, Colorizer, Examined
-from huebands.conformal.family import CHANNELS
+from huebands.web import log
 from huebands.web.answers import pack, safe_stem
+from huebands.web.channel import Done, Reply, Task, TooLarge, serve
 from huebands.web.exploration import pack_exploration
-from huebands.web.jobs import Answer, Facts, Job, Outcome, Refusal
+from huebands.web.jobs import Answer, Facts, Job, Kind, Outcome, Refusal
+from huebands.web.provision import check
+from huebands.web.truth import share_outside
 
 _SIGNATURES = re.compile(rb"\xff\xd8|\x89PNG|II\*\0|MM\0\*|RIFF....WEBP|BM|GIF8|P[1-7f][\s#]", re.DOTALL)
+
+LARGE = 16_000_000  # pixels; a photo of more is worked on alone, since each takes gigabytes
 
 
 @cache
@@ -41,6 +48,8 @@ def work(folder: str, job: Job) -> Outcome:
     examined = colorizer.examine(rgb, job.name)
     result = colorizer.promise(examined, job.alpha, job.mode, delta=job.delta, grouped=job.grouped)
     colorized = time.perf_counter()
+    outside = share_outside(rgb, result)
+    del rgb  # of a large photo a good part of what is held
     body, media_type, headers = _encode(colorizer, job, examined, result)
     seconds = {
         "decode": decoded - start,
@@ -53,22 +62,10 @@ def work(folder: str, job: Job) -> Outcome:
         height=height,
         band_width=float(result.width.mean()),
         likeness=result.likeness,
-        outside=share_outside(rgb, result),
+        outside=outside,
         seconds=seconds,
     )
     return Answer(body=body, media_type=media_type, headers=headers, facts=facts)
-
-
-def share_outside(rgb_HW3: NDArray[np.uint8], result: Colorization) -> float | None:
-    """The share of a colour photo's channel values, or in the joint mode of its pixels, that left their bands."""
-    if (rgb_HW3 == rgb_HW3[..., :1]).all():
-        return None
-    outside = []
-    for index, channel in enumerate(CHANNELS):
-        lower, upper = result.bands[channel][..., 0], result.bands[channel][..., 1]
-        outside.append((rgb_HW3[..., index] < lower) | (rgb_HW3[..., index] > upper))
-    missed = np.logical_or.reduce(outside) if result.mode == "joint" else np.stack(outside)
-    return float(missed.mean())
 
 
 def _encode(
@@ -80,3 +77,28 @@ def _encode(
         return pack_exploration(colorizer, job, examined), "application/zip", {}
     disposition = f"attachment; filename*=UTF-8''{quote(safe_stem(job.name))}.huebands.zip"
     return pack(colorizer, job.name, result), "application/zip", {"Content-Disposition": disposition}
+
+
+def prepare(folder: str, sha256: str) -> Callable[[Task], Reply]:
+    """Load the package and warm up; gives what answers tasks.
+
+    Raises:
+        PackageError: when the folder does not hold the package of this hash.
+    """
+    check(load(folder).package, sha256)
+    grey = np.arange(64 * 64, dtype=np.uint32).astype(np.uint8).reshape(64, 64)
+    for kind in get_args(Kind):
+        content = images.encode_png(grey)
+        work(folder, Job(kind=kind, content=content, name="warm", alpha=0.5, mode="joint", delta=None, grouped=False))
+
+    def answer(task: Task) -> Reply:
+        if not task.alone and images.announced_pixels(task.job.content) > LARGE:
+            return TooLarge()
+        return Done(work(folder, task.job))
+
+    return answer
+
+
+if __name__ == "__main__":
+    log.configure()
+    serve(lambda: prepare(*sys.argv[1:]))

@@ -1,0 +1,98 @@
+"""Seconds and memory of one job of the service by the photo's size, each in a process of its own (Linux only).
+
+The process is the service's own: loaded and warmed up, then given one photo. "before" is what it holds until then,
+"peak" the most that it held while it decoded, colorized and encoded.
+"""
+
+import argparse
+import io
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from PIL import Image
+
+from huebands.colorizer import Colorizer
+from huebands.web import worker
+from huebands.web.jobs import Answer, Job, Kind
+
+SIZES = ("8x8", "512x512", "2048x2048", "8000x6250", "6250x8000", "1x50000000", "50000000x1")  # width x height
+_LONGEST_JPEG = 65_500  # pixels a side
+_PEAK_OF_MEMORY = "5"  # what /proc/self/clear_refs takes to start counting anew
+
+
+def main() -> None:
+    """Print one line for each size."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--model", help="folder of the model package; the default one when left out")
+    parser.add_argument("--kind", choices=get_args(Kind), default="bands", help="what is asked for (default: bands)")
+    parser.add_argument("--photo", type=Path, help="work on this one, in this process")
+    parser.add_argument("sizes", nargs="*", default=SIZES, help=f"width x height, in pixels (default: {SIZES})")
+    options = parser.parse_args()
+    colorizer = Colorizer.load(options.model)
+    folder = str(colorizer.package.folder)
+    if options.photo is not None:
+        measure(folder, colorizer.package.package_sha256, options.kind, options.photo.read_bytes())
+        return
+    print(f"/{options.kind} with {colorizer.source}; width x height, megabytes of 10^6 bytes")
+    for size in options.sizes:
+        width, height = map(int, size.split("x"))
+        print(f"{size:>12}", end=" ", flush=True)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(photo_file(width, height))
+            file.flush()
+            options_of_one = ["--model", folder, "--kind", options.kind, "--photo", file.name]
+            subprocess.run([sys.executable, __file__, *options_of_one], check=True)
+
+
+def measure(folder: str, sha256: str, kind: Kind, content: bytes) -> None:
+    """Do one job, and print what it took."""
+    worker.prepare(folder, sha256)
+    job = Job(kind=kind, content=content, name="photo", alpha=0.1, mode="per_channel", delta=None, grouped=False)
+    before = megabytes("VmRSS")
+    Path("/proc/self/clear_refs").write_text(_PEAK_OF_MEMORY, encoding="ascii")
+    start, start_of_processor = time.perf_counter(), time.process_time()
+    outcome = worker.work(folder, job)
+    seconds, processor = time.perf_counter() - start, time.process_time() - start_of_processor
+    assert isinstance(outcome, Answer), outcome
+    parts = ", ".join(f"{part} {taken:.2f}" for part, taken in outcome.facts.seconds.items())
+    peak = megabytes("VmHWM")
+    print(
+        f"{seconds:7.2f} s ({parts}; {processor:.2f} of a processor);"
+        f" before {before:,.0f} MB, peak {peak:,.0f} MB (+{peak - before:,.0f});"
+        f" {len(content) / 1e6:.1f} MB in,"
+        f" {len(outcome.body) / 1e6:.1f} MB out",
+        flush=True,
+    )
+
+
+def megabytes(name: str) -> float:
+    """A line of this process's memory: VmRSS is what it holds now, VmHWM the most that it held."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024 / 1e6
+
+
+def photo_file(width: int, height: int) -> bytes:
+    """A colour photo of soft patches with some noise: as JPEG, where that can be so large."""
+    random = np.random.default_rng(0)
+    patches = random.integers(0, 256, (min(height, 40), min(width, 40), 3), dtype=np.uint8)
+    image = Image.fromarray(patches).resize((width, height), Image.Resampling.BICUBIC)
+    noise = random.integers(-4, 5, (min(height, 512), min(width, 512), 1), dtype=np.int16)
+    values = np.asarray(image).astype(np.int16)
+    repeats = (-(-height // noise.shape[0]), -(-width // noise.shape[1]), 1)
+    values += np.tile(noise, repeats)[:height, :width]
+    image = Image.fromarray(values.clip(0, 255).astype(np.uint8))
+    buffer = io.BytesIO()
+    if max(width, height) <= _LONGEST_JPEG:
+        image.save(buffer, "JPEG", quality=90)
+    else:
+        image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    main()

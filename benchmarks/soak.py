@@ -1,0 +1,272 @@
+"""Offers the service twice what it can do, for minutes: is anything lost that was accepted, does memory grow?
+
+    python benchmarks/soak.py --minutes 10
+
+Serves the default model, measures what it can do (closed loop, photos of 512x512, /colorize and /bands in turn), then
+sends twice that, come what may (open loop). One request in twenty hangs up, one is no photo and one is cut off. Every
+answer must equal the first one for the same photo; a 503 must say when to try again; nothing else may come. Memory and
+open files of every process are read from /proc, so this runs on Linux. Ends with 1 when something was lost, an answer
+was wrong or memory grew by more than GROWTH.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from huebands.images import encode_png
+
+CLIENTS = 16  # that measure what the service can do
+MEASURED = 15.0  # seconds
+OVERLOAD = 2.0  # times that
+EVERY = 2.0  # seconds between two samples of memory
+GROWTH = 0.05  # of a process's memory, from the first third to the last one
+READY_WITHIN = 120.0  # seconds
+HANG_UP_AFTER = 0.05  # seconds
+PATHS = ("/colorize", "/bands")
+TEXT, CUT, HANG_UP = 3, 9, 15  # of each twenty requests
+
+
+@dataclass
+class Tally:
+    """What came of the requests."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    lost: list[str] = field(default_factory=list)  # reasons
+    seconds: list[float] = field(default_factory=list)  # of right answers
+
+
+@dataclass
+class Sample:
+    """Of one process at one time."""
+
+    seconds: float
+    megabytes: float
+    files: int
+
+
+def make_photos(count: int = 6, side: int = 512) -> list[bytes]:
+    """Smooth colours with some noise, as PNG."""
+    random = np.random.default_rng(0)
+    across = np.linspace(0, 1, side)
+    photos = []
+    for _ in range(count):
+        waves = [
+            np.sin(random.uniform(2, 20) * across[:, None] + random.uniform(2, 20) * across[None] + phase)
+            for phase in random.uniform(0, 6, 3)
+        ]
+        levels = 128 + 90 * np.stack(waves, axis=-1) + random.normal(0, 6, (side, side, 3))
+        photos.append(encode_png(np.clip(levels, 0, 255).astype(np.uint8)))
+    return photos
+
+
+@contextlib.contextmanager
+def served() -> Iterator[tuple[str, int]]:
+    """Serve the default model; gives the address and the first process."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "bentoml", "serve", "huebands.service:Huebands", "--host", "127.0.0.1"]
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w") as log:
+        environment = os.environ | {"BENTOML_DO_NOT_TRACK": "true"}
+        server = subprocess.Popen([*command, "--port", str(port)], env=environment, stdout=log, stderr=log)
+        try:
+            address = f"http://127.0.0.1:{port}"
+            end = time.monotonic() + READY_WITHIN
+            while not is_ready(address):
+                if server.poll() is not None or time.monotonic() > end:
+                    sys.exit(f"the service is not ready:\n{(Path(folder) / 'log').read_text()[-2000:]}")
+                time.sleep(0.2)
+            yield address, server.pid
+        finally:
+            server.terminate()
+            server.wait(60)
+
+
+def is_ready(address: str) -> bool:
+    """Whether the service takes photos."""
+    try:
+        return httpx.get(f"{address}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def sample(first: int, since: float) -> dict[str, Sample]:
+    """Look at a process and all below it, by what they do and their number."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    found = {}
+    for pid in parents:
+        above = pid
+        while above in parents and above != first:
+            above = parents[above]
+        with contextlib.suppress(OSError):
+            if above == first:
+                folder = Path("/proc") / str(pid)
+                resident = int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+                files = len(list((folder / "fd").iterdir()))
+                found[f"{role(folder)} {pid}"] = Sample(time.monotonic() - since, resident, files)
+    return found
+
+
+def role(folder: Path) -> str:
+    """What a process does."""
+    command = (folder / "cmdline").read_bytes().decode(errors="replace")
+    roles = {"huebands.web.worker": "colorizing", "_bentoml_impl.worker.service": "HTTP", "bentoml": "supervisor"}
+    return next((name for part, name in roles.items() if part in command), "other")
+
+
+async def post(client: httpx.AsyncClient, path: str, content: bytes) -> httpx.Response:
+    """Send a photo."""
+    return await client.post(path, files={"image": ("photo.png", content)})
+
+
+async def measure_capacity(
+    client: httpx.AsyncClient, photos: list[bytes], digests: dict[tuple[str, int], str]
+) -> float:
+    """Photos a second that clients get who wait for their answers."""
+    end, done = time.monotonic() + MEASURED, 0
+
+    async def ask(number: int) -> None:
+        nonlocal done
+        while time.monotonic() < end:
+            number += 1
+            path, photo = PATHS[number % 2], number // 2 % len(photos)
+            response = await post(client, path, photos[photo])
+            if response.status_code == 200:
+                digest = hashlib.sha256(response.content).hexdigest()
+                assert digests.setdefault((path, photo), digest) == digest, "equal photos, unequal answers"
+                done += 1
+            else:
+                assert response.status_code == 503, response.text
+                await asyncio.sleep(0.1)
+
+    await asyncio.gather(*(ask(number) for number in range(CLIENTS)))
+    return done / MEASURED
+
+
+async def send_one(
+    client: httpx.AsyncClient, number: int, photos: list[bytes], digests: dict[tuple[str, int], str], tally: Tally
+) -> None:
+    """Send the request of this number, and note what came of it."""
+    path, photo, kind = PATHS[number % 2], number // 2 % len(photos), number % 20
+    content = {TEXT: b"no photo", CUT: photos[photo][:5000]}.get(kind, photos[photo])
+    start = time.monotonic()
+    try:
+        async with asyncio.timeout(HANG_UP_AFTER if kind == HANG_UP else None):
+            response = await post(client, path, content)
+    except TimeoutError:
+        tally.counts["hung up"] += 1
+        return
+    except httpx.TransportError as error:
+        tally.lost.append(repr(error))
+        return
+    status = response.status_code
+    if status == 503:
+        tally.counts["refused"] += 1
+        if not response.headers.get("retry-after", "").isdecimal():
+            tally.lost.append("a 503 does not say when to try again")
+    elif kind in (TEXT, CUT):
+        tally.counts["no photos"] += 1
+        if status not in (415, 422):
+            tally.lost.append(f"what is no photo got {status}: {response.text[:200]}")
+    elif status != 200:
+        tally.lost.append(f"{status}: {response.text[:200]}")
+    elif hashlib.sha256(response.content).hexdigest() != digests[path, photo]:
+        tally.lost.append("a wrong answer")
+    else:
+        tally.counts["answered"] += 1
+        tally.seconds.append(time.monotonic() - start)
+
+
+async def ticks(rate: float, minutes: float) -> AsyncIterator[int]:
+    """Count requests, each at its time."""
+    start = time.monotonic()
+    for number in range(int(rate * minutes * 60)):
+        await asyncio.sleep(max(start + number / rate - time.monotonic(), 0))
+        yield number
+
+
+async def watch(first: int, samples: dict[str, list[Sample]]) -> None:
+    """Note memory and open files, until cancelled."""
+    start = time.monotonic()
+    while True:
+        for name, found in (await asyncio.to_thread(sample, first, start)).items():
+            samples[name].append(found)
+        await asyncio.sleep(EVERY)
+
+
+async def soak(address: str, first: int, minutes: float) -> tuple[float, Tally, dict[str, list[Sample]]]:
+    """Measure, then overload; gives photos a second, what came of the requests, and memory over time."""
+    photos, tally, samples = make_photos(), Tally(), defaultdict[str, list[Sample]](list)
+    digests: dict[tuple[str, int], str] = {}
+    unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+    async with httpx.AsyncClient(base_url=address, timeout=330, limits=unlimited) as client:
+        capacity = await measure_capacity(client, photos, digests)
+        watcher = asyncio.create_task(watch(first, samples))
+        async with asyncio.TaskGroup() as group:
+            async for number in ticks(OVERLOAD * capacity, minutes):
+                group.create_task(send_one(client, number, photos, digests, tally))
+        watcher.cancel()
+        for (path, photo), digest in digests.items():
+            response = await post(client, path, photos[photo])
+            if hashlib.sha256(response.content).hexdigest() != digest:
+                tally.lost.append(f"after the end: {response.status_code}")
+    return capacity, tally, samples
+
+
+def growth(samples: list[Sample]) -> float:
+    """Share by which memory grew from the first third to the last; the median withstands single large answers."""
+    third = max(len(samples) // 3, 1)
+    before, after = (statistics.median(one.megabytes for one in part) for part in (samples[:third], samples[-third:]))
+    return after / before - 1
+
+
+def main() -> int:
+    """Run it, and print what was found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    minutes = parser.parse_args().minutes
+    with served() as (address, first):
+        capacity, tally, samples = asyncio.run(soak(address, first, minutes))
+    offered = int(OVERLOAD * capacity * minutes * 60)
+    print(f"{capacity:.1f} photos/s from {CLIENTS} clients; then {OVERLOAD * capacity:.1f}/s for {minutes:g} minutes")
+    print(f"{offered} requests: " + ", ".join(f"{count} {what}" for what, count in tally.counts.most_common()))
+    if len(tally.seconds) > 1:
+        cuts = statistics.quantiles(tally.seconds, n=100)
+        print(f"seconds to an answer: p50 {cuts[49]:.2f}, p95 {cuts[94]:.2f}, p99 {cuts[98]:.2f}")
+        print(f"{len(tally.seconds) / (minutes * 60):.1f} photos/s were answered meanwhile")
+    print(f"{'process':<20}{'MB first':>10}{'MB last':>10}{'growth':>9}{'files':>7}{'':>3}last")
+    grown = False
+    for name, of_process in sorted(samples.items()):
+        share, edge = growth(of_process), (of_process[0], of_process[-1])
+        grown = grown or share > GROWTH
+        print(
+            f"{name:<20}{edge[0].megabytes:>10.0f}{edge[1].megabytes:>10.0f}{share:>9.1%}"
+            f"{edge[0].files:>7}{edge[1].files:>7}"
+        )
+    print(f"lost: {len(tally.lost)}; memory {'grew' if grown else 'is flat'} (limit {GROWTH:.0%})")
+    for reason, count in Counter(tally.lost).most_common(10):
+        print(f"  {count} x {reason}")
+    return 1 if tally.lost or grown else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

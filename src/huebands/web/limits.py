@@ -1,0 +1,71 @@
+"""How much the service takes on at once: read from the environment, or fitted to the machine."""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+class LimitError(ValueError):
+    """A variable of the environment does not hold what it should."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds of the service.
+
+    Attributes:
+        processes: that colorize.
+        threads: of each.
+        queue: photos that may wait beside those in work.
+        timeout: seconds that a photo may be in work, and that it may wait.
+        held_bytes: of uploads and answers that are kept at one time.
+    """
+
+    processes: int
+    threads: int
+    queue: int
+    timeout: float
+    held_bytes: int
+
+    @property
+    def requests(self) -> int:
+        """That may read, wait, work or send at one time."""
+        return 4 * (self.processes + self.queue)
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> "Limits":
+        """Read HUEBANDS_PROCESSES, HUEBANDS_QUEUE, HUEBANDS_TIMEOUT (seconds) and HUEBANDS_HELD_MEGABYTES.
+
+        Raises:
+            LimitError: names the variable and its value.
+        """
+
+        def number(name: str, default: int, least: int, most: int) -> int:
+            text = environment.get(name) or str(default)
+            if not text.isascii() or not text.isdecimal() or not least <= int(text) <= most:
+                raise LimitError(f"{name} (={text!r}) must be a whole number in [{least}, {most}]")
+            return int(text)
+
+        cores = usable_cores()
+        processes = number("HUEBANDS_PROCESSES", cores, 1, 1024)
+        return cls(
+            processes=processes,
+            threads=max(cores // processes, 1),
+            queue=number("HUEBANDS_QUEUE", 16, 0, 10_000),
+            timeout=number("HUEBANDS_TIMEOUT", 300, 1, 300),
+            held_bytes=number("HUEBANDS_HELD_MEGABYTES", 512, 64, 1_000_000) * 2**20,
+        )
+
+
+def usable_cores(quota: Path = _QUOTA) -> int:
+    """How many cores this process may use: of its affinity, and of its container's share."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        share, period = quota.read_text(encoding="ascii").split()
+        return max(min(cores, math.ceil(int(share) / int(period))), 1)
+    except (OSError, ValueError):  # no such file, or "max" in it
+        return cores

@@ -1,0 +1,260 @@
+"""What happens when things go wrong, with a served service whose package is gone from its place."""
+
+import errno
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import anyio
+import httpx
+import numpy as np
+import psutil
+import pytest
+
+from huebands.images import encode_png
+from huebands.package import PackageError, read_package
+from huebands.web.provision import check, copy_privately
+from in_process import build_in_process
+from served import served
+
+WITHIN = 60  # seconds; what is waited for takes a few
+TIMEOUT = 8  # seconds of a photo
+PROCESSES, QUEUE = 2, 2
+
+
+def photo(seed=0, height=24, width=30):
+    return encode_png(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def until(holds):
+    """Wait until something holds; gives it."""
+    end = time.monotonic() + WITHIN
+    while not (value := holds()):
+        assert time.monotonic() < end, "it has not come to hold"
+        time.sleep(0.05)
+    return value
+
+
+@dataclass
+class Service:
+    """A served service, and the processes that it consists of."""
+
+    url: str
+
+    @property
+    def supervisor(self):
+        port = str(httpx.URL(self.url).port)
+        return next(child for child in psutil.Process().children() if port in child.cmdline())
+
+    @property
+    def http(self):
+        return _running(self.supervisor.children(), "_bentoml_impl.worker.service")[0]
+
+    @property
+    def crew(self):
+        """The processes that colorize."""
+        return _running(self.http.children(), "huebands.web.worker")
+
+    def post(self, content, path="/bands"):
+        return httpx.post(self.url + path, files={"image": ("cat.png", content)}, timeout=WITHIN)
+
+    def metric(self, name):
+        rows = httpx.get(f"{self.url}/metrics", timeout=WITHIN).text.splitlines()
+        return next((float(row.split()[-1]) for row in rows if row.startswith(name)), 0.0)
+
+    def is_ready(self):
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=WITHIN).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    @contextmanager
+    def stopped(self):
+        """Let the processes that colorize stand still."""
+        crew = self.crew
+        try:
+            for process in crew:
+                process.suspend()
+            yield crew
+        finally:
+            for process in crew:
+                if process.is_running():
+                    process.resume()
+
+    @contextmanager
+    def full(self):
+        """Stop work with as many photos in it and in the queue as there is room for; gives the answers to come."""
+        with ThreadPoolExecutor(PROCESSES + QUEUE) as threads, self.stopped() as crew:
+            answers = [threads.submit(self.post, photo(seed)) for seed in range(PROCESSES + QUEUE)]
+            until(lambda: self.metric("huebands_jobs_waiting") == QUEUE)
+            assert self.metric("huebands_jobs_in_work") == PROCESSES
+            yield crew, answers
+
+
+def _running(processes, module):
+    alive = [process for process in processes if process.status() != psutil.STATUS_ZOMBIE]
+    return [process for process in alive if module in process.cmdline()]
+
+
+@contextmanager
+def serve(package, folder):
+    """Serve a package that is away once the service is there."""
+    away = folder / "away" / "tiny"
+    shutil.copytree(package, away)
+    limits = {"PROCESSES": PROCESSES, "QUEUE": QUEUE, "TIMEOUT": TIMEOUT, "HELD_MEGABYTES": 64}
+    variables = {f"HUEBANDS_{name}": str(value) for name, value in limits.items()}
+    with served(away, folder, **variables) as url:
+        shutil.rmtree(away)
+        yield Service(url)
+
+
+@pytest.fixture(scope="module")
+def shared(tiny_package, tmp_path_factory):
+    with serve(tiny_package, tmp_path_factory.mktemp("faults")) as service:
+        yield service
+
+
+@pytest.fixture
+def service(shared):
+    """The service with all its processes at hand."""
+    until(lambda: shared.metric("huebands_processes_ready") == PROCESSES)
+    return shared
+
+
+@pytest.fixture(scope="module")
+def right(shared):
+    """The right answers, by seed."""
+    answers = [shared.post(photo(seed)) for seed in range(PROCESSES + QUEUE)]
+    assert [answer.status_code for answer in answers] == [200] * len(answers)
+    return [answer.content for answer in answers]
+
+
+def test_a_process_that_is_killed_in_the_middle_of_a_photo_costs_nobody_an_answer(service, right):
+    with service.full() as (crew, answers):
+        crew[0].kill()
+    assert [answer.result().content for answer in answers] == right
+    until(lambda: service.metric("huebands_processes_ready") == PROCESSES)
+    assert len({process.pid for process in service.crew} | {process.pid for process in crew}) == PROCESSES + 1
+
+
+def test_beyond_the_queue_photos_are_refused_at_once_and_accepted_ones_are_answered(service, right):
+    with service.full() as (_, answers):
+        start = time.monotonic()
+        response = service.post(photo())
+        assert time.monotonic() - start < TIMEOUT / 2
+        assert response.status_code == 503 and int(response.headers["retry-after"]) >= 1
+        assert "2 photos wait already" in response.json()["error"]
+    assert [answer.result().content for answer in answers] == right
+
+
+def test_a_photo_that_takes_too_long_gets_504_and_the_next_one_is_served(service, right):
+    with service.stopped():
+        response = service.post(photo())
+    assert response.status_code == 504
+    assert response.json() == {"error": f"the photo took longer than {TIMEOUT} s"}
+    assert service.post(photo()).content == right[0]
+
+
+def test_clients_that_hang_up_free_their_places_and_leave_nothing_behind(service, right):
+    hung_up = 'huebands_request_seconds_count{path="/bands",status="499"}'
+    before = service.metric(hung_up)
+    request = httpx.Request("POST", service.url + "/bands", files={"image": ("cat.png", photo())})
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    whole = f"POST /bands HTTP/1.1\r\n{head}\r\n".encode() + request.read()
+    with service.stopped():
+        connections = [_connect(service) for _ in range(PROCESSES + QUEUE)]
+        for connection in connections:
+            connection.sendall(whole)
+        until(lambda: service.metric("huebands_jobs_waiting") == QUEUE)
+        for connection in connections:
+            connection.close()
+        until(lambda: service.metric(hung_up) == before + PROCESSES + QUEUE)
+        assert service.metric("huebands_jobs_waiting") == 0
+    until(lambda: service.metric("huebands_jobs_in_work") == 0)
+    assert service.metric("huebands_held_bytes") == 0
+    assert service.post(photo()).content == right[0]
+
+
+def test_uploads_that_do_not_come_hold_no_more_than_their_share(service, right):
+    head = b"POST /bands HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    with _connect(service) as connection:
+        connection.sendall(head + b"Content-Length: %d\r\n\r\n--x\r\n" % (64 * 2**20))
+        until(lambda: service.metric("huebands_held_bytes") == 64 * 2**20)
+        response = service.post(photo())
+        assert response.status_code == 503 and int(response.headers["retry-after"]) >= 1
+    until(lambda: service.metric("huebands_held_bytes") == 0)
+    assert service.post(photo()).content == right[0]
+
+
+def _connect(service):
+    return socket.create_connection(("127.0.0.1", httpx.URL(service.url).port))
+
+
+def test_the_service_recovers_from_the_end_of_its_http_process_and_a_stop_answers_what_is_in_work(
+    tiny_package, tmp_path
+):
+    with serve(tiny_package, tmp_path) as service:
+        expected, supervisor, http, orphans = (
+            service.post(photo()).content,
+            service.supervisor,
+            service.http,
+            service.crew,
+        )
+        http.kill()
+        until(lambda: not http.is_running() or http.status() == psutil.STATUS_ZOMBIE)
+        until(lambda: not any(_running(_alive([orphan]), "huebands.web.worker") for orphan in orphans))
+        until(service.is_ready)
+        assert service.http.pid != http.pid
+        with ThreadPoolExecutor(1) as threads, service.stopped() as crew:
+            answer = threads.submit(service.post, photo())
+            until(lambda: service.metric("huebands_jobs_in_work") == 1)
+            supervisor.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+        assert answer.result().content == expected
+        supervisor.wait(WITHIN)
+        until(lambda: not _alive(crew))
+
+
+def _alive(processes):
+    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_uploads_need_no_disk(tiny_package, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    content = photo(height=700, width=1000)
+    assert len(content) > 2**20  # what is larger goes to a disk elsewhere
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+
+    async def ask():
+        transport = httpx.ASGITransport(build_in_process(tiny_package))
+        async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
+            return await client.post("/colorize", files={"image": ("cat.png", content)})
+
+    assert anyio.run(ask).status_code == 200
+
+
+def test_a_full_disk_at_the_start_is_told_with_the_folder(tiny_package, monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(PackageError, match=f"copied to {tmp_path}.*No space left.*TMPDIR"):
+        copy_privately(read_package(tiny_package))
+
+
+def test_a_copy_that_was_changed_is_not_served(tiny_package, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    package = read_package(tiny_package)
+    folder = copy_privately(package)
+    check(read_package(folder), package.package_sha256)
+    (folder / "MODEL_CARD.md").write_text("# Another\n")
+    with pytest.raises(PackageError, match=r"package_sha256 .* its files were changed"):
+        check(read_package(folder), package.package_sha256)

@@ -1,0 +1,131 @@
+"""Hurt files and hurt forms: nothing but refusals comes out, memory stays, and the next good request is right."""
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import httpx
+import numpy as np
+import psutil
+import pytest
+
+from form_mutation import forms
+from huebands.images import MAX_PIXELS, ImageError, encode_png, read_photo
+from in_process import build_in_process
+from mutation import mutants
+
+FEW_PIXELS = 1_000_000  # for most: a header that announces many costs a second each
+EVERY = 50  # inputs that may have as many pixels as there are allowed
+HANG = 60.0  # seconds that no input comes near, however slow the machine
+GROWTH = 100 * 2**20  # bytes: what the allocator may keep; a leak of 10 kB an input would be twice that
+
+
+def read_all(inputs: Iterable[tuple[str, bytes]]) -> None:
+    """Read each, and hold it against what `read_photo` promises."""
+    for number, (name, content) in enumerate(inputs):
+        limit = FEW_PIXELS if number % EVERY else MAX_PIXELS
+        start = time.perf_counter()
+        try:
+            photo = read_photo(content, "hurt", limit)
+        except ImageError as error:
+            assert str(error).startswith("hurt: ") and error.reason, name
+            assert len(error.reason.splitlines()) == 1, (name, error.reason)
+            assert not isinstance(error.__cause__, Warning | AssertionError), name
+        except BaseException as error:
+            raise AssertionError(name) from error
+        else:
+            height, width, channels = photo.shape
+            assert photo.dtype == np.uint8 and channels == 3 and 0 < height * width <= limit, name
+        assert time.perf_counter() - start < HANG, name
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(psutil.Process().memory_info().rss)
+
+
+@asynccontextmanager
+async def client_of(package: Path) -> Iterator[httpx.AsyncClient]:
+    """A client of the whole application, in this process; what it raises is raised here."""
+    transport = httpx.ASGITransport(build_in_process(package))
+    async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+        yield client
+
+
+async def ask(client: httpx.AsyncClient, content: bytes, path: str = "/bands") -> httpx.Response:
+    return await client.post(path, files={"image": ("cat.png", content)}, data={"alpha": "0.2"})
+
+
+def hold(response: httpx.Response, name: str) -> None:
+    """Hold an answer against the contract: an answer, or a refusal of one line."""
+    assert response.status_code in (200, 400, 413, 415, 422), (name, response.status_code, response.text)
+    if response.status_code != 200:
+        assert set(response.json()) == {"error"}, name
+        assert len(response.json()["error"].splitlines()) == 1, name
+
+
+def ask_all(package: Path, requests: Iterable[tuple[str, dict]], every: int) -> None:
+    """Send each request to all that works on photos in turn, and ever so often a good one."""
+    good = encode_png(np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8))
+
+    async def run() -> None:
+        async with client_of(package) as client:
+            before = (await ask(client, good)).content
+            paths = itertools.cycle(("/colorize", "/bands", "/explore"))
+            for number, (name, request) in enumerate(requests):
+                hold(await client.post(next(paths), **request), name)
+                if number % every == 0:
+                    assert (await ask(client, good)).content == before, name
+            assert (await ask(client, good)).content == before
+
+    anyio.run(run)
+
+
+def small_enough(inputs: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, dict]]:
+    """As requests; what decodes to a large photo takes long to colorize and shows no more."""
+    for name, content in inputs:
+        if not is_large(content):
+            yield name, {"files": {"image": ("hurt.png", content)}}
+
+
+def is_large(content: bytes) -> bool:
+    try:
+        read_photo(content, max_pixels=100_000)
+    except ImageError as error:
+        return "more than 100,000" in error.reason and "blocks" not in error.reason
+    return False
+
+
+def as_requests(inputs: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, dict]]:
+    """Hurt forms as they are sent."""
+    for name, (content_type, body) in inputs:
+        yield name, {"content": body, "headers": {"content-type": content_type}}
+
+
+def test_hurt_files_are_refused_or_read() -> None:
+    read_all(itertools.islice(mutants(seed=1), 300))
+
+
+def test_hurt_files_and_forms_are_refused_and_good_ones_served(tiny_package: Path) -> None:
+    ask_all(tiny_package, small_enough(itertools.islice(mutants(seed=2), 60)), every=30)
+    ask_all(tiny_package, as_requests(itertools.islice(forms(seed=2), 240)), every=120)
+
+
+@pytest.mark.slow
+def test_twenty_thousand_hurt_files_leave_no_memory_behind() -> None:
+    read_all(itertools.islice(mutants(seed=3), 2_000))
+    before = resident()
+    read_all(itertools.islice(mutants(seed=4), 20_000))
+    assert resident() - before < GROWTH
+
+
+@pytest.mark.slow
+def test_thousands_of_hurt_requests_leave_no_memory_behind(tiny_package: Path) -> None:
+    ask_all(tiny_package, small_enough(itertools.islice(mutants(seed=5), 300)), every=100)
+    before = resident()
+    ask_all(tiny_package, small_enough(itertools.islice(mutants(seed=6), 2_000)), every=100)
+    ask_all(tiny_package, as_requests(itertools.islice(forms(seed=6), 4_000)), every=100)
+    assert resident() - before < GROWTH

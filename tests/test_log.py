@@ -1,0 +1,132 @@
+"""The log: one line of JSON an answer, and nothing in it that strangers wrote."""
+
+import io
+import json
+import logging
+
+import httpx
+import numpy as np
+import pytest
+
+from huebands.images import encode_png
+from huebands.web import log
+from in_process import Client, build_in_process
+from served import served
+
+_SMUGGLED = 'cat\r\n{"logger": "huebands.access"}\u2028\x1b[2J\x85.png'
+
+
+@pytest.fixture(scope="module")
+def app(tiny_package):
+    return build_in_process(tiny_package)
+
+
+@pytest.fixture
+def stream():
+    """What is logged; as it was before, after."""
+    logger = logging.getLogger("huebands")
+    before = logger.handlers, logger.level, logger.propagate
+    stream = io.StringIO()
+    log.configure(stream)
+    yield stream
+    logger.handlers, logger.level, logger.propagate = before
+
+
+@pytest.fixture
+def client(app, stream):
+    return Client(app)
+
+
+def photo():
+    return encode_png(np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8))
+
+
+def lines(stream):
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_an_answered_photo_is_one_line_of_what_was_measured(client, stream):
+    response = client.post(
+        "/bands?a=secret", files={"image": ("secret.png", photo())}, data={"alpha": "0.3", "mode": "joint"}
+    )
+    (line,) = lines(stream)
+    assert (line["logger"], line["method"], line["path"], line["status"]) == ("huebands.access", "POST", "/bands", 200)
+    assert line["request"] == response.headers["x-request-id"]
+    assert len(photo()) < line["bytes_in"] < len(photo()) + 1000
+    assert line["bytes_out"] == len(response.content)
+    assert 0 < line["seconds"] < 60
+    told = line["photo"]
+    assert (told["width"], told["height"], told["mode"], told["alpha"]) == (30, 24, "joint", 0.3)
+    assert f"{told['band_width']:.1f}" == response.headers["huebands-mean-band-width"]
+    assert f"{told['likeness']:.4f}" == response.headers["huebands-likeness"]
+    assert 0 <= told["outside"] <= 1
+    assert set(told["seconds"]) == {"queue", "decode", "colorize", "encode"}
+    assert "secret" not in stream.getvalue()
+    assert "cause" not in line
+
+
+def test_a_refusal_is_one_line_with_its_cause(client, stream):
+    client.post("/colorize", files={"image": ("secret.png", b"secret")})
+    (line,) = lines(stream)
+    assert (line["status"], line["cause"]) == (415, "format")
+    assert "photo" not in line
+    assert "secret" not in stream.getvalue()
+
+
+def test_requests_are_numbered_here(client):
+    first, second = (client.get("/model", headers={"X-Request-Id": "mine"}).headers["x-request-id"] for _ in range(2))
+    assert first != second
+    assert all(len(number) == 16 and int(number, 16) >= 0 for number in (first, second))
+
+
+def test_a_failure_is_a_line_with_its_traceback_beside_that_of_the_answer(app, client, stream, monkeypatch):
+    async def fail(job):
+        raise RuntimeError(_SMUGGLED)
+
+    monkeypatch.setattr(app.state.pool, "submit", fail)
+    response = client.post("/colorize", files={"image": ("a.png", photo())})
+    failure, answer = lines(stream)
+    assert (failure["logger"], failure["level"]) == ("huebands.web", "error")
+    assert "RuntimeError" in failure["traceback"]
+    assert failure["request"] == answer["request"] == response.headers["x-request-id"]
+    assert (answer["status"], answer["cause"]) == (500, "failed")
+
+
+@pytest.mark.parametrize("path", ["/colorize", "/stranger%0d%0a{}%1b", "/%e2%80%a8", "/" + "x" * 2000])
+def test_nobody_writes_a_line_of_his_own(client, stream, path):
+    boundary = "x"
+    body = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{_SMUGGLED}"\r\n\r\n'.encode()
+        + photo()
+        + f"\r\n--{boundary}--\r\n".encode()
+    )
+    headers = {
+        "Content-Type": f"multipart/form-data; boundary={boundary}",
+        "User-Agent": "stranger\x1b[2J",
+        "X-Request-Id": "stranger",
+    }
+    client.post(path, content=body, headers=headers)
+    client.request("STRANGER\x0b".strip(), path)
+    written = stream.getvalue()
+    assert written.isascii() and written.endswith("\n")
+    assert written.count("\n") == 2
+    assert not any(ord(sign) < 32 for sign in written.replace("\n", ""))
+    assert all(line["logger"] == "huebands.access" for line in lines(stream))
+    assert "stranger" not in written.lower() and "cat" not in written
+
+
+def test_messages_of_others_are_lines_too(stream):
+    logging.getLogger("huebands.web").error("a process is replaced: %s", _SMUGGLED)
+    (line,) = lines(stream)
+    assert line["event"] == f"a process is replaced: {_SMUGGLED}"
+
+
+def test_the_service_writes_its_log_as_json_and_no_other_log_of_addresses(tiny_package, tmp_path):
+    with served(tiny_package, tmp_path) as url:
+        number = httpx.get(f"{url}/stranger%1b?stranger").headers["x-request-id"]
+        httpx.get(f"{url}/stranger%0d%0a")
+        httpx.get(f"{url}/livez?stranger")
+    written = (tmp_path / "log").read_text()
+    (line,) = (json.loads(line) for line in written.splitlines() if number in line)
+    assert (line["path"], line["status"], line["cause"]) == ("other", 404, "not_found")
+    assert "stranger" not in written

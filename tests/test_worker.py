@@ -1,0 +1,47 @@
+"""What a process that colorizes does before and around its work."""
+
+import numpy as np
+import pytest
+
+from huebands import images
+from huebands.package import PackageError
+from huebands.web import worker
+from huebands.web.channel import Done, Task, TooLarge
+from huebands.web.jobs import Answer, Job, Refusal
+
+PHOTO = images.encode_png(np.arange(20 * 30, dtype=np.uint32).astype(np.uint8).reshape(20, 30))
+
+
+@pytest.fixture
+def answer(tiny_package):
+    return worker.prepare(str(tiny_package), worker.load(str(tiny_package)).package.package_sha256)
+
+
+def task(content=PHOTO, alone=False):
+    job = Job(kind="bands", content=content, name="cat", alpha=0.5, mode="joint", delta=None, grouped=False)
+    return Task(job, alone)
+
+
+def test_a_task_is_answered_or_refused(answer):
+    done = answer(task())
+    assert isinstance(done, Done) and isinstance(done.outcome, Answer)
+    assert (done.outcome.facts.width, done.outcome.facts.height) == (30, 20)
+    assert isinstance(answer(task(b"no photo")).outcome, Refusal)
+
+
+def test_a_large_photo_is_worked_on_only_alone(answer, monkeypatch):
+    monkeypatch.setattr(worker, "LARGE", 20 * 30)
+    assert isinstance(answer(task()), Done)
+    monkeypatch.setattr(worker, "LARGE", 20 * 30 - 1)
+    assert answer(task()) == TooLarge()
+    assert isinstance(answer(task(alone=True)), Done)
+
+
+def test_a_package_that_is_not_the_one_served_is_refused(tiny_package):
+    with pytest.raises(PackageError, match=r"its files were changed"):
+        worker.prepare(str(tiny_package), "0" * 64)
+
+
+@pytest.mark.parametrize(("content", "pixels"), [(PHOTO, 600), (PHOTO[:45], 600), (PHOTO[:20], 0), (b"", 0), (b"x", 0)])
+def test_the_header_announces_the_pixels(content, pixels):
+    assert images.announced_pixels(content) == pixels
