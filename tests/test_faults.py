@@ -97,8 +97,15 @@ class Service:
 
 
 def _running(processes, module):
-    alive = [process for process in processes if process.status() != psutil.STATUS_ZOMBIE]
-    return [process for process in alive if module in process.cmdline()]
+    return [process for process in processes if module in _command(process)]
+
+
+def _command(process):
+    """Of a process that is alive, else nothing."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # a zombie is one too
+        return []
 
 
 @contextmanager

