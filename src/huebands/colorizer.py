@@ -329,7 +329,7 @@ class Colorizer:
 
     def _colours(self, grey_HW: Tensor) -> ColourLines:
         """Ask the network for the colours of a photo, uint8 (H, W)."""
-        L_11SS = _resize(color.lightness_of_grey(grey_HW)[None, None], (self._size, self._size))
+        L_11SS = resize(color.lightness_of_grey(grey_HW)[None, None], (self._size, self._size))
         ab_12SS = self.run_generator(L_11SS / 50 - 1)[0] * color.AB_SCALE
         height, width = grey_HW.shape
         return ColourLines.fit(L_11SS[0, 0], ab_12SS[0], (height, width), self.package.upsampling)
@@ -381,13 +381,6 @@ def _encode(image: Image.Image, name: str) -> bytes:
     except (OSError, ValueError) as error:
         raise images.ImageError(name, f"has mode {image.mode}; convert it to RGB first") from error
     return buffer.getvalue()
-
-
-def _resize(image_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize in the order that needs less memory where the usual one, width first, would blow up a thin strip."""
-    if image_BCHW.shape[2] * size[1] > images.MAX_PIXELS:
-        return resize(image_BCHW.mT, (size[1], size[0])).mT
-    return resize(image_BCHW, size)
 
 
 def _tensor(grey_HW: NDArray[np.uint8]) -> Tensor:

@@ -3,7 +3,18 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+_MOST = 50_000_000  # values in between
+
 
 def resize(image_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize bilinearly, with antialiasing when shrinking, to (height, width)."""
+    """Resize bilinearly, with antialiasing when shrinking, to (height, width).
+
+    Torch takes the width first, which blows a thin high strip up; then the height comes first.
+    """
+    if image_BCHW.shape[2] * size[1] > _MOST:
+        return _interpolate(image_BCHW.mT, (size[1], size[0])).mT
+    return _interpolate(image_BCHW, size)
+
+
+def _interpolate(image_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(image_BCHW, size, mode="bilinear", align_corners=False, antialias=True)
