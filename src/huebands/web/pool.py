@@ -2,7 +2,7 @@
 
 Of our own, because no library fits: pebble hands all jobs through one pipe behind a lock that a killed process may
 keep, anyio.to_process ends idle processes, and both run BentoML's main module again in each. A process takes one job
-at a time: these networks are no faster in batches on a processor.
+at a time: whether batches gain anything on a processor changes from run to run (`benchmarks/engines.py`).
 """
 
 import asyncio
