@@ -165,7 +165,7 @@ class Grid:
 
 
 def _samples(side: int, size: int, places: slice) -> tuple[Tensor, Tensor, Tensor]:
-    center = (torch.arange(size, dtype=torch.float64)[places] + 0.5) * (side / size) - 0.5
+    center = (torch.arange(*places.indices(size), dtype=torch.float64) + 0.5) * (side / size) - 0.5
     center = center.clamp(0, side - 1)
     before = center.floor().long().clamp_max(max(side - 2, 0))
     return before, (before + 1).clamp_max(side - 1), (center - before).float()
