@@ -43,3 +43,8 @@ def test_grey_and_toned_photos_tell_nothing(colorizer):
     assert 0 < mean_chroma(sepia) < LEAST_CHROMA
     for photo in (grey, sepia):
         assert share_outside(photo, colorizer.colorize(photo, alpha=0.3)) is None
+
+
+def test_a_strip_has_the_chroma_of_its_colours():
+    strip = np.full((2_000_000, 1, 3), (200, 60, 60), np.uint8)
+    assert mean_chroma(strip) == pytest.approx(mean_chroma(strip[:100]), abs=1e-3)

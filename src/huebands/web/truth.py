@@ -10,6 +10,7 @@ from huebands.colorizer import Colorization
 from huebands.conformal.family import CHANNELS
 
 LEAST_CHROMA = 5.0  # CIELAB units; `prepare.min_chroma`: the calibration photos leave out what is nearly grey
+_LONGEST = 8192  # pixels a side from which on a part of them is looked at
 _SIDE = 128  # pixels: a mean needs no more
 
 
@@ -30,7 +31,9 @@ def share_outside(rgb_HW3: NDArray[np.uint8], result: Colorization) -> float | N
 
 def mean_chroma(rgb_HW3: NDArray[np.uint8]) -> float:
     """Mean chroma of a photo, squashed as the calibration photos are, in CIELAB units."""
-    square = np.array(Image.fromarray(rgb_HW3).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS))
+    down, across = (max(side // _LONGEST, 1) for side in rgb_HW3.shape[:2])  # a strip would take gigabytes
+    sample = np.ascontiguousarray(rgb_HW3[::down, ::across])
+    square = np.array(Image.fromarray(sample).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS))
     with torch.inference_mode():
         lab = color.srgb_to_lab(torch.from_numpy(square).permute(2, 0, 1) / 255)
     return float(lab[1:].norm(dim=0).mean())
