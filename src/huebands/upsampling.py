@@ -65,7 +65,7 @@ class ColourLines:
         side = self.lines_4SS.shape[-1]
         vertical = _bilinear_weights(side, self.size[0], rows)
         horizontal = _bilinear_weights(side, self.size[1], columns)
-        if len(rows) > 16 * len(columns):  # a thin strip, for which the other order takes a hundred times as long
+        if len(rows) > 16 * len(columns):  # a thin strip: the other order multiplies by the whole square for each row
             lines_4HW = vertical @ (self.lines_4SS @ horizontal.T)
         else:
             lines_4HW = vertical @ self.lines_4SS @ horizontal.T
