@@ -33,6 +33,7 @@ app = build_app()
     traffic={"timeout": 1200, "max_concurrency": None},
     metrics={"enabled": False},  # see web/metrics.py
     logging={"access": {"enabled": False}},  # see web/log.py
+    tracing={"excluded_urls": ".*"},  # a trace of each request would live as long as that timer: 4 to 15 kB, unread
 )
 @bentoml.asgi_app(app, path="/")
 class Huebands:
