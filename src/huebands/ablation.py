@@ -17,6 +17,7 @@ import yaml
 from huebands.comparison.command import Request, run
 from huebands.comparison.photos import read_prepared
 from huebands.data.shards import data_sha256
+from huebands.files import atomic
 from huebands.package import read_package
 
 CONF, REPORT = Path("conf/ablation.yaml"), Path("reports/ablation")
@@ -61,11 +62,10 @@ def take_generator(experiment: str, folder: Path) -> None:
             f" failed, `dvc exp remove {experiment}` takes one away"
         )
     archive = _run(["git", "archive", "--format=tar", listed[0], TRAINED])
-    folder.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar, atomic.replace_folder(folder) as new:
         for member in tar.getmembers():
             if (content := tar.extractfile(member)) is not None:
-                (folder / Path(member.name).name).write_bytes(content.read())
+                atomic.write_bytes(new / Path(member.name).name, content.read())
 
 
 def judge(generators: Sequence[Path], data: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from huebands import params
 from huebands.data import shards
+from huebands.files import atomic
 from huebands.lineage import git_commit
 from huebands.networks.encoders import fetch_lite0
 from huebands.networks.vgg import fetch_lpips
@@ -48,7 +49,7 @@ def write_bundle(path: Path, settings: params.Params) -> None:
     """
     script = _SCRIPT.format(data_sha256=shards.data_sha256(PREPARED), git_commit=git_commit())
     archives = list(archives_of(settings.train))
-    with tarfile.open(path, "w") as bundle:
+    with atomic.writing(path) as file, tarfile.open(fileobj=file, mode="w") as bundle:
         for source in sorted(CODE.rglob("*.py")):
             bundle.add(source, Path("src/huebands") / source.relative_to(CODE))
         for split in ("train", "val"):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
+from huebands.files import atomic
 from huebands.image_structure import StructureError, check_structure
 
 MAX_PIXELS = 50_000_000
@@ -119,7 +120,7 @@ def encode_webp(rgb: NDArray[np.uint8], quality: int = 90) -> bytes:
 
 def write_png(path: Path, rgb: NDArray[np.uint8]) -> None:
     """Write uint8 (H, W, 3) or grey (H, W) as a PNG file."""
-    path.write_bytes(encode_png(rgb, compress_level=6))
+    atomic.write_bytes(path, encode_png(rgb, compress_level=6))
 
 
 def find_photos(paths: Iterable[Path]) -> list[Path]:

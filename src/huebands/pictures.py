@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from huebands.files import atomic
+
 _DPI = 120
 _GAP, _STRIP_GAP, _ROW_GAP, _MARGIN = 0.06, 0.3, 0.42, 0.25  # inches
 _HEADING = 0.1  # inches, beside the row gap
@@ -180,7 +182,8 @@ def _save(figure: Any, path: Path) -> None:
     with warnings.catch_warnings():
         # A title in a script that the font lacks shows boxes; that spoils no picture.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(path, metadata={"Software": None})
+        with atomic.writing(path) as file:
+            figure.savefig(file, format="png", metadata={"Software": None})
 
 
 @cache

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from huebands.comparison import page, table
 from huebands.comparison.compare import Comparison
+from huebands.files import atomic
 
 WRITERS = {
     "metrics.json": table.to_json,
@@ -21,6 +22,6 @@ def write_report(comparison: Comparison, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, write in WRITERS.items():
-        (folder / name).write_text(write(comparison), encoding="utf-8", newline="")
+        atomic.write_text(folder / name, write(comparison))
         paths.append(folder / name)
     return paths

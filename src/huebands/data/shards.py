@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from huebands import color
+from huebands.files import atomic
 from huebands.params import SPLITS
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ def read_manifest(folder: Path) -> "DataFrame":
 def write_manifest(folder: Path, manifest: "DataFrame") -> Path:
     """Write the manifest's known columns, in their fixed order."""
     path = Path(folder) / MANIFEST
-    manifest[list(MANIFEST_COLUMNS)].to_parquet(path, index=False)
+    with atomic.writing(path) as file:
+        manifest[list(MANIFEST_COLUMNS)].to_parquet(file, index=False)
     return path
 
 

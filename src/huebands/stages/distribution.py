@@ -4,6 +4,7 @@ It learns from the training photos, and stops by the validation photos: calibrat
 """
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +18,7 @@ from huebands.distribution.fit import Epoch, FitError, fit, prepare
 from huebands.distribution.likeness import Reference, statistics_of
 from huebands.distribution.model import write_distribution
 from huebands.distribution.network import ColourDistribution
+from huebands.files import atomic
 from huebands.lineage import git_commit
 from huebands.params import DistributionParams
 from huebands.pypi import FetchError
@@ -51,10 +53,11 @@ def fit_distribution(settings: DistributionParams) -> None:
     description = {"network": settings.network(), "image_size": settings.image_size, "lineage": lineage}
     write_distribution(DISTRIBUTION, network, reference, description)
     REPORT.mkdir(parents=True, exist_ok=True)
-    with (REPORT / "history.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["epoch", "train", "val"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: round(value, 4) for key, value in asdict(epoch).items()} for epoch in history)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, ["epoch", "train", "val"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: round(value, 4) for key, value in asdict(epoch).items()} for epoch in history)
+    atomic.write_text(REPORT / "history.csv", table.getvalue())
 
 
 def _photos(split: str) -> Iterator[Tensor]:

@@ -10,6 +10,7 @@ import pandas as pd
 from huebands import params
 from huebands.colorizer import Colorizer, grey_of
 from huebands.data.shards import LabShard, ShardError, read_manifest
+from huebands.files import atomic
 from huebands.metrics.report import METRICS, OF_TRUTH, PhotoScorer, ScoredPhoto, in_words, summarise
 from huebands.package import PackageError
 from huebands.pictures import Strip, draw_sheet
@@ -28,7 +29,7 @@ def main() -> None:
 
 
 def evaluate(prepared: Path, trained: Path, report: Path, sheet_rows: int, seed: int) -> None:
-    """Write metrics.json, photos.csv and sheet.png of the test split."""
+    """Replace the report: metrics.json, photos.csv and sheet.png of the test split."""
     shard, colorizer = LabShard(prepared, "test"), Colorizer.load(trained)
     manifest = read_manifest(prepared)
     photos = manifest[manifest["split"] == "test"].sort_values("row")
@@ -45,12 +46,12 @@ def evaluate(prepared: Path, trained: Path, report: Path, sheet_rows: int, seed:
             for photo, score in zip(photos.itertuples(), scores, strict=True)
         ]
     )
-    report.mkdir(parents=True, exist_ok=True)
-    table.round(4).to_csv(report / "photos.csv", index=False, lineterminator="\n")
     summary = _summary(scores, seed)
     text = json.dumps({**summary, "photos": len(scores)}, indent=2, allow_nan=False)
-    (report / "metrics.json").write_text(text + "\n", encoding="utf-8")
-    _draw(report / "sheet.png", table.assign(title=photos["title"].to_numpy()), shard, colorizer, sheet_rows)
+    with atomic.replace_folder(report) as new:
+        atomic.write_text(new / "photos.csv", table.round(4).to_csv(index=False, lineterminator="\n"))
+        atomic.write_text(new / "metrics.json", text + "\n")
+        _draw(new / "sheet.png", table.assign(title=photos["title"].to_numpy()), shard, colorizer, sheet_rows)
     for name, values in summary.items():
         print(f"evaluate: {name} " + ", ".join(f"{of} {in_words(value)}" for of, value in values.items()))
 

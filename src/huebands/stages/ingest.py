@@ -4,7 +4,6 @@ Writes data/raw/: photos/<id><suffix>, index.parquet, and rejected.csv for what 
 """
 
 import hashlib
-import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from huebands import images, params
 from huebands.data.sources import PhotoSource, SourceError, SourcePhoto, open_source
+from huebands.files import atomic
 
 RAW = Path("data/raw")
 INDEX_COLUMNS = ["id", "file", "source", "name", "licence", "title", "artist", "sha256", "width", "height"]
@@ -22,7 +22,7 @@ REJECTED_COLUMNS = ["source", "name", "reason"]
 
 
 def ingest(sources: Iterable[PhotoSource], folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Copy every usable photo of the sources into `folder`, which is emptied first.
+    """Copy every usable photo of the sources into `folder`, which is replaced as a whole.
 
     Returns:
         The index (one row a photo, in the sources' order) and the rejected files with reasons, as written.
@@ -30,8 +30,12 @@ def ingest(sources: Iterable[PhotoSource], folder: Path) -> tuple[pd.DataFrame, 
     Raises:
         SourceError: when a source cannot be read.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "photos").mkdir(parents=True)
+    with atomic.replace_folder(folder) as new:
+        return _ingest(sources, new)
+
+
+def _ingest(sources: Iterable[PhotoSource], folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    (folder / "photos").mkdir()
     rows, rejected = [], []
     known: dict[str, str] = {}
     for source in sources:
@@ -44,8 +48,9 @@ def ingest(sources: Iterable[PhotoSource], folder: Path) -> tuple[pd.DataFrame, 
             rows.append(_keep(source.name, photo, pixels, folder))
     index = pd.DataFrame(rows, columns=INDEX_COLUMNS)
     listing = pd.DataFrame(rejected, columns=REJECTED_COLUMNS)
-    index.to_parquet(folder / "index.parquet", index=False)
-    listing.to_csv(folder / "rejected.csv", index=False, lineterminator="\n")
+    with atomic.writing(folder / "index.parquet") as file:
+        index.to_parquet(file, index=False)
+    atomic.write_text(folder / "rejected.csv", listing.to_csv(index=False, lineterminator="\n"))
     return index, listing
 
 
@@ -93,7 +98,7 @@ def _keep(source: str, photo: SourcePhoto, pixels: NDArray[uint8], folder: Path)
     suffix = PurePosixPath(photo.name).suffix.lower()
     identity = sha256[:16]
     file = f"photos/{identity}{suffix if suffix in images.SUFFIXES else ''}"
-    (folder / file).write_bytes(photo.content)
+    (folder / file).write_bytes(photo.content)  # the folder around it is replaced as a whole
     height, width = pixels.shape[:2]
     about = (source, photo.name, photo.licence, photo.title, photo.artist)
     return (identity, file, *about, sha256, width, height)

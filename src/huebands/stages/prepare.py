@@ -8,6 +8,7 @@ import pandas as pd
 
 from huebands import params
 from huebands.data import preparation, shards
+from huebands.files import atomic
 from huebands.images import ImageError, read_photo
 from huebands.params import SPLITS, PrepareParams
 
@@ -23,12 +24,19 @@ def main() -> None:
 
 
 def prepare(raw: Path, prepared: Path, settings: PrepareParams) -> None:
-    """Write shards, manifest.parquet and set_aside.csv of the photos that `raw/index.parquet` lists."""
+    """Write shards, manifest.parquet and set_aside.csv of the photos that `raw/index.parquet` lists.
+
+    The folder is replaced as a whole: no manifest lies beside shards that it does not describe.
+    """
     if not (raw / "index.parquet").is_file():
         raise FileNotFoundError(f"{raw / 'index.parquet'}: not found; run the ingest stage first (dvc repro ingest)")
     index = pd.read_parquet(raw / "index.parquet")
+    with atomic.replace_folder(prepared) as new:
+        _prepare(index, raw, new, settings)
+
+
+def _prepare(index: pd.DataFrame, raw: Path, prepared: Path, settings: PrepareParams) -> None:
     size = settings.image_size
-    prepared.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=prepared) as scratch:
         # A photo's row is known only after all were seen: the squares wait on disk, not in memory.
         squares = np.memmap(
@@ -48,7 +56,7 @@ def prepare(raw: Path, prepared: Path, settings: PrepareParams) -> None:
     order = manifest["split"].map(SPLITS.index)
     shards.write_manifest(prepared, manifest.assign(order=order).sort_values(["order", "row"]))
     aside = table.loc[table["reason"] != "", ["id", "name", "reason"]]
-    aside.to_csv(prepared / "set_aside.csv", index=False, lineterminator="\n")
+    atomic.write_text(prepared / "set_aside.csv", aside.to_csv(index=False, lineterminator="\n"))
     counts = ", ".join(f"{split} {(manifest['split'] == split).sum()}" for split in SPLITS)
     groups = manifest["group"].nunique()
     print(f"prepare: {len(manifest)} photos in {groups} groups ({counts}), {len(aside)} set aside")

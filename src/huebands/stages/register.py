@@ -14,6 +14,7 @@ from typing import Any
 from huebands import params, tracking
 from huebands.colorizer import Colorizer
 from huebands.data import shards
+from huebands.files import atomic
 from huebands.gate import Verdict, judge, mean_ciede2000
 from huebands.lineage import dataset, flat, git_commit
 from huebands.model_card import write_card
@@ -65,9 +66,9 @@ def register(settings: Params) -> None:
     for line in decision:
         print(f"register: {line}")
     REPORT.mkdir(parents=True, exist_ok=True)
-    (REPORT / "decision.txt").write_text("\n".join(decision) + "\n", encoding="utf-8")
+    atomic.write_text(REPORT / "decision.txt", "\n".join(decision) + "\n")
     content = {"model_name": model_name, "package_sha256": package.package_sha256}
-    (REPORT / "registration.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    atomic.write_text(REPORT / "registration.json", json.dumps(content, indent=2) + "\n")
 
 
 def write_package() -> ModelPackage:

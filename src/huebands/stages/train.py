@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from huebands import package, params, tracking
 from huebands.data import shards
+from huebands.files import atomic
 from huebands.images import write_png
 from huebands.lineage import Dataset, git_commit
 from huebands.package import PackageError
@@ -123,7 +124,7 @@ def start_run(experiment: str, config: dict[str, Any], datasets: Sequence[Datase
     run_id = RUN_ID.read_text(encoding="utf-8") if RUN_ID.exists() else None
     run = tracking.TrainingRun.start(**record_of(config), experiment=experiment, datasets=datasets, run_id=run_id)
     RUN_ID.parent.mkdir(parents=True, exist_ok=True)
-    RUN_ID.write_text(run.run_id, encoding="utf-8")
+    atomic.write_text(RUN_ID, run.run_id)
     run.watch_system()
     return run
 

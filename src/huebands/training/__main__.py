@@ -18,6 +18,7 @@ import numpy as np
 
 from huebands import package, params
 from huebands.data import shards
+from huebands.files import atomic
 from huebands.images import write_png
 from huebands.lineage import git_commit
 from huebands.pypi import FetchError
@@ -116,7 +117,7 @@ def make_ready(out: Path, fresh: bool) -> None:
         start.unlink(missing_ok=True)
         shutil.rmtree(pictures, ignore_errors=True)
     if not start.exists():
-        start.write_text(datetime.datetime.now(datetime.UTC).isoformat(), encoding="utf-8")
+        atomic.write_text(start, datetime.datetime.now(datetime.UTC).isoformat())
     pictures.mkdir(exist_ok=True)
 
 

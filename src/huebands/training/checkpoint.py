@@ -4,12 +4,13 @@ Randomness is a function of seed, epoch and process, and checkpoints lie between
 it, so that no generator's state is tied to one device or number of processes.
 """
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from huebands.files import atomic
 
 
 class CheckpointError(RuntimeError):
@@ -17,14 +18,10 @@ class CheckpointError(RuntimeError):
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint beside its place and move it there, so that a kill never leaves half a file."""
+    """Replace the last checkpoint, in a folder made if need be; a kill leaves the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with atomic.writing(path) as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def load_checkpoint(path: Path, fingerprint: str) -> dict[str, Any] | None:

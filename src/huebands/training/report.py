@@ -1,6 +1,7 @@
 """What a training leaves behind, wherever it ran: the generator's package, and a report to restore its run from."""
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from typing import Any
 
 from huebands import package
 from huebands.color import AB_SCALE
+from huebands.files import atomic
 from huebands.lineage import Dataset, dataset, flat
 from huebands.params import DataParams, TrainParams
 from huebands.training.loop import Trained
@@ -75,10 +77,10 @@ def write_report(
     config: dict[str, Any],
     datasets: Sequence[Dataset],
 ) -> None:
-    """Write history.csv, pictures/ and run.json, which `register` restores the run from; an older report is replaced.
+    """Write history.csv, pictures/ and run.json, which `register` restores the run from.
 
     Args:
-        folder: of the report.
+        folder: of the report, replaced as a whole.
         pictures: folder of the sample grids.
         trained: the history.
         started_at: in ISO 8601, UTC.
@@ -86,13 +88,10 @@ def write_report(
         config: of the package.
         datasets: that were looked at.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    shutil.copytree(pictures, folder / "pictures")
-    with (folder / "history.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(trained.history[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(trained.history)
+    history = io.StringIO(newline="")
+    writer = csv.DictWriter(history, fieldnames=list(trained.history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(trained.history)
     run = record_of(config)
     record = {
         "name": run["name"],
@@ -102,4 +101,7 @@ def write_report(
         "params": run["params"],
         "datasets": [asdict(used) for used in datasets],
     }
-    (folder / "run.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    with atomic.replace_folder(folder) as new:
+        shutil.copytree(pictures, new / "pictures")
+        atomic.write_text(new / "history.csv", history.getvalue())
+        atomic.write_text(new / "run.json", json.dumps(record, indent=2) + "\n")
