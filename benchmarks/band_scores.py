@@ -127,7 +127,7 @@ class Calibrated:
         if self.grouped:
             sums, photos = group_losses[rows].sum(axis=0), present[rows].sum(axis=0)
         tally = Tally(losses[rows], sums, photos, np.zeros(len(rows)))
-        calibration = Calibration(self.shape, tally, "", "", "", "")
+        calibration = Calibration(self.shape, tally, "", "", "", "", min_chroma=0.0, unlike_p_value=0.05)
         if self.grouped:
             steps = calibration.group_steps(ALPHA, mode, self.delta)[self.pixels.groups_HWP].max(axis=2)
             return self.pixels.reach(self.bands(steps, mode), mode)

@@ -60,7 +60,7 @@ def test_ours_is_what_a_package_gives(colorizer, photos, shape, scores, name, mo
     for row in ROWS:
         groups = shape.grouping.merge(shaped[row].groups)
         tally.add(row, photo_losses(shaped[row].nested.first_steps(photos[row]), groups, shape.joint_offsets), 0.0)
-    calibration = Calibration(shape, tally, "", "", "", "")
+    calibration = Calibration(shape, tally, "", "", "", "", min_chroma=5.0, unlike_p_value=0.05)
     reached = scores[name](ROWS, mode)
     for row in range(CALIBRATING, CALIBRATING + TESTING):
         steps = calibration.steps(ALPHA, mode)

@@ -10,7 +10,7 @@ from huebands.conformal.family import STEPS
 from huebands.conformal.groups import GROUPS, UNMERGED, Grouping
 from huebands.conformal.losses import JOINT, photo_losses
 from huebands.conformal.risk import RiskError, rcps_step
-from toy_calibration import HASHES, SHAPE, toy_calibration, toy_losses, toy_tally
+from toy_calibration import HASHES, LIMITS, SHAPE, toy_calibration, toy_losses, toy_tally
 
 ALPHAS = (1 / 31, 0.05, 0.1, 0.3, 0.7, 0.99)
 
@@ -207,4 +207,4 @@ class TestGroupSteps:
 def test_a_calibration_tells_its_photos_and_what_they_support(calibration):
     assert calibration.photos == 30 and calibration.smallest_alpha == 1 / 31
     assert calibration.supports(1 / 31) and calibration.supports(0.5) and not calibration.supports(0.03)
-    assert Calibration(Shape(0, (0, 0, 0), SHAPE.grouping), toy_tally(toy_losses(5, 1)), **HASHES).photos == 1
+    assert Calibration(Shape(0, (0, 0, 0), SHAPE.grouping), toy_tally(toy_losses(5, 1)), **HASHES, **LIMITS).photos == 1

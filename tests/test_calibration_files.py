@@ -11,6 +11,7 @@ import pytest
 from huebands.conformal.calibration import MODES, Calibration, CalibrationError
 from huebands.conformal.calibration_files import is_of_earlier_form
 from huebands.package import PackageError, read_package
+from tiny_package import seal
 from toy_calibration import toy_calibration, toy_losses
 
 TABLES, DESCRIPTION = "calibration.npz", "calibration.json"
@@ -67,6 +68,15 @@ class TestRoundTrip:
             for other in ("again", "from-files"):
                 assert (tmp_path / other / name).read_bytes() == (saved[1] / name).read_bytes()
 
+    def test_limits_come_back_and_files_of_format_2_have_those_of_their_time(self, saved, folder):
+        chosen = replace(saved[0], min_chroma=7.5, unlike_p_value=0.1)
+        chosen.save(folder)
+        assert (Calibration.load(folder).min_chroma, Calibration.load(folder).unlike_p_value) == (7.5, 0.1)
+        description = json.loads((folder / DESCRIPTION).read_text())
+        del description["min_chroma"], description["unlike_p_value"]
+        (folder / DESCRIPTION).write_text(json.dumps(description | {"format": 2}))
+        assert (Calibration.load(folder).min_chroma, Calibration.load(folder).unlike_p_value) == (5.0, 0.05)
+
     def test_people_find_in_the_description_what_it_is_about(self, saved):
         description = json.loads((saved[1] / DESCRIPTION).read_text())
         assert description["photos"] == 30 and description["smallest_alpha"] == 1 / 31
@@ -94,8 +104,13 @@ class TestDescription:
     @pytest.mark.parametrize(
         ("key", "value", "message"),
         [
-            ("format", 3, r"format \(=3\) must be 2"),
-            ("format", 1, r"format \(=1\) must be 2"),
+            ("format", 4, r"format \(=4\) must be 2 or 3"),
+            ("format", 1, r"format \(=1\) must be 2 or 3"),
+            ("format", 2, r"keys \(=.*'min_chroma'.*\) must be \["),
+            ("min_chroma", "5", r"min_chroma \(='5'\) must be a number in \[0, 200\)"),
+            ("min_chroma", float("nan"), r"min_chroma \(=nan\) must be a number"),
+            ("unlike_p_value", 1, r"unlike_p_value \(=1\) must be a number in \[0, 1\)"),
+            ("unlike_p_value", True, r"unlike_p_value \(=True\) must be a number"),
             ("extra", 1, r"keys \(=.*'extra'.*\) must be"),
             ("photos", 29, r"photos \(=29\) must be 30, as the tables say"),
             ("smallest_alpha", 0.01, r"smallest_alpha \(=0\.01\) must be 0\.03"),
@@ -220,6 +235,7 @@ class TestPackage:
     def test_a_calibration_of_another_model_is_refused(self, package, key):
         own = json.loads((package / DESCRIPTION).read_text())[key]
         describe(package, **{key: "e" * 64})
+        seal(package)
         message = (
             rf"calibration\.json: {key} \(='e+'\) must be the package's '{own}': the calibration belongs to another"
         )
@@ -228,22 +244,23 @@ class TestPackage:
 
     def test_what_is_wrong_with_a_calibration_is_told(self, package):
         describe(package, photos=1)
+        seal(package)
         with pytest.raises(PackageError, match=r"calibration\.json: photos \(=1\) must be"):
             read_package(package)
 
     def test_bands_of_an_earlier_version_are_left_aside(self, package):
         read = read_package(package)
-        assert read.calibration is not None and not is_of_earlier_form(package)
+        assert read.calibration is not None and not is_of_earlier_form((package / DESCRIPTION).read_bytes())
         (package / DESCRIPTION).write_text(json.dumps({"format": 1, "half_widths": {}}))
-        assert is_of_earlier_form(package)
+        assert is_of_earlier_form((package / DESCRIPTION).read_bytes())
+        seal(package)
         for name in ("distribution.json", "distribution.safetensors"):
             read = read_package(package)
             assert read.calibration is None and read.distribution is None
             (package / name).unlink()
+            seal(package)
         assert read_package(package).calibration is None
 
-    @pytest.mark.parametrize("text", ["{", "[1]", '{"format": 0}', '{"format": 2}', '{"format": "1"}', "{}"])
-    def test_what_no_earlier_version_wrote_is_not_taken_for_it(self, tmp_path, text):
-        assert not is_of_earlier_form(tmp_path)
-        (tmp_path / DESCRIPTION).write_text(text)
-        assert not is_of_earlier_form(tmp_path)
+    @pytest.mark.parametrize("text", ["", "{", "[1]", '{"format": 0}', '{"format": 2}', '{"format": "1"}', "{}"])
+    def test_what_no_earlier_version_wrote_is_not_taken_for_it(self, text):
+        assert not is_of_earlier_form(text.encode())

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from PIL import Image
 
 from huebands import cli, tracking
 from huebands.conformal.calibration import MODES
+from huebands.package import read_package
 from tiny_package import write_earlier
 from tiny_photos import PlainScorer, tiny_photo, write_prepared
 
@@ -179,14 +179,16 @@ def test_a_name_that_cannot_be_printed_stops_nothing(colorize, tmp_path, monkeyp
     assert "gr\\xf6\\xdfe.png -> " in console.read()
 
 
-def test_a_full_disk_is_one_line_that_names_the_photo(colorize, tmp_path, monkeypatch):
-    def write_bytes(path, content):
+def test_a_full_disk_is_one_line_that_names_the_file(colorize, tmp_path, monkeypatch):
+    def fsync(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     photo = write_photo(tmp_path / "cat.png")
-    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    monkeypatch.setattr(os, "fsync", fsync)
     code, _, errors = colorize(photo)
-    assert (code, errors) == (2, [f"huebands: {photo}: No space left on device"])
+    colorized = results(tmp_path, "cat")[0]
+    assert (code, errors) == (2, ["huebands: cat.colorized.png: No space left on device"])
+    assert not colorized.exists()
 
 
 @pytest.mark.parametrize("arguments", [[], ["--mode", "some"], ["cat.png", "--alhpa", "0.1"]])
@@ -296,7 +298,8 @@ def test_comparing_without_arguments_takes_the_best_release_too(compare, tiny_pa
     for name in ("generator", "release/good"):
         shutil.copytree(tiny_package, tmp_path / "models" / name)
     shutil.copytree(tiny_package.with_name("tiny-trained"), tmp_path / "models/seed")
-    (tmp_path / "models/release/index.json").write_text('{"best": "good"}')
+    hashes = {"good": {"package_sha256": read_package(tiny_package).package_sha256}}
+    (tmp_path / "models/release/index.json").write_text(json.dumps({"best": "good", "packages": hashes}))
     assert compare()[0] == 0
     assert compared_names(tmp_path / "reports/compare")[4:] == ["generator", "good"]
 

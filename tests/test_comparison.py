@@ -127,6 +127,7 @@ def test_the_seed_brings_colours_to_size_bilinearly_whatever_its_package_says(ti
     config = json.loads((tmp_path / "older/config.json").read_text())
     del config["preprocessing"]["upsampling"], config["network"]["norm"]
     (tmp_path / "older/config.json").write_text(json.dumps({**config, "format": 1}))
+    (tmp_path / "older/manifest.json").unlink()
     guided, bilinear = Colorizer.load(tmp_path / "trained"), Colorizer.load(tmp_path / "older")
     grey = grey_of(tiny_photo(0, 40))
     shown = find_candidate("seed", tmp_path).colorize("x", grey)

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from huebands import served
 from huebands.colorizer import Colorizer
-from huebands.default_package import default_package
+from huebands.default_package import DefaultPackage, default_package
 from huebands.networks import build_generator
 from huebands.package import PackageError, assemble, read_package, write_generator
-from tiny_package import tiny_config, write_calibration, write_earlier, write_tiny_distribution, write_trained
+from tiny_package import seal, tiny_config, write_calibration, write_earlier, write_tiny_distribution, write_trained
 
 BANDS = (
     "distribution.safetensors", "distribution.json", "calibration.npz", "calibration.json", "certificate.html",
@@ -31,6 +32,13 @@ def change_config(folder: Path, key: str, value: object) -> None:
         section = section[name]
     section[last] = value
     (folder / "config.json").write_text(json.dumps(config))
+    seal(folder)
+
+
+def age(folder: Path, config: dict) -> None:
+    """Give a package the configuration of a format that had no manifest."""
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "manifest.json").unlink()
 
 
 def test_what_was_written_is_read_back(tmp_path):
@@ -49,7 +57,7 @@ def test_a_package_of_format_1_brings_colours_to_size_bilinearly(tmp_path):
     assert written.upsampling == {"name": "guided", "radius": 1, "epsilon": 2.0}
     config = tiny_config() | {"format": 1}
     del config["preprocessing"]["upsampling"], config["network"]["norm"]
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    age(tmp_path, config)
     assert read_package(tmp_path).upsampling == {"name": "bilinear"}
 
 
@@ -57,9 +65,15 @@ def test_a_package_of_format_2_has_a_unet_with_batch_normalisation(tmp_path):
     written = write_trained(tmp_path)
     config = tiny_config() | {"format": 2}
     del config["network"]["norm"]
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    age(tmp_path, config)
     L_unit = torch.linspace(-1, 1, 256).reshape(1, 1, 16, 16)
     assert torch.equal(read_package(tmp_path).generator(L_unit), written.generator(L_unit))
+
+
+def test_a_package_of_format_3_may_lack_the_manifest(tmp_path):
+    written = write_trained(tmp_path)
+    age(tmp_path, tiny_config() | {"format": 3})
+    assert read_package(tmp_path).weights_sha256 == written.weights_sha256
 
 
 def test_a_package_of_an_encoder_unet_is_read_without_fetching_its_weights(tmp_path, monkeypatch):
@@ -81,6 +95,7 @@ def test_a_package_of_an_encoder_unet_is_read_without_fetching_its_weights(tmp_p
         with pytest.raises(PackageError, match=key if key != "network.depth" else "network"):
             read_package(tmp_path)
         (tmp_path / "config.json").write_text(json.dumps(config))
+        seal(tmp_path)
 
 
 def test_the_generator_is_in_eval_mode_and_needs_no_gradients(tiny_package):
@@ -89,9 +104,9 @@ def test_the_generator_is_in_eval_mode_and_needs_no_gradients(tiny_package):
     assert not any(parameter.requires_grad for parameter in generator.parameters())
 
 
-def test_a_complete_package_has_eight_files_and_no_pickle(tiny_package):
+def test_a_complete_package_has_nine_files_and_no_pickle(tiny_package):
     names = {path.name for path in tiny_package.iterdir()}
-    assert names == {"generator.safetensors", "config.json", *BANDS, "MODEL_CARD.md"}
+    assert names == {"generator.safetensors", "config.json", *BANDS, "MODEL_CARD.md", "manifest.json"}
     package = read_package(tiny_package)
     assert package.calibration is not None
     assert package.distribution is not None
@@ -113,11 +128,12 @@ def test_a_package_of_an_earlier_calibration_gives_colours_but_no_bands(tmp_path
         _ = colorizer.calibration
 
 
-@pytest.mark.parametrize("number", [0, 3, "1", None])
+@pytest.mark.parametrize("number", [0, 4, "1", None])
 def test_a_calibration_of_a_format_that_never_was_is_refused(package, number):
     description = json.loads((package / "calibration.json").read_text())
     (package / "calibration.json").write_text(json.dumps(description | {"format": number}))
-    with pytest.raises(PackageError, match=r"calibration\.json: format \(=.*must be 2"):
+    seal(package)
+    with pytest.raises(PackageError, match=r"calibration\.json: format \(=.*must be 2 or 3"):
         read_package(package)
 
 
@@ -125,13 +141,14 @@ def test_a_calibration_of_a_format_that_never_was_is_refused(package, number):
 def test_equal_packages_have_equal_hashes_and_any_change_shows(tiny_package, package, name):
     assert read_package(tiny_package).package_sha256 == read_package(package).package_sha256
     (package / name).write_text("# Another\n")
+    seal(package)
     assert read_package(tiny_package).package_sha256 != read_package(package).package_sha256
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("format", 4),
+        ("format", 5),
         ("format", True),
         ("name", ""),
         ("network.name", "transformer"),
@@ -179,9 +196,10 @@ def test_a_missing_file_is_named(package, name):
 
 
 @pytest.mark.parametrize("name", ["generator.safetensors", "config.json", *BANDS[:-1]])
-def test_a_damaged_file_is_named(package, name):
+def test_a_damaged_file_is_named_even_where_it_is_listed_so(package, name):
     content = (package / name).read_bytes()
     (package / name).write_bytes(content[: len(content) // 2])
+    seal(package)
     with pytest.raises(PackageError, match=name):
         read_package(package)
 
@@ -189,6 +207,7 @@ def test_a_damaged_file_is_named(package, name):
 @pytest.mark.parametrize("name", ["config.json", "distribution.json", "calibration.json"])
 def test_a_file_nested_too_deep_is_named(package, name):
     (package / name).write_text("[" * 100_000)
+    seal(package)
     with pytest.raises(PackageError, match=name):
         read_package(package)
 
@@ -216,6 +235,7 @@ def test_a_calibration_of_other_weights_is_refused(tiny_package, package, tmp_pa
     other = write_trained(tmp_path / "other", seed=1)
     write_calibration(tmp_path / "calibration", other, tiny_package, **FEW)
     shutil.copytree(tmp_path / "calibration", package, dirs_exist_ok=True)
+    seal(package)
     with pytest.raises(PackageError, match="weights_sha256"):
         read_package(package)
 
@@ -223,6 +243,7 @@ def test_a_calibration_of_other_weights_is_refused(tiny_package, package, tmp_pa
 def test_a_calibration_of_another_distribution_is_refused(package, tmp_path):
     write_tiny_distribution(tmp_path / "other", seed=1)
     shutil.copytree(tmp_path / "other", package, dirs_exist_ok=True)
+    seal(package)
     with pytest.raises(PackageError, match=r"calibration\.json: distribution_sha256 .* belongs to another model"):
         read_package(package)
 
@@ -259,15 +280,36 @@ def test_the_default_is_the_best_release_else_the_pipelines_own(tiny_package, tm
     with pytest.raises(PackageError, match="make repro"):
         default_package((tmp_path,))
     shutil.copytree(tiny_package, tmp_path / "models/generator")
-    assert default_package((tmp_path / "elsewhere", tmp_path)) == tmp_path / "models/generator"
+    default = default_package((tmp_path / "elsewhere", tmp_path))
+    assert default == DefaultPackage(tmp_path / "models/generator", None)
     for name in ("first", "second"):
         shutil.copytree(tiny_package, tmp_path / "models/release" / name)
-    index = tmp_path / "models/release/index.json"
-    index.write_text('{"best": "second"}')
-    assert default_package((tmp_path,)) == tmp_path / "models/release/second"
+    write_index(tmp_path, "second", "ab" * 32)
+    assert default_package((tmp_path,)) == DefaultPackage(tmp_path / "models/release/second", "ab" * 32)
 
 
-@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"best": "gone"}'])
+def write_index(tree: Path, best: str, package_sha256: str) -> None:
+    index = {"best": best, "packages": {best: {"package_sha256": package_sha256}}}
+    (tree / "models/release/index.json").write_text(json.dumps(index))
+
+
+def test_a_released_package_that_was_changed_is_refused(tiny_package, tmp_path, monkeypatch):
+    """Also one whose manifest tells of the change."""
+    monkeypatch.chdir(tmp_path)
+    released = shutil.copytree(tiny_package, tmp_path / "models/release/tiny")
+    write_index(tmp_path, "tiny", read_package(released).package_sha256)
+    for load in (Colorizer.load, lambda: served.choose(None, tmp_path).load()):
+        assert load().package.folder.resolve() == released
+    description = json.loads((released / "calibration.json").read_text())
+    description["certificate"]["curve"][0]["coverage"] = 0.99
+    (released / "calibration.json").write_text(json.dumps(description))
+    seal(released)
+    for load in (Colorizer.load, lambda: served.choose(None, tmp_path).load()):
+        with pytest.raises(PackageError, match=r"release/tiny: package_sha256 .* must be .*; take the folder from its"):
+            load()
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"best": "gone"}', '{"best": "gone", "packages": {"gone": {}}}'])
 def test_an_index_that_names_no_package_is_an_error(tmp_path, content):
     (tmp_path / "models/release").mkdir(parents=True)
     (tmp_path / "models/release/index.json").write_text(content)

@@ -8,9 +8,9 @@ import pytest
 
 from huebands import release
 from huebands.data.shards import ShardError, data_sha256
-from huebands.default_package import default_package
+from huebands.default_package import DefaultPackage, default_package
 from huebands.package import PackageError, read_package
-from tiny_package import write_earlier
+from tiny_package import seal, write_earlier
 from tiny_photos import PlainScorer, tiny_photo, write_prepared
 
 
@@ -35,16 +35,18 @@ def relate(package: Path, data: str) -> None:
     config = json.loads((package / "config.json").read_text())
     config["lineage"]["data_sha256"] = data
     (package / "config.json").write_text(json.dumps(config))
+    seal(package)
 
 
 def test_a_release_is_the_pipelines_package_and_the_default(tree: Path) -> None:
     release.release("tiny", PlainScorer())
     for path in (tree / "models/generator").iterdir():
         assert (tree / "models/release/tiny" / path.name).read_bytes() == path.read_bytes()
-    assert default_package((tree,)) == tree / "models/release/tiny"
+    package_sha256 = read_package(tree / "models/generator").package_sha256
+    assert default_package((tree,)) == DefaultPackage(tree / "models/release/tiny", package_sha256)
     index = json.loads((tree / "models/release/index.json").read_text())
     assert (index["best"], index["split"], list(index["packages"])) == ("tiny", "val", ["tiny"])
-    assert set(index["packages"]["tiny"]) == set(release.CRITERIA)
+    assert set(index["packages"]["tiny"]) == {*release.CRITERIA, "package_sha256"}
     kept = {path.name: path.read_bytes() for path in (tree / "reports/release/tiny").iterdir()}
     assert kept == {name: (tree / "reports/train" / name).read_bytes() for name in ("run.json", "history.csv")}
 

@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,12 +28,14 @@ from huebands.params import SPLITS, CalibrateParams, DistributionParams
 from huebands.pypi import FetchError
 from huebands.stages import calibrate, distribution, evaluate
 from huebands.training.distributed import World
-from tiny_package import write_tiny_distribution
+from tiny_package import seal, write_tiny_distribution
 
 COUNTS = {"train": 3, "val": 2, "calibration": 9, "test": 3}
 SIZE = 16
 ALPHAS = (0.1, 0.2, 0.3, 0.5)  # of nine photos
-SETTINGS = CalibrateParams(evenness=0.5, alphas=(0.01, *ALPHAS), report_alpha=0.2, heatmaps=2, seed=0)
+SETTINGS = CalibrateParams(
+    evenness=0.5, alphas=(0.01, *ALPHAS), report_alpha=0.2, unlike_p_value=0.05, heatmaps=2, seed=0
+)
 FIT = DistributionParams(
     encoder="efficientnet-lite0", filters=2, dropout=0.1, bins=8, image_size=32, epochs=2, batch_size=4, seed=0
 )
@@ -92,7 +95,7 @@ def photos_of(folder, kind=calibrate.Photos):
 
 def run_calibrate(folder, settings=SETTINGS):
     places = (folder / "models/calibration", folder / "reports")
-    calibrate.calibrate(photos_of(folder), "d" * 64, *places, settings, World(0, 1, torch.device("cpu")))
+    calibrate.calibrate(photos_of(folder), "d" * 64, 4.0, *places, settings, World(0, 1, torch.device("cpu")))
     return Calibration.load(places[0])
 
 
@@ -209,6 +212,7 @@ def test_calibrate_writes_a_calibration_of_both_networks(folder):
     assert calibration.weights_sha256 == package.weights_sha256
     assert calibration.distribution_sha256 == read_distribution(folder / "models/distribution").sha256
     assert calibration.preprocessing_sha256 == package.preprocessing_sha256
+    assert (calibration.min_chroma, calibration.unlike_p_value) == (4.0, 0.05)
     certificate = calibration.certificate
     assert [(row["mode"], row["alpha"]) for row in certificate["curve"]] == [(m, a) for m in MODES for a in ALPHAS]
     assert [(row["mode"], row["alpha"]) for row in certificate["grouped"]] == [(mode, 0.2) for mode in MODES]
@@ -255,6 +259,7 @@ def test_what_was_calibrated_is_what_a_user_gets(folder, mode, upload):
     run_calibrate(folder)
     for part in ("calibration", "distribution"):
         shutil.copytree(folder / "models" / part, folder / "models/trained", dirs_exist_ok=True)
+    seal(folder / "models/trained")
     colorizer = Colorizer.load(folder / "models/trained")
     losses = colorizer.calibration.tally.losses
     kinds = range(3) if mode == "per_channel" else range(3, 4)
@@ -338,6 +343,7 @@ def test_calibrate_gives_the_same_files_again(folder):
 def test_a_stage_ends_with_one_line_that_says_what_to_do(folder, monkeypatch):
     class Loaded:
         calibrate = replace(SETTINGS, report_alpha=0.01)
+        prepare = evaluate.params.load(Path(__file__).parents[1] / "params.yaml").prepare
 
     monkeypatch.chdir(folder)
     monkeypatch.setattr(calibrate.params, "load", lambda: Loaded)

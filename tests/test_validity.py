@@ -16,7 +16,7 @@ from huebands.conformal.family import STEPS
 from huebands.conformal.groups import GROUPS, UNMERGED, Grouping
 from huebands.conformal.losses import JOINT, joint_first_steps, photo_losses
 from huebands.conformal.tally import Tally
-from toy_calibration import HASHES, SHAPE, toy_photo
+from toy_calibration import HASHES, LIMITS, SHAPE, toy_photo
 
 DRAWS = 2000
 SIZES = [(1, 1), (4, 4), (10, 12)]  # one pixel to 120
@@ -40,7 +40,7 @@ class Pool:
         if grouped:
             counts = self.present[photos].sum(axis=0)
             tally = replace(tally, group_sums=self.of_groups[photos].sum(axis=0), group_photos=counts)
-        return Calibration(FAMILY, tally, **HASHES)
+        return Calibration(FAMILY, tally, **HASHES, **LIMITS)
 
     def missed(self, photo, steps, mode):
         """Which values (H, W, 3) or pixels (H, W) of a photo the bands at these steps leave out."""

@@ -18,6 +18,7 @@ from huebands.conformal.tally import Tally
 from huebands.distribution.likeness import Reference
 from huebands.distribution.model import read_distribution, write_distribution
 from huebands.distribution.network import ColourDistribution
+from huebands.files.manifest import write_folder
 from huebands.networks import build_generator
 from huebands.package import CARD, CERTIFICATE, ModelPackage, assemble, read_package, write_generator
 
@@ -26,7 +27,7 @@ PHOTOS = 19  # so that the smallest alpha is 0.05
 
 def tiny_config() -> dict:
     return {
-        "format": 3,
+        "format": 4,
         "name": "tiny",
         "network": {"name": "unet", "filters": 4, "depth": 3, "dropout": 0.0, "norm": "batch"},
         "preprocessing": {
@@ -94,6 +95,8 @@ def write_calibration(
         distribution_sha256=colorizer.distribution.sha256,
         preprocessing_sha256=package.preprocessing_sha256,
         data_sha256="1" * 64,
+        min_chroma=5.0,
+        unlike_p_value=0.05,
     )
     for row in range(3):
         true, shaped = shaped_photo()
@@ -113,12 +116,18 @@ def write_calibration(
     return calibration
 
 
+def seal(folder: Path) -> None:
+    """List the files of a package anew, after a test has changed one."""
+    write_folder(folder, {path.name: path.read_bytes() for path in folder.iterdir()})
+
+
 def write_earlier(folder: Path) -> ModelPackage:
     """Write a package as an earlier version of huebands did, whose bands had another shape."""
     write_trained(folder)
     (folder / DESCRIPTION).write_text('{"format": 1, "photos": 19}\n', encoding="utf-8")
     np.savez_compressed(folder / TABLES, scale=np.ones(3))
     (folder / CARD).write_text("# Earlier\n", encoding="utf-8")
+    seal(folder)
     return read_package(folder)
 
 

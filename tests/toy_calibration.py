@@ -17,6 +17,7 @@ HASHES = {
     "preprocessing_sha256": "c" * 64,
     "data_sha256": "d" * 64,
 }
+LIMITS = {"min_chroma": 5.0, "unlike_p_value": 0.05}
 
 
 def toy_photo(random: np.random.Generator, size: tuple[int, int] = (6, 7)) -> tuple[np.ndarray, np.ndarray]:
@@ -52,4 +53,4 @@ def toy_tally(losses: Iterable[PhotoLosses]) -> Tally:
 
 def toy_calibration(losses: Iterable[PhotoLosses], shape: Shape = SHAPE) -> Calibration:
     """A calibration on photos of these losses."""
-    return Calibration(shape, toy_tally(losses), **HASHES)
+    return Calibration(shape, toy_tally(losses), **HASHES, **LIMITS)

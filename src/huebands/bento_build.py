@@ -13,7 +13,8 @@ from pathlib import Path
 
 from huebands import served
 from huebands.default_package import GENERATOR
-from huebands.package import PackageError
+from huebands.files import atomic
+from huebands.package import ModelPackage, PackageError
 
 _BUILD = Path("build")  # BentoML takes nothing from outside the current folder
 _FILES = ("bentofile.yaml", "requirements-serve.lock", "docker/Dockerfile.template")
@@ -23,9 +24,11 @@ def main() -> None:
     """Build the bento from the current folder, a checkout; ends with one line where the package is not sound."""
     try:
         chosen = served.choose(os.environ.get("HUEBANDS_MODEL") or None)
-        labels = _labels(chosen)
+        package = chosen.load().package
     except PackageError as error:
         sys.exit(f"huebands: {error}")
+    chosen = replace(chosen, package_sha256=package.package_sha256)
+    labels = _labels(chosen, package)
     environment = {name: value for name, value in os.environ.items() if name != "HUEBANDS_MODEL"}
     _BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_BUILD, prefix="bento-") as context:
@@ -50,12 +53,11 @@ def stage(chosen: served.Served, checkout: Path, context: Path) -> None:
     shutil.copytree(checkout / "src/huebands", context / "src/huebands", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(chosen.folder, context / GENERATOR)
     record = replace(chosen, folder=GENERATOR.as_posix())
-    (context / served.RECORD).write_text(record.encode() + "\n", encoding="utf-8")
+    atomic.write_text(context / served.RECORD, record.encode() + "\n")
 
 
-def _labels(chosen: served.Served) -> dict[str, str]:
-    """Read and check the package, and give what the bento's labels say of it."""
-    package = chosen.load().package
+def _labels(chosen: served.Served, package: ModelPackage) -> dict[str, str]:
+    """What the bento's labels say of the package."""
     labels = {"version": package.package_sha256[:12]}  # a label has at most 63 characters
     if chosen.version is not None:
         labels["registered"] = f"{chosen.model}.{chosen.version}"

@@ -1,11 +1,11 @@
 """Takes up what another box has trained: `python -m huebands.bring_home OUT`.
 
-OUT/models/trained and OUT/reports/train replace those here, provided that they were made with the parameters of
-params.yaml on data/prepared. `dvc commit --force train` then records them as if the stage had made them here.
+OUT/models/trained and OUT/reports/train replace those here, each as a whole, provided that they were made with the
+parameters of params.yaml on data/prepared. `dvc commit --force train` then records them as if the stage had made them
+here.
 """
 
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,7 +13,8 @@ from pathlib import Path
 
 from huebands import params
 from huebands.data import shards
-from huebands.package import ModelPackage, PackageError, read_package
+from huebands.files import atomic
+from huebands.package import ModelPackage, PackageError, copy_package, read_package
 from huebands.training.loop import fingerprint_of
 
 PREPARED, PLACES = Path("data/prepared"), (Path("models/trained"), Path("reports/train"))
@@ -55,9 +56,8 @@ def bring_home(out: Path, settings: params.Params) -> None:
         ours, theirs = asdict(settings.train), asdict(trained)
         names = ", ".join(name for name in ours if ours[name] != theirs[name])
         raise PackageError(f"{package.folder}: trained with other parameters than params.yaml has: {names}")
-    for place in PLACES:
-        shutil.rmtree(place, ignore_errors=True)
-        shutil.copytree(out / place, place)
+    copy_package(package, PLACES[0])
+    atomic.copy_folder(out / PLACES[1], PLACES[1])
 
 
 def check_report(folder: Path, package: ModelPackage) -> None:

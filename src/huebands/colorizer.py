@@ -26,6 +26,7 @@ from huebands.conformal.luminance import propagate
 from huebands.default_package import default_package
 from huebands.distribution.likeness import p_value
 from huebands.distribution.model import DistributionModel
+from huebands.files import atomic
 from huebands.inference import CompiledNetwork
 from huebands.networks.resize import resize
 from huebands.package import ModelPackage, PackageError, read_package
@@ -77,12 +78,15 @@ class Colorization:
         )
 
     def save(self, folder: Path | str, stem: str) -> list[Path]:
-        """Write the three files into a folder, made if need be; files of the same names are replaced."""
+        """Write the three files into a folder, made if need be; files of the same names are replaced, each as a whole.
+
+        A symbolic link of such a name is replaced too, not followed.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         paths = []
         for name, content in self.files(stem):
-            (folder / name).write_bytes(content)
+            atomic.write_bytes(folder / name, content)
             paths.append(folder / name)
         return paths
 
@@ -169,7 +173,8 @@ class Colorizer:
             PackageError: when there is none, or it is not sound.
         """
         if source is None:
-            source = default_package()
+            default = default_package()
+            return cls(read_package(default.folder, default.package_sha256), str(default.folder))
         if str(source).startswith("models:"):
             from huebands import tracking  # it imports mlflow, which takes seconds
 

@@ -4,15 +4,15 @@
 - config.json: network, preprocessing and lineage;
 - distribution.safetensors and distribution.json: the colour distribution that shapes the bands;
 - calibration.npz and calibration.json: the conformal tables;
-- certificate.html and MODEL_CARD.md: for people.
+- certificate.html and MODEL_CARD.md: for people;
+- manifest.json: the hash of every other file.
 
-A package that was trained but not calibrated has only the first two.
+A package that was trained but not calibrated has only the first two and the manifest. Each file is read once, and what
+is parsed is what was hashed.
 """
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,19 +25,29 @@ from huebands.color import AB_SCALE
 from huebands.conformal.calibration import Calibration, CalibrationError
 from huebands.conformal.calibration_files import is_of_earlier_form
 from huebands.distribution import model as distribution_model
-from huebands.distribution.model import DistributionError, DistributionModel, read_distribution
+from huebands.distribution.model import DistributionError, DistributionModel, parse_distribution
+from huebands.files.manifest import (
+    MANIFEST,
+    FolderError,
+    check_manifest,
+    hashes_of,
+    read_file,
+    read_folder,
+    write_folder,
+)
 from huebands.networks import build_generator
 from huebands.networks.encoders import ENCODERS
-from huebands.weights import WeightsError, read_weights, write_weights
+from huebands.weights import WeightsError, encode_weights, parse_weights
 
-FORMAT = 3
+FORMAT = 4
 # That can be read. Packages of format 1 bring colours to size bilinearly; before 3, every network is a U-Net with batch
-# normalisation.
-FORMATS = (1, 2, 3)
+# normalisation; before 4, a package may lack the manifest.
+FORMATS = (1, 2, 3, 4)
 WEIGHTS, CONFIG = "generator.safetensors", "config.json"
 CARD, CERTIFICATE = "MODEL_CARD.md", "certificate.html"
 CALIBRATION = ("calibration.npz", "calibration.json")
 DISTRIBUTION = (distribution_model.WEIGHTS, distribution_model.DESCRIPTION)
+FILES = (WEIGHTS, CONFIG, *DISTRIBUTION, *CALIBRATION, CERTIFICATE, CARD)
 LIGHTNESS, RESIZE = "cielab-d65-8bit-grey", "bilinear-antialias"
 BILINEAR = {"name": "bilinear"}
 
@@ -55,6 +65,7 @@ class ModelPackage:
     config: dict[str, Any]
     distribution: DistributionModel | None  # None: trained, but not calibrated
     calibration: Calibration | None  # None: likewise, or calibrated by an earlier version of huebands
+    certificate: bytes | None  # the page certificate.html; None: likewise
     weights_sha256: str  # of generator.safetensors
     preprocessing_sha256: str  # of network and preprocessing
     package_sha256: str  # of the names and contents of all its files
@@ -66,10 +77,10 @@ class ModelPackage:
 
 
 def write_generator(folder: Path, state: Mapping[str, Tensor], config: dict[str, Any]) -> str:
-    """Write a package without calibration: weights (kernels in float16) and configuration.
+    """Write a package without calibration: weights (kernels in float16), configuration and manifest.
 
     Args:
-        folder: made if need be; files of the same names are replaced.
+        folder: replaced as a whole.
         state: the generator's state_dict.
         config: what `read_package` accepts as config.json.
 
@@ -80,45 +91,33 @@ def write_generator(folder: Path, state: Mapping[str, Tensor], config: dict[str,
         PackageError: when the configuration is not allowed.
     """
     check_config(folder / CONFIG, config)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_weights(folder / WEIGHTS, {name: _storable(tensor) for name, tensor in state.items()})
-    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    return _sha256((folder / WEIGHTS).read_bytes())
+    weights = encode_weights(folder / WEIGHTS, {name: _storable(tensor) for name, tensor in state.items()})
+    write_folder(folder, {WEIGHTS: weights, CONFIG: _encode(config)})
+    return _sha256(weights)
 
 
-def read_package(folder: Path) -> ModelPackage:
+def read_package(folder: Path, package_sha256: str | None = None) -> ModelPackage:
     """Read and check a model package.
+
+    Args:
+        folder: of the package.
+        package_sha256: which it must have, as it was released or registered; None where nobody knows.
 
     Raises:
         PackageError: names the file, the value and what to do.
     """
-    if not folder.is_dir():
-        raise PackageError(f"{folder}: no such folder; give the folder of a model package")
-    config = _read_config(folder / CONFIG)
-    if not (folder / WEIGHTS).is_file():
-        raise PackageError(f"{folder / WEIGHTS}: missing; write the package again with `dvc repro`")
-    weights_sha256 = _sha256((folder / WEIGHTS).read_bytes())
-    preprocessing_sha256 = hash_preprocessing(config)
-    generator = _read_generator(folder / WEIGHTS, config["network"])  # first: what is damaged belongs to nothing
-    distribution, calibration = _read_bands(folder, weights_sha256, preprocessing_sha256)
-    return ModelPackage(
-        folder=folder,
-        generator=generator,
-        config=config,
-        distribution=distribution,
-        calibration=calibration,
-        weights_sha256=weights_sha256,
-        preprocessing_sha256=preprocessing_sha256,
-        package_sha256=hash_package(folder),
-    )
+    files = _read_files(folder)
+    check_hash(folder, hash_files(files), package_sha256)
+    return _parse(folder, files)
 
 
 def assemble(folder: Path, trained: Path, distribution: Path, calibration: Path, card: str) -> ModelPackage:
     """Join a trained generator, a colour distribution, the calibration and a card to a package, all or nothing.
 
     Args:
-        folder: of the package; an older one is replaced, once the new one has been read back without error.
-        trained: folder of a package without calibration.
+        folder: of the package, replaced as a whole once the new one is known to be sound.
+        trained: folder of a package without calibration. One of format 3 becomes one of the newest format, since only
+            the manifest sets them apart.
         distribution: folder with distribution.safetensors and distribution.json.
         calibration: folder with calibration.npz, calibration.json and certificate.html.
         card: Markdown.
@@ -126,23 +125,44 @@ def assemble(folder: Path, trained: Path, distribution: Path, calibration: Path,
     Raises:
         PackageError: when a file is missing or the calibration belongs to another generator.
     """
-    sources = [trained / WEIGHTS, trained / CONFIG, *(distribution / name for name in DISTRIBUTION)]
-    sources += [calibration / name for name in (*CALIBRATION, CERTIFICATE)]
-    for source in sources:
-        if not source.is_file():
-            raise PackageError(f"{source}: missing; `dvc repro` makes it")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
-        new, old = Path(temporary) / "new", Path(temporary) / "old"
-        new.mkdir()
-        for source in sources:
-            shutil.copyfile(source, new / source.name)
-        (new / CARD).write_text(card, encoding="utf-8")
-        read_package(new)
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-    return read_package(folder)
+    files = _read_files(trained)
+    config = _parse_config(trained / CONFIG, files.get(CONFIG, b""))
+    if config["format"] == 3:
+        files[CONFIG] = _encode(config | {"format": FORMAT})
+    for part, names in ((distribution, DISTRIBUTION), (calibration, (*CALIBRATION, CERTIFICATE))):
+        files |= {name: _read_part(part / name) for name in names}
+    files[CARD] = card.encode("utf-8")
+    package = _parse(folder, files)
+    write_folder(folder, files)
+    return package
+
+
+def copy_package(package: ModelPackage, folder: Path) -> None:
+    """Copy a package that was read.
+
+    Args:
+        package: whose files are copied.
+        folder: replaced as a whole.
+
+    Raises:
+        PackageError: when the files are no longer those that were read.
+    """
+    files = _read_files(package.folder)
+    check_hash(package.folder, hash_files(files), package.package_sha256)
+    write_folder(folder, files)
+
+
+def check_hash(folder: Path, found: str, expected: str | None) -> None:
+    """Check that a package is the one that is expected.
+
+    Raises:
+        PackageError: when it is another.
+    """
+    if expected is not None and found != expected:
+        raise PackageError(
+            f"{folder}: package_sha256 (={found!r}) must be {expected!r}, that of the package which was released or"
+            " registered: its files were changed; take the folder from its source again"
+        )
 
 
 def hash_preprocessing(config: Mapping[str, Any]) -> str:
@@ -157,11 +177,59 @@ def _storable(tensor: Tensor) -> Tensor:
     return kept.detach().cpu().contiguous()
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise PackageError(f"{path}: missing; {path.parent} is not a model package")
+def _encode(config: Mapping[str, Any]) -> bytes:
+    return (json.dumps(config, indent=2, sort_keys=True) + "\n").encode("utf-8")
+
+
+def _read_files(folder: Path) -> dict[str, bytes]:
+    """Read the files of a package, and hold them against its manifest."""
+    if folder.is_dir() and not (folder / CONFIG).exists():
+        raise PackageError(f"{folder / CONFIG}: missing; {folder} is not a model package")
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        files = read_folder(folder, FILES)
+        if MANIFEST in files:
+            check_manifest(folder, files)
+    except FolderError as error:
+        raise PackageError(str(error)) from error
+    if MANIFEST not in files and _parse_config(folder / CONFIG, files.get(CONFIG, b""))["format"] > 3:
+        raise PackageError(f"{folder / MANIFEST}: missing; take the folder from its source again")
+    return files
+
+
+def _read_part(path: Path) -> bytes:
+    if not path.exists():
+        raise PackageError(f"{path}: missing; `dvc repro` makes it")
+    try:
+        return read_file(path)
+    except FolderError as error:
+        raise PackageError(str(error)) from error
+
+
+def _parse(folder: Path, files: Mapping[str, bytes]) -> ModelPackage:
+    """Make a package of its files' contents."""
+    config = _parse_config(folder / CONFIG, files.get(CONFIG, b""))
+    if WEIGHTS not in files:
+        raise PackageError(f"{folder / WEIGHTS}: missing; write the package again with `dvc repro`")
+    weights_sha256, preprocessing_sha256 = _sha256(files[WEIGHTS]), hash_preprocessing(config)
+    # First the generator: what is damaged belongs to nothing.
+    generator = _build_generator(folder / WEIGHTS, files[WEIGHTS], config["network"])
+    distribution, calibration = _parse_bands(folder, files, weights_sha256, preprocessing_sha256)
+    return ModelPackage(
+        folder=folder,
+        generator=generator,
+        config=config,
+        distribution=distribution,
+        calibration=calibration,
+        certificate=files.get(CERTIFICATE) if calibration else None,
+        weights_sha256=weights_sha256,
+        preprocessing_sha256=preprocessing_sha256,
+        package_sha256=hash_files(files),
+    )
+
+
+def _parse_config(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        config = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise PackageError(f"{path}: not JSON ({error}); write the package again") from error
     check_config(path, config)
@@ -203,7 +271,7 @@ def check_config(path: Path, config: Any) -> None:
 
     network = config["network"]
     check(isinstance(network, dict), "network", network, "be a mapping")
-    name, newest = network.get("name"), config["format"] == FORMAT
+    name, newest = network.get("name"), config["format"] >= 3
     check(name in (("unet", "encoder-unet") if newest else ("unet",)), "network.name", name, "name a known network")
     known = {"unet": {"depth"}, "encoder-unet": {"encoder"}}[name] | ({"norm"} if newest else set())
     section("network", network, {"name", "filters", "dropout"} | known)
@@ -241,10 +309,10 @@ def check_config(path: Path, config: Any) -> None:
     check(isinstance(lineage["params"], dict), "lineage.params", lineage["params"], "be a mapping")
 
 
-def _read_generator(path: Path, network: Mapping[str, Any]) -> nn.Module:
+def _build_generator(path: Path, content: bytes, network: Mapping[str, Any]) -> nn.Module:
     try:
         generator = build_generator(network)
-        state = read_weights(path)
+        state = parse_weights(path, content)
         generator.load_state_dict(state)
     except (WeightsError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
@@ -255,18 +323,18 @@ def _read_generator(path: Path, network: Mapping[str, Any]) -> nn.Module:
     return generator.eval().requires_grad_(False)
 
 
-def _read_bands(
-    folder: Path, weights_sha256: str, preprocessing_sha256: str
+def _parse_bands(
+    folder: Path, files: Mapping[str, bytes], weights_sha256: str, preprocessing_sha256: str
 ) -> tuple[DistributionModel | None, Calibration | None]:
     names = (*CALIBRATION, *DISTRIBUTION, CERTIFICATE)
-    present = [name for name in names if (folder / name).is_file()]
-    if not present or is_of_earlier_form(folder):
+    present = [name for name in names if name in files]
+    if not present or is_of_earlier_form(files.get(CALIBRATION[1], b"")):
         return None, None
     for name in names:
         if name not in present:
             raise PackageError(f"{folder / name}: missing beside {present[0]}; calibrate with `dvc repro`")
     try:
-        distribution, calibration = read_distribution(folder), Calibration.load(folder)
+        distribution, calibration = parse_distribution(folder, files), Calibration.parse(folder, files)
     except (DistributionError, CalibrationError) as error:
         raise PackageError(str(error)) from error
     own = {
@@ -284,12 +352,20 @@ def _read_bands(
 
 
 def hash_package(folder: Path) -> str:
-    """The sha256 of the names and contents of a package's files."""
-    names = [
-        name for name in (WEIGHTS, CONFIG, *DISTRIBUTION, *CALIBRATION, CERTIFICATE, CARD) if (folder / name).is_file()
-    ]
-    hashes = {name: _sha256((folder / name).read_bytes()) for name in names}
-    return _sha256(json.dumps(hashes, sort_keys=True, separators=(",", ":")).encode())
+    """The sha256 of the names and contents of a package's files, whatever they hold.
+
+    Raises:
+        PackageError: when something in the folder is no file of a package.
+    """
+    try:
+        return hash_files(read_folder(folder, FILES))
+    except FolderError as error:
+        raise PackageError(str(error)) from error
+
+
+def hash_files(files: Mapping[str, bytes]) -> str:
+    """The sha256 of the names and contents of files; the manifest, which lists the same, does not count."""
+    return _sha256(json.dumps(hashes_of(files), sort_keys=True, separators=(",", ":")).encode())
 
 
 def _sha256(content: bytes) -> str:

@@ -365,6 +365,7 @@ class CalibrateParams:
     evenness: float  # of the bands: 0 for the least mean width, 1 to cover pixels alike, however hard to guess
     alphas: tuple[float, ...]  # at which coverage and width are measured
     report_alpha: float  # the alpha of the headline figures, the strata and the heat maps
+    unlike_p_value: float  # of likeness, at or below which a photo counts as unlike the calibration photos
     heatmaps: int  # test photos shown with their band widths
     seed: int  # of the one pixel a photo that MAPIE gets, and of the bootstrap
 
@@ -375,6 +376,8 @@ class CalibrateParams:
         _check(rising and inside, "calibrate.alphas", self.alphas, "be rising numbers in (0, 1), at least one")
         listed = self.report_alpha in self.alphas
         _check(listed, "calibrate.report_alpha", self.report_alpha, f"be one of alphas (={self.alphas})")
+        unlike = 0 < self.unlike_p_value < 1
+        _check(unlike, "calibrate.unlike_p_value", self.unlike_p_value, "lie in (0, 1)")
         for name in ("heatmaps", "seed"):
             _check(getattr(self, name) >= 0, f"calibrate.{name}", getattr(self, name), "not be negative")
 

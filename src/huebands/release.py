@@ -2,13 +2,12 @@
 
 models/generator becomes models/release/NAME, and all released packages are ranked on the validation split of
 data/prepared, never on test: by CIEDE2000, LPIPS and the error of colourfulness, each counting alike.
-models/release/index.json keeps the figures and names the best, which is taken when nobody names a model.
+models/release/index.json keeps figures and hashes and names the best, which is taken when nobody names a model.
 reports/release/NAME keeps the training's curves, so that `register` can show them in MLflow.
 """
 
 import json
 import re
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,8 +18,9 @@ from huebands.bring_home import check_report
 from huebands.colorizer import Colorizer, grey_of
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.default_package import GENERATOR, INDEX, RELEASE
+from huebands.files import atomic
 from huebands.metrics.report import PhotoScorer
-from huebands.package import CONFIG, PackageError, read_package
+from huebands.package import CONFIG, PackageError, copy_package, read_package
 from huebands.pypi import FetchError
 
 PREPARED, TRAIN, REPORT = Path("data/prepared"), Path("reports/train"), Path("reports/release")
@@ -43,43 +43,62 @@ def release(name: str, scorer: PhotoScorer) -> None:
     """Copy the pipeline's package, and rank all that are released.
 
     Raises:
-        PackageError: when the name is no plain word, reports/train tells of another training, or the package is too
-            large, not calibrated or of other data than data/prepared: its training may have seen the validation photos.
+        PackageError: when the name is no plain word, reports/train tells of another training, or a package was changed
+            since its release, is too large, not calibrated or of other data than data/prepared: its training may have
+            seen the validation photos.
         ShardError: when there is no validation split.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
         raise PackageError(f"name (={name!r}) must be of lower-case letters, digits and hyphens")
-    others = sorted(path.parent for path in RELEASE.glob(f"*/{CONFIG}") if path.parent.name != name)
-    for folder in (GENERATOR, *others):
-        check(folder)
-    check_report(TRAIN, read_package(GENERATOR))
-    shutil.rmtree(RELEASE / name, ignore_errors=True)
-    shutil.copytree(GENERATOR, RELEASE / name)
-    (REPORT / name).mkdir(parents=True, exist_ok=True)
-    for file in ("run.json", "history.csv"):  # not the pictures: the photos may not be ours to show
-        shutil.copy(TRAIN / file, REPORT / name)
-    figures = {
-        folder.name: measure(check(folder), LabShard(PREPARED, "val"), scorer) for folder in (*others, RELEASE / name)
-    }
+    others = sorted(path.parent for path in RELEASE.glob(f"[a-z0-9]*/{CONFIG}") if path.parent.name != name)
+    released = hashes()
+    colorizers = {folder.name: check(folder, released.get(folder.name)) for folder in others}
+    colorizers[name] = check(GENERATOR)
+    check_report(TRAIN, colorizers[name].package)
+    figures = {of: measure(colorizer, LabShard(PREPARED, "val"), scorer) for of, colorizer in colorizers.items()}
+    # Last, since measuring takes minutes: the index must not name a package that another has replaced.
+    copy_package(colorizers[name].package, RELEASE / name)
+    with atomic.replace_folder(REPORT / name) as report:
+        for file in ("run.json", "history.csv"):  # not the pictures: the photos may not be ours to show
+            atomic.write_bytes(report / file, (TRAIN / file).read_bytes())
     index = {
         "best": best_of(figures),
         "split": "val",
         "data_sha256": data_sha256(PREPARED),
-        "packages": {of: {key: round(value, 4) for key, value in row.items()} for of, row in sorted(figures.items())},
+        "packages": {
+            of: {
+                **{key: round(value, 4) for key, value in row.items()},
+                "package_sha256": colorizers[of].package.package_sha256,
+            }
+            for of, row in sorted(figures.items())
+        },
     }
-    (RELEASE / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    atomic.write_text(RELEASE / INDEX, json.dumps(index, indent=2) + "\n")
     for of, row in figures.items():
         print(f"release: {of} " + ", ".join(f"{key} {value:.4f}" for key, value in row.items()))
     print(f"release: {index['best']} is the best")
 
 
-def check(folder: Path) -> Colorizer:
+def hashes() -> dict[str, str]:
+    """The package_sha256 of each package that was released before, by name."""
+    try:
+        packages = json.loads((RELEASE / INDEX).read_text(encoding="utf-8"))["packages"]
+        return {name: str(row["package_sha256"]) for name, row in packages.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}  # no index, or one without hashes: it is written anew
+
+
+def check(folder: Path, package_sha256: str | None = None) -> Colorizer:
     """Load a package that may be released.
+
+    Args:
+        folder: of the package.
+        package_sha256: which it must have where it was released before.
 
     Raises:
         PackageError: see `release`.
     """
-    colorizer = Colorizer.load(folder)
+    colorizer = Colorizer(read_package(folder, package_sha256), str(folder))
     _ = colorizer.calibration
     size = sum(path.stat().st_size for path in folder.iterdir())
     if size > LARGEST:

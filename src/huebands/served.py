@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from huebands.colorizer import Colorizer
-from huebands.default_package import INSTALLED, default_package
+from huebands.default_package import INSTALLED, DefaultPackage, default_package
 from huebands.package import PackageError, read_package
 
 RECORD = Path("models/served.json")  # of a bento
@@ -25,6 +25,7 @@ class Served:
         model: registered name; None: not from the registry.
         version: in the registry.
         alias: that was asked for, and named this version when it was chosen.
+        package_sha256: which the package must have; None where nobody has said so.
     """
 
     folder: str
@@ -32,14 +33,16 @@ class Served:
     model: str | None = None
     version: int | None = None
     alias: str | None = None
+    package_sha256: str | None = None
 
     def load(self) -> Colorizer:
         """Load the package.
 
         Raises:
-            PackageError: when it is not sound or has no calibration, without which there are no bands.
+            PackageError: when it is not sound or not the one that was chosen, or has no calibration, without which
+                there are no bands.
         """
-        colorizer = Colorizer(read_package(Path(self.folder)), self.source)
+        colorizer = Colorizer(read_package(Path(self.folder), self.package_sha256), self.source)
         _ = colorizer.calibration
         return colorizer
 
@@ -74,8 +77,9 @@ def choose(source: str | None, installed: Path = INSTALLED) -> Served:
         return replace(inside, folder=str(installed / inside.folder))
     if source is not None and source.startswith("models:"):
         return _fetch(source)
-    folder = (default_package() if source is None else Path(source)).resolve()
-    return Served(folder=str(folder), source=folder.name)
+    chosen = default_package() if source is None else DefaultPackage(Path(source), None)
+    folder = chosen.folder.resolve()
+    return Served(folder=str(folder), source=folder.name, package_sha256=chosen.package_sha256)
 
 
 def _fetch(source: str) -> Served:
@@ -97,4 +101,5 @@ def _fetch(source: str) -> Served:
         model=registered.model_name,
         version=registered.version,
         alias=source.partition("@")[2] or None,
+        package_sha256=registered.package_sha256,
     )

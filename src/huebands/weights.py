@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from huebands.files import atomic
+
 _NAMES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.int64: "I64"}
 _ALIGNMENT = 8
 
@@ -22,7 +24,16 @@ class WeightsError(ValueError):
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Write named tensors; the same tensors give the same bytes.
+    """Write named tensors; raises like `encode_weights`."""
+    atomic.write_bytes(path, encode_weights(path, state))
+
+
+def encode_weights(path: Path, state: Mapping[str, Tensor]) -> bytes:
+    """Make a file's content of named tensors; the same tensors give the same bytes.
+
+    Args:
+        path: of the file, for the error.
+        state: tensors by name.
 
     Raises:
         WeightsError: when a tensor has a type that packages do not use.
@@ -40,23 +51,29 @@ def write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
         offset += len(content)
     described = json.dumps(header, separators=(",", ":")).encode()
     described += b" " * (-len(described) % _ALIGNMENT)
-    with path.open("wb") as file:
-        file.write(struct.pack("<Q", len(described)) + described)
-        for content in chunks:
-            file.write(content)
+    return b"".join((struct.pack("<Q", len(described)), described, *chunks))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read named tensors.
+    """Read named tensors; raises like `parse_weights`."""
+    return parse_weights(path, path.read_bytes())
+
+
+def parse_weights(path: Path, content: bytes) -> dict[str, Tensor]:
+    """Take named tensors from a file's content.
+
+    Args:
+        path: of the file, for the error.
+        content: all of it.
 
     Raises:
-        WeightsError: when the file is not sound.
+        WeightsError: when the content is not sound.
     """
     from safetensors import SafetensorError  # a box that only trains has torch and numpy alone
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     try:
-        state: dict[str, Tensor] = load_file(path)
+        state: dict[str, Tensor] = load(content)
     except SafetensorError as error:
         raise WeightsError(f"{path}: {error}") from error
     return state

@@ -71,6 +71,8 @@ class Calibration:
         distribution_sha256: of the colour distribution's weights and description.
         preprocessing_sha256: of network and preprocessing, as the model package has it.
         data_sha256: of the prepared data.
+        min_chroma: least mean chroma of the calibration photos, CIELAB units; what is nearly grey was left out.
+        unlike_p_value: p-value of likeness at or below which a photo counts as unlike the calibration photos.
         certificate: what was measured on the test split, as `certificate.build` gives it; empty before.
     """
 
@@ -80,6 +82,8 @@ class Calibration:
     distribution_sha256: str
     preprocessing_sha256: str
     data_sha256: str
+    min_chroma: float
+    unlike_p_value: float
     certificate: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -161,13 +165,15 @@ class Calibration:
         return np.asarray(np.minimum(steps + np.array(offsets), STEPS - 1))
 
     def save(self, folder: Path) -> None:
-        """Write calibration.npz and calibration.json; the same calibration gives the same bytes."""
+        """Write calibration.npz, then calibration.json; the same calibration gives the same bytes."""
         grouping = self.shape.grouping
         description = {
             "weights_sha256": self.weights_sha256,
             "distribution_sha256": self.distribution_sha256,
             "preprocessing_sha256": self.preprocessing_sha256,
             "data_sha256": self.data_sha256,
+            "min_chroma": self.min_chroma,
+            "unlike_p_value": self.unlike_p_value,
             "photos": self.photos,
             "smallest_alpha": self.smallest_alpha,
             "shape": {
@@ -184,12 +190,21 @@ class Calibration:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read calibration.npz and calibration.json, and check that they agree.
+        """Read calibration.npz and calibration.json; raises like `parse`."""
+        return cls.parse(folder, files.read(folder))
+
+    @classmethod
+    def parse(cls, folder: Path, contents: Mapping[str, bytes]) -> Self:
+        """Make a calibration of its files' contents, and check that they agree.
+
+        Args:
+            folder: of the files, for the error.
+            contents: by name, of both files and maybe others.
 
         Raises:
             CalibrationError: naming the file and what is wrong with it.
         """
-        tables, description = files.read(folder)
+        tables, description = files.parse(folder, contents)
         stored = description["shape"]
         grouping = Grouping(tuple(stored["merged_into"]), tuple(stored["photo_edges"]))
         shape, tally = Shape(stored["evenness"], tuple(stored["joint_offsets"]), grouping), Tally(**tables)
@@ -205,6 +220,8 @@ class Calibration:
             distribution_sha256=description["distribution_sha256"],
             preprocessing_sha256=description["preprocessing_sha256"],
             data_sha256=description["data_sha256"],
+            min_chroma=description["min_chroma"],
+            unlike_p_value=description["unlike_p_value"],
             certificate=description["certificate"],
         )
         result._check_description(Path(folder) / files.DESCRIPTION, description)

@@ -11,12 +11,16 @@ from typing import Any
 
 import numpy as np
 
-FORMAT = 2
+from huebands.files import atomic
+
+FORMAT = 3
+# Files of format 2 lack these two, because they had one value for all packages of that time.
+_OF_FORMAT_2 = {"min_chroma": 5.0, "unlike_p_value": 0.05}
 TABLES, DESCRIPTION = "calibration.npz", "calibration.json"
 _LARGEST = 2**30  # bytes of all tables; 1,000 photos take some 10 million
 _ARRAYS = {"losses", "group_sums", "group_photos", "strangeness"}
 _HASHES = ("tables_sha256", "weights_sha256", "distribution_sha256", "preprocessing_sha256", "data_sha256")
-_KEYS = {"format", *_HASHES, "photos", "smallest_alpha", "shape", "groups", "merged", "certificate"}
+_KEYS = {"format", *_HASHES, *_OF_FORMAT_2, "photos", "smallest_alpha", "shape", "groups", "merged", "certificate"}
 _SHAPE_KEYS = {"evenness", "joint_offsets", "photo_edges", "merged_into"}
 _CURVE_NUMBERS = {"alpha": 1, "coverage": 1, "coverage_low": 1, "coverage_high": 1, "width": 255}
 _CURVE_KEYS = {"mode", "steps", *_CURVE_NUMBERS}
@@ -39,12 +43,28 @@ def write(folder: Path, tables: Mapping[str, np.ndarray], description: Mapping[s
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / TABLES).write_bytes(buffer.getvalue())
-    (folder / DESCRIPTION).write_text(text, encoding="utf-8")
+    atomic.write_bytes(folder / TABLES, buffer.getvalue())
+    atomic.write_text(folder / DESCRIPTION, text)
 
 
-def read(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read both files and check keys, types and the tables' hash.
+def read(folder: Path) -> dict[str, bytes]:
+    """Read both files: their contents by name, for `parse`.
+
+    Raises:
+        CalibrationError: naming the file that cannot be read.
+    """
+    return {name: _read_bytes(Path(folder) / name) for name in (DESCRIPTION, TABLES)}
+
+
+def parse(folder: Path, files: Mapping[str, bytes]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Check keys, types and the tables' hash of both files.
+
+    Args:
+        folder: of the files, for the error.
+        files: content by name, of both files and maybe others.
+
+    Returns:
+        The tables and the description, which has the newest format's keys.
 
     Raises:
         CalibrationError: naming the file and what is wrong with it.
@@ -52,18 +72,18 @@ def read(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     folder = Path(folder)
     path = folder / DESCRIPTION
     try:
-        description = json.loads(_read_bytes(path))
+        description = json.loads(files[DESCRIPTION])
     except (ValueError, RecursionError) as error:
         raise CalibrationError(f"{path}: not JSON ({error}); {_REMEDY}") from None
     _check_description(path, description)
-    content = _read_bytes(folder / TABLES)
+    content = files[TABLES]
     found = hashlib.sha256(content).hexdigest()
     if found != description["tables_sha256"]:
         raise CalibrationError(
             f"{folder / TABLES}: sha256 (={found}) is not {description['tables_sha256']}, "
             f"which {DESCRIPTION} names; {_REMEDY}"
         )
-    return _read_tables(folder / TABLES, content), description
+    return _read_tables(folder / TABLES, content), {**_OF_FORMAT_2, **description}
 
 
 def _read_tables(path: Path, content: bytes) -> dict[str, np.ndarray]:
@@ -95,11 +115,15 @@ def _check_description(path: Path, description: Any) -> None:
             raise CalibrationError(f"{path}: {name} (={value!r}) must {must}; {_REMEDY}")
 
     check(isinstance(description, dict), "content", description, "be an object")
-    check(description.get("format") == FORMAT, "format", description.get("format"), f"be {FORMAT}")
-    check(set(description) == _KEYS, "keys", sorted(description), f"be {sorted(_KEYS)}")
+    check(description.get("format") in (2, FORMAT), "format", description.get("format"), f"be 2 or {FORMAT}")
+    keys = _KEYS if description["format"] == FORMAT else _KEYS - set(_OF_FORMAT_2)
+    check(set(description) == keys, "keys", sorted(description), f"be {sorted(keys)}")
     for key in _HASHES:
         value = description[key]
         check(isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value)), key, value, "be a sha256")
+    for key, largest in {"min_chroma": 200, "unlike_p_value": 1}.items():
+        value = description.get(key, 0)
+        check(type(value) in (int, float) and 0 <= value < largest, key, value, f"be a number in [0, {largest})")
     shape = description["shape"]
     right = isinstance(shape, dict) and set(shape) == _SHAPE_KEYS
     check(right, "shape", shape, f"have the keys {sorted(_SHAPE_KEYS)}")
@@ -117,10 +141,10 @@ def _check_description(path: Path, description: Any) -> None:
             check(right, f"certificate: curve: {key}", entry[key], f"be a number in [0, {largest}]")
 
 
-def is_of_earlier_form(folder: Path) -> bool:
+def is_of_earlier_form(content: bytes) -> bool:
     """Whether calibration.json was written by an earlier version of huebands, for bands of another family."""
     try:
-        content = json.loads((Path(folder) / DESCRIPTION).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        description = json.loads(content)
+    except (ValueError, RecursionError):
         return False
-    return isinstance(content, dict) and content.get("format") in range(1, FORMAT)
+    return isinstance(description, dict) and description.get("format") == 1

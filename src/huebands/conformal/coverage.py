@@ -14,7 +14,6 @@ from huebands.conformal.risk import mean_interval_exact
 from huebands.distribution.likeness import p_value
 
 _RESAMPLES = 2000
-_STRANGE = 0.05  # p-value from which a photo counts as unlike
 _WIDTH_EDGES = tuple(range(0, 257, 8))  # 8-bit levels
 _WORST = 10
 
@@ -87,7 +86,8 @@ def certify(calibration: Calibration, photos: Sequence[PhotoCoverage], alpha: fl
         row = _row(mode, of, [photo.plain[mode, of] for photo in photos], weights)
         curve.append({**row, "steps": calibration.steps(of, mode).tolist()})
     grouped = [_row(mode, alpha, [photo.grouped[mode] for photo in photos], weights) for mode in photos[0].grouped]
-    strange = [p_value(photo.strangeness, calibration.tally.strangeness) <= _STRANGE for photo in photos]
+    level = calibration.unlike_p_value
+    unlike = [p_value(photo.strangeness, calibration.tally.strangeness) <= level for photo in photos]
     worst = sorted(photos, key=lambda photo: photo.plain["per_channel", alpha].coverage)[:_WORST]
     return {
         "alpha": alpha,
@@ -111,7 +111,7 @@ def certify(calibration: Calibration, photos: Sequence[PhotoCoverage], alpha: fl
                 for channel, name in enumerate(CHANNELS)
             },
         },
-        "likeness": {"below": _STRANGE, "share": round(float(np.mean(strange)), 4)},
+        "likeness": {"below": level, "share": round(float(np.mean(unlike)), 4)},
     }
 
 

@@ -16,10 +16,11 @@ from huebands import color
 from huebands.distribution.intervals import NestedIntervals, entropy_of
 from huebands.distribution.likeness import Reference, statistics_of
 from huebands.distribution.network import ColourDistribution
+from huebands.files import atomic
 from huebands.inference import CompiledNetwork
 from huebands.networks.encoders import ENCODERS
 from huebands.networks.resize import resize
-from huebands.weights import WeightsError, read_weights, write_weights
+from huebands.weights import WeightsError, encode_weights, parse_weights
 
 WEIGHTS, DESCRIPTION = "distribution.safetensors", "distribution.json"
 FORMAT = 1
@@ -108,39 +109,49 @@ def write_distribution(
     """Write both files; kernels are stored in float16.
 
     Args:
-        folder: made if need be.
+        folder: replaced as a whole.
         network: fitted.
         reference: of the training photos.
         description: network, image_size and lineage, as `read_distribution` checks them.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     state = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     state |= {f"reference.{name}": tensor for name, tensor in asdict(reference).items()}
     stored = {name: (of.half() if of.ndim > 1 else of).detach().cpu().contiguous() for name, of in state.items()}
-    write_weights(folder / WEIGHTS, stored)
     text = json.dumps({"format": FORMAT, **description}, indent=2, sort_keys=True) + "\n"
-    (folder / DESCRIPTION).write_text(text, encoding="utf-8")
+    weights = encode_weights(folder / WEIGHTS, stored)
+    with atomic.replace_folder(folder) as new:
+        atomic.write_bytes(new / WEIGHTS, weights)
+        atomic.write_text(new / DESCRIPTION, text)
 
 
 def read_distribution(folder: Path) -> DistributionModel:
-    """Read and check both files.
+    """Read both files; raises like `parse_distribution`."""
+    files = {}
+    for name in (WEIGHTS, DESCRIPTION):
+        if not (folder / name).is_file():
+            raise DistributionError(f"{folder / name}: missing; `dvc repro` makes it")
+        files[name] = (folder / name).read_bytes()
+    return parse_distribution(folder, files)
+
+
+def parse_distribution(folder: Path, files: Mapping[str, bytes]) -> DistributionModel:
+    """Make the colour distribution of its files' contents.
+
+    Args:
+        folder: of the files, for the error.
+        files: content by name, of both files and maybe others.
 
     Raises:
         DistributionError: names the file, the value and what to do.
     """
-    contents = {}
-    for name in (WEIGHTS, DESCRIPTION):
-        if not (folder / name).is_file():
-            raise DistributionError(f"{folder / name}: missing; `dvc repro` makes it")
-        contents[name] = (folder / name).read_bytes()
     try:
-        description = json.loads(contents[DESCRIPTION])
+        description = json.loads(files[DESCRIPTION])
     except (ValueError, RecursionError) as error:
         raise DistributionError(f"{folder / DESCRIPTION}: not JSON ({error}); fit it again") from error
     _check(folder / DESCRIPTION, description)
     network = ColourDistribution(**description["network"])
     try:
-        state = read_weights(folder / WEIGHTS)
+        state = parse_weights(folder / WEIGHTS, files[WEIGHTS])
         of_network = {name.removeprefix("network."): of for name, of in state.items() if name.startswith("network.")}
         network.load_state_dict(of_network)
         reference = Reference(*(state[f"reference.{name}"].float() for name in ("mean_F", "spread_F")))
@@ -156,7 +167,7 @@ def read_distribution(folder: Path) -> DistributionModel:
     for name, tensor in asdict(reference).items():
         if (shape := tuple(tensor.shape)) != wanted:
             raise DistributionError(f"{folder / WEIGHTS}: {name} has shape {shape}, not {wanted}; fit it again")
-    hashes = [hashlib.sha256(content).hexdigest() for content in contents.values()]
+    hashes = [hashlib.sha256(files[name]).hexdigest() for name in (WEIGHTS, DESCRIPTION)]
     sha256 = hashlib.sha256("".join(hashes).encode()).hexdigest()
     network.eval().requires_grad_(False)
     return DistributionModel(network, reference, description["image_size"], sha256, description)

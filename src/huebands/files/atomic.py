@@ -29,7 +29,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file's content.
 
     Raises:
-        OSError: naming the file; it holds what it held before.
+        OSError: naming the file; it holds its old content, or all of the new where only the last sync failed.
     """
     with writing(path) as file:
         file.write(content)
@@ -81,12 +81,14 @@ def replace_folder(folder: Path, unless: Callable[[], bool] = lambda: False) -> 
                 with suppress(FileNotFoundError):
                     folder.rename(replaced)
                 new.rename(folder)
+                _sync_folder(folder.parent)
+                with suppress(FileNotFoundError):
+                    replaced.rename(old)  # removed there: half removed, it must not come back to its place
             except BaseException:
+                if not new.exists():
+                    folder.rename(new)
                 _settle(folder)
                 raise
-            _sync_folder(folder.parent)
-            if os.path.lexists(replaced):
-                replaced.rename(old)  # removed there: half removed, it must not come back to its place
 
 
 def copy_folder(source: Path, folder: Path) -> None:

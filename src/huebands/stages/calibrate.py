@@ -28,6 +28,7 @@ from huebands.conformal.risk import first_step
 from huebands.conformal.tally import Tally
 from huebands.data.shards import ShardError, data_sha256, read_manifest
 from huebands.distribution.model import DistributionError, read_distribution
+from huebands.files import atomic
 from huebands.images import ImageError, read_photo
 from huebands.package import CERTIFICATE, PackageError, read_package
 from huebands.params import CalibrateParams
@@ -87,10 +88,11 @@ def main() -> None:
     """Read the photos, models/trained and models/distribution, write models/calibration and reports/calibrate."""
     world = World.join("cpu")
     try:
-        settings = params.load().calibrate
+        settings = params.load()
         package = replace(read_package(TRAINED), distribution=read_distribution(DISTRIBUTION))
         photos = Photos(RAW, read_manifest(PREPARED), Colorizer(package, str(TRAINED)))
-        calibrate(photos, data_sha256(PREPARED), CALIBRATION, REPORT, settings, world)
+        data, min_chroma = data_sha256(PREPARED), settings.prepare.min_chroma
+        calibrate(photos, data, min_chroma, CALIBRATION, REPORT, settings.calibrate, world)
     except (
         params.ParamsError, ShardError, PackageError, DistributionError, ImageError, AlphaError, CalibrationError,
     ) as error:  # fmt: skip
@@ -99,8 +101,26 @@ def main() -> None:
         world.leave()
 
 
-def calibrate(photos: Photos, data: str, folder: Path, report: Path, settings: CalibrateParams, world: World) -> None:
-    """Calibrate on the calibration split, measure on the test split, write tables, certificate, metrics, pictures."""
+def calibrate(
+    photos: Photos,
+    data: str,
+    min_chroma: float,
+    folder: Path,
+    report: Path,
+    settings: CalibrateParams,
+    world: World,
+) -> None:
+    """Calibrate on the calibration split, measure on the test split, write tables, certificate, metrics, pictures.
+
+    Args:
+        photos: of all splits.
+        data: sha256 of the prepared data.
+        min_chroma: least mean chroma of its photos, CIELAB units.
+        folder: for tables and certificate, replaced as a whole.
+        report: folder for metrics and pictures, likewise.
+        settings: of the calibration.
+        world: the processes that share the work.
+    """
     shape = choose_shape(photos, settings)
     tally, pixels = count(photos, shape, settings.seed, world)
     if world.rank > 0:
@@ -113,6 +133,8 @@ def calibrate(photos: Photos, data: str, folder: Path, report: Path, settings: C
         distribution_sha256=colorizer.distribution.sha256,
         preprocessing_sha256=colorizer.package.preprocessing_sha256,
         data_sha256=data,
+        min_chroma=min_chroma,
+        unlike_p_value=settings.unlike_p_value,
     )
     alphas = [alpha for alpha in settings.alphas if calibration.supports(alpha)]
     if settings.report_alpha not in alphas:
@@ -124,9 +146,10 @@ def calibrate(photos: Photos, data: str, folder: Path, report: Path, settings: C
         if len(strips) < settings.heatmaps:
             strips.append(_strip(photo, shaped.bands(calibration.steps(settings.report_alpha), "per_channel")))
     certificate = certify(calibration, tests, settings.report_alpha, settings.seed)
-    replace(calibration, certificate=certificate).save(folder)
-    description = json.loads((folder / calibration_files.DESCRIPTION).read_text(encoding="utf-8"))
-    (folder / CERTIFICATE).write_text(write_page(colorizer.package.config["name"], description), encoding="utf-8")
+    with atomic.replace_folder(folder) as new:
+        replace(calibration, certificate=certificate).save(new)
+        description = json.loads((new / calibration_files.DESCRIPTION).read_text(encoding="utf-8"))
+        atomic.write_text(new / CERTIFICATE, write_page(colorizer.package.config["name"], description))
 
     headline = {row["mode"]: row for row in certificate["curve"] if row["alpha"] == settings.report_alpha}
     metrics: dict[str, Any] = {
@@ -140,7 +163,8 @@ def calibrate(photos: Photos, data: str, folder: Path, report: Path, settings: C
         "unlike": certificate["likeness"]["share"],
         "one_pixel": compare_with_mapie(*pixels, alphas, settings.report_alpha),
     }
-    _write(report, metrics, certificate["curve"], strips)
+    with atomic.replace_folder(report) as new:
+        _write(new, metrics, certificate["curve"], strips)
     for row in (*headline.values(), *({**row, "mode": f"{row['mode']}, each group"} for row in certificate["grouped"])):
         print(
             f"calibrate: {row['mode']} at alpha {row['alpha']:g}: covers {row['coverage']:.1%} "
@@ -233,9 +257,8 @@ def _strip(photo: ColorizedPhoto, bands_HW32: np.ndarray) -> Strip:
 
 
 def _write(report: Path, metrics: dict[str, Any], curve: Sequence[Mapping[str, Any]], strips: Sequence[Strip]) -> None:
-    report.mkdir(parents=True, exist_ok=True)
     text = json.dumps(metrics, indent=2, allow_nan=False)
-    (report / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    atomic.write_text(report / "metrics.json", text + "\n")
     table = pd.DataFrame(
         [
             {
@@ -251,7 +274,7 @@ def _write(report: Path, metrics: dict[str, Any], curve: Sequence[Mapping[str, A
             for row in curve
         ]
     )
-    table.to_csv(report / "coverage.csv", index=False, lineterminator="\n")
+    atomic.write_text(report / "coverage.csv", table.to_csv(index=False, lineterminator="\n"))
     counts = metrics["photos"]
     subtitle = f"{counts['calibration']} calibration photos, {counts['test']} test photos"
     draw_coverage(report / "coverage.png", table.to_dict("records"), subtitle)

@@ -10,12 +10,11 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Match, Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from huebands.colorizer import Colorizer
-from huebands.package import CERTIFICATE
 from huebands.web.answers import describe_model
 from huebands.web.assets import PageFiles, page_response
 from huebands.web.body_limit import BodyLimit
@@ -78,7 +77,7 @@ async def _show_model(request: Request) -> Response:
 
 async def _show_certificate(request: Request) -> Response:
     colorizer: Colorizer = request.app.state.colorizer
-    return FileResponse(colorizer.package.folder / CERTIFICATE, headers=_HEADERS)
+    return HTMLResponse(colorizer.package.certificate, headers=_HEADERS)
 
 
 async def _show_metrics(request: Request) -> Response:

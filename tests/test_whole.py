@@ -1,0 +1,262 @@
+"""What the project writes stays whole: packages, releases, reports and results, at whatever step the writing ends."""
+
+import ast
+import errno
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from huebands import bring_home, params, release
+from huebands.colorizer import Colorizer
+from huebands.comparison import report
+from huebands.data.shards import data_sha256
+from huebands.package import assemble, read_package
+from huebands.stages import prepare
+from tiny_package import seal, write_trained
+from tiny_photos import PlainScorer, tiny_photo, write_prepared
+
+SOURCES = Path(__file__).parents[1] / "src/huebands"
+SETTINGS = params.load(Path(__file__).parents[1] / "params.yaml")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones too."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def failures(
+    monkeypatch: pytest.MonkeyPatch, write: Callable[[], object], steps: Iterable[int] | None = None
+) -> Iterator[int]:
+    """Write again and again, each time with a disk that is full at another step.
+
+    Args:
+        monkeypatch: of the test.
+        write: what is tested.
+        steps: that fail, each in a try of its own; all of them when left out. At the end it is written without failure.
+    """
+    for step in itertools.count() if steps is None else [*steps, -1]:
+        count = itertools.count()
+
+        def failing(descriptor: int, step: int = step, count: Iterator[int] = count) -> None:
+            if next(count) == step:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", failing)
+            try:
+                write()
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+                yield step
+            else:
+                break
+
+
+@pytest.fixture
+def parts(tiny_package: Path) -> list[Path]:
+    """Folders to assemble `tiny_package` from."""
+    return [tiny_package.with_name(f"tiny-{part}") for part in ("trained", "distribution", "calibration")]
+
+
+SYNCS = 29  # of a package: each of nine files and its folder, all of them once more, and the folder around
+
+
+def test_a_package_stays_whole_on_a_full_disk(
+    tiny_package: Path, parts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = shutil.copytree(tiny_package, tmp_path / "package")
+    old, tried = contents(tmp_path), []
+    for step in failures(monkeypatch, lambda: assemble(package, *parts, "# New\n"), (0, 9, SYNCS - 2, SYNCS - 1)):
+        assert contents(tmp_path) == old
+        tried.append(step)
+    assert tried == [0, 9, SYNCS - 2, SYNCS - 1], "the last one after the new package took its place"
+    assert (package / "MODEL_CARD.md").read_text() == "# New\n"
+    assert read_package(package).package_sha256 != read_package(tiny_package).package_sha256
+    assert [path.name for path in tmp_path.iterdir()] == ["package"]
+
+
+KILLED = """
+    import itertools, os, signal, sys
+    from pathlib import Path
+    from huebands.package import assemble
+
+    package, *parts = map(Path, sys.argv[1:])
+    for step in (0, 9, 27, 28, -1):
+        child = os.fork()
+        if child == 0:
+            steps, fsync = itertools.count(), os.fsync
+
+            def killing(descriptor):
+                if next(steps) == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                fsync(descriptor)
+
+            os.fsync = killing
+            assemble(package, *parts, f"# Card {step}")
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        names = sorted(path.name for path in package.parent.iterdir() if path.name != ".huebands-0.partial")
+        print(os.waitstatus_to_exitcode(status), (package / "MODEL_CARD.md").read_text().strip(), *names, sep="|")
+"""
+
+
+def test_a_package_stays_whole_when_its_writer_is_killed(tiny_package: Path, parts: list[Path], tmp_path: Path) -> None:
+    package = shutil.copytree(tiny_package, tmp_path / "package")
+    command = [sys.executable, "-c", textwrap.dedent(KILLED), str(package), *map(str, parts)]
+    done = subprocess.run(
+        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=True
+    )
+    lines = [line.split("|") for line in done.stdout.splitlines()]
+    # Killed after the renames, it leaves the new package, and the old one aside.
+    assert lines == [
+        *[["-9", "# Tiny", "package"]] * 3,
+        ["-9", "# Card 28", ".package.replaced", "package"],
+        ["0", "# Card -1", "package"],
+    ]
+    assert read_package(package).package_sha256 != read_package(tiny_package).package_sha256
+    assert [path.name for path in tmp_path.iterdir()] == ["package"], "the last one has tidied up"
+
+
+def test_a_colorization_stays_whole_on_a_full_disk(
+    tiny_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    colorizer = Colorizer.load(tiny_package)
+    grey = np.arange(600, dtype=np.uint8).reshape(20, 30)
+    colorizer.colorize(grey).save(tmp_path, "a")
+    old, new = contents(tmp_path), colorizer.colorize(255 - grey)
+    wholes = {
+        name: {content, of} for (name, content), (_, of) in zip(new.files("a"), sorted(old.items()), strict=False)
+    }
+    wholes = {name: {content, old[name]} for name, content in new.files("a")}
+    steps = list(failures(monkeypatch, lambda: new.save(tmp_path, "a")))
+    assert len(steps) == 6, "each of three files and its folder"
+    for name, content in contents(tmp_path).items():
+        assert content in wholes[name]
+
+
+@pytest.fixture
+def tree(tiny_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder where `tiny` has been released, and something newer waits."""
+    write_prepared(tmp_path / "data/prepared", {"val": [tiny_photo(0)]})
+    generator = shutil.copytree(tiny_package, tmp_path / "models/generator")
+    config = json.loads((generator / "config.json").read_text())
+    config["lineage"]["data_sha256"] = data_sha256(tmp_path / "data/prepared")
+    (generator / "config.json").write_text(json.dumps(config))
+    seal(generator)
+    (tmp_path / "reports/train").mkdir(parents=True)
+    weights_sha256 = read_package(generator).weights_sha256
+    (tmp_path / "reports/train/run.json").write_text(json.dumps({"weights_sha256": weights_sha256}))
+    (tmp_path / "reports/train/history.csv").write_text("epoch\n1\n")
+    monkeypatch.chdir(tmp_path)
+    release.release("tiny", PlainScorer())
+    (generator / "MODEL_CARD.md").write_text("# Newer\n")
+    seal(generator)
+    return tmp_path
+
+
+def test_a_release_stays_whole_on_a_full_disk(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = contents(tree)
+    monkeypatch.setattr(release, "measure", lambda *arguments: dict.fromkeys(release.CRITERIA, 1.0))
+    cards, steps = [], (0, SYNCS - 1, SYNCS, SYNCS + 8)
+    for _ in failures(monkeypatch, lambda: release.release("tiny", PlainScorer()), steps):
+        found = contents(tree)
+        assert set(found) == set(old), "nothing half made lies about"
+        read_package(tree / "models/release/tiny")
+        json.loads(found["models/release/index.json"])
+        cards.append(found["models/release/tiny/MODEL_CARD.md"])
+    assert cards == [b"# Tiny\n"] * 2 + [b"# Newer\n"] * 2, "once in its place, it stays"
+
+
+def test_results_are_brought_home_whole_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_prepared(tmp_path / "data/prepared", {"train": [tiny_photo(0)]})
+    for place, seed in ((tmp_path, 0), (tmp_path / "out", 1)):
+        package = write_trained(place / "models/trained", seed)
+        (place / "reports/train/pictures").mkdir(parents=True)
+        (place / "reports/train/pictures/epoch-0001.png").write_bytes(b"picture %d" % seed)
+        (place / "reports/train/run.json").write_text(json.dumps({"weights_sha256": package.weights_sha256}))
+        (place / "reports/train/history.csv").write_text(f"epoch\n{seed}\n")
+    monkeypatch.setattr(bring_home.shards, "data_sha256", lambda folder: "1" * 64)
+    monkeypatch.setattr(bring_home, "fingerprint_of", lambda train, data: "")
+    monkeypatch.setattr(bring_home.params, "from_mapping", lambda mapping: SETTINGS)
+    old, new = (
+        {place: contents(folder / place) for place in ("models/trained", "reports/train")}
+        for folder in (tmp_path, tmp_path / "out")
+    )
+    for _ in failures(monkeypatch, lambda: bring_home.bring_home(tmp_path / "out", SETTINGS)):
+        for place in old:
+            assert contents(tmp_path / place) in (old[place], new[place])
+    assert {place: contents(tmp_path / place) for place in new} == new
+
+
+def test_a_report_stays_whole_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in report.WRITERS:
+        (tmp_path / name).write_bytes(b"old")
+    monkeypatch.setattr(report, "WRITERS", dict.fromkeys(report.WRITERS, lambda comparison: "new"))
+    for _ in failures(monkeypatch, lambda: report.write_report(None, tmp_path)):
+        assert set(contents(tmp_path).values()) <= {b"old", b"new"}
+    assert set(contents(tmp_path).values()) == {b"new"}
+
+
+def test_a_killed_prepare_leaves_the_old_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place, it left the old manifest beside new shards: a dataset that looks whole."""
+    write_prepared(tmp_path / "prepared", {"train": [tiny_photo(0)]})
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/index.parquet").touch()
+    old = contents(tmp_path / "prepared")
+
+    def write_one_shard(index: object, raw: Path, prepared: Path, settings: object) -> None:
+        (prepared / "train.npy").write_bytes(b"new")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare, "_prepare", write_one_shard)
+    monkeypatch.setattr(prepare.pd, "read_parquet", lambda path: None)
+    with pytest.raises(KeyboardInterrupt):
+        prepare.prepare(tmp_path / "raw", tmp_path / "prepared", SETTINGS.prepare)
+    assert contents(tmp_path / "prepared") == old
+
+
+# Into folders of their own, which nobody else reads, or which are replaced as a whole.
+TEMPORARY = {
+    "bento_build.py", "comparison/outside.py", "data/shards.py", "pypi.py", "stages/ingest.py", "training/report.py",
+    "web/provision.py",
+}  # fmt: skip
+WRITING = {
+    "write_text", "write_bytes", "savefig", "copytree", "copyfile", "copy2", "move", "savez", "savez_compressed",
+    "save_file", "open_memmap",
+}  # fmt: skip
+HANDLES = ("buffer", "file")  # of memory, or given by the writer
+
+
+def writes_by_itself(node: ast.AST) -> bool:
+    """Whether a call writes a file, and not through `huebands.files`."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    owner = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
+    if node.func.attr in WRITING or (owner, node.func.attr) in (("torch", "save"), ("np", "save"), ("shutil", "copy")):
+        to_handle = owner != "shutil" and any(isinstance(of, ast.Name) and of.id in HANDLES for of in node.args)
+        return owner != "atomic" and not to_handle
+    if node.func.attr in ("to_csv", "to_parquet"):
+        return bool(node.args) and not (isinstance(node.args[0], ast.Name) and node.args[0].id in HANDLES)
+    modes = [of.value for of in node.args if isinstance(of, ast.Constant) and isinstance(of.value, str)]
+    return node.func.attr == "open" and any(set(mode) <= set("wbxa+t") and set(mode) & set("wxa") for mode in modes)
+
+
+def test_every_module_writes_through_the_one_writer() -> None:
+    found = set()
+    for path in SOURCES.rglob("*.py"):
+        name = path.relative_to(SOURCES).as_posix()
+        if not name.startswith("files/"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            found |= {name for node in ast.walk(tree) if writes_by_itself(node)}
+    archives = {"colorizer.py"}  # in memory
+    assert found <= TEMPORARY | archives, "write through huebands.files.atomic"
