@@ -5,7 +5,8 @@ import pytest
 
 from huebands.colorizer import Colorizer, grey_of
 from huebands.data.preparation import encode_square, measure, squash
-from huebands.web.truth import LEAST_CHROMA, mean_chroma, share_outside
+from huebands.metrics.chroma import mean_chroma
+from huebands.web.truth import share_outside
 
 
 @pytest.fixture(scope="module")
@@ -33,16 +34,19 @@ def test_the_share_of_a_photo_in_colour_is_counted_as_the_mode_says(colorizer, m
     bands = np.stack([result.bands[channel] for channel in "RGB"], axis=2)
     left = (photo < bands[..., 0]) | (photo > bands[..., 1])
     expected = left.any(axis=-1).mean() if mode == "joint" else left.mean()
-    assert share_outside(photo, result) == pytest.approx(expected)
+    assert share_outside(photo, result, min_chroma=5.0) == pytest.approx(expected)
     assert 0 < expected < 1
 
 
 def test_grey_and_toned_photos_tell_nothing(colorizer):
     grey = np.repeat(grey_of(colourful())[..., None], 3, axis=2)
     sepia = toned(colourful())
-    assert 0 < mean_chroma(sepia) < LEAST_CHROMA
+    assert 0 < mean_chroma(sepia) < 5.0
     for photo in (grey, sepia):
-        assert share_outside(photo, colorizer.colorize(photo, alpha=0.3)) is None
+        assert share_outside(photo, colorizer.colorize(photo, alpha=0.3), min_chroma=5.0) is None
+    result = colorizer.colorize(sepia, alpha=0.3)
+    assert share_outside(sepia, result, min_chroma=mean_chroma(sepia)) is not None, "the calibration says what is grey"
+    assert share_outside(grey, result, min_chroma=0.0) is None
 
 
 def test_a_strip_has_the_chroma_of_its_colours():

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 MODES = ("per_channel", "joint")
 RESULTS = (".colorized.png", ".uncertainty.png")
 PROMISE_BROKEN, BAD_INPUT = 1, 2
-UNLIKE = 0.05  # p-value from which a photo is told to be unlike those that calibrated the bands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -212,7 +211,8 @@ def _colorize_one(colorizer: "Colorizer", photo: Path, stem: str, options: argpa
     result = colorizer.colorize(photo, options.alpha, options.mode, delta=options.delta, grouped=options.grouped)
     colorized, *_ = result.save(options.output, stem)
     height, width = result.grey.shape
-    unlike = f"; unlike the calibration photos, p = {result.likeness:.3f}" if result.likeness <= UNLIKE else ""
+    is_unlike = result.likeness <= colorizer.calibration.unlike_p_value
+    unlike = f"; unlike the calibration photos, p = {result.likeness:.3f}" if is_unlike else ""
     return f"{photo} -> {colorized} ({width} x {height}, bands {result.width.mean():.1f} of 255 levels wide{unlike})"
 
 

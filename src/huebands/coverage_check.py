@@ -14,11 +14,9 @@ from huebands.conformal.mapie_reference import exchangeability_rejected, risk_ex
 from huebands.conformal.risk import broken_p, mean_interval_exact
 from huebands.distribution.likeness import p_value
 from huebands.images import ImageError
+from huebands.metrics.chroma import mean_chroma
 
 LEVEL = 0.05  # of every test: the chance to find fault with a promise that holds
-_LEAST_SPREAD = (
-    2  # 8-bit levels between the channels, on average: less is a grey photo, and no truth to measure against
-)
 
 
 @dataclass(frozen=True)
@@ -38,12 +36,16 @@ def measure(
 
     Raises:
         AlphaError: when the calibration does not support alpha.
-        ImageError: when the photo has no colour.
+        ImageError: when the photo is grey or nearly so. A toned one does not show the colours of its subject, and the
+            promise is made for photos as colourful as the calibration photos.
     """
-    spread = true_HW3.max(axis=-1).astype(np.int16) - true_HW3.min(axis=-1)
-    if spread.mean() < _LEAST_SPREAD:
-        raise ImageError(name, "is grey: its true colours are not known, so nothing can be measured; give it in colour")
     calibration = colorizer.calibration
+    if (chroma := mean_chroma(true_HW3)) < calibration.min_chroma:
+        raise ImageError(
+            name,
+            f"is grey or nearly so (mean chroma {chroma:.1f}, of the calibration photos at least"
+            f" {calibration.min_chroma:g}), so nothing can be measured; give photos in colour",
+        )
     grey_HW = grey_of(true_HW3)
     shaped = colorizer.shape(colorizer.predict(grey_HW), grey_HW, calibration.shape)
     bands_HW32 = shaped.bands(calibration.steps(alpha, mode), mode)
@@ -77,8 +79,9 @@ def verdict(colorizer: Colorizer, photos: Sequence[Measured], alpha: float, mode
     pixels = np.array([photo.pixel_covered for photo in photos])
     if risk_exceeded(pixels, alpha, LEVEL):
         yield "MAPIE's risk monitoring, on one pixel a photo, finds more than alpha outside as well"
-    unlike = sum(photo.likeness <= LEVEL for photo in photos)
-    yield f"unlike the calibration photos (p <= {LEVEL:g}): {unlike} of {len(photos)}; of like ones {LEVEL:.0%} are"
+    level = colorizer.calibration.unlike_p_value
+    unlike = sum(photo.likeness <= level for photo in photos)
+    yield f"unlike the calibration photos (p <= {level:g}): {unlike} of {len(photos)}; of like ones {level:.0%} are"
     rejected = exchangeability_rejected(_calibration_losses(colorizer, alpha, mode), 1 - covered, LEVEL)
     words = {None: "too few photos to decide", True: "rejected: photos of another kind", False: "not rejected"}
     yield f"exchangeable with the calibration photos (MAPIE's martingale test on losses): {words[rejected]}"

@@ -86,6 +86,8 @@ def describe_model(colorizer: Colorizer, monitor: Monitor) -> dict[str, Any]:
         "alphas": {"smallest": calibration.smallest_alpha, "below": 1, "default": DEFAULT_ALPHA},
         "modes": list(MODES),
         "calibration_photos": calibration.photos,
+        "min_chroma": calibration.min_chroma,
+        "unlike_p_value": calibration.unlike_p_value,
         "groups": calibration.groups(),
         "certificate": dict(calibration.certificate),
         "hashes": {

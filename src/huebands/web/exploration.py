@@ -86,6 +86,7 @@ def _describe(colorizer: Colorizer, job: Job, examined: Examined, stride: int) -
         "knots": {"first": first, "count": last + 1 - first, "parts": PARTS, "steps_per_knot": STEPS_PER_KNOT},
         "steps": steps,
         "likeness": examined.likeness,
+        "unlike_p_value": colorizer.calibration.unlike_p_value,
         "model": {"name": package.config["name"], "version": package.package_sha256[:12]},
         "calibration_photos": colorizer.calibration.photos,
         "tables": describe_tables(),

@@ -94,6 +94,11 @@ _MODEL: Document = {
         },
         "modes": {"type": "array", "items": {"enum": list(MODES)}},
         "calibration_photos": {"type": "integer", "minimum": 1},
+        "min_chroma": {"type": "number", "description": "Least mean chroma of the calibration photos, CIELAB units."},
+        "unlike_p_value": {
+            "type": "number",
+            "description": "The likeness at or below which a photo counts as unlike the calibration photos.",
+        },
         "groups": {"type": "object", "additionalProperties": {"type": "integer"}},
         "certificate": _OBJECT,
         "monitoring": _OBJECT,

@@ -48,7 +48,7 @@ def work(folder: str, job: Job) -> Outcome:
     examined = colorizer.examine(rgb, job.name)
     result = colorizer.promise(examined, job.alpha, job.mode, delta=job.delta, grouped=job.grouped)
     colorized = time.perf_counter()
-    outside = share_outside(rgb, result)
+    outside = share_outside(rgb, result, colorizer.calibration.min_chroma)
     del rgb  # of a large photo a good part of what is held
     body, media_type, headers = _encode(colorizer, job, examined, result)
     seconds = {

@@ -7,8 +7,6 @@ import { Readout } from "./readout.js";
 import { Refusal, getJson, post } from "./requests.js";
 import { Stage } from "./stage.js";
 
-const UNLIKE = 0.05; // p-value of likeness at which the promise is in doubt
-
 const $ = (id) => document.getElementById(id);
 const chosen = (group) => $(group).querySelector("input:checked").value;
 
@@ -48,7 +46,7 @@ function show(exploration, file) {
   $("stride").textContent = stated(description.stride);
   $("files-status").textContent = "";
   $("warning").textContent =
-    description.likeness <= UNLIKE
+    description.likeness <= description.unlike_p_value
       ? `This photo is unlike those that calibrated the bands (p = ${description.likeness.toFixed(3)}): the promise may not hold for it.`
       : "";
   limitConfidence(description);
