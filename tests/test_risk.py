@@ -336,7 +336,9 @@ def test_the_mean_lies_in_the_exact_interval_in_whatever_order_the_losses_come()
 def test_the_p_value_is_that_of_the_definition():
     losses = np.array([0.5, 0.0, 0.2, 0.3])
     wealth = [
-        np.mean([np.prod([1 - share + share * loss / 0.1 for loss in losses[:count]]) for share in np.arange(1, 65) / 64])
+        np.mean(
+            [np.prod([1 - share + share * loss / 0.1 for loss in losses[:count]]) for share in np.arange(1, 65) / 64]
+        )
         for count in range(5)
     ]
     assert broken_p(losses, 0.1) == pytest.approx(1 / max(wealth))
