@@ -160,8 +160,8 @@ def _promise(description: Mapping[str, Any]) -> list[ET.Element]:
         ),
         _element(
             "p",
-            "If these bands keep the promise on new photos, p is at most 0.05 with a probability of 0.05 at most. A small"
-            " p speaks against the promise; a large one does not prove it, least of all on few photos.",
+            "If these bands keep the promise on new photos, p is at most 0.05 with a probability of 0.05 at most. A"
+            " small p speaks against the promise; a large one does not prove it, least of all on few photos.",
         ),
     ]
 
@@ -191,8 +191,8 @@ def _coverage(certificate: Mapping[str, Any]) -> list[ET.Element]:
             "p",
             "Both intervals are for the coverage of these very bands on new photos. The exact one holds for any"
             " distribution of photos at this number of them (bets on one photo after another, Waudby-Smith and Ramdas);"
-            " the bootstrap's is approximate, and mostly narrower. One calibration may cover somewhat less than promised:"
-            " the promise averages over calibrations too.",
+            " the bootstrap's is approximate, and mostly narrower. One calibration may cover somewhat less than"
+            " promised: the promise averages over calibrations too.",
         ),
         _legend(),
         _charts(_coverage_chart(mode, curve) for mode in _MODES),

@@ -14,9 +14,7 @@ import numpy as np
 
 SLACK = 1e-12  # alpha is a decimal that floating point rounds: 1/(n + 1) itself must be accepted
 _HALVINGS = 50  # of [0, 1], down to the spacing of floating point numbers
-_SHARES = (
-    np.arange(1, 65) / 64
-)  # of their wealth that those who bet against a promise stake; they start with equal parts
+_SHARES = np.arange(1, 65) / 64  # of their wealth, which bettors against a promise stake; they start with equal parts
 
 
 class RiskError(ValueError):
