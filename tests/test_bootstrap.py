@@ -38,6 +38,18 @@ def test_the_interval_holds_the_mean_of_skewed_values_as_often_as_it_says():
     assert np.mean(ends[:, 1] > -1.1 * ends[:, 0]) > 0.9
 
 
+def test_a_higher_confidence_makes_the_interval_wider_and_misses_less():
+    generator, weights = np.random.default_rng(1), resampling_weights(30, 4000, seed=0)
+    samples = generator.normal(0, 1, (400, 30))
+    missed = {}
+    for confidence in (0.8, 0.95, 0.99):
+        intervals = np.array([mean_interval(values, weights, confidence=confidence) for values in samples])
+        missed[confidence] = np.mean((intervals[:, 0] > 0) | (intervals[:, 1] < 0))
+    # Of 400, 20% have a standard deviation of 2%, 1% of 0.5%.
+    assert missed[0.8] == pytest.approx(0.2, abs=0.06) and missed[0.95] == pytest.approx(0.05, abs=0.033)
+    assert missed[0.99] <= 0.025
+
+
 def test_equal_values_and_a_single_one_have_a_point_for_an_interval():
     for values in (np.full(3, 0.1), np.array([24.0]), np.array([math.inf, math.inf])):
         assert mean_interval(values, resampling_weights(len(values), 50, seed=0)) == (values[0], values[0])

@@ -28,6 +28,7 @@ def curve_row(mode, alpha):
         "coverage_high": min(coverage + 0.011, 1),
         "exact_low": coverage - 0.031,
         "exact_high": min(coverage + 0.024, 1),
+        "p_value": alpha / 3,
         "width": sum(widths) / 3,
         "widths": widths,
     }
@@ -187,6 +188,14 @@ def test_every_row_of_the_curve_is_in_the_page():
         assert f"{row['coverage']:.1%}" in text
         assert f"{row['exact_low']:.1%} to {row['exact_high']:.1%}" in text
         assert all(f"{width:.1f}" in text for width in row["widths"])
+
+
+def test_the_exact_test_is_told_and_an_older_certificate_says_that_it_has_none():
+    description = certified()
+    assert "p of the exact test" in read(description).text and "0.0333" in read(description).text
+    for row in description["certificate"]["curve"]:
+        del row["p_value"]
+    assert read(description).text.count("not measured") == len(MODES)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -8,6 +8,7 @@ import pytest
 from huebands.conformal.calibration import MODES
 from huebands.conformal.coverage import PhotoCoverage, certify, count_widths, reach
 from huebands.conformal.groups import GROUPS, PARTITIONS
+from huebands.conformal.risk import broken_p
 from toy_calibration import toy_calibration, toy_losses, toy_photo
 
 ALPHA = 0.2
@@ -96,11 +97,17 @@ class TestCertificate:
             by_size = np.average(shares, weights=[of[..., 0].size for of in held])
             assert abs(by_size - np.mean(shares)) > 0.01, "by pixels it would be another figure"
 
-    def test_intervals_hold_the_mean_and_the_exact_one_is_wider(self, certificate):
+    def test_both_intervals_hold_the_mean(self, certificate):
         for row in certificate["curve"] + certificate["grouped"]:
             assert 0 <= row["coverage_low"] <= row["coverage"] <= row["coverage_high"] <= 1
             assert 0 <= row["exact_low"] <= row["coverage"] <= row["exact_high"] <= 1
-            assert row["exact_high"] - row["exact_low"] > row["coverage_high"] - row["coverage_low"]
+
+    def test_the_exact_test_is_that_of_the_photos(self, photos, certificate):
+        for row in certificate["curve"]:
+            held = [inside(*photo[:2]) for photo in photos]
+            lost = [1 - (of if row["mode"] == "per_channel" else of.all(axis=-1)).mean() for of in held]
+            assert row["p_value"] == pytest.approx(broken_p(np.array(lost), row["alpha"]), rel=1e-3)
+            assert row["p_value"] > 0.025 or row["exact_high"] < 1 - row["alpha"], "test and interval agree"
 
     def test_the_interval_of_many_photos_is_about_two_standard_errors(self, calibration):
         random = np.random.default_rng(4)

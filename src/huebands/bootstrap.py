@@ -36,9 +36,12 @@ def resampling_weights(photos: int, resamples: int, seed: int) -> np.ndarray:
 
 
 def mean_interval(
-    values: np.ndarray, weights: np.ndarray, bounds: tuple[float, float] = _UNBOUNDED
+    values: np.ndarray,
+    weights: np.ndarray,
+    bounds: tuple[float, float] = _UNBOUNDED,
+    confidence: float = 0.95,
 ) -> tuple[float, float]:
-    """Find the 95% interval of the mean of independent values by the bootstrap-t (Efron & Tibshirani 1993, chapter 12).
+    """Find an interval of the mean of independent values by the bootstrap-t (Efron & Tibshirani 1993, chapter 12).
 
     A few photos err much and most err little: the plain percentiles of the means are too narrow for such skew.
 
@@ -46,6 +49,7 @@ def mean_interval(
         values: (n,), one a photo.
         weights: (resamples, n), of `resampling_weights`.
         bounds: the least and the greatest value that there can be; the interval is cut to them.
+        confidence: in (0, 1), shared evenly by both ends; the resamples must reach that far.
 
     Returns:
         Lower and upper end. Equal values, and so a single photo, tell nothing of their spread: the interval is the
@@ -62,5 +66,6 @@ def mean_interval(
     spreads = np.sqrt(np.maximum(weights @ deviations**2 - shifts**2, 0))
     # A resample without spread, likely among a handful of photos alone, lies infinitely far off.
     ratios = np.divide(shifts, spreads, out=np.copysign(np.inf, shifts), where=spreads > 1e-9 * spread)
-    lowest, highest = np.percentile(ratios, (2.5, 97.5), method="nearest")
+    tail = 50 * (1 - confidence)
+    lowest, highest = np.percentile(ratios, (tail, 100 - tail), method="nearest")
     return float(max(mean - highest * spread, bounds[0])), float(min(mean - lowest * spread, bounds[1]))

@@ -137,6 +137,7 @@ def _promise(description: Mapping[str, Any]) -> list[ET.Element]:
             _percent(1 - row["alpha"]),
             _percent(row["coverage"]),
             _interval(row["exact_low"], row["exact_high"]),
+            f"{row['p_value']:.3g}" if "p_value" in row else "not measured",
             _levels(row["width"]),
         )
         for row in certificate["curve"]
@@ -154,8 +155,13 @@ def _promise(description: Mapping[str, Any]) -> list[ET.Element]:
         ),
         _table(
             f"At alpha {certificate['alpha']:g}, on {certificate['test_photos']} test photos that calibrated nothing",
-            ("Counted", "Promised", "Covered", "Exact 95% interval", "Mean width, 8-bit levels"),
+            ("Counted", "Promised", "Covered", "Exact 95% interval", "p of the exact test", "Mean width, 8-bit levels"),
             [("", rows)],
+        ),
+        _element(
+            "p",
+            "If these bands keep the promise on new photos, p is at most 0.05 with a probability of 0.05 at most. A"
+            " small p speaks against the promise; a large one does not prove it, least of all on few photos.",
         ),
     ]
 
@@ -184,9 +190,9 @@ def _coverage(certificate: Mapping[str, Any]) -> list[ET.Element]:
         _element(
             "p",
             "Both intervals are for the coverage of these very bands on new photos. The exact one holds for any"
-            " distribution of photos at this number of them (Hoeffding-Bentkus and Waudby-Smith-Ramdas);"
-            " the bootstrap's is narrower and approximate. One calibration may cover somewhat less than promised:"
-            " the promise averages over calibrations too.",
+            " distribution of photos at this number of them (bets on one photo after another, Waudby-Smith and Ramdas);"
+            " the bootstrap's is approximate, and mostly narrower. One calibration may cover somewhat less than"
+            " promised: the promise averages over calibrations too.",
         ),
         _legend(),
         _charts(_coverage_chart(mode, curve) for mode in _MODES),

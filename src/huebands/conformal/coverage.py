@@ -10,7 +10,7 @@ from huebands.bootstrap import mean_interval, resampling_weights
 from huebands.conformal.calibration import MODES, Calibration, Mode
 from huebands.conformal.family import CHANNELS
 from huebands.conformal.groups import GROUPS, PARTITIONS
-from huebands.conformal.risk import mean_interval_exact
+from huebands.conformal.risk import broken_p, mean_interval_exact
 from huebands.distribution.likeness import p_value
 
 _RESAMPLES = 2000
@@ -116,10 +116,13 @@ def certify(calibration: Calibration, photos: Sequence[PhotoCoverage], alpha: fl
 
 
 def _row(mode: Mode, alpha: float, reached: Sequence[Reached], weights: np.ndarray) -> dict[str, Any]:
-    """Means over photos with their 95% intervals: of the bootstrap, and one that holds exactly for any distribution."""
+    """Means over photos with their 95% intervals, by the bootstrap and exact for any distribution, and the exact test.
+
+    `p_value` is of the promise that these very bands lose alpha at most; a small one says that it is broken.
+    """
     covered = np.array([photo.coverage for photo in reached])
     low, high = mean_interval(covered, weights, bounds=(0, 1))
-    exact_low, exact_high = mean_interval_exact(covered)
+    exact_low, exact_high = (1 - end for end in reversed(mean_interval_exact(1 - covered)))
     widths = np.mean([photo.widths for photo in reached], axis=0)
     return {
         "mode": mode,
@@ -129,6 +132,7 @@ def _row(mode: Mode, alpha: float, reached: Sequence[Reached], weights: np.ndarr
         "coverage_high": round(high, 4),
         "exact_low": round(exact_low, 4),
         "exact_high": round(exact_high, 4),
+        "p_value": float(f"{broken_p(1 - covered, alpha):.4g}"),
         "width": round(float(widths.mean()), 2),
         "widths": widths.round(2).tolist(),
     }

