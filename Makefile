@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test test-slow lint serve bento container ui compare ablation bundle bench soak pipeline-small retrain retrain-report params lock
+.PHONY: help install repro test test-slow lint serve bento container ui compare ablation bundle bench soak pipeline-small retrain retrain-plan retrain-branch retrain-report params lock
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -80,14 +80,25 @@ pipeline-small: install ## run the whole pipeline at small size, in a copy of th
 retrain: install ## run every stage anew
 	$(BIN)/dvc repro --force
 
-# Where GitHub shows a step's summary, else the terminal; PICTURES_URL is where the pictures can be fetched.
+# Where GitHub reads a step's outputs, else the terminal.
+OUTPUT := $(or $(GITHUB_OUTPUT),/dev/stdout)
+retrain-plan: install ## say whether `make repro` would run a stage, without its data
+	@.ci/retrain-plan >> $(OUTPUT)
+
+REMOTE ?= origin
+retrain-branch: install ## push what a training changed in git to BRANCH of REMOTE, if it changed anything
+	@.ci/retrain-branch '$(REMOTE)' '$(BRANCH)' >> $(OUTPUT)
+
+# Where GitHub shows a step's summary, else the terminal; BASE is the commit to compare with, PICTURES_URL where the
+# pictures can be fetched.
+BASE ?= HEAD
 SUMMARY := $(or $(GITHUB_STEP_SUMMARY),/dev/stdout)
 PICTURES := reports/evaluate/sheet.png reports/calibrate/coverage.png reports/calibrate/heatmaps.png
 retrain-report: install ## show what a training changed: decision, metrics, pictures
 	@{ printf '## Registered\n\n'; sed 's/^/- /' reports/register/decision.txt; \
-		printf '\n## Metrics\n\n'; $(BIN)/dvc metrics diff --md --precision 4; \
-		printf '\n## Pictures\n\n'; for picture in $(PICTURES); do \
-			printf '![%s](%s%s)\n\n' $$picture '$(PICTURES_URL)' $$picture; done; } >> $(SUMMARY)
+		printf '\n## Metrics\n\n'; $(BIN)/dvc metrics diff --md --precision 4 $(BASE); \
+		$(if $(PICTURES_URL),printf '\n## Pictures\n\n'; for picture in $(PICTURES); do \
+			printf '![%s](%s%s)\n\n' $$picture '$(PICTURES_URL)' $$picture; done;) } >> $(SUMMARY)
 
 params: install ## compose conf/ into params.yaml, as `dvc exp run` does
 	$(BIN)/python -c 'from dvc.utils.hydra import compose_and_dump; \

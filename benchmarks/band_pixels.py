@@ -4,9 +4,10 @@ The sampled pixels of all photos lie below each other as one tall photo, H = pho
 functions that make the bands of one photo make those of all photos in one call.
 """
 
+import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -22,6 +23,7 @@ from huebands.conformal.family import CHANNELS, Ends, Grid, Intervals, NestedBan
 from huebands.conformal.groups import GROUPS, PARTITIONS, texture_of
 from huebands.distribution import positions
 from huebands.distribution.intervals import KNOTS
+from huebands.inference import CompiledNetwork
 
 CELLS = len(PARTITIONS["lightness x chroma"])  # they come first among the groups
 EQUAL_TAILED = "equal-tailed"
@@ -302,18 +304,40 @@ def dropouts(colorizer: Colorizer) -> list[nn.Dropout]:
     return [of for of in colorizer.package.generator.modules() if isinstance(of, nn.Dropout) and of.p > 0]
 
 
+class EagerNetwork(CompiledNetwork):
+    """A network as torch runs it: a compiled one was traced in evaluation, and has no dropout."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+
+    def __call__(self, x_B1SS: Tensor) -> list[Tensor]:
+        """Give the network's output for (B, 1, S, S) alone."""
+        return [self._network(x_B1SS)]
+
+
+def sampler(colorizer: Colorizer) -> Colorizer:
+    """A colorizer whose every prediction is another sample: dropout is on, batch normalisation in evaluation."""
+    generator = copy.deepcopy(colorizer.package.generator)
+    result = Colorizer(replace(colorizer.package, generator=generator), colorizer.source)
+    for layer in dropouts(result):
+        layer.train()
+    result.run_generator = EagerNetwork(generator)
+    return result
+
+
 def dropout_deviation(colorizer: Colorizer, grey_HW: np.ndarray, seed: int) -> np.ndarray:
-    """Standard deviation of `SAMPLES` colorizations with dropout alone switched on, float32 (H, W, 3)."""
-    layers = dropouts(colorizer)
-    if not layers:
+    """Standard deviation of `SAMPLES` colorizations with dropout, float32 (H, W, 3).
+
+    Raises:
+        RuntimeError: when the samples are equal, although the generator has dropout.
+    """
+    if not dropouts(colorizer):
         return np.zeros((*grey_HW.shape, 3), np.float32)
+    sampling = sampler(colorizer)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        try:
-            for layer in layers:
-                layer.train()
-            samples = [colorizer.predict(grey_HW).astype(np.float32) for _ in range(SAMPLES)]
-        finally:
-            for layer in layers:
-                layer.eval()
-    return np.asarray(np.std(samples, axis=0, ddof=1))
+        samples = [sampling.predict(grey_HW).astype(np.float32) for _ in range(SAMPLES)]
+    deviation_HW3 = np.asarray(np.std(samples, axis=0, ddof=1))
+    if not deviation_HW3.any():
+        raise RuntimeError(f"{colorizer.source}: {SAMPLES} samples with dropout are equal: it is not at work")
+    return deviation_HW3

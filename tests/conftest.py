@@ -12,6 +12,8 @@ from tiny_package import write_tiny_package
 if TYPE_CHECKING:
     from huebands.metrics.report import PhotoScorer
 
+pytest_plugins = ("browser",)
+
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -1,12 +1,14 @@
 """The benchmark of bands: what it calls ours is what a package gives, and its tables say what they should."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from band_pixels import Measured, Pixels, expected_distance, look, quantiles
+import band_pixels
+from band_pixels import Measured, Pixels, dropout_deviation, expected_distance, look, quantiles
 from band_scores import ALPHA, MAPIE, OURS, Symmetric, first_steps, make_scores, quantile_shares
 from bands import measure, tabulate
 from huebands.colorizer import Colorizer, grey_of
@@ -16,6 +18,7 @@ from huebands.conformal.family import STEPS
 from huebands.conformal.losses import photo_losses
 from huebands.conformal.tally import Tally
 from huebands.distribution import positions
+from huebands.inference import CompiledNetwork
 from tiny_package import write_tiny_package
 
 CALIBRATING, TESTING, SIDE = 12, 3, 12
@@ -123,3 +126,48 @@ def test_quantiles_and_expected_distance_are_those_of_draws():
     drawn = (values_3N - shown[0, 0, :, None]).abs().mean(dim=1)
     # Values are even within a bin here, positions are in the draws: bins of an eighth of the gamut show it a little.
     assert torch.allclose(expected_distance(log_probabilities.exp(), shown, grey)[:, 0, 0], drawn, rtol=0.03)
+
+
+@pytest.fixture(scope="module")
+def dropping(colorizer):
+    """The same colorizer with dropout in its generator."""
+    generator = copy.deepcopy(colorizer.package.generator)
+    for layer in generator.modules():
+        if isinstance(layer, torch.nn.Dropout):
+            layer.p = 0.5
+    return Colorizer(replace(colorizer.package, generator=generator), "with dropout")
+
+
+def test_the_deviation_under_dropout_is_that_of_samples(dropping, photos):
+    grey, generator = grey_of(photos[0]), dropping.package.generator
+    shown, state = dropping.predict(grey), copy.deepcopy(generator.state_dict())
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    deviation = dropout_deviation(dropping, grey, seed=0)
+    assert deviation.shape == (*grey.shape, 3) and (deviation > 0).mean() > 0.5
+    assert np.array_equal(deviation, dropout_deviation(dropping, grey, seed=0))
+    assert not np.array_equal(deviation, dropout_deviation(dropping, grey, seed=1))
+    assert torch.equal(torch.rand(1), expected), "the seed of others stays"
+    assert np.array_equal(dropping.predict(grey), shown)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in generator.state_dict().items())
+
+
+def test_only_dropout_is_in_training(dropping, photos):
+    sampling = band_pixels.sampler(dropping)
+    training = {type(layer).__name__ for layer in sampling.package.generator.modules() if layer.training}
+    assert training == {"Dropout"}
+    for layer in band_pixels.dropouts(sampling):
+        layer.eval()
+    eager, compiled = (used.predict(grey_of(photos[0])).astype(int) for used in (sampling, dropping))
+    assert abs(eager - compiled).max() <= 1, "without dropout it colours alike, but for rounding"
+
+
+def test_samples_that_are_equal_are_an_error(dropping, photos, monkeypatch):
+    monkeypatch.setattr(band_pixels, "EagerNetwork", lambda network: CompiledNetwork(network.eval(), 16))
+    with pytest.raises(RuntimeError, match="with dropout: 8 samples with dropout are equal: it is not at work"):
+        dropout_deviation(dropping, grey_of(photos[0]), seed=0)
+
+
+def test_without_dropout_nothing_deviates(colorizer, photos):
+    assert not dropout_deviation(colorizer, grey_of(photos[0]), seed=0).any()

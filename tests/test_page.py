@@ -4,30 +4,19 @@ import base64
 import io
 import json
 import re
-import shutil
 import zipfile
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from huebands.colorizer import grey_of
 from huebands.conformal.luminance import propagate
 from huebands.images import encode_png
 from huebands.web.exploration import MAX_SHOWN, describe_tables
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 DESKTOP, PHONE = {"width": 1400, "height": 900}, {"width": 360, "height": 740}
 MOST = 95  # percent that 19 calibration photos support
 
@@ -62,18 +51,6 @@ DROP = """(bytes) => {
     document.getElementById("drop").dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true }));
   }
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A browser without a window."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"none of {', '.join(BROWSERS)} is installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ here.
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from huebands import params
@@ -51,9 +51,13 @@ def bring_home(out: Path, settings: params.Params) -> None:
             f"{package.folder}: trained on the data {lineage['data_sha256'][:12]}, while {PREPARED} is"
             f" {data_sha256[:12]}; bundle and train anew"
         )
-    trained = params.from_mapping({**asdict(settings), "train": lineage["params"]}).train
-    if fingerprint_of(trained, "") != fingerprint_of(settings.train, ""):
-        ours, theirs = asdict(settings.train), asdict(trained)
+    chosen = {key: value for key, value in lineage.items() if key == "precision"}
+    trained = params.from_mapping({**asdict(settings), "train": lineage["params"] | chosen}).train
+    wanted = settings.train
+    if wanted.precision == "auto":
+        wanted = replace(wanted, precision=trained.precision)
+    if fingerprint_of(trained, "") != fingerprint_of(wanted, ""):
+        ours, theirs = asdict(wanted), asdict(trained)
         names = ", ".join(name for name in ours if ours[name] != theirs[name])
         raise PackageError(f"{package.folder}: trained with other parameters than params.yaml has: {names}")
     copy_package(package, PLACES[0])

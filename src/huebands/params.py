@@ -246,7 +246,8 @@ class TrainParams:
     gradient_clip: float  # largest norm of a player's gradient; 0: no limit
     ema_decay: float  # of the average of the generator that is evaluated and packaged; 0: its last weights
     label_smoothing: float  # the discriminator is asked for 1 - this and for this, not for 1 and 0
-    precision: Literal["float32", "bfloat16"]  # of the convolutions; the rest is float32
+    # Of the convolutions; the rest is float32. "auto": bfloat16 where the device computes it, float32 elsewhere.
+    precision: Literal["auto", "float32", "bfloat16"]
     compile: bool  # torch.compile the networks
     cache_features: bool  # keep VGG16's features of the photos; they must look the same in every epoch
     seed: int

@@ -145,9 +145,7 @@ def negative_log_likelihood(
     values = rgb_B3HW.float() + torch.rand(rgb_B3HW.shape, generator=random) - 0.5
     u = positions.encode(values, color.grey_levels(rgb_B3HW))
     bins = ((u + 1) / 2 * network.bins).long().clamp_max(network.bins - 1)
-    with torch.autocast(rgb_B3SS.device.type, torch.bfloat16):
-        log_probabilities = network.decode(features)
-    return F.nll_loss(log_probabilities.float().transpose(1, 2), bins)
+    return F.nll_loss(network.decode(features).transpose(1, 2), bins)
 
 
 @torch.inference_mode()

@@ -11,6 +11,7 @@ from huebands.networks.patchgan import PatchGAN
 from huebands.networks.vgg import VGG16Features
 from huebands.params import EncoderUNetParams, TrainParams
 from huebands.training.distributed import ALONE, World, count_whole_batch
+from huebands.training.precision import precision_of
 from huebands.training.step import Player, Players
 
 
@@ -32,25 +33,9 @@ def build_players(params: TrainParams, world: World = ALONE) -> Players:
     if params.loss.lambda_perceptual > 0:
         vgg = VGG16Features(params.vgg_weights)
         # Autocast would cast frozen weights at every use.
-        vgg.layers.to(torch.bfloat16 if params.precision == "bfloat16" else torch.float32)
+        vgg.layers.to(torch.bfloat16 if precision_of(params) == "bfloat16" else torch.float32)
         _place(vgg, params, world)
     return Players(_player(generator, params, world, broken), _player(discriminator, params, world, broken), vgg)
-
-
-def warning_of(params: TrainParams, world: World = ALONE) -> str | None:
-    """What to know about this machine before training on it; None when there is nothing."""
-    if params.precision == "float32" or _computes_in_bfloat16(world.device):
-        return None
-    return (
-        f"the {world.device.type} does not compute in bfloat16 and only imitates it, slowly; train.precision=float32 is"
-        " faster here, and gives somewhat other weights"
-    )
-
-
-def _computes_in_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def capture(players: Players) -> dict[str, Any]:

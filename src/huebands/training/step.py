@@ -17,6 +17,7 @@ from huebands.color import from_units, lab_to_srgb, to_units
 from huebands.params import LossParams, TrainParams
 from huebands.training.distributed import ALONE, World
 from huebands.training.losses import adversarial_loss, clipped_share, huber_loss, mean_chroma, perceptual_loss
+from huebands.training.precision import precision_of
 
 TERMS = ("generator", "discriminator", "adversarial", "huber", "perceptual", "chroma")
 FIGURES = (*TERMS, "clipped", "generator_gradient", "discriminator_gradient")
@@ -75,7 +76,7 @@ def training_step(
     """
     loss = params.loss
     L_unit, ab_unit_truth = to_units(lab_B3HW)
-    autocast = torch.autocast(lab_B3HW.device.type, torch.bfloat16, enabled=params.precision == "bfloat16")
+    autocast = torch.autocast(lab_B3HW.device.type, torch.bfloat16, enabled=precision_of(params) == "bfloat16")
     figures = dict.fromkeys(FIGURES, lab_B3HW.new_zeros(()))
     with autocast:
         ab_unit = players.generator.parallel(L_unit).float()
