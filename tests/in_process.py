@@ -10,8 +10,8 @@ from starlette.applications import Starlette
 
 from huebands.served import Served
 from huebands.web import worker
+from huebands.web.admission import AdmissionControl
 from huebands.web.app import build_app
-from huebands.web.door import House
 from huebands.web.jobs import Job, Outcome
 from huebands.web.metrics import ModelCollector
 from huebands.web.monitor import Monitor
@@ -42,7 +42,7 @@ def build_in_process(package: Path) -> Starlette:
     app.state.monitor = Monitor(app.state.colorizer.calibration)
     app.state.registry.register(ModelCollector(app.state.colorizer.package, app.state.monitor))
     app.state.pool = pool
-    app.state.house = House(pool, max_bytes=2**30, max_requests=100)
+    app.state.admission = AdmissionControl(pool, max_bytes=2**30, max_requests=100)
     app.add_middleware(Named, state=app.state)
     return app
 

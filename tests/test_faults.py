@@ -1,13 +1,14 @@
 """What happens when things go wrong, with a served service whose package is gone from its place."""
 
 import errno
+import select
 import shutil
 import signal
 import socket
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import anyio
@@ -187,15 +188,33 @@ def test_clients_that_hang_up_free_their_places_and_leave_nothing_behind(service
     assert service.post(photo()).content == right[0]
 
 
-def test_uploads_that_do_not_come_hold_no_more_than_their_share(service, right):
-    head = b"POST /bands HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=x\r\n"
-    with _connect(service) as connection:
-        connection.sendall(head + b"Content-Length: %d\r\n\r\n--x\r\n" % (64 * 2**20))
-        until(lambda: service.metric("huebands_held_bytes") == 64 * 2**20)
-        response = service.post(photo())
-        assert response.status_code == 503 and int(response.headers["retry-after"]) >= 1
-    until(lambda: service.metric("huebands_held_bytes") == 0)
-    assert service.post(photo()).content == right[0]
+HEAD = b"POST /bands HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+ANNOUNCED = HEAD + b"Content-Length: %d\r\n\r\n--x\r\n" % (64 * 2**20)
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n--x\r\n\r\n"
+
+
+@pytest.mark.parametrize("start", [ANNOUNCED, CHUNKED], ids=["announced", "chunked"])
+def test_uploads_that_hardly_come_keep_no_other_out(service, right, start):
+    places = 4 * (PROCESSES + QUEUE)
+    with ExitStack() as stack:
+        drippers = [stack.enter_context(_connect(service)) for _ in range(places)]
+        for dripper in drippers:
+            dripper.sendall(start)
+        # Who announces more than there is memory for is refused at once, unless nobody else is there.
+        until(lambda: service.metric("huebands_admitted_requests") >= (places if start == CHUNKED else 1))
+        assert service.metric("huebands_held_bytes") < 2**16
+        time.sleep(1.5)  # so long is a newcomer spared, and these are none any more
+        for seed in range(3):
+            assert service.post(photo(seed)).content == right[seed]
+        turned_out = [dripper for dripper in drippers if _answered(dripper)]
+        assert len(turned_out) >= 1
+        assert all(b"503" in dripper.recv(4096).split(b"\r\n")[0] for dripper in turned_out)
+    until(lambda: service.metric("huebands_admitted_requests") == 0)
+    assert service.metric("huebands_held_bytes") == 0
+
+
+def _answered(connection):
+    return bool(select.select([connection], [], [], 0.5)[0])
 
 
 def _connect(service):

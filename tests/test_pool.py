@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from fake_crew import fake_process
-from huebands.web.door import House
 from huebands.web.limits import LimitError, Limits, usable_cores
 from huebands.web.pool import Pool, UnservedError, _pause
 
@@ -290,20 +289,62 @@ def test_processes_end_with_the_one_that_started_them_even_in_the_middle_of_work
 
 
 @in_loop
-async def test_the_house_holds_so_many_bytes_and_so_many_requests():
+async def test_an_error_of_any_kind_replaces_the_process_and_answers_the_photo(caplog):
+    async with running(processes=2) as pool:
+        before = set(pool.pids)
+        answer = await refusal(submit(pool, lambda: "no pickle holds this"))
+        assert (answer.status, answer.cause) == (500, "died")
+        assert pool.counts["retries"] == 1
+        await until(lambda: len(pool.pids) == 2 and not before & set(pool.pids))
+        assert pool.ready and pool.counts["restarts"] == 2
+        assert (await pool.submit(b"echo again"))[0] == b"echo again"
+    assert "Traceback" in caplog.text and "pickle" in caplog.text
+
+
+@pytest.mark.parametrize("step", ["make", "start", "close"])
+@in_loop
+async def test_a_place_outlives_an_error_in_each_step_of_replacing_its_process(step, caplog):
+    broken = False
+
+    def make():
+        if broken and step == "make":
+            raise MemoryError("no memory")
+        process = fake_process()
+        if step in ("start", "close"):
+            right = getattr(process, step)
+
+            async def wrong():
+                if step == "close":
+                    await right()
+                if broken:
+                    raise LookupError(f"no {step}")
+                if step == "start":
+                    await right()
+
+            setattr(process, step, wrong)
+        return process
+
+    pool = Pool(make, processes=1, queue=4, timeout=WITHIN)
+    pool.start()
+    try:
+        await until(lambda: pool.ready)
+        broken = True
+        assert (await refusal(submit(pool, b"die"))).cause in ("died", "starting")
+        await until(lambda: pool.counts["restarts"] >= 2)
+        broken = False
+        await until(lambda: pool.ready)
+        assert (await pool.submit(b"echo again"))[0] == b"echo again"
+    finally:
+        await pool.close()
+    assert {"make": "no memory", "start": "no start", "close": "no close"}[step] in caplog.text
+
+
+@in_loop
+async def test_a_service_whose_keeper_has_ended_is_not_ready():
     async with running() as pool:
-        house = House(pool, max_bytes=100, max_requests=2)
-        with house.room(60) as room:
-            with pytest.raises(UnservedError) as error:
-                house.room(50).__enter__()
-            assert (error.value.status, error.value.cause) == (503, "busy")
-            room.resize(10)
-            with house.room(90), pytest.raises(UnservedError):
-                house.room(0).__enter__()
-            room.resize(200)  # an answer may be larger than its upload: it is held all the same
-            with pytest.raises(UnservedError):
-                house.room(1).__enter__()
-        assert (house.held_bytes, house.requests) == (0, 0)
+        pool._tasks[0].cancel()
+        await until(lambda: pool._tasks[0].done())
+        assert not pool.ready
 
 
 def test_limits_are_read_from_the_environment():

@@ -12,9 +12,9 @@ import bentoml
 from huebands import served
 from huebands.package import PackageError
 from huebands.web import log
+from huebands.web.admission import AdmissionControl
 from huebands.web.app import build_app
 from huebands.web.crew import build_pool, refuse_at_signal
-from huebands.web.door import House
 from huebands.web.limits import LimitError, Limits
 from huebands.web.metrics import ModelCollector
 from huebands.web.monitor import Monitor
@@ -60,9 +60,9 @@ class Huebands:
         app.state.monitor = Monitor(colorizer.calibration)
         limits = Limits.of(os.environ)
         app.state.pool = build_pool(colorizer.package, limits)
-        app.state.house = House(app.state.pool, limits.held_bytes, limits.requests)
+        app.state.admission = AdmissionControl(app.state.pool, limits.held_bytes, limits.requests)
         app.state.registry.register(ModelCollector(colorizer.package, app.state.monitor))
-        app.state.registry.register(PoolCollector(app.state.house))
+        app.state.registry.register(PoolCollector(app.state.admission))
 
     @bentoml.on_startup
     async def start(self) -> None:

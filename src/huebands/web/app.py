@@ -15,10 +15,10 @@ from starlette.routing import Match, Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from huebands.colorizer import Colorizer
+from huebands.web.admission import Admission
 from huebands.web.answers import describe_model
 from huebands.web.assets import PageFiles, page_response
 from huebands.web.body_limit import BodyLimit
-from huebands.web.door import Door
 from huebands.web.jobs import Facts, Job, Kind, Outcome, Refusal
 from huebands.web.metrics import Metrics
 from huebands.web.openapi import describe_api
@@ -36,20 +36,20 @@ _HEADERS = {
 
 
 def build_app(max_body: int = MAX_BODY, max_stall: float = MAX_STALL) -> Starlette:
-    """Make the application; set its `state.colorizer`, `pool`, `house` and `monitor` before it is asked.
+    """Make the application; set its `state.colorizer`, `pool`, `admission` and `monitor` before it is asked.
 
     Args:
         max_body: bytes of a request body.
         max_stall: seconds between two pieces of a request body.
     """
-    door = [Middleware(Door, max_body=max_body, max_stall=max_stall)]
+    admitted = [Middleware(Admission, max_body=max_body, max_stall=max_stall)]
     routes = [
         Route("/", _show_page, methods=["GET"]),
         Route("/model", _show_model, methods=["GET"]),
         Route("/certificate", _show_certificate, methods=["GET"]),
-        Route("/colorize", _colorize, methods=["POST"], middleware=door),
-        Route("/bands", _bands, methods=["POST"], middleware=door),
-        Route("/explore", _explore, methods=["POST"], middleware=door),
+        Route("/colorize", _colorize, methods=["POST"], middleware=admitted),
+        Route("/bands", _bands, methods=["POST"], middleware=admitted),
+        Route("/explore", _explore, methods=["POST"], middleware=admitted),
         Route("/metrics", _show_metrics, methods=["GET"]),
         Route("/openapi.json", _show_api, methods=["GET"]),
     ]
@@ -106,7 +106,7 @@ async def _answer(request: Request, kind: Kind) -> Response:
             upload = await read_upload(request, request.app.state.colorizer.calibration)
     except TimeoutError as error:
         raise HTTPException(408, f"the photo took longer than {_MAX_READING} seconds to come") from error
-    request.state.room.resize(len(upload.content))
+    request.state.reservation.resize(len(upload.content))
     job = Job(
         kind=kind,
         content=upload.content,
@@ -126,7 +126,7 @@ async def _answer(request: Request, kind: Kind) -> Response:
         return JSONResponse({"error": outcome.reason}, outcome.status)
     _visit(request).answered(job, outcome.facts, time.perf_counter() - start)
     request.app.state.monitor.add(job, outcome.facts)
-    request.state.room.resize(len(outcome.body))
+    request.state.reservation.resize(len(outcome.body))
     return Response(outcome.body, media_type=outcome.media_type, headers=outcome.headers | _tell(outcome.facts))
 
 
@@ -154,7 +154,8 @@ async def _hang_up(request: Request) -> None:
 async def _turn_away(request: Request, error: Exception) -> Response:
     assert isinstance(error, UnservedError)
     _visit(request).refused(error.cause)
-    headers = None if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    # The body may not have been read to its end: what else comes on this connection could be taken for a request.
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after), "Connection": "close"}
     return JSONResponse({"error": error.reason}, error.status, headers=headers)
 
 

@@ -17,7 +17,7 @@ _REFUSALS = {
     415: f"The body is no multipart form, or the image of no known format; known by content are {_FORMATS}.",
     422: "A field is missing, unknown or out of its range, or the image is damaged, has more than one frame, or"
     f" announces more than {images.MAX_PIXELS:,} pixels.",
-    500: "Something went wrong in the service; its log says what.",
+    500: "Internal error; the answer has the request ID by which the server's log tells of it.",
     503: "There is no room for the photo now; it was not worked on.",
     504: "The photo took longer than the service allows.",
 }

@@ -61,7 +61,7 @@ class _Entry:
 class _Place:
     """Of one process among the others; a process that ends is replaced by a new one in its place."""
 
-    process: Process
+    process: Process | None = None
     offer: asyncio.Future[_Entry] | None = None  # there while it is idle
     in_work: _Entry | None = None
     alive: bool = False
@@ -94,13 +94,14 @@ class Pool:
 
     def start(self) -> None:
         """Start the processes; jobs are accepted once all are ready."""
-        self._places = [_Place(self.make_process()) for _ in range(self.processes)]
+        self._places = [_Place() for _ in range(self.processes)]
         self._tasks = [asyncio.create_task(self._keep(place)) for place in self._places]
 
     @property
     def ready(self) -> bool:
-        """Whether jobs are accepted: every process was ready once, one is, and no stop was asked for."""
-        everyone = bool(self._places) and all(place.started for place in self._places)
+        """Whether jobs are accepted: every process was ready once, one is, all are kept, and no stop was asked for."""
+        kept = not any(task.done() for task in self._tasks)
+        everyone = kept and bool(self._places) and all(place.started for place in self._places)
         return everyone and any(place.alive for place in self._places) and not self._stopping
 
     @property
@@ -116,7 +117,7 @@ class Pool:
     @property
     def pids(self) -> list[int]:
         """The numbers of the processes that are ready."""
-        return [place.process.pid for place in self._places if place.alive]
+        return [place.process.pid for place in self._places if place.alive and place.process is not None]
 
     def check(self) -> None:
         """Tell whether a job would be accepted now.
@@ -202,53 +203,57 @@ class Pool:
             place.offer.set_result(entry)
 
     async def _keep(self, place: _Place) -> None:
-        """Have a process at work in a place, always."""
+        """Have a process at work in a place, always: whatever goes wrong there, another takes over."""
         while True:
             try:
-                await asyncio.wait_for(place.process.start(), START_WITHIN)
-                place.alive = place.started = True
-                while True:
-                    entry = await self._next(place)
-                    place.failures = 0  # what ends it now may be the photo's fault
-                    await self._do(place, entry)
-            except (ProcessEndedError, OSError, TimeoutError) as error:
+                await self._employ(place)
+            except Exception as error:
                 place.failures += 1
+                known = isinstance(error, ProcessEndedError | OSError | TimeoutError)
                 reason = str(error) or f"not ready within {START_WITHIN:g} s"
-                _log.error("a process that colorizes is replaced: %s", reason)
+                _log.error("a process that colorizes is replaced: %s", reason, exc_info=None if known else error)
             finally:
                 place.alive, place.offer = False, None
-                await place.process.close()
+                await _close(place.process)
+            if place.in_work is not None:
+                entry, place.in_work = place.in_work, None
+                self._try_again(entry)
             self.counts["restarts"] += 1
             if not any(other.alive for other in self._places) and not self._restarts_first_time():
                 self._answer_all("starting", "the processes that colorize do not start")
             await asyncio.sleep(_pause(place.failures))
-            place.process = self.make_process()
 
-    async def _next(self, place: _Place) -> _Entry:
+    async def _employ(self, place: _Place) -> None:
+        """Start a process in a place and give it jobs, until it ends or something else goes wrong."""
+        place.process = process = self.make_process()
+        await asyncio.wait_for(process.start(), START_WITHIN)
+        place.alive = place.started = True
+        while True:
+            entry = await self._next(place, process)
+            place.failures = 0  # what ends it now may be the photo's fault
+            await self._do(place, process, entry)
+
+    async def _next(self, place: _Place, process: Process) -> _Entry:
         """Wait for a job, or for the end of the process."""
         place.offer = asyncio.get_running_loop().create_future()
         self._hand_out()
-        either: set[asyncio.Future[Any]] = {place.offer, place.process.ended}
+        either: set[asyncio.Future[Any]] = {place.offer, process.ended}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not place.offer.done():
-            raise ProcessEndedError(f"process {place.process.pid} has ended while it was idle")
+            raise ProcessEndedError(f"process {process.pid} has ended while it was idle")
         return place.offer.result()
 
-    async def _do(self, place: _Place, entry: _Entry) -> None:
+    async def _do(self, place: _Place, process: Process, entry: _Entry) -> None:
         loop = asyncio.get_running_loop()
         start = loop.time()
         try:
             async with asyncio.timeout(self.timeout):
-                reply = await place.process.ask(Task(entry.job, alone=entry.large))
+                reply = await process.ask(Task(entry.job, alone=entry.large))
         except TimeoutError as error:
             place.in_work = None
             self.counts["timeout"] += 1
             entry.fail(UnservedError(504, f"the photo took longer than {self.timeout:g} s", "timeout"))
-            raise ProcessEndedError(f"process {place.process.pid} took longer than {self.timeout:g} s") from error
-        except ProcessEndedError:
-            place.in_work = None
-            self._try_again(entry)
-            raise
+            raise ProcessEndedError(f"process {process.pid} took longer than {self.timeout:g} s") from error
         place.in_work = None
         match reply:
             case Done(outcome):
@@ -278,6 +283,15 @@ class Pool:
         if not entry.answer.done():
             self._waiting.appendleft(entry)
             self._hand_out()
+
+
+async def _close(process: Process | None) -> None:
+    """End a process; what goes wrong then is logged, and keeps nobody from replacing it."""
+    try:
+        if process is not None:
+            await process.close()
+    except Exception:
+        _log.exception("a process that colorizes could not be ended in order")
 
 
 def _pause(failures: int) -> float:

@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from huebands.web.channel import LENGTH, Failed, Ready, Reply, Task, encode
 
@@ -27,6 +28,8 @@ class Process:
         self.command = command
         self.environment = environment
         self._popen: subprocess.Popen[bytes] | None = None
+        self._link: socket.socket | None = None
+        self._thread = ThreadPoolExecutor(1)  # megabytes are copied there, so that the event loop goes on meanwhile
 
     async def start(self) -> None:
         """Start it, and wait until it is ready.
@@ -35,8 +38,6 @@ class Process:
             ProcessEndedError: when it ends before it is.
         """
         self._link, theirs = socket.socketpair()
-        # Megabytes are copied in a thread, so that the event loop goes on meanwhile.
-        self._thread = ThreadPoolExecutor(1)
         with theirs:
             # Descriptors are not inherited: neither the socket that the service listens on, nor links to the others.
             self._popen = subprocess.Popen(self.command, stdin=theirs.fileno(), env=self.environment)
@@ -65,15 +66,17 @@ class Process:
         """End it at once."""
         if self._popen is not None:
             self._popen.kill()
-            await self.ended
+            await asyncio.shield(self.ended)
+        if self._link is not None:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._link.close)
-            self._thread.shutdown()
+        self._thread.shutdown()
 
     async def _in_thread(self, task: Task | None) -> Reply:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._exchange, task)
 
     def _exchange(self, task: Task | None) -> Reply:
         try:
+            assert self._link is not None, "not started"
             if task is not None:
                 self._link.sendall(encode(task))
             reply: Reply = pickle.loads(self._read(*LENGTH.unpack(self._read(LENGTH.size))))
@@ -84,6 +87,7 @@ class Process:
     def _read(self, size: int) -> bytearray:
         content = bytearray(size)
         missing = memoryview(content)
+        assert self._link is not None, "not started"
         while missing:
             count = self._link.recv_into(missing)
             if not count:
@@ -93,5 +97,5 @@ class Process:
 
     def _watch(self, popen: "subprocess.Popen[bytes]", loop: asyncio.AbstractEventLoop) -> None:
         popen.wait()
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop was closed
             loop.call_soon_threadsafe(self.ended.set_result, None)

@@ -15,6 +15,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from huebands.conformal.calibration import Calibration, Mode
+from huebands.web.pool import UnservedError
 
 DEFAULT_ALPHA = 0.1
 MAX_BODY = 64 * 2**20  # bytes
@@ -23,7 +24,7 @@ _MAX_TEXT = 1024  # bytes of a field that is no file
 
 
 class _Parser(MultiPartParser):
-    """Keeps files in memory, which `web.door` bounds: a disk may be full."""
+    """Keeps files in memory, which `web.admission` bounds: a disk may be full."""
 
     spool_max_size = sys.maxsize
 
@@ -102,7 +103,7 @@ async def _parse(parser: _Parser) -> FormData:
         return await parser.parse()
     except MultiPartException as error:
         raise HTTPException(400, error.message) from error
-    except (HTTPException, OSError):
+    except (HTTPException, UnservedError, OSError):
         raise
     except ClientDisconnect as error:
         # Nobody is left to read it, but logs and metrics must not count it as a failure of ours.

@@ -169,7 +169,7 @@ class Witness:
             visit.refused("failed")
             log.failure(visit.id, error)
             if not visit.status:
-                told = JSONResponse({"error": "something went wrong here; the server's log says what"}, 500)
+                told = JSONResponse({"error": f"internal error, request ID {visit.id}; see the server's log"}, 500)
                 await told(scope, receive_counted, send_counted)
         finally:
             log.access(visit.describe())
