@@ -14,7 +14,7 @@ LARGE = b"large"
 
 def fake_process(start="fine"):
     """A process that was not started yet; start is "fine", or "fail" or "end" to come to nothing."""
-    return Process([sys.executable, __file__, start], dict(os.environ))
+    return Process(lambda: [sys.executable, __file__, start], dict(os.environ))
 
 
 def prepare():

@@ -1,6 +1,7 @@
 """What happens when things go wrong, with a served service whose package is gone from its place."""
 
 import errno
+import os
 import select
 import shutil
 import signal
@@ -10,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 import httpx
@@ -19,7 +21,7 @@ import pytest
 
 from huebands.images import encode_png
 from huebands.package import PackageError, read_package
-from huebands.web.provision import check, copy_privately
+from huebands.web.provision import PrivateCopy, copy_privately
 from in_process import build_in_process
 from served import served
 
@@ -251,9 +253,6 @@ def _alive(processes):
 
 
 def test_uploads_need_no_disk(tiny_package, monkeypatch):
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     content = photo(height=700, width=1000)
     assert len(content) > 2**20  # what is larger goes to a disk elsewhere
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
@@ -266,21 +265,77 @@ def test_uploads_need_no_disk(tiny_package, monkeypatch):
     assert anyio.run(ask).status_code == 200
 
 
+def test_a_process_starts_anew_after_a_cleaner_has_removed_the_private_copy(service, right):
+    folder = Path(service.crew[0].cmdline()[-2])
+    assert folder.is_dir()
+    shutil.rmtree(folder.parent)
+    restarts = service.metric('huebands_troubles_total{cause="restarts"}')
+    for process in service.crew:
+        process.kill()
+    until(lambda: service.metric('huebands_troubles_total{cause="restarts"}') >= restarts + PROCESSES)
+    until(lambda: service.metric("huebands_processes_ready") == PROCESSES)
+    assert [service.post(photo(seed)).content for seed in range(2)] == right[:2]
+    assert service.is_ready()
+
+
+@pytest.fixture
+def copied(tiny_package, monkeypatch, tmp_path):
+    """A private copy below tmp_path, and what keeps it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    sha256 = read_package(tiny_package).package_sha256
+    folder = copy_privately(tiny_package, sha256)
+    return folder, PrivateCopy(folder, sha256)
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_a_full_disk_at_the_start_is_told_with_the_folder(tiny_package, monkeypatch, tmp_path):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(shutil, "copyfile", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(PackageError, match=f"copied to {tmp_path}.*No space left.*TMPDIR"):
-        copy_privately(read_package(tiny_package))
+        copy_privately(tiny_package, read_package(tiny_package).package_sha256)
+    assert not list(tmp_path.iterdir())
 
 
-def test_a_copy_that_was_changed_is_not_served(tiny_package, monkeypatch, tmp_path):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    package = read_package(tiny_package)
-    folder = copy_privately(package)
-    check(read_package(folder), package.package_sha256)
-    (folder / "MODEL_CARD.md").write_text("# Another\n")
-    with pytest.raises(PackageError, match=r"package_sha256 .* its files were changed"):
-        check(read_package(folder), package.package_sha256)
+def test_another_package_than_was_chosen_is_not_copied(tiny_package):
+    with pytest.raises(PackageError, match=r"package_sha256 .* must be '0000"):
+        copy_privately(tiny_package, "0" * 64)
+
+
+@pytest.mark.parametrize("damage", ["file", "folder", "parent", "changed"])
+def test_a_damaged_copy_is_made_anew_and_is_the_same(damage, copied):
+    folder, copy = copied
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    match damage:
+        case "file":
+            (folder / "generator.safetensors").unlink()
+        case "folder":
+            shutil.rmtree(folder)
+        case "parent":
+            shutil.rmtree(folder.parent)
+        case "changed":
+            (folder / "MODEL_CARD.md").write_text("# Another\n")
+    kept = copy.keep()
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+    assert copy.fault is None
+
+
+def test_a_copy_that_cannot_be_made_anew_is_told_until_it_can(copied, monkeypatch):
+    folder, copy = copied
+    shutil.rmtree(folder.parent)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(PackageError, match="No space left"):
+            copy.keep()
+        assert "No space left" in copy.fault
+    assert copy.keep().is_dir() and copy.fault is None
+
+
+def test_a_copy_that_is_looked_at_never_grows_old(copied):
+    folder, copy = copied
+    for path in (folder, *folder.iterdir()):
+        os.utime(path, (0, 0))
+    copy.keep()
+    assert all(time.time() - path.stat().st_mtime < WITHIN for path in (folder, *folder.iterdir()))

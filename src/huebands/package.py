@@ -106,7 +106,7 @@ def read_package(folder: Path, package_sha256: str | None = None) -> ModelPackag
     Raises:
         PackageError: names the file, the value and what to do.
     """
-    files = _read_files(folder)
+    files = read_files(folder)
     check_hash(folder, hash_files(files), package_sha256)
     return _parse(folder, files)
 
@@ -125,7 +125,7 @@ def assemble(folder: Path, trained: Path, distribution: Path, calibration: Path,
     Raises:
         PackageError: when a file is missing or the calibration belongs to another generator.
     """
-    files = _read_files(trained)
+    files = read_files(trained)
     config = _parse_config(trained / CONFIG, files.get(CONFIG, b""))
     if config["format"] == 3:
         files[CONFIG] = _encode(config | {"format": FORMAT})
@@ -147,7 +147,7 @@ def copy_package(package: ModelPackage, folder: Path) -> None:
     Raises:
         PackageError: when the files are no longer those that were read.
     """
-    files = _read_files(package.folder)
+    files = read_files(package.folder)
     check_hash(package.folder, hash_files(files), package.package_sha256)
     write_folder(folder, files)
 
@@ -181,8 +181,15 @@ def _encode(config: Mapping[str, Any]) -> bytes:
     return (json.dumps(config, indent=2, sort_keys=True) + "\n").encode("utf-8")
 
 
-def _read_files(folder: Path) -> dict[str, bytes]:
-    """Read the files of a package, and hold them against its manifest."""
+def read_files(folder: Path) -> dict[str, bytes]:
+    """Read the files of a package, and hold them against its manifest.
+
+    Returns:
+        The content by name, the manifest's too where there is one.
+
+    Raises:
+        PackageError: names the file, and what to do.
+    """
     if folder.is_dir() and not (folder / CONFIG).exists():
         raise PackageError(f"{folder / CONFIG}: missing; {folder} is not a model package")
     try:

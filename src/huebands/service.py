@@ -3,6 +3,7 @@
 HUEBANDS_MODEL names the model package, a folder or models:/NAME@ALIAS; without it `served.choose` takes its default.
 """
 
+import asyncio
 import os
 import sys
 from dataclasses import replace
@@ -20,7 +21,7 @@ from huebands.web.metrics import ModelCollector
 from huebands.web.monitor import Monitor
 from huebands.web.named import Named
 from huebands.web.pool_metrics import PoolCollector
-from huebands.web.provision import copy_privately
+from huebands.web.provision import PrivateCopy, copy_privately
 
 CHOSEN = "HUEBANDS_CHOSEN"  # environment variable: how the first process tells its workers what to serve
 app = build_app()
@@ -46,7 +47,9 @@ class Huebands:
         try:
             Limits.of(os.environ)
             chosen = served.choose(os.environ.get("HUEBANDS_MODEL") or None)
-            chosen = replace(chosen, folder=str(copy_privately(chosen.load().package)))
+            package = chosen.load().package
+            copied = copy_privately(package.folder, package.package_sha256)
+            chosen = replace(chosen, folder=str(copied), package_sha256=package.package_sha256)
         except (PackageError, LimitError) as error:
             sys.exit(f"huebands: {error}")
         os.environ[CHOSEN] = chosen.encode()
@@ -59,7 +62,8 @@ class Huebands:
         app.state.colorizer = colorizer
         app.state.monitor = Monitor(colorizer.calibration)
         limits = Limits.of(os.environ)
-        app.state.pool = build_pool(colorizer.package, limits)
+        self.copy = PrivateCopy(colorizer.package.folder, colorizer.package.package_sha256)
+        app.state.pool = build_pool(self.copy, limits)
         app.state.admission = AdmissionControl(app.state.pool, limits.held_bytes, limits.requests)
         app.state.registry.register(ModelCollector(colorizer.package, app.state.monitor))
         app.state.registry.register(PoolCollector(app.state.admission))
@@ -69,14 +73,16 @@ class Huebands:
         """Start the processes that colorize."""
         app.state.pool.start()
         refuse_at_signal(app.state.pool)
+        self.keeping = asyncio.create_task(self.copy.keep_on())
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
         """End the processes that colorize."""
+        self.keeping.cancel()
         await app.state.pool.close()
 
     async def __is_ready__(self) -> bool:
-        return bool(app.state.pool.ready)
+        return bool(app.state.pool.ready) and self.copy.fault is None
 
 
 Huebands.add_asgi_middleware(Named, state=app.state)  # type: ignore[attr-defined]  # the decorators made a service of it

@@ -6,21 +6,27 @@ import signal
 import sys
 from types import FrameType
 
-from huebands.package import ModelPackage
+from huebands.package import PackageError
 from huebands.web import worker
 from huebands.web.limits import Limits
 from huebands.web.pool import Pool
-from huebands.web.process import Process
+from huebands.web.process import Process, ProcessEndedError
+from huebands.web.provision import PrivateCopy
 
 
-def build_pool(package: ModelPackage, limits: Limits) -> Pool:
+def build_pool(copy: PrivateCopy, limits: Limits) -> Pool:
     """Make the pool of processes that work with a package; start it in the event loop."""
-    command = [sys.executable, "-m", worker.__name__, str(package.folder), package.package_sha256]
     # Libraries for arithmetic read this when they are loaded; torch and OpenVINO follow it.
     environment = {"OMP_NUM_THREADS": str(limits.threads), **os.environ}
 
+    def make_command() -> list[str]:
+        try:
+            return [sys.executable, "-m", worker.__name__, str(copy.keep()), copy.package_sha256]
+        except PackageError as error:
+            raise ProcessEndedError(str(error)) from error
+
     def make_process() -> Process:
-        return Process(command, environment)
+        return Process(make_command, environment)
 
     return Pool(make_process, processes=limits.processes, queue=limits.queue, timeout=limits.timeout)
 

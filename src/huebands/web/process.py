@@ -5,7 +5,7 @@ import pickle
 import socket
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -20,12 +20,12 @@ class Process:
     """A process that answers tasks one by one; it ends when this one does, however this one ends.
 
     Args:
-        command: that runs `channel.serve`.
+        make_command: gives the command that runs `channel.serve`, whenever the process is started; in a thread.
         environment: of the process.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        self.command = command
+    def __init__(self, make_command: Callable[[], Sequence[str]], environment: Mapping[str, str]) -> None:
+        self.make_command = make_command
         self.environment = environment
         self._popen: subprocess.Popen[bytes] | None = None
         self._link: socket.socket | None = None
@@ -35,12 +35,13 @@ class Process:
         """Start it, and wait until it is ready.
 
         Raises:
-            ProcessEndedError: when it ends before it is.
+            ProcessEndedError: when it ends before it is, or `make_command` says so.
         """
+        command = await asyncio.to_thread(self.make_command)
         self._link, theirs = socket.socketpair()
         with theirs:
             # Descriptors are not inherited: neither the socket that the service listens on, nor links to the others.
-            self._popen = subprocess.Popen(self.command, stdin=theirs.fileno(), env=self.environment)
+            self._popen = subprocess.Popen(command, stdin=theirs.fileno(), env=self.environment)
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         threading.Thread(target=self._watch, args=(self._popen, asyncio.get_running_loop()), daemon=True).start()
         reply = await self._in_thread(None)

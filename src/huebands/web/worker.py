@@ -14,12 +14,12 @@ from PIL import UnidentifiedImageError
 
 from huebands import images
 from huebands.colorizer import Colorization, Colorizer, Examined
+from huebands.package import check_hash
 from huebands.web import log
 from huebands.web.answers import pack, safe_stem
 from huebands.web.channel import Done, Reply, Task, TooLarge, serve
 from huebands.web.exploration import pack_exploration
 from huebands.web.jobs import Answer, Facts, Job, Kind, Outcome, Refusal
-from huebands.web.provision import check
 from huebands.web.truth import share_outside
 
 _SIGNATURES = re.compile(rb"\xff\xd8|\x89PNG|II\*\0|MM\0\*|RIFF....WEBP|BM|GIF8|P[1-7f][\s#]", re.DOTALL)
@@ -85,7 +85,7 @@ def prepare(folder: str, sha256: str) -> Callable[[Task], Reply]:
     Raises:
         PackageError: when the folder does not hold the package of this hash.
     """
-    check(load(folder).package, sha256)
+    check_hash(Path(folder), load(folder).package.package_sha256, sha256)
     grey = np.arange(64 * 64, dtype=np.uint32).astype(np.uint8).reshape(64, 64)
     for kind in get_args(Kind):
         content = images.encode_png(grey)
