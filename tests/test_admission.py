@@ -1,23 +1,16 @@
 """Admission control: memory is bounded, and whoever drips bytes keeps nobody out."""
 
-from dataclasses import dataclass, field
+import functools
+import inspect
+from dataclasses import dataclass
 
 import anyio
 import pytest
+from starlette.exceptions import HTTPException
 
-from huebands.web.admission import AdmissionControl
+from huebands.web.admission import NEWCOMER_RATE, AdmissionControl
 from huebands.web.body_limit import BodyLimit
-from huebands.web.pool import UnservedError
-
-
-class AlwaysRoom:
-    """Stands in for a pool with an empty queue."""
-
-    def check(self):
-        """There is always room."""
-
-    def refusal(self, cause, reason):
-        return UnservedError(503, reason, cause, 1)
+from huebands.web.pool import Pool, UnservedError
 
 
 @dataclass
@@ -28,87 +21,160 @@ class Clock:
         return self.now
 
 
-@dataclass
-class Body:
-    """A body that comes in pieces, as the test says."""
-
-    pieces: list = field(default_factory=list)
-
-    async def receive(self):
-        if not self.pieces:
-            await anyio.sleep_forever()
-        piece = self.pieces.pop(0)
-        return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
-
-
 @pytest.fixture
 def clock():
     return Clock()
 
 
 @pytest.fixture
-def control(clock):
-    return AdmissionControl(AlwaysRoom(), max_bytes=100, max_requests=2, clock=clock)
+def control(clock, monkeypatch):
+    pool = Pool(lambda: None, processes=1, queue=4, timeout=1)
+    monkeypatch.setattr(pool, "check", lambda: None)
+    return AdmissionControl(pool, max_bytes=100_000, max_requests=2, clock=clock)
 
 
-def refused(control, announced=0):
+def refused(control):
     with pytest.raises(UnservedError) as error:
-        control.admit(announced).__enter__()
-    assert (error.value.status, error.value.cause, error.value.retry_after) == (503, "busy", 1)
+        control.admit().__enter__()
+    assert (error.value.status, error.value.cause) == (503, "busy") and error.value.retry_after >= 1
 
 
 def come(reservation, *pieces):
-    """Let pieces of a body come; None ends it."""
-    body = Body(list(pieces))
+    """Let pieces of a body come."""
+    rest = list(pieces)
+
+    async def receive():
+        if not rest:
+            await anyio.sleep_forever()
+        return {"type": "http.request", "body": rest.pop(0), "more_body": True}
 
     async def read():
         for _ in pieces:
-            await reservation.receive(body.receive)
+            await reservation.receive(receive)
 
     anyio.run(read)
 
 
 def test_memory_is_reserved_as_bytes_come_and_freed_at_the_end(control):
-    with control.admit(announced=90) as reservation:
+    with control.admit() as reservation:
         assert control.held_bytes == 0
-        come(reservation, b"x" * 30, b"x" * 30)
-        assert control.held_bytes == 60
-        refused(control, announced=50)
-        with control.admit(announced=40):
-            refused(control)  # two requests are admitted already
-        reservation.resize(200)  # an answer may be larger than its upload: it is held all the same
-        refused(control, announced=1)
+        come(reservation, b"x" * 30_000, b"x" * 30_000)
+        assert control.held_bytes == 60_000
+        with control.admit():
+            refused(control)
+        reservation.hold_answer(200_000)
+        assert control.held_bytes == 200_000, "a finished answer is in memory already"
+        refused(control)
     assert (control.held_bytes, control.requests) == (0, 0)
 
 
 def test_an_upload_beyond_the_memory_is_refused_while_it_comes(control):
-    with control.admit(0) as first, control.admit(0) as second:
-        come(first, b"x" * 60, None)
-        come(second, b"x" * 30)
+    with control.admit() as first, control.admit() as second:
+        come(first, b"x" * 60_000)
         with pytest.raises(UnservedError, match="too many photos"):
-            come(second, b"x" * 20)
-        assert control.held_bytes == 90
+            come(second, b"x" * 30_000, b"x" * 20_000)
+        assert second.evicted and control.held_bytes == 60_000
 
 
-def test_the_slowest_upload_makes_place_for_a_newcomer(control, clock):
-    with control.admit(0) as slow, control.admit(0) as slower:
-        come(slow, b"x" * 40)
-        come(slower, b"x")
-        clock.now = 1.5
-        with control.admit(60) as newcomer:
-            assert (slow.evicted, slower.evicted, newcomer.evicted) == (False, True, False)
-            assert control.held_bytes == 40
-            with pytest.raises(UnservedError, match="slower than others"):
-                come(slower, b"x")
-            come(newcomer, b"x" * 60, None)
-            assert control.held_bytes == 100
-    assert (control.held_bytes, control.requests) == (0, 0)
+class Upload:
+    """An upload whose pieces come when the test says so; what becomes of it is in `reservation` and `refused`."""
+
+    def __init__(self, control, tasks):
+        self.refused = False
+        self._control, self._came = control, []
+        self._more = anyio.Event()
+        tasks.start_soon(self._read)
+
+    async def bring(self, size):
+        self._came.append(b"x" * size)
+        self._more.set()
+        await settled()
+
+    async def _read(self):
+        try:
+            with self._control.admit() as self.reservation:
+                while True:
+                    await self.reservation.receive(self._receive)
+        except UnservedError:
+            self.refused = True
+
+    async def _receive(self):
+        if not self._came:
+            self._more = anyio.Event()
+            await self._more.wait()
+        return {"type": "http.request", "body": self._came.pop(0), "more_body": True}
+
+
+async def settled():
+    for _ in range(5):
+        await anyio.sleep(0)
+
+
+def in_tasks(test):
+    """Run a test in an event loop, beside tasks that end with it."""
+
+    @functools.wraps(test)
+    def run(**fixtures):
+        async def inside():
+            async with anyio.create_task_group() as tasks:
+                await test(tasks=tasks, **fixtures)
+                tasks.cancel_scope.cancel()
+
+        anyio.run(inside)
+
+    # pytest gives what the test asks for, but not the tasks.
+    signature = inspect.signature(test)
+    run.__signature__ = signature.replace(parameters=[p for name, p in signature.parameters.items() if name != "tasks"])
+    return run
+
+
+@in_tasks
+async def test_the_slowest_transfer_makes_place_for_a_newcomer(control, clock, tasks):
+    slow, slower = Upload(control, tasks), Upload(control, tasks)
+    await settled()
+    await slow.bring(4_000)
+    await slower.bring(1)
+    clock.now = 5.0
+    newcomer = Upload(control, tasks)
+    await settled()
+    assert (slow.refused, slower.refused, newcomer.refused) == (False, True, False)
+    await newcomer.bring(90_000)
+    assert control.held_bytes == 94_000 and control.pool.counts["evicted"] == 1
+
+
+@in_tasks
+async def test_a_newcomer_gets_the_memory_of_a_slower_transfer(control, clock, tasks):
+    idle = Upload(control, tasks)
+    await settled()
+    await idle.bring(90_000)
+    clock.now = 60.0
+    newcomer = Upload(control, tasks)
+    await settled()
+    await newcomer.bring(50_000)
+    assert (idle.refused, newcomer.refused, control.held_bytes) == (True, False, 50_000)
+
+
+@in_tasks
+async def test_transfers_at_an_ordinary_pace_are_never_turned_out(control, clock, tasks):
+    control.max_bytes = 2**30
+    uploads = Upload(control, tasks), Upload(control, tasks)
+    await settled()
+    for second in range(20):
+        clock.now = second
+        for upload in uploads:
+            await upload.bring(round(1.5 * NEWCOMER_RATE))
+        refused(control)
+    clock.now += 10  # both stand still
+    with control.admit():
+        await settled()
+        assert sorted(upload.refused for upload in uploads) == [False, True]
 
 
 def test_whoever_waits_for_a_piece_is_told_at_once_that_the_place_is_gone(control, clock):
     async def drip():
-        with control.admit(0) as reservation, pytest.raises(UnservedError, match="slower than others"):
-            await reservation.receive(Body().receive)
+        with control.admit() as reservation, pytest.raises(UnservedError):
+            await reservation.receive(anyio.sleep_forever)
+        told.append(reservation)
 
     async def both():
         async with anyio.create_task_group() as tasks:
@@ -116,33 +182,46 @@ def test_whoever_waits_for_a_piece_is_told_at_once_that_the_place_is_gone(contro
             tasks.start_soon(drip)
             await anyio.sleep(0.01)
             clock.now = 3.0
-            with control.admit(0), anyio.fail_after(5):
-                while len(control._admitted) > 2:
+            with control.admit(), anyio.fail_after(5):
+                while not told:
                     await anyio.sleep(0.01)
             tasks.cancel_scope.cancel()
 
+    told = []
     anyio.run(both)
+    assert len(told) == 1
 
 
-def test_uploads_at_an_ordinary_pace_and_whole_ones_are_never_turned_out(clock):
-    control = AdmissionControl(AlwaysRoom(), max_bytes=2**30, max_requests=2, clock=clock)
-    with control.admit(0) as fast, control.admit(0) as whole:
-        come(whole, b"x", None)
-        for second in range(20):
-            clock.now = second
-            come(fast, b"x" * 2**16)
-            refused(control)
-        clock.now += 1.9
+def test_a_client_that_does_not_take_its_answer_gives_way(control, clock):
+    async def read_slowly():
+        with control.admit() as reservation:
+            reservation.hold_answer(1_000)
+            taken.append(await reservation.send(never, {"body": b"x" * 1_000}, max_stall=5))
+
+    async def never(message):
+        await anyio.sleep_forever()
+
+    async def both():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read_slowly)
+            await anyio.sleep(0.01)
+            clock.now = 3.0
+            with control.admit(), control.admit(), anyio.fail_after(5):
+                while not taken:
+                    await anyio.sleep(0.01)
+
+    taken = []
+    anyio.run(both)
+    assert taken == [False]
+
+
+def test_photos_that_wait_or_are_worked_on_never_give_way(control, clock):
+    with control.admit() as first, control.admit() as second:
+        for one in (first, second):
+            come(one, b"x")
+        clock.now = 100.0
         refused(control)
-        clock.now += 0.2  # it stands still
-        with control.admit(0):
-            assert fast.evicted and not whole.evicted
-
-
-def test_an_upload_that_began_just_now_is_spared(control, clock):
-    with control.admit(0), control.admit(0):
-        clock.now = 0.9
-        refused(control)
+        assert not first.evicted and not second.evicted
 
 
 def read_body(pieces, **limits):
@@ -165,8 +244,8 @@ def read_body(pieces, **limits):
 def test_a_body_that_comes_too_slowly_is_given_up():
     limits = {"max_body": 10_000, "max_stall": 0.5, "least_rate": 200}  # 100 bytes in half a second
     drops = [(0.1, b"x")] * 20
-    with pytest.raises(Exception, match=r"4 bytes in 0\.5 seconds, at least 100 are asked for") as error:
+    with pytest.raises(HTTPException, match=r"\d bytes in 0\.5 seconds, at least 100 are asked for") as error:
         read_body(drops, **limits)
     assert error.value.status_code == 408 and error.value.headers == {"Connection": "close"}
-    assert len(read_body([(0.1, b"x" * 40)] * 12, **limits)) == 12, "longer than a window, and fast enough"
-    assert len(read_body(drops[:3], **limits)) == 3, "whole before the window ends"
+    assert len(read_body([(0.05, b"x" * 60)] * 20, **limits)) == 20, "longer than a window, and fast enough"
+    assert len(read_body(drops[:2], **limits)) == 2, "whole before the window ends"

@@ -1,219 +1,235 @@
-"""Admission control: requests come in only while there is memory for them, and a slow upload keeps nobody out.
+"""Admission control: how many requests the service holds at one time, and how many bytes of them.
 
-Memory is reserved as bytes come, never for what a client announces. Whoever comes when all places or bytes are taken
-takes those of the slowest upload, provided that it is slower than `EVICTED_BELOW`: whoever drips bytes, however many
-connections it opens, makes place for the next that comes, while uploads at an ordinary pace are never turned out, and
-newcomers are refused instead.
+Bytes are reserved as they come. A Content-Length reserves nothing, since announcing costs a client nothing.
+
+When there is no room, the slowest transfer gives way, be it an upload or the sending of an answer. So clients that hold
+a place without moving bytes keep nobody out, and slow clients keep theirs as long as nobody else needs it. A newcomer
+counts as if it moved `NEWCOMER_RATE` until its own bytes tell: it takes the place of a slower transfer, never that of a
+faster one, so that uploads on ordinary lines finish under overload. Photos that wait or are worked on never give way.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import anyio
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from huebands.web.pool import Pool, UnservedError
 
-EVICTED_BELOW = 32 * 2**10  # bytes a second; a photo of 3 MB then takes longer than a minute and a half
-_WINDOW = 5.0  # seconds over which the rate of an upload is measured
-_SPARED = 1.0  # seconds in which a new upload may show its rate
-_IDLE = 2.0  # seconds without a piece after which an upload counts as standing still
+# Bytes/s. To hold the 72 places of a machine with two cores against newcomers takes 1.2 MB/s; lines below 131 kbit/s
+# are the ones that may give way.
+NEWCOMER_RATE = 16_384.0
+_MEMORY = 5.0  # seconds: time constant of the running mean of a rate
 _PIECE = 2**18  # bytes of an answer that are sent at a time
-_DISCARD_FOR = 2.0  # seconds that the body of a refused request is read: most senders look for an answer only then
+_THROW_AWAY_FOR = 2.0  # seconds that the body of a refused request is read: most senders look for an answer only then
 
 
+@dataclass
 class AdmissionControl:
-    """Bounds what all requests together hold.
-
-    Args:
-        pool: whose queue must take a job for whoever is admitted.
-        max_bytes: of bodies and answers together.
-        max_requests: that read, wait, work or send.
-        clock: gives seconds.
+    """Counts the requests inside and their bytes, and decides who gives way.
 
     Attributes:
+        pool: whose queue must have room for whoever comes in; its `counts` have what gave way as "evicted".
+        max_bytes: of uploads and answers together. Uploads never exceed it. A finished answer is held even if it does,
+            since it lies in memory already.
+        max_requests: that read, wait, work or send.
+        clock: gives seconds.
         held_bytes: now.
     """
 
-    def __init__(
-        self, pool: Pool, max_bytes: int, max_requests: int, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.pool, self.max_bytes, self.max_requests, self.clock = pool, max_bytes, max_requests, clock
-        self.held_bytes = 0
-        self._admitted: list[Reservation] = []
+    pool: Pool
+    max_bytes: int
+    max_requests: int
+    clock: Callable[[], float] = time.monotonic
+    held_bytes: int = 0
+    _reservations: set["Reservation"] = field(default_factory=set)
 
     @property
     def requests(self) -> int:
-        """How many requests have a place now."""
-        return sum(not reservation.evicted for reservation in self._admitted)
+        """How many requests are inside."""
+        return len(self._reservations)
 
     @contextmanager
-    def admit(self, announced: int) -> Iterator["Reservation"]:
-        """Admit a request until the end of the block.
-
-        Args:
-            announced: bytes of its body, 0 where it does not say; they are not reserved, but must fit.
+    def admit(self) -> Iterator["Reservation"]:
+        """Count a request until the end of the block.
 
         Raises:
-            UnservedError: when there is no place for it, now or while its body comes.
+            UnservedError: when there is no room, and no transfer is slower than a newcomer.
         """
         self.pool.check()
-        now = self.clock()
-        reservation = Reservation(self, now, now)
-        if self.requests >= self.max_requests:
-            self._evict_slowest(reservation)
-        self._make_room(reservation, announced)
-        self._admitted.append(reservation)
+        while self.requests >= self.max_requests:
+            self._evict_slowest(NEWCOMER_RATE)
+        while self.held_bytes >= self.max_bytes:
+            self._evict_slowest(NEWCOMER_RATE, least=1)
+        reservation = Reservation(self)
+        self._reservations.add(reservation)
         try:
             yield reservation
         finally:
-            self._admitted.remove(reservation)
-            reservation.resize(0)
+            self.release(reservation)
 
-    def hold(self, reservation: "Reservation", more: int) -> None:
-        """Reserve bytes that have come.
-
-        Raises:
-            UnservedError: when there is no memory for them.
-        """
-        self._make_room(reservation, more)
-        reservation.resize(reservation.size + more)
-
-    def _make_room(self, reservation: "Reservation", more: int) -> None:
-        while self.held_bytes + more > self.max_bytes:
-            self._evict_slowest(reservation)
-
-    def _evict_slowest(self, newcomer: "Reservation") -> None:
-        """Turn out the slowest upload for a request.
+    def make_room(self, size: int, rate: float) -> None:
+        """Let transfers that are slower than a rate give way until there is room for so many bytes.
 
         Raises:
-            UnservedError: when no upload is slow enough.
+            UnservedError: when all that could give way have, and there is none.
         """
-        now = self.clock()
-        slow = [
-            (rate, index)
-            for index, other in enumerate(self._admitted)
-            if other is not newcomer and (rate := other.rate(now)) is not None and rate < EVICTED_BELOW
-        ]
-        if not slow:
-            raise self.pool.refusal("busy", "too many photos are being sent already")
-        self._admitted[min(slow)[1]].evict()
+        while self.held_bytes + size > self.max_bytes:
+            self._evict_slowest(rate, least=1)
+
+    def release(self, reservation: "Reservation") -> None:
+        """Count a request no more; a second time does nothing."""
+        reservation.resize(0)
+        self._reservations.discard(reservation)
+
+    def refusal(self) -> UnservedError:
+        """What a client is told that finds no room, or gives way."""
+        return self.pool.refusal("busy", "too many photos are being sent already")
+
+    def _evict_slowest(self, rate: float, least: int = 0) -> None:
+        """Let the slowest transfer that holds at least so many bytes give way, if it is slower than a rate."""
+        transfers = [one for one in self._reservations if one.in_transfer and one.size >= least]
+        slowest = min(transfers, key=lambda one: one.rate, default=None)
+        if slowest is None or slowest.rate >= rate:
+            raise self.refusal()
+        slowest.evict()
 
 
-@dataclass(eq=False)
 class Reservation:
-    """What one request holds, and how fast its body comes.
+    """What one request holds.
+
+    Args:
+        control: that admitted it.
 
     Attributes:
-        control: that admitted it.
-        since: when the window began over which its rate is measured.
-        latest: when the latest piece came.
-        size: bytes that it holds.
-        reading: whether its body is still coming.
-        evicted: whether it was turned out for another.
+        size: bytes.
+        evicted: whether it has given way; then it holds nothing, and its transfer has ended.
     """
 
-    control: AdmissionControl
-    since: float
-    latest: float
-    size: int = 0
-    reading: bool = True
-    evicted: bool = False
-    _came: int = 0  # bytes in the window
-    _rate: float | None = None  # of the window before
-    _waiting: anyio.CancelScope | None = field(default=None, repr=False)
+    def __init__(self, control: AdmissionControl) -> None:
+        self.control = control
+        self.size = 0
+        self.evicted = False
+        self._transfer: anyio.CancelScope | None = None
+        self._begin_transfer()
+
+    @property
+    def in_transfer(self) -> bool:
+        """Whether the client is being waited for, to send or to take bytes."""
+        return self._transfer is not None
+
+    @property
+    def rate(self) -> float:
+        """Bytes/s, a running mean over the last seconds."""
+        return self._rate * math.exp((self._measured - self.control.clock()) / _MEMORY)
 
     def resize(self, size: int) -> None:
         """Hold so many bytes from now on."""
-        self.control.held_bytes += size - self.size
-        self.size = size
+        if not self.evicted:
+            self.control.held_bytes += size - self.size
+            self.size = size
 
-    def rate(self, now: float) -> float | None:
-        """Bytes a second of late; None for a body that has come whole, or began too short a while ago to tell."""
-        elapsed = now - self.since
-        if not self.reading or self.evicted or (self._rate is None and elapsed < _SPARED):
-            return None
-        if now - self.latest > _IDLE:
-            return 0.0
-        return self._came / elapsed if self._rate is None or elapsed >= _SPARED else self._rate
+    def hold_answer(self, size: int) -> None:
+        """Hold an answer in place of its upload; transfers that are slower than a newcomer give way to it."""
+        self.resize(0)
+        self._begin_transfer()
+        with suppress(UnservedError):
+            self.control.make_room(size, self.rate)
+        self.resize(size)
 
     def evict(self) -> None:
-        """Give up what it holds; whoever reads the body is told at once."""
+        """Give way: hold nothing any more, and wait for the client no longer."""
+        self.control.pool.counts["evicted"] += 1
+        self.control.release(self)
         self.evicted = True
-        self.resize(0)
-        if self._waiting is not None:
-            self._waiting.cancel()
+        if self._transfer is not None:
+            self._transfer.cancel()
+            self._transfer = None
 
     async def receive(self, receive: Receive) -> Message:
-        """Receive a piece of the body, and reserve its bytes.
+        """Receive a piece of the upload, and hold it.
 
         Raises:
-            UnservedError: when there is no memory for them, or the place was given to another request.
+            UnservedError: when the upload gives way.
         """
-        if not self.reading:
-            return await receive()
-        message: Message = {}
-        if not self.evicted:
-            with anyio.CancelScope() as self._waiting:
-                message = await receive()
-            self._waiting = None
+        with self._waiting():
+            message = await receive()
         if self.evicted:
-            raise self.control.pool.refusal("busy", "the upload is slower than others that wait for its place")
-        self._count(len(message.get("body", b"")))
-        self.reading = message["type"] == "http.request" and message.get("more_body", False)
+            raise self.control.refusal()
+        size = len(message.get("body", b""))
+        self._move(size)
+        try:
+            self.control.make_room(size, self.rate)
+        except UnservedError:
+            self.evict()
+            raise
+        self.resize(self.size + size)
         return message
 
-    def _count(self, came: int) -> None:
-        self.latest = now = self.control.clock()
-        if now - self.since > _WINDOW:
-            self._rate, self.since, self._came = self._came / (now - self.since), now, 0
-        self._came += came
-        self.control.hold(self, came)
+    async def send(self, send: Send, message: Message, max_stall: float) -> bool:
+        """Send a piece of the answer; whether the client took it within some seconds and the answer goes on."""
+        with anyio.move_on_after(max_stall) as patience, self._waiting():
+            await send(message)
+        self._move(len(message["body"]))
+        return not (self.evicted or patience.cancelled_caught)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Let the block end early when the request is evicted."""
+        with anyio.CancelScope() as self._transfer:
+            try:
+                yield
+            finally:
+                self._transfer = None
+
+    def _begin_transfer(self) -> None:
+        self._rate, self._measured = NEWCOMER_RATE, self.control.clock()
+
+    def _move(self, size: int) -> None:
+        self._rate, self._measured = self.rate + size / _MEMORY, self.control.clock()
 
 
 class Admission:
-    """An ASGI middleware that admits requests, or raises UnservedError.
+    """An ASGI middleware that lets requests in while there is room for them, else raises UnservedError.
 
     It sends answers in pieces, so that a slow reader holds back few bytes. The application's `state.admission` has the
     bounds; `scope["state"]["reservation"]` is the request's own.
 
     Args:
         app: what stands behind.
-        max_body: bytes that a body may have; whoever announces more is refused elsewhere.
         max_stall: seconds until a piece of an answer must be taken.
     """
 
-    def __init__(self, app: ASGIApp, max_body: int, max_stall: float) -> None:
+    def __init__(self, app: ASGIApp, max_stall: float) -> None:
         self.app = app
-        self.max_body = max_body
         self.max_stall = max_stall
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on the request when there is a place for it."""
+        """Hand on the request when there is room."""
         control: AdmissionControl = scope["app"].state.admission
-        headers = Headers(scope=scope)
-        length = headers.get("content-length", "")
         try:
-            with control.admit(min(int(length), self.max_body) if length.isdecimal() else 0) as reservation:
-
-                async def receive_reserved() -> Message:
-                    return await reservation.receive(receive)
-
+            with control.admit() as reservation:
                 scope.setdefault("state", {})["reservation"] = reservation
-                await self.app(scope, receive_reserved, self._in_pieces(send))
+                sending = self._in_pieces(reservation, receive, send)
+                await self.app(scope, _reserving(reservation, receive), sending)
         except UnservedError:
-            if headers.get("expect", "").lower() != "100-continue":
-                await _discard(receive)
+            if Headers(scope=scope).get("expect", "").lower() != "100-continue":
+                await _throw_away(receive)
             raise
 
-    def _in_pieces(self, send: Send) -> Send:
-        stalled = False
+    def _in_pieces(self, reservation: Reservation, receive: Receive, send: Send) -> Send:
+        going_on = True
 
         async def send_pieces(message: Message) -> None:
-            nonlocal stalled
+            nonlocal going_on
+            if message["type"] == "http.response.start" and reservation.evicted:
+                MutableHeaders(scope=message)["Connection"] = "close"
+                await _throw_away(receive)
             body = message.get("body", b"")
             if message["type"] != "http.response.body" or not body:
                 await send(message)
@@ -221,16 +237,30 @@ class Admission:
             for first in range(0, len(body), _PIECE):
                 piece = body[first : first + _PIECE]
                 more = first + _PIECE < len(body) or message.get("more_body", False)
-                with anyio.move_on_after(self.max_stall) as patience:
-                    if not stalled:
-                        await send({**message, "body": piece, "more_body": more})
-                stalled = stalled or patience.cancelled_caught
+                if going_on:
+                    part = {**message, "body": piece, "more_body": more}
+                    going_on = await reservation.send(send, part, self.max_stall)
 
         return send_pieces
 
 
-async def _discard(receive: Receive) -> None:
+def _reserving(reservation: Reservation, receive: Receive) -> Receive:
+    """Hold what comes of the body; what comes after it is that the client has gone."""
+    more = True
+
+    async def receive_held() -> Message:
+        nonlocal more
+        if not more:
+            return await receive()
+        message = await reservation.receive(receive)
+        more = message.get("more_body", False)
+        return message
+
+    return receive_held
+
+
+async def _throw_away(receive: Receive) -> None:
     """Read what is left of a body."""
-    with anyio.move_on_after(_DISCARD_FOR):
+    with anyio.move_on_after(_THROW_AWAY_FOR), suppress(HTTPException):
         while (message := await receive())["type"] == "http.request" and message.get("more_body", False):
             pass

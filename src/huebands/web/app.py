@@ -42,7 +42,7 @@ def build_app(max_body: int = MAX_BODY, max_stall: float = MAX_STALL) -> Starlet
         max_body: bytes of a request body.
         max_stall: seconds between two pieces of a request body.
     """
-    admitted = [Middleware(Admission, max_body=max_body, max_stall=max_stall)]
+    admitted = [Middleware(Admission, max_stall=max_stall)]
     routes = [
         Route("/", _show_page, methods=["GET"]),
         Route("/model", _show_model, methods=["GET"]),
@@ -126,7 +126,7 @@ async def _answer(request: Request, kind: Kind) -> Response:
         return JSONResponse({"error": outcome.reason}, outcome.status)
     _visit(request).answered(job, outcome.facts, time.perf_counter() - start)
     request.app.state.monitor.add(job, outcome.facts)
-    request.state.reservation.resize(len(outcome.body))
+    request.state.reservation.hold_answer(len(outcome.body))
     return Response(outcome.body, media_type=outcome.media_type, headers=outcome.headers | _tell(outcome.facts))
 
 

@@ -83,23 +83,27 @@ def serve(prepare: Callable[[], Callable[[Task], Reply]]) -> None:
         raise
     link.sendall(encode(Ready()))
     while True:
-        link.sendall(encode(_try(answer, tasks.get())))
+        link.sendall(_try(answer, tasks.get()))
 
 
-def _try(answer: Callable[[Task], Reply], task: Task) -> Reply:
+def _try(answer: Callable[[Task], Reply], task: Task) -> bytes:
+    """Do a task and encode what comes of it."""
     try:
-        return answer(task)
+        return encode(answer(task))
     except Exception as error:
         logging.getLogger("huebands.web").exception("a photo could not be worked on")
-        return Failed(type(error).__name__)
+        return encode(Failed(type(error).__name__))
 
 
 def _receive(link: socket.socket, tasks: "queue.SimpleQueue[Task]") -> None:
     """Read ahead, in a thread of its own: so the end of the parent ends this process in the middle of work too."""
-    with link.makefile("rb") as file:
-        while head := file.read(LENGTH.size):
-            content: Any = file.read(*LENGTH.unpack(head)) if len(head) == LENGTH.size else b""
-            if not content:
-                break
-            tasks.put(pickle.loads(content))
-    os._exit(0)
+    try:
+        with link.makefile("rb") as file:
+            while len(head := file.read(LENGTH.size)) == LENGTH.size:
+                (size,) = LENGTH.unpack(head)
+                content: Any = file.read(size)
+                if len(content) < size:
+                    break
+                tasks.put(pickle.loads(content))
+    finally:
+        os._exit(0)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from huebands.web.channel import Done, Failed, Task, TooLarge
+from huebands.web.channel import Done, Failed, Ready, Task, TooLarge
 from huebands.web.jobs import Job, Outcome
 from huebands.web.process import Process, ProcessEndedError
 
@@ -263,6 +263,8 @@ class Pool:
             case TooLarge():
                 entry.large = True
                 self._return(entry)
+            case Ready():
+                raise ProcessEndedError(f"process {process.pid} did not answer a photo, but said that it was ready")
             case Failed(reason):
                 self.counts["failed"] += 1
                 entry.fail(
