@@ -254,6 +254,8 @@ class Pool:
             self.counts["timeout"] += 1
             entry.fail(UnservedError(504, f"the photo took longer than {self.timeout:g} s", "timeout"))
             raise ProcessEndedError(f"process {process.pid} took longer than {self.timeout:g} s") from error
+        if isinstance(reply, Ready):
+            raise ProcessEndedError(f"process {process.pid} did not answer a photo, but said that it was ready")
         place.in_work = None
         match reply:
             case Done(outcome):
@@ -263,8 +265,6 @@ class Pool:
             case TooLarge():
                 entry.large = True
                 self._return(entry)
-            case Ready():
-                raise ProcessEndedError(f"process {process.pid} did not answer a photo, but said that it was ready")
             case Failed(reason):
                 self.counts["failed"] += 1
                 entry.fail(
