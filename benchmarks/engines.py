@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from huebands.colorizer import Colorizer
 from huebands.distribution.model import Seeing
-from huebands.inference import CompiledNetwork
-from huebands.networks.unet import UNet
+from huebands.models.compiled import CompiledNetwork
+from huebands.models.networks.unet import UNet
 
 Engine = Callable[[Tensor], Sequence[Tensor]]
 BATCHES = (1, 4)

@@ -27,7 +27,7 @@ from PIL import Image
 
 from huebands import images
 from huebands.colorizer import Colorizer
-from huebands.networks.unet import UNet
+from huebands.models.networks.unet import UNet
 
 SIDE = 512
 EXAMPLES = Path(__file__).parents[1] / "src/huebands/web/page/examples"

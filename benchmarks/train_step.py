@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from huebands.color import encode_lab, from_bytes, srgb_to_lab
 from huebands.lineage import git_commit
-from huebands.networks.vgg import VGG16Features
+from huebands.models.parts.vgg import VGG16Features
 from huebands.params import TrainParams, UNetParams, from_mapping
 from huebands.training.data import Photos, draw_views, load_photos, look
 from huebands.training.distributed import World

@@ -50,8 +50,8 @@ TRAINING = """
 runpy.run_module("huebands.training", run_name="__main__", alter_sys=True)
 """
 NETWORKS = """
-from huebands.networks.encoders import ENCODERS, Encoder
-from huebands.networks.vgg import RELU3_3, vgg_layers
+from huebands.models.encoders.encoder import ENCODERS, Encoder
+from huebands.models.parts.vgg import RELU3_3, vgg_layers
 
 print(*(Encoder(name).stride for name in ENCODERS), len(vgg_layers(RELU3_3)))
 """

@@ -15,12 +15,12 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from huebands import params
+from huebands.models.weights import read_weights
 from huebands.params import DiscriminatorParams, UNetParams
 from huebands.training import __main__ as training
 from huebands.training.data import Photos
 from huebands.training.distributed import GlobalBatchNorm2d, World, count_whole_batch
 from huebands.training.loop import Row, train
-from huebands.weights import read_weights
 from tiny_photos import tiny_photo, write_prepared
 
 PHOTOS, DATA_SHA256 = 13, "da" * 32

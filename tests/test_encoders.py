@@ -15,15 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from huebands import params
-from huebands.networks import build_generator, encoders
-from huebands.networks.efficientnet import EfficientNetLite0
-from huebands.networks.encoder_unet import EncoderUNet
-from huebands.networks.encoders import ENCODERS, Encoder
-from huebands.networks.normalisation import Norm
-from huebands.networks.patchgan import PatchGAN
-from huebands.networks.torchvision_import import torchvision
-from huebands.networks.unet import UNet
-from huebands.networks.vgg import IMAGENET_MEAN, IMAGENET_STD, RELU2_2, RELU3_3, RELU4_3, RELU5_3, VGG16Features
+from huebands.models.encoders import encoder as encoders
+from huebands.models.encoders.efficientnet import EfficientNetLite0
+from huebands.models.encoders.encoder import ENCODERS, Encoder
+from huebands.models.networks.encoder_unet import EncoderUNet
+from huebands.models.networks.unet import UNet
+from huebands.models.parts.normalisation import Norm
+from huebands.models.parts.patchgan import PatchGAN
+from huebands.models.parts.torchvision_import import torchvision
+from huebands.models.parts.vgg import IMAGENET_MEAN, IMAGENET_STD, RELU2_2, RELU3_3, RELU4_3, RELU5_3, VGG16Features
+from huebands.models.registry import build_generator
 from huebands.pypi import fetch_package
 from huebands.training.players import build_players
 

@@ -9,8 +9,8 @@ import torch
 
 from huebands.colorizer import Colorizer
 from huebands.distribution.model import Seeing
-from huebands.inference import CompiledNetwork
-from huebands.networks import build_generator
+from huebands.models.compiled import CompiledNetwork
+from huebands.models.registry import build_generator
 
 UNET = {"name": "unet", "filters": 4, "depth": 3, "dropout": 0.5, "norm": "batch"}
 INSTANCE = {**UNET, "norm": "instance"}
@@ -64,8 +64,8 @@ def test_nothing_is_sent_when_it_is_imported():
 import socket, sys
 def refuse(*_): raise AssertionError("a connection was asked for")
 socket.socket.connect = socket.getaddrinfo = refuse
-import huebands.inference
-huebands.inference._openvino()
+import huebands.models.compiled
+huebands.models.compiled._openvino()
 assert 'openvino' in sys.modules
 loaded = [name for name, module in sys.modules.items() if name.startswith("openvino_telemetry") and module is not None]
 assert not loaded, loaded

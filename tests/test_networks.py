@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from huebands.networks import build_generator
-from huebands.networks.patchgan import PatchGAN
-from huebands.networks.unet import UNet
-from huebands.networks.vgg import _ARCHIVE_SHA256, _REQUIREMENT, ArrayUnpickler, VGG16Features, read_lpips_arrays
+from huebands.models.networks.unet import UNet
+from huebands.models.parts.patchgan import PatchGAN
+from huebands.models.parts.vgg import _ARCHIVE_SHA256, _REQUIREMENT, ArrayUnpickler, VGG16Features, read_lpips_arrays
+from huebands.models.registry import build_generator
 from huebands.pypi import fetch_package
 
 

@@ -8,7 +8,7 @@ import torch
 
 from huebands.colorizer import Colorizer
 from huebands.default_package import default_package
-from huebands.networks import build_generator
+from huebands.models.registry import build_generator
 from huebands.package import PackageError, assemble, read_package, write_generator
 from tiny_package import tiny_config, write_calibration, write_earlier, write_tiny_distribution, write_trained
 
@@ -66,7 +66,7 @@ def test_a_package_of_an_encoder_unet_is_read_without_fetching_its_weights(tmp_p
     def refuse(*arguments):
         raise AssertionError("nothing is fetched")
 
-    monkeypatch.setattr("huebands.networks.encoders.fetch_package", refuse)
+    monkeypatch.setattr("huebands.models.encoders.encoder.fetch_package", refuse)
     network = {"name": "encoder-unet", "encoder": "efficientnet-lite0", "filters": 4, "dropout": 0.0, "norm": "batch"}
     config = tiny_config() | {"network": network}
     config["preprocessing"]["image_size"] = 32

@@ -16,7 +16,7 @@ from huebands.data import shards
 from huebands.gate import judge
 from huebands.images import write_png
 from huebands.model_card import write_card
-from huebands.networks import build_generator
+from huebands.models.registry import build_generator
 from huebands.stages import register
 from tiny_package import PHOTOS, write_calibration, write_earlier, write_tiny_distribution
 

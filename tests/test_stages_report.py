@@ -20,8 +20,8 @@ from huebands.data.shards import MANIFEST_COLUMNS, LabShard, data_sha256, write_
 from huebands.distribution.model import read_distribution
 from huebands.images import encode_png, read_photo
 from huebands.metrics.report import METRICS, OF_SETS
-from huebands.networks import build_generator
-from huebands.networks.encoders import Encoder
+from huebands.models.encoders.encoder import Encoder
+from huebands.models.registry import build_generator
 from huebands.package import read_package, write_generator
 from huebands.params import SPLITS, CalibrateParams, DistributionParams
 from huebands.pypi import FetchError

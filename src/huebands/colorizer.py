@@ -26,8 +26,8 @@ from huebands.conformal.luminance import propagate
 from huebands.default_package import default_package
 from huebands.distribution.likeness import p_value
 from huebands.distribution.model import DistributionModel
-from huebands.inference import CompiledNetwork
-from huebands.networks.resize import resize
+from huebands.models.compiled import CompiledNetwork
+from huebands.models.parts.resize import resize
 from huebands.package import ModelPackage, PackageError, read_package
 from huebands.upsampling import ColourLines
 

@@ -26,9 +26,9 @@ from huebands.conformal.calibration import Calibration, CalibrationError
 from huebands.conformal.calibration_files import is_of_earlier_form
 from huebands.distribution import model as distribution_model
 from huebands.distribution.model import DistributionError, DistributionModel, read_distribution
-from huebands.networks import build_generator
-from huebands.networks.encoders import ENCODERS
-from huebands.weights import WeightsError, read_weights, write_weights
+from huebands.models.encoders.encoder import ENCODERS
+from huebands.models.registry import build_generator
+from huebands.models.weights import WeightsError, read_weights, write_weights
 
 FORMAT = 3
 # That can be read. Packages of format 1 bring colours to size bilinearly; before 3, every network is a U-Net with batch

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from huebands.color import decode_lab, encode_lab
-from huebands.networks.resize import resize
+from huebands.models.parts.resize import resize
 from huebands.params import TrainParams
 
 

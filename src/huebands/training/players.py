@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from huebands.networks import build_generator
-from huebands.networks.encoder_unet import EncoderUNet
-from huebands.networks.patchgan import PatchGAN
-from huebands.networks.vgg import VGG16Features
+from huebands.models.networks.encoder_unet import EncoderUNet
+from huebands.models.parts.patchgan import PatchGAN
+from huebands.models.parts.vgg import VGG16Features
+from huebands.models.registry import build_generator
 from huebands.params import EncoderUNetParams, TrainParams
 from huebands.training.distributed import ALONE, World, count_whole_batch
 from huebands.training.step import Player, Players

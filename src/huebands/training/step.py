@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from huebands.color import from_units, lab_to_srgb, to_units
+from huebands.models.parts.losses import adversarial_loss, clipped_share, huber_loss, mean_chroma, perceptual_loss
 from huebands.params import LossParams, TrainParams
 from huebands.training.distributed import ALONE, World
-from huebands.training.losses import adversarial_loss, clipped_share, huber_loss, mean_chroma, perceptual_loss
 
 TERMS = ("generator", "discriminator", "adversarial", "huber", "perceptual", "chroma")
 FIGURES = (*TERMS, "clipped", "generator_gradient", "discriminator_gradient")

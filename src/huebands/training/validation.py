@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from huebands.color import fit_to_gamut, from_units, lab_to_srgb, to_bytes, to_units
+from huebands.models.parts.losses import clipped_share
 from huebands.training.data import Photos
-from huebands.training.losses import clipped_share
 
 PICTURES = 8
 _BATCH = 16

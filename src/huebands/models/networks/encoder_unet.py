@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from huebands.networks.encoders import Encoder, EncoderName
-from huebands.networks.initialisation import initialise
-from huebands.networks.normalisation import Norm, normalisation
+from huebands.models.encoders.encoder import Encoder, EncoderName
+from huebands.models.parts.initialisation import initialise
+from huebands.models.parts.normalisation import Norm, normalisation
 
 
 class DecoderBlock(nn.Module):

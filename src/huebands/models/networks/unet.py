@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from huebands.networks.initialisation import initialise
-from huebands.networks.normalisation import Norm, normalisation
+from huebands.models.parts.initialisation import initialise
+from huebands.models.parts.normalisation import Norm, normalisation
 
 
 class UNetBlock(nn.Module):

@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from huebands.networks.encoder_unet import EncoderUNet
-from huebands.networks.unet import UNet
+from huebands.models.networks.encoder_unet import EncoderUNet
+from huebands.models.networks.unet import UNet
 
 
 def build_generator(network: Mapping[str, Any]) -> nn.Module:

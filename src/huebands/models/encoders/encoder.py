@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from huebands.networks.efficientnet import EfficientNetLite0
-from huebands.networks.torchvision_import import torchvision
-from huebands.networks.vgg import (
+from huebands.models.encoders.efficientnet import EfficientNetLite0
+from huebands.models.parts.torchvision_import import torchvision
+from huebands.models.parts.vgg import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     RELU2_2,
