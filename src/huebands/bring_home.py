@@ -13,6 +13,7 @@ from pathlib import Path
 
 from huebands import params
 from huebands.data import shards
+from huebands.lineage import flat
 from huebands.package import ModelPackage, PackageError, read_package
 from huebands.training.loop import fingerprint_of
 
@@ -50,10 +51,10 @@ def bring_home(out: Path, settings: params.Params) -> None:
             f"{package.folder}: trained on the data {lineage['data_sha256'][:12]}, while {PREPARED} is"
             f" {data_sha256[:12]}; bundle and train anew"
         )
-    trained = params.from_mapping({**asdict(settings), "train": lineage["params"]}).train
-    if fingerprint_of(trained, "") != fingerprint_of(settings.train, ""):
-        ours, theirs = asdict(settings.train), asdict(trained)
-        names = ", ".join(name for name in ours if ours[name] != theirs[name])
+    trained = params.from_mapping({**asdict(settings), **lineage["params"]})
+    if fingerprint_of(trained.model, trained.train, "") != fingerprint_of(settings.model, settings.train, ""):
+        ours, theirs = ({"model": asdict(of.model), "train": asdict(of.train)} for of in (settings, trained))
+        names = ", ".join(name for name, value in flat(ours).items() if flat(theirs).get(name) != value)
         raise PackageError(f"{package.folder}: trained with other parameters than params.yaml has: {names}")
     for place in PLACES:
         shutil.rmtree(place, ignore_errors=True)

@@ -19,21 +19,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from huebands.color import AB_SCALE
 from huebands.conformal.calibration import Calibration, CalibrationError
 from huebands.conformal.calibration_files import is_of_earlier_form
 from huebands.distribution import model as distribution_model
 from huebands.distribution.model import DistributionError, DistributionModel, read_distribution
-from huebands.models.encoders.encoder import ENCODERS
-from huebands.models.registry import build_generator
+from huebands.models.interface import Network, NetworkParams
+from huebands.models.parameters import ParamsError, below, build
+from huebands.models.registry import ChosenNetwork, build_network
 from huebands.models.weights import WeightsError, read_weights, write_weights
 
-FORMAT = 3
-# That can be read. Packages of format 1 bring colours to size bilinearly; before 3, every network is a U-Net with batch
-# normalisation.
-FORMATS = (1, 2, 3)
+FORMAT = 4
+# That can be read. Before format 4, networks are called as people write them and the lineage has the parameters of
+# training alone; before 3, every network is a U-Net with batch normalisation.
+FORMATS = (2, 3, 4)
 WEIGHTS, CONFIG = "generator.safetensors", "config.json"
 CARD, CERTIFICATE = "MODEL_CARD.md", "certificate.html"
 CALIBRATION = ("calibration.npz", "calibration.json")
@@ -51,7 +52,7 @@ class ModelPackage:
     """A checked model package, ready to use."""
 
     folder: Path
-    generator: nn.Module  # in eval mode
+    generator: Network  # in eval mode
     config: dict[str, Any]
     distribution: DistributionModel | None  # None: trained, but not calibrated
     calibration: Calibration | None  # None: likewise, or calibrated by an earlier version of huebands
@@ -62,7 +63,7 @@ class ModelPackage:
     @property
     def upsampling(self) -> dict[str, Any]:
         """How the network's colours come to a photo's size, as `ColourLines.fit` takes it."""
-        return dict(self.config["preprocessing"].get("upsampling", BILINEAR))
+        return dict(self.config["preprocessing"]["upsampling"])
 
 
 def write_generator(folder: Path, state: Mapping[str, Tensor], config: dict[str, Any]) -> str:
@@ -99,7 +100,7 @@ def read_package(folder: Path) -> ModelPackage:
         raise PackageError(f"{folder / WEIGHTS}: missing; write the package again with `dvc repro`")
     weights_sha256 = _sha256((folder / WEIGHTS).read_bytes())
     preprocessing_sha256 = hash_preprocessing(config)
-    generator = _read_generator(folder / WEIGHTS, config["network"])  # first: what is damaged belongs to nothing
+    generator = _read_generator(folder / WEIGHTS, config)  # first: what is damaged belongs to nothing
     distribution, calibration = _read_bands(folder, weights_sha256, preprocessing_sha256)
     return ModelPackage(
         folder=folder,
@@ -201,39 +202,30 @@ def check_config(path: Path, config: Any) -> None:
     section("the content", config, {"format", "name", "network", "preprocessing", "lineage"})
     check(isinstance(config["name"], str) and config["name"] != "", "name", config["name"], "be a text")
 
-    network = config["network"]
-    check(isinstance(network, dict), "network", network, "be a mapping")
-    name, newest = network.get("name"), config["format"] == FORMAT
-    check(name in (("unet", "encoder-unet") if newest else ("unet",)), "network.name", name, "name a known network")
-    known = {"unet": {"depth"}, "encoder-unet": {"encoder"}}[name] | ({"norm"} if newest else set())
-    section("network", network, {"name", "filters", "dropout"} | known)
-    whole("network.filters", network["filters"], 1, 1024)
-    dropout = network["dropout"]
-    check(type(dropout) in (int, float) and 0 <= dropout < 1, "network.dropout", dropout, "be in [0, 1)")
-    if newest:
-        check(network["norm"] in ("batch", "instance"), "network.norm", network["norm"], "be 'batch' or 'instance'")
-    if name == "unet":
-        whole("network.depth", network["depth"], 2, 10)
-        multiple = 2 ** network["depth"]
-    else:
-        encoder = network["encoder"]
-        check(encoder in ENCODERS, "network.encoder", encoder, f"be one of {', '.join(ENCODERS)}")
-        multiple = 16 if encoder == "vgg16" else 32
+    try:
+        with below("network"):
+            params = network_params(config)
+    except ParamsError as error:
+        raise PackageError(f"{path}: {error}") from error
 
-    names = {"image_size", "lightness", "resize", "ab_scale"} | ({"upsampling"} if config["format"] > 1 else set())
+    names = {"image_size", "lightness", "resize", "ab_scale", "upsampling"}
     preprocessing = section("preprocessing", config["preprocessing"], names)
     size = preprocessing["image_size"]
-    whole("preprocessing.image_size", size, multiple, 4096)
-    check(size % multiple == 0, "preprocessing.image_size", size, f"be a multiple of {multiple} for this network")
+    whole("preprocessing.image_size", size, params.smallest, 4096)
+    check(
+        size % params.multiple == 0,
+        "preprocessing.image_size",
+        size,
+        f"be a multiple of {params.multiple} for this network",
+    )
     for key, only in (("lightness", LIGHTNESS), ("resize", RESIZE), ("ab_scale", AB_SCALE)):
         check(preprocessing[key] == only, f"preprocessing.{key}", preprocessing[key], f"be {only!r}")
-    if "upsampling" in names:
-        upsampling = section("preprocessing.upsampling", preprocessing["upsampling"], {"name", "radius", "epsilon"})
-        name, epsilon = upsampling["name"], upsampling["epsilon"]
-        check(name in ("bilinear", "guided"), "preprocessing.upsampling.name", name, "be 'bilinear' or 'guided'")
-        whole("preprocessing.upsampling.radius", upsampling["radius"], 1, size // 2)
-        positive = type(epsilon) in (int, float) and 0 < epsilon < float("inf")
-        check(positive, "preprocessing.upsampling.epsilon", epsilon, "be positive and finite")
+    upsampling = section("preprocessing.upsampling", preprocessing["upsampling"], {"name", "radius", "epsilon"})
+    name, epsilon = upsampling["name"], upsampling["epsilon"]
+    check(name in ("bilinear", "guided"), "preprocessing.upsampling.name", name, "be 'bilinear' or 'guided'")
+    whole("preprocessing.upsampling.radius", upsampling["radius"], 1, size // 2)
+    positive = type(epsilon) in (int, float) and 0 < epsilon < float("inf")
+    check(positive, "preprocessing.upsampling.epsilon", epsilon, "be positive and finite")
 
     lineage = section("lineage", config["lineage"], {"git_commit", "data_sha256", "data", "params"})
     for key in ("git_commit", "data_sha256", "data"):
@@ -241,14 +233,29 @@ def check_config(path: Path, config: Any) -> None:
     check(isinstance(lineage["params"], dict), "lineage.params", lineage["params"], "be a mapping")
 
 
-def _read_generator(path: Path, network: Mapping[str, Any]) -> nn.Module:
+def network_params(config: Mapping[str, Any]) -> NetworkParams:
+    """Build the parameters of a package's network.
+
+    Raises:
+        ParamsError: names the key below "network", its value and what is allowed.
+    """
+    values = config["network"]
+    if config["format"] < 4 and isinstance(values, dict):
+        values = {**values, "name": str(values.get("name")).replace("-", "_")}
+    if config["format"] < 3:
+        values = {**values, "norm": "batch"}
+    params: NetworkParams = build(ChosenNetwork, values)
+    return params
+
+
+def _read_generator(path: Path, config: Mapping[str, Any]) -> Network:
     try:
-        generator = build_generator(network)
+        generator = build_network(network_params(config), config["preprocessing"]["image_size"])
         state = read_weights(path)
         generator.load_state_dict(state)
     except (WeightsError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise PackageError(f"{path}: does not hold the weights of {dict(network)}: {reason}") from error
+        raise PackageError(f"{path}: does not hold the weights of {config['network']}: {reason}") from error
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
             raise PackageError(f"{path}: {name} holds values that are not finite; train again")

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from huebands.models.encoders.encoder import Encoder, EncoderName
-from huebands.models.networks.encoder_unet import DecoderBlock
+from huebands.models.parts.decoder import DecoderBlock
 from huebands.models.parts.initialisation import initialise
 
 

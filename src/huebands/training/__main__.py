@@ -21,11 +21,11 @@ from huebands.data import shards
 from huebands.images import write_png
 from huebands.lineage import git_commit
 from huebands.pypi import FetchError
+from huebands.training.augment import Photos, load_photos
 from huebands.training.checkpoint import CheckpointError
-from huebands.training.data import Photos, load_photos
 from huebands.training.distributed import World
 from huebands.training.loop import NonFiniteLossError, Row, train
-from huebands.training.players import warning_of
+from huebands.training.precision import warning_of
 from huebands.training.report import datasets_of, describe, write_report
 
 
@@ -80,18 +80,20 @@ def run(options: argparse.Namespace) -> None:
     """Train, and write models/trained and reports/train below the output folder."""
     settings = params.load(options.params)
     data_sha256 = options.data_sha256 or identify(options.data)
-    photos = read_split(options.data, "train", settings.train.load_size)
-    validation = read_split(options.data, "val", settings.train.image_size)
-    config = describe(settings.data, settings.train, data_sha256, options.git_commit or git_commit())
+    photos = read_split(options.data, "train", settings.train.load_size(settings.model.image_size))
+    validation = read_split(options.data, "val", settings.model.image_size)
+    config = describe(settings.data, settings.model, settings.train, data_sha256, options.git_commit or git_commit())
     options.out.mkdir(parents=True, exist_ok=True)
     checkpoint = options.out / "checkpoint.pt"
     world = World.join(options.device)
     try:
-        if world.leads and (warning := warning_of(settings.train, world)):
+        if world.leads and (warning := warning_of(settings.train.precision, world.device)):
             print(warning, file=sys.stderr)
         if world.leads:
             make_ready(options.out, fresh=not checkpoint.exists())
-        trained = train(settings.train, photos, validation, checkpoint, data_sha256, Follower(options.out), world)
+        trained = train(
+            settings.model, settings.train, photos, validation, checkpoint, data_sha256, Follower(options.out), world
+        )
         if world.leads:
             folder = options.out / "models" / "trained"
             weights_sha256 = package.write_generator(folder, trained.state, config)

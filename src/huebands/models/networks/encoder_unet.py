@@ -1,73 +1,100 @@
 """A U-Net whose encoder has learned on ImageNet: the generator of two-stage training."""
 
-from typing import Self
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from huebands.models.encoders.encoder import Encoder, EncoderName
+from huebands.models.encoders.encoder import ORIGINS, STRIDES, Encoder, EncoderName, fetch_weights
+from huebands.models.interface import Network as BaseNetwork
+from huebands.models.interface import NetworkParams
+from huebands.models.parameters import TRAINING_ONLY, check
+from huebands.models.parts.decoder import DecoderBlock
 from huebands.models.parts.initialisation import initialise
-from huebands.models.parts.normalisation import Norm, normalisation
+from huebands.models.parts.normalisation import Norm
 
 
-class DecoderBlock(nn.Module):
-    """Double the map, join the encoder's at that scale, and mix both."""
+@dataclass(frozen=True, kw_only=True)
+class Params(NetworkParams):
+    """A U-Net around a pretrained encoder."""
 
-    def __init__(self, inputs: int, joined: int, outputs: int, norm: Norm, dropout: float) -> None:
-        super().__init__()
-        self.mix = nn.Sequential(
-            nn.Conv2d(inputs + joined, outputs, 3, padding=1, bias=False),
-            normalisation(norm, outputs),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-            normalisation(norm, outputs),
-            nn.ReLU(),
-        )
+    name: Literal["encoder_unet"]
+    encoder: EncoderName
+    filters: int  # channels of the finest decoder block; doubles inwards up to 8 times that
+    dropout: float  # share dropped in the two innermost decoder blocks: the noise z
+    norm: Norm  # of the decoder
+    pretrained: bool = field(default=True, metadata=TRAINING_ONLY)  # start from ImageNet's weights
+    # The encoder's learning rate, as a share of train.learning_rate; 0: it stays as it is.
+    encoder_rate: float = field(default=0.0, metadata=TRAINING_ONLY)
 
-    def forward(self, x_BCHW: Tensor, joined_BCHW: Tensor) -> Tensor:
-        """Map (B, C, H, W) and the encoder's (B, C', 2H, 2W) to (B, C'', 2H, 2W)."""
-        doubled = F.interpolate(x_BCHW, scale_factor=2.0, mode="nearest")
-        output: Tensor = self.mix(torch.cat((doubled, joined_BCHW), dim=1))
-        return output
+    def __post_init__(self) -> None:
+        check(1 <= self.filters <= 1024, "filters", self.filters, "be in [1, 1024]")
+        check(0 <= self.dropout < 1, "dropout", self.dropout, "be in [0, 1)")
+        check(0 <= self.encoder_rate <= 1, "encoder_rate", self.encoder_rate, "be in [0, 1]")
+        learns = self.pretrained or self.encoder_rate > 0
+        must = "be above 0 where pretrained is false: the encoder would stay random"
+        check(learns, "encoder_rate", self.encoder_rate, must)
+
+    @property
+    def multiple(self) -> int:
+        """The stride of the encoder's coarsest map."""
+        return STRIDES[self.encoder]
+
+    @property
+    def smallest(self) -> int:
+        """One photo's coarsest map needs more than one pixel to be normalised, where the encoder normalises."""
+        return self.multiple if self.encoder == "vgg16" else 2 * self.multiple
 
 
-class EncoderUNet(nn.Module):
-    """Map lightness to colour at half the resolution, as photos store it, and bring it up bilinearly.
+class Network(BaseNetwork):
+    """Map lightness to colour at half the resolution, as photos store it, and bring it up bilinearly."""
 
-    Args:
-        encoder: its name.
-        filters: channels of the finest decoder block; doubled inwards up to 8 times that.
-        dropout: share dropped in the two innermost decoder blocks while training: the noise z.
-        norm: of the decoder; the encoder keeps its own.
-    """
+    params: Params
 
-    def __init__(self, encoder: EncoderName, filters: int, dropout: float, norm: Norm) -> None:
-        super().__init__()
-        seen = Encoder(encoder)
+    def __init__(self, params: Params, image_size: int) -> None:
+        super().__init__(params, image_size)
+        seen = Encoder(params.encoder)
         blocks: list[nn.Module] = []
         inputs = seen.channels[-1]
         for level in reversed(range(len(seen.channels) - 1)):
-            outputs = filters * min(2**level, 8)
-            deep = len(blocks) < 2
-            blocks.append(DecoderBlock(inputs, seen.channels[level], outputs, norm, dropout if deep else 0.0))
+            outputs = params.filters * min(2**level, 8)
+            dropout = params.dropout if len(blocks) < 2 else 0.0
+            blocks.append(DecoderBlock(inputs, seen.channels[level], outputs, params.norm, dropout))
             inputs = outputs
         self.decoder = nn.ModuleList(blocks)
         self.colour = nn.Conv2d(inputs, 2, 3, padding=1)
         initialise(self)
         self.encoder = seen
 
-    def freeze_encoder(self) -> None:
-        """Keep the encoder as it is: its weights, and its normalisation's statistics."""
-        self.encoder.requires_grad_(False).eval()
+    def load_pretrained(self) -> None:
+        """Take over ImageNet's weights, and freeze the encoder where its rate is 0.
+
+        Raises:
+            FetchError, OSError: when the weights cannot be had.
+        """
+        if self.params.pretrained:
+            self.encoder.load_imagenet()
+        if self.params.encoder_rate == 0:
+            self.encoder.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training or evaluation; a frozen encoder stays in evaluation."""
+        """Switch to training or evaluation; a frozen encoder stays in evaluation, its statistics as they are."""
         super().train(mode)
         if not any(parameter.requires_grad for parameter in self.encoder.parameters()):
             self.encoder.eval()
         return self
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The decoder, and the encoder at its own rate."""
+        encoder = [parameter for parameter in self.encoder.parameters() if parameter.requires_grad]
+        known = {id(parameter) for parameter in encoder}
+        rest = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
+        groups: list[dict[str, Any]] = [{"params": rest, "share": 1.0}]
+        return [*groups, {"params": encoder, "share": self.params.encoder_rate}] if encoder else groups
 
     def forward(self, L_unit_B1HW: Tensor) -> Tensor:
         """Map L_unit (B, 1, H, W) to ab_unit (B, 2, H, W), both in [-1, 1]."""
@@ -76,3 +103,13 @@ class EncoderUNet(nn.Module):
             x = block(x, joined.pop())
         ab_unit = torch.tanh(self.colour(x))
         return F.interpolate(ab_unit, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+    def describe(self) -> str:
+        """Say what it is, for the model card."""
+        return f"A U-Net generator ({self.params.filters} filters) around the encoder {ORIGINS[self.params.encoder]}."
+
+    @classmethod
+    def assets(cls, params: Params) -> Iterator[Path]:
+        """Fetch the archive of the encoder's weights, where they are pinned."""
+        if params.pretrained and (archive := fetch_weights(params.encoder)) is not None:
+            yield archive

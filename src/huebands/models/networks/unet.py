@@ -1,10 +1,37 @@
 """The U-Net generator of pix2pix (Isola et al., 2017, https://arxiv.org/abs/1611.07004), for L to ab."""
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
+from huebands.models.interface import Network as BaseNetwork
+from huebands.models.interface import NetworkParams
+from huebands.models.parameters import check
 from huebands.models.parts.initialisation import initialise
 from huebands.models.parts.normalisation import Norm, normalisation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Params(NetworkParams):
+    """pix2pix's U-Net."""
+
+    name: Literal["unet"]
+    filters: int  # channels after the first halving; doubles inwards up to 8 times that
+    depth: int  # number of halvings
+    dropout: float  # share dropped in the decoder blocks of full width: the noise z
+    norm: Norm
+
+    def __post_init__(self) -> None:
+        check(1 <= self.filters <= 1024, "filters", self.filters, "be in [1, 1024]")
+        check(2 <= self.depth <= 10, "depth", self.depth, "be in [2, 10]")
+        check(0 <= self.dropout < 1, "dropout", self.dropout, "be in [0, 1)")
+
+    @property
+    def multiple(self) -> int:
+        """The stride of the innermost map, which has no normalisation and may be one pixel."""
+        return int(2**self.depth)
 
 
 class UNetBlock(nn.Module):
@@ -39,30 +66,31 @@ class UNetBlock(nn.Module):
         return torch.cat((x_BCHW, self.up(self.inner(self.down(x_BCHW)))), dim=1)
 
 
-class UNet(nn.Module):
-    """Map lightness to colour with skip connections at every scale.
+class Network(BaseNetwork):
+    """Map lightness to colour with skip connections at every scale."""
 
-    Args:
-        filters: channels after the first halving; doubled with each further one, up to 8 times that.
-        depth: number of halvings; sides must be multiples of 2**depth.
-        dropout: share dropped in the decoder blocks of full width while training: the noise z.
-        norm: "batch" or "instance".
-    """
+    params: Params
 
-    def __init__(self, filters: int, depth: int, dropout: float, norm: Norm = "batch") -> None:
-        super().__init__()
-        channels = [filters * min(2**level, 8) for level in range(depth)]
+    def __init__(self, params: Params, image_size: int) -> None:
+        super().__init__(params, image_size)
+        channels = [params.filters * min(2**level, 8) for level in range(params.depth)]
         block: UNetBlock | None = None
-        for level in reversed(range(1, depth)):
+        for level in reversed(range(1, params.depth)):
             widest = channels[level - 1] == channels[level]
-            block = UNetBlock(channels[level - 1], channels[level], block, dropout if widest else 0.0, norm)
+            dropout = params.dropout if widest else 0.0
+            block = UNetBlock(channels[level - 1], channels[level], block, dropout, params.norm)
         assert block is not None, "depth is at least 2"
-        self.down = nn.Conv2d(1, filters, 4, stride=2, padding=1)
+        self.down = nn.Conv2d(1, params.filters, 4, stride=2, padding=1)
         self.inner = block
-        self.up = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(2 * filters, 2, 4, stride=2, padding=1), nn.Tanh())
+        up = nn.ConvTranspose2d(2 * params.filters, 2, 4, stride=2, padding=1)
+        self.up = nn.Sequential(nn.ReLU(), up, nn.Tanh())
         initialise(self)
 
     def forward(self, L_unit_B1HW: Tensor) -> Tensor:
         """Map L_unit (B, 1, H, W) to ab_unit (B, 2, H, W), both in [-1, 1]."""
         output: Tensor = self.up(self.inner(self.down(L_unit_B1HW)))
         return output
+
+    def describe(self) -> str:
+        """Say what it is, for the model card."""
+        return f"A U-Net generator ({self.params.filters} filters, depth {self.params.depth})."
