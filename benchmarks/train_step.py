@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -34,10 +33,10 @@ from huebands.training.data import Photos, draw_views, load_photos, look
 from huebands.training.distributed import World
 from huebands.training.ema import ExponentialMovingAverage
 from huebands.training.players import build_players
+from huebands.training.precision import Precision, computes_in_bfloat16
 from huebands.training.step import FIGURES, TERMS, Players, training_step
 from plain_pix2pix import PhotoFiles, PlainPix2Pix
 
-Precision = Literal["float32", "bfloat16"]
 # Largest relative deviation of a term, in the first step and in all. In float32 sums come in another order, on a GPU
 # also rounded to TF32; later weights differ, because Adam moves a weight by the rate also where the gradient is but
 # rounding noise. bfloat16 has 8 bits: 0.4 percent a rounding, a few roundings deep.
@@ -273,6 +272,7 @@ def describe(device: torch.device) -> str:
             f"scikit-image {version('scikit-image')}",
             f"Pillow {version('Pillow')}",
             *card,
+            f"train.precision=auto is {'bfloat16' if computes_in_bfloat16(device) else 'float32'} here",
             f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
         ]
     )

@@ -101,7 +101,7 @@ def lines(box: Path) -> list[str]:
     """What was printed when a killed training was started again, and ended."""
     with start(box) as first:
         assert first.stdout is not None
-        assert first.stdout.readline() == "starting\n", first.communicate()[1]
+        assert first.stdout.readline() == "starting in float32\n", first.communicate()[1]
         assert first.stdout.readline().startswith("epoch 1  seconds ")
         first.kill()
     return finish(box)
@@ -120,7 +120,7 @@ def test_every_network_is_built_there() -> None:
 
 def test_a_killed_training_goes_on_after_its_last_epoch(lines: list[str]) -> None:
     first, *epochs, last = lines
-    done = int(first.removeprefix("going on after epoch "))
+    done = int(first.removeprefix("going on after epoch ").removesuffix(" in float32"))
     assert [line.split("  ")[0] for line in epochs] == [f"epoch {epoch}" for epoch in range(done + 1, 31)]
     assert last.startswith("30 epochs, weights ")
 
@@ -132,7 +132,7 @@ def test_a_finished_training_started_again_ends_at_once_with_the_same(box: Path,
 
     before = contents()
     first, *epochs, last = finish(box)
-    assert first == "going on after epoch 30" and not epochs and last.startswith("30 epochs, weights ")
+    assert first == "going on after epoch 30 in float32" and not epochs and last.startswith("30 epochs, weights ")
     assert contents() == before
 
 
@@ -141,6 +141,7 @@ def test_the_package_is_read_at_home(box: Path, out: Path) -> None:
     assert package.config["lineage"]["git_commit"] == COMMIT
     assert package.config["lineage"]["data_sha256"] == shards.data_sha256(box / "whole")
     assert package.config["lineage"]["params"]["epochs"] == 30
+    assert package.config["lineage"]["precision"] == "float32"
     ab_unit = package.generator(torch.zeros(1, 1, 16, 16))
     assert ab_unit.shape == (1, 2, 16, 16) and ab_unit.isfinite().all()
 

@@ -19,8 +19,9 @@ from huebands.models.weights import read_weights
 from huebands.params import DiscriminatorParams, UNetParams
 from huebands.training import __main__ as training
 from huebands.training.data import Photos
-from huebands.training.distributed import GlobalBatchNorm2d, World, count_whole_batch
+from huebands.training.distributed import ALONE, GlobalBatchNorm2d, World, count_whole_batch
 from huebands.training.loop import Row, train
+from huebands.training.precision import choose_precision
 from tiny_photos import tiny_photo, write_prepared
 
 PHOTOS, DATA_SHA256 = 13, "da" * 32
@@ -142,6 +143,14 @@ def test_two_processes_train_as_one_does(files: Path, by_one: Path) -> None:
     assert_same_training(files / "two", by_one)
 
 
+def test_two_processes_choose_the_precision_that_one_chooses(files: Path, tmp_path: Path) -> None:
+    auto = replace(TRAIN, precision="auto", epochs=1, picture_every=1)
+    (tmp_path / "params.json").write_text(json.dumps(asdict(replace(SETTINGS, train=auto))))
+    (tmp_path / "data").symlink_to(files / "data")
+    printed = in_two_processes(tmp_path, tmp_path / "out", "-m", "huebands.training")
+    assert f"starting in {choose_precision(auto, ALONE).precision}" in printed
+
+
 def test_what_one_process_began_two_bring_to_the_same_end(from_one_to_two: Path, by_one: Path) -> None:
     assert_same_training(from_one_to_two, by_one)
 
@@ -161,9 +170,10 @@ def test_more_processes_than_photos_in_a_batch_are_too_many(tmp_path: Path, monk
     monkeypatch.setattr(World, "wrap", lambda world, network: network)  # there is no other process to talk to
     photos = Photos(torch.zeros(PHOTOS, 20, 20, 3, dtype=torch.int16), [f"photo-{row}" for row in range(PHOTOS)])
     world = World(0, 5, torch.device("cpu"))
+    follower = training.Follower(tmp_path, world.device)
     message = r"5 processes, but a batch holds 4 of 13 photos; start fewer .*or raise train\.batch_size \(=5\)"
     with pytest.raises(ValueError, match=message):
-        train(TRAIN, photos, photos, tmp_path / "last.pt", DATA_SHA256, training.Follower(tmp_path), world)
+        train(TRAIN, photos, photos, tmp_path / "last.pt", DATA_SHA256, follower, world)
 
 
 def test_without_torchrun_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,6 +155,7 @@ def test_equal_packages_have_equal_hashes_and_any_change_shows(tiny_package, pac
         ("preprocessing.upsampling.sigma", 1.0),
         ("lineage.git_commit", None),
         ("lineage.params", []),
+        ("lineage.precision", "auto"),
         ("extra", 1),
     ],
 )

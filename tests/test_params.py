@@ -41,7 +41,7 @@ def test_every_alternative_is_valid(group: str) -> None:
         ("train.image_size", 100, r"train\.image_size \(=100\) must be a multiple of 64"),
         ("train.discriminator.layers", 5, r"train\.image_size \(=64\) must be at least .* = 96"),
         ("train.learning_rate", float("nan"), r"train\.learning_rate \(=nan\) must be finite"),
-        ("train.precision", "float64", r"train\.precision .* must be one of 'float32', 'bfloat16'"),
+        ("train.precision", "float64", r"train\.precision .* must be one of 'auto', 'float32', 'bfloat16'"),
         ("train.upsampling.name", "nearest", r"train\.upsampling\.name .* must be one of 'bilinear', 'guided'"),
         ("train.upsampling.radius", 0, r"train\.upsampling\.radius \(=0\) must be at least 1"),
         ("train.upsampling.radius", 33, r"train\.upsampling\.radius \(=33\) must be at most half of .* = 64"),

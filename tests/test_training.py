@@ -15,7 +15,7 @@ from huebands.params import DiscriminatorParams, LossParams, TrainParams, UNetPa
 from huebands.training.checkpoint import CheckpointError
 from huebands.training.data import Photos, Views, draw_views, load_photos, look
 from huebands.training.loop import NonFiniteLossError, Row, Trained, train
-from huebands.training.players import build_players, warning_of
+from huebands.training.precision import Precision
 from huebands.training.step import training_step
 
 PHOTOS = 6
@@ -48,7 +48,7 @@ class Recorder:
         self.rows: list[Row] = []
         self.pictures: dict[int, np.ndarray] = {}
 
-    def started(self, history: list[Row]) -> None:
+    def started(self, history: list[Row], precision: Precision) -> None:
         self.history = list(history)
 
     def step_done(self, epoch: int, photos: int) -> None:
@@ -364,11 +364,3 @@ def test_photos_are_scaled_from_the_prepared_format() -> None:
 def test_photos_of_the_right_size_stay_as_they_are() -> None:
     hundredths = np.random.default_rng(0).integers(-10000, 10000, (2, 3, 16, 16), dtype=np.int16)
     torch.testing.assert_close(load_photos(hundredths, ["a", "b"], 16).lab(), decode_lab(torch.from_numpy(hundredths)))
-
-
-def test_a_processor_that_only_imitates_bfloat16_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    params = dataclasses.replace(PARAMS, precision="bfloat16")
-    for native, told in ((True, False), (False, True)):
-        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda native=native: native)
-        assert (warning_of(params) is not None) == told
-        assert warning_of(PARAMS) is None

@@ -8,7 +8,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from huebands import params
@@ -51,10 +51,16 @@ def bring_home(out: Path, settings: params.Params) -> None:
             f"{package.folder}: trained on the data {lineage['data_sha256'][:12]}, while {PREPARED} is"
             f" {data_sha256[:12]}; bundle and train anew"
         )
-    trained = params.from_mapping({**asdict(settings), **lineage["params"]})
-    if fingerprint_of(trained.model, trained.train, "") != fingerprint_of(settings.model, settings.train, ""):
-        ours, theirs = ({"model": asdict(of.model), "train": asdict(of.train)} for of in (settings, trained))
-        names = ", ".join(name for name, value in flat(ours).items() if flat(theirs).get(name) != value)
+    chosen = {key: value for key, value in lineage.items() if key == "precision"}
+    learned = {**lineage["params"], "train": lineage["params"]["train"] | chosen}
+    trained = params.from_mapping({**asdict(settings), **learned})
+    wanted = settings.train
+    if wanted.precision == "auto":
+        wanted = replace(wanted, precision=trained.train.precision)
+    if fingerprint_of(trained.model, trained.train, "") != fingerprint_of(settings.model, wanted, ""):
+        ours = flat({"model": asdict(settings.model), "train": asdict(wanted)})
+        theirs = flat({"model": asdict(trained.model), "train": asdict(trained.train)})
+        names = ", ".join(name for name in ours if ours[name] != theirs.get(name))
         raise PackageError(f"{package.folder}: trained with other parameters than params.yaml has: {names}")
     for place in PLACES:
         shutil.rmtree(place, ignore_errors=True)

@@ -227,10 +227,15 @@ def check_config(path: Path, config: Any) -> None:
     positive = type(epsilon) in (int, float) and 0 < epsilon < float("inf")
     check(positive, "preprocessing.upsampling.epsilon", epsilon, "be positive and finite")
 
-    lineage = section("lineage", config["lineage"], {"git_commit", "data_sha256", "data", "params"})
+    # Packages of before trained in the precision that their params name.
+    chosen = {"precision"} & set(config["lineage"]) if isinstance(config["lineage"], dict) else set()
+    lineage = section("lineage", config["lineage"], {"git_commit", "data_sha256", "data", "params"} | chosen)
     for key in ("git_commit", "data_sha256", "data"):
         check(isinstance(lineage[key], str), f"lineage.{key}", lineage[key], "be a text")
     check(isinstance(lineage["params"], dict), "lineage.params", lineage["params"], "be a mapping")
+    if chosen:
+        value = lineage["precision"]
+        check(value in ("float32", "bfloat16"), "lineage.precision", value, "be 'float32' or 'bfloat16'")
 
 
 def network_params(config: Mapping[str, Any]) -> NetworkParams:

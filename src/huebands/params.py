@@ -156,7 +156,8 @@ class TrainParams:
     beta1: float
     gradient_clip: float  # largest norm of a network's gradient; 0: no limit
     ema_decay: float  # of the average of the weights that is evaluated and packaged; 0: the last weights
-    precision: Literal["float32", "bfloat16"]  # of the convolutions; the rest is float32
+    # Of the convolutions; the rest is float32. "auto": bfloat16 where the device computes it, float32 elsewhere.
+    precision: Literal["auto", "float32", "bfloat16"]
     seed: int
     checkpoint_every: int  # epochs between checkpoints (and MLflow batches)
     picture_every: int  # epochs between sample grids

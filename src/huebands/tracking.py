@@ -132,6 +132,12 @@ class TrainingRun:
         """ISO time of the run's start, UTC."""
         return datetime.fromtimestamp(self._started / 1000, UTC).isoformat(timespec="milliseconds")
 
+    def log_tag(self, name: str, value: str) -> None:
+        """Set the tag `huebands.NAME` on the run and its pipeline's."""
+        with self._logging():
+            for run_id in self._both:
+                self._client.set_tag(run_id, f"huebands.{name}", value)
+
     def log_history(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Log rows of `epoch`, `seconds` and figures; epochs logged before and empty values are skipped."""
         metrics = []

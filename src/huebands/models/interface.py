@@ -121,9 +121,10 @@ class Network(nn.Module, ABC):
         """What learns, as the optimizer's groups, each with its `share` of the learning rate."""
         return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad], "share": 1.0}]
 
+    @classmethod
     @abstractmethod
-    def describe(self) -> str:
-        """Say what it is in one sentence, for the model card."""
+    def describe(cls, params: Any) -> str:
+        """Say what it is in a sentence or two, for the model card."""
 
     @classmethod
     def assets(cls, params: Any) -> Iterator[Path]:
@@ -182,7 +183,7 @@ class Objective(ABC):
         """Build the networks that the objective needs beside the generator; those without gradients are frozen."""
         return {}
 
-    def prepare(self, ab_unit_truth: Iterable[Tensor]) -> None:
+    def prepare(self, ab_unit_truth: Iterable[Tensor]) -> None:  # noqa: B027  # few objectives need it
         """Look once at the true colours of all training photos, ab_unit (B, 2, S, S) each. By default do not."""
 
     @abstractmethod
@@ -199,8 +200,9 @@ class Objective(ABC):
             `figures`, each a detached scalar on the device: the host waits for none of them.
         """
 
+    @classmethod
     @abstractmethod
-    def describe(self) -> str:
+    def describe(cls, params: Any) -> str:
         """Say what was learned, in sentences for the model card."""
 
     @classmethod

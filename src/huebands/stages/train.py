@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from huebands import package, params, tracking
@@ -25,8 +26,8 @@ from huebands.training.augment import Photos, load_photos
 from huebands.training.checkpoint import CheckpointError
 from huebands.training.distributed import World
 from huebands.training.loop import NonFiniteLossError, Row, train
-from huebands.training.precision import warning_of
-from huebands.training.report import datasets_of, describe, record_of, write_report
+from huebands.training.precision import Precision, warning_of
+from huebands.training.report import datasets_of, describe, record_of, with_precision, write_report
 
 PREPARED, TRAINED, REPORT = Path("data/prepared"), Path("models/trained"), Path("reports/train")
 UNFINISHED = Path("models/checkpoints")
@@ -36,12 +37,16 @@ CHECKPOINT, RUN_ID, PICTURES = UNFINISHED / "last.pt", UNFINISHED / "mlflow_run"
 class Follower:
     """Shows the progress, keeps the pictures, and hands rows on to MLflow when they are safe in a checkpoint."""
 
-    def __init__(self, settings: TrainParams, photos: int, run: tracking.TrainingRun) -> None:
-        self._run, self._photos = run, photos
+    def __init__(self, settings: TrainParams, photos: int, run: tracking.TrainingRun, device: torch.device) -> None:
+        self._run, self._photos, self._device = run, photos, device
         self._bar = tqdm(total=settings.epochs * photos, unit="images", smoothing=0.05, mininterval=1.0)
 
-    def started(self, history: list[Row]) -> None:
-        """Say where a resumed run goes on, and give MLflow the rows that it may lack."""
+    def started(self, history: list[Row], precision: Precision) -> None:
+        """Say how the run computes and where a resumed one goes on, and give MLflow what it may lack."""
+        tqdm.write(f"train: computes in {precision}")
+        if warning := warning_of(precision, self._device):
+            tqdm.write(f"train: {warning}")
+        self._run.log_tag("precision", precision)
         if history:
             tqdm.write(f"going on after epoch {len(history)} from {CHECKPOINT}")
             self._run.log_history(history)
@@ -89,10 +94,8 @@ def run_training(settings: params.Params) -> None:
     validation = read_split("val", settings.model.image_size)
     datasets = datasets_of(settings.data, data_sha256)
     world = World.join()
-    if warning := warning_of(settings.train.precision, world.device):
-        print(f"train: {warning}")
     run = start_run(settings.register.experiment, config, datasets)
-    follower = Follower(settings.train, len(photos.ids), run)
+    follower = Follower(settings.train, len(photos.ids), run, world.device)
     try:
         trained = train(settings.model, settings.train, photos, validation, CHECKPOINT, data_sha256, follower, world)
     except BaseException:
@@ -100,6 +103,7 @@ def run_training(settings: params.Params) -> None:
         raise
     finally:
         follower.close()
+    config = with_precision(config, trained.precision)
     weights_sha256 = package.write_generator(TRAINED, trained.state, config)
     write_report(REPORT, PICTURES, trained, run.started_at, weights_sha256, config, datasets)
     run.finish(weights_sha256)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from huebands import package, params
 from huebands.data import shards
@@ -25,19 +26,22 @@ from huebands.training.augment import Photos, load_photos
 from huebands.training.checkpoint import CheckpointError
 from huebands.training.distributed import World
 from huebands.training.loop import NonFiniteLossError, Row, train
-from huebands.training.precision import warning_of
-from huebands.training.report import datasets_of, describe, write_report
+from huebands.training.precision import Precision, warning_of
+from huebands.training.report import datasets_of, describe, with_precision, write_report
 
 
 class Follower:
     """Prints a line an epoch, and keeps the pictures and the time of the first start."""
 
-    def __init__(self, out: Path) -> None:
-        self._out = out
+    def __init__(self, out: Path, device: torch.device) -> None:
+        self._out, self._device = out, device
 
-    def started(self, history: list[Row]) -> None:
-        """Say where a resumed run goes on."""
-        print(f"going on after epoch {len(history)}" if history else "starting", flush=True)
+    def started(self, history: list[Row], precision: Precision) -> None:
+        """Say where a resumed run goes on, and how it computes."""
+        if warning := warning_of(precision, self._device):
+            print(warning, file=sys.stderr)
+        start = f"going on after epoch {len(history)}" if history else "starting"
+        print(f"{start} in {precision}", flush=True)
 
     def step_done(self, epoch: int, photos: int) -> None:
         """Nothing: the device is not waited for."""
@@ -87,14 +91,12 @@ def run(options: argparse.Namespace) -> None:
     checkpoint = options.out / "checkpoint.pt"
     world = World.join(options.device)
     try:
-        if world.leads and (warning := warning_of(settings.train.precision, world.device)):
-            print(warning, file=sys.stderr)
         if world.leads:
             make_ready(options.out, fresh=not checkpoint.exists())
-        trained = train(
-            settings.model, settings.train, photos, validation, checkpoint, data_sha256, Follower(options.out), world
-        )
+        follower = Follower(options.out, world.device)
+        trained = train(settings.model, settings.train, photos, validation, checkpoint, data_sha256, follower, world)
         if world.leads:
+            config = with_precision(config, trained.precision)
             folder = options.out / "models" / "trained"
             weights_sha256 = package.write_generator(folder, trained.state, config)
             write_report(

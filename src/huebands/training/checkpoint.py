@@ -6,6 +6,7 @@ it, so that no generator's state is tied to one device or number of processes.
 
 import os
 import pickle
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,14 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def load_checkpoint(path: Path, fingerprint: str) -> dict[str, Any] | None:
+def load_checkpoint(path: Path, fingerprints: Collection[str]) -> dict[str, Any] | None:
     """Read the last checkpoint onto the CPU, or None when there is none.
 
     Only tensors and plain values are admitted (`weights_only`).
+
+    Args:
+        path: of the checkpoint.
+        fingerprints: of the runs that may go on from it.
 
     Raises:
         CheckpointError: when it was made with other parameters or data, or is no checkpoint.
@@ -43,9 +48,10 @@ def load_checkpoint(path: Path, fingerprint: str) -> dict[str, Any] | None:
     except (EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CheckpointError(f"{path}: is no checkpoint ({reason}); delete it to start anew") from error
-    if found != fingerprint:
+    if found not in fingerprints:
+        known = " or ".join(fingerprint[:12] for fingerprint in fingerprints)
         raise CheckpointError(
-            f"{path} belongs to a run with other parameters or data (fingerprint {found[:12]}, this "
-            f"run has {fingerprint[:12]}); delete {path} to start anew, or restore params.yaml to go on"
+            f"{path} belongs to a run with other parameters or data (fingerprint {found[:12]}, this run has {known});"
+            f" delete {path} to start anew, or restore params.yaml to go on"
         )
     return state

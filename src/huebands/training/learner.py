@@ -15,7 +15,7 @@ from huebands.models.interface import Network, Objective
 from huebands.models.registry import build_network, build_objective
 from huebands.params import ModelParams, TrainParams
 from huebands.training.distributed import ALONE, World, count_whole_batch
-from huebands.training.precision import dtype_of
+from huebands.training.precision import precision_of
 
 
 @dataclass
@@ -115,7 +115,7 @@ def set_up(model: ModelParams, params: TrainParams, world: World = ALONE) -> tup
 
     Args:
         model: network and objective; weights are drawn from torch's global generator.
-        params: of the optimizers, and the precision.
+        params: of the optimizers; the precision is chosen.
         world: the processes that train together.
 
     Raises:
@@ -123,7 +123,7 @@ def set_up(model: ModelParams, params: TrainParams, world: World = ALONE) -> tup
     """
     network, objective = build_network(model.network, model.image_size), build_objective(model.objective)
     network.load_pretrained()
-    helpers, precision = objective.helpers(), dtype_of(params.precision, world.device)
+    helpers, precision = objective.helpers(), getattr(torch, precision_of(params))
     non_finite = torch.zeros((), device=world.device)
 
     def learner(module: nn.Module, groups: list[dict[str, Any]]) -> Learner:

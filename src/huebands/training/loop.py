@@ -20,6 +20,7 @@ from huebands.training.checkpoint import load_checkpoint, save_checkpoint
 from huebands.training.distributed import ALONE, World
 from huebands.training.ema import ExponentialMovingAverage
 from huebands.training.learner import set_up
+from huebands.training.precision import Precision, choose_precision, possible_precisions, precision_of
 from huebands.training.schedule import learning_rate
 from huebands.training.validation import sample_grid, validate
 
@@ -31,8 +32,8 @@ _BATCH = 16  # photos that an objective looks at together before the training
 class Observer(Protocol):
     """Who follows a run. Rows come when they are safe in a checkpoint, each once, also across restarts."""
 
-    def started(self, history: list[Row]) -> None:
-        """Training begins, after the epochs of `history`."""
+    def started(self, history: list[Row], precision: Precision) -> None:
+        """Training begins in this precision, after the epochs of `history`."""
 
     def step_done(self, epoch: int, photos: int) -> None:
         """That many more photos were handed to the device."""
@@ -46,10 +47,11 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class Trained:
-    """The result: the generator's weights and one row an epoch."""
+    """The result: the generator's weights, one row an epoch, and what the convolutions were computed in."""
 
     state: dict[str, Tensor]
     history: list[Row]
+    precision: Precision
 
 
 class NonFiniteLossError(RuntimeError):
@@ -76,7 +78,8 @@ def train(
     """Train a family's network on its objective, or go on from the checkpoint.
 
     A run that was killed and started again gives the same weights, bit for bit, as one that was not (on one machine,
-    with the same number of threads and processes; on a GPU, up to rounding).
+    with the same number of threads and processes; on a GPU, up to rounding). It keeps the precision that it was started
+    in, also on another device.
 
     Args:
         model: network and objective.
@@ -99,14 +102,17 @@ def train(
             f"{world.size} processes, but a batch holds {len(photos.ids) // steps_per_epoch} of {len(photos.ids)} "
             f"photos; start fewer processes or raise train.batch_size (={params.batch_size})"
         )
+    world.agree(fingerprint_of(model, params, data_sha256)[:12], "parameters and data (their fingerprints)")
+    # A checkpoint's fingerprint tells the precision that its run was started in.
+    runs = {fingerprint_of(model, run, data_sha256): run for run in possible_precisions(params)}
+    saved = world.of_leader(load_checkpoint(checkpoint, runs) if world.leads else None)
+    params = choose_precision(params, world) if saved is None else runs[saved["fingerprint"]]
     fingerprint = fingerprint_of(model, params, data_sha256)
-    world.agree(fingerprint[:12], "parameters and data (their fingerprints)")
     torch.manual_seed(params.seed)
     network, objective, learners = set_up(model, params, world)
     average = ExponentialMovingAverage(network, params.ema_decay)
     history: list[Row] = []
     step = 0
-    saved = world.of_leader(load_checkpoint(checkpoint, fingerprint) if world.leads else None)
     if saved is not None:
         learners.restore(saved)
         average.load_state_dict(saved["average"])
@@ -115,7 +121,7 @@ def train(
     earlier_seconds = history[-1]["seconds"] if history else 0.0
     started = time.perf_counter()
     if world.leads:
-        observer.started(list(history))
+        observer.started(list(history), precision_of(params))
     photos, validation = photos.to(world.device), validation.to(world.device)
     objective.prepare(to_units(photos.lab(slice(row, row + _BATCH)))[1] for row in range(0, len(photos.ids), _BATCH))
     for epoch in range(len(history) + 1, params.epochs + 1):
@@ -157,7 +163,7 @@ def train(
                 observer.rows_kept(history[kept:])
             world.wait()
             kept = len(history)
-    return Trained(average.state_dict(), history)
+    return Trained(average.state_dict(), history, precision_of(params))
 
 
 def fingerprint_of(model: ModelParams, params: TrainParams, data_sha256: str) -> str:

@@ -1,29 +1,58 @@
-"""In which precision convolutions are computed while a network learns."""
+"""In which precision a run computes its convolutions: chosen once, at its start, and kept to its end."""
 
-from typing import Literal
+import dataclasses
+import platform
+from typing import Literal, get_args
 
 import torch
+
+from huebands.params import TrainParams
+from huebands.training.distributed import World
 
 Precision = Literal["float32", "bfloat16"]
 
 
-def dtype_of(precision: Precision, device: torch.device) -> torch.dtype:
-    """The type in which a device computes convolutions."""
-    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+def choose_precision(params: TrainParams, world: World) -> TrainParams:
+    """Put what `params` leaves to the device in place of "auto": bfloat16 where every process computes in it."""
+    if params.precision != "auto":
+        return params
+    imitates = torch.tensor(float(not computes_in_bfloat16(world.device)), device=world.device)
+    return dataclasses.replace(params, precision="float32" if world.maximum(imitates).item() else "bfloat16")
 
 
-def warning_of(precision: Precision, device: torch.device) -> str | None:
-    """What to know about this machine before training on it; None when there is nothing."""
-    if precision == "float32" or computes_in_bfloat16(device):
-        return None
-    return (
-        f"the {device.type} does not compute in bfloat16 and only imitates it, slowly; train.precision=float32 is"
-        " faster here, and gives somewhat other weights"
-    )
+def possible_precisions(params: TrainParams) -> list[TrainParams]:
+    """The parameters that `choose_precision` may give, on whatever device."""
+    if params.precision != "auto":
+        return [params]
+    return [dataclasses.replace(params, precision=precision) for precision in get_args(Precision)]
+
+
+def precision_of(params: TrainParams) -> Precision:
+    """The precision that `choose_precision` gave.
+
+    Raises:
+        ValueError: when the choice is still open.
+    """
+    if params.precision == "auto":
+        raise ValueError("train.precision (='auto') is not yet chosen; call choose_precision first")
+    return params.precision
 
 
 def computes_in_bfloat16(device: torch.device) -> bool:
-    """Whether a device has instructions for bfloat16."""
+    """Whether bfloat16 is faster than float32 there; other devices imitate it, several times slower than float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if not torch.backends.mkldnn.is_available() or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    # oneDNN also says yes where AVX-512 lacks bfloat16, and imitates it there.
+    return platform.machine() not in ("x86_64", "AMD64") or torch.cpu._is_avx512_bf16_supported()
+
+
+def warning_of(precision: Precision, device: torch.device) -> str | None:
+    """What to know about a run in this precision on this device; None when there is nothing."""
+    if precision == "float32" or computes_in_bfloat16(device):
+        return None
+    return (
+        f"the run computes in bfloat16, which the {device.type} only imitates, slowly; a run that starts anew here with"
+        " train.precision=auto computes in float32, and gives somewhat other weights"
+    )

@@ -15,6 +15,7 @@ from huebands.lineage import Dataset, dataset, flat
 from huebands.models.parameters import describe as describe_params
 from huebands.params import DataParams, ModelParams, TrainParams
 from huebands.training.loop import Trained
+from huebands.training.precision import Precision
 
 NOT_LOGGED = ("train.checkpoint_every", "train.picture_every")  # they change nothing that runs are compared by
 
@@ -49,6 +50,11 @@ def describe(
     return config
 
 
+def with_precision(config: dict[str, Any], precision: Precision) -> dict[str, Any]:
+    """Add to a config.json what the training was computed in: its parameters may have left that to the device."""
+    return {**config, "lineage": {**config["lineage"], "precision": precision}}
+
+
 def datasets_of(data: DataParams, data_sha256: str) -> list[Dataset]:
     """The splits that a training looks at."""
     return [
@@ -67,7 +73,7 @@ def record_of(config: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": f"{lineage['data']} {family} {epochs} epochs" + (f" ({experiment})" if experiment else ""),
         "params": {"data": lineage["data"], **params},
-        "tags": {key: lineage[key] for key in ("git_commit", "data_sha256", "data")},
+        "tags": {key: value for key, value in lineage.items() if key != "params"},
     }
 
 

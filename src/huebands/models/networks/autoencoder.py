@@ -5,6 +5,7 @@ The book's ends in a sigmoid for RGB; this one ends in tanh for ab.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ class Network(BaseNetwork):
         channels = [1, *(params.filters * 2**level for level in range(params.depth))]
         side = image_size // params.multiple
         encoder: list[nn.Module] = []
-        for inputs, outputs in zip(channels, channels[1:], strict=False):
+        for inputs, outputs in pairwise(channels):
             encoder += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ReLU()]
         self.encoder = nn.Sequential(*encoder, nn.Flatten(), nn.Linear(channels[-1] * side**2, params.latent))
         decoder: list[nn.Module] = [nn.Linear(params.latent, channels[-1] * side**2)]
@@ -58,9 +59,10 @@ class Network(BaseNetwork):
         ab_unit: Tensor = self.decoder(self.encoder(L_unit_B1SS))
         return ab_unit
 
-    def describe(self) -> str:
+    @classmethod
+    def describe(cls, params: Params) -> str:
         """Say what it is, for the model card."""
         return (
-            f"A convolutional autoencoder ({self.params.filters} filters, depth {self.params.depth}) that carries a"
-            f" photo through {self.params.latent} numbers."
+            f"A convolutional autoencoder ({params.filters} filters, depth {params.depth}) that carries a photo through"
+            f" {params.latent} numbers."
         )

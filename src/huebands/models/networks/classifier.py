@@ -83,9 +83,10 @@ class Network(BaseNetwork):
         ab_unit = annealed_mean(logits, self.params.temperature)
         return F.interpolate(ab_unit, scale_factor=float(STRIDE), mode="bilinear", align_corners=False)
 
-    def describe(self) -> str:
+    @classmethod
+    def describe(cls, params: Params) -> str:
         """Say what it is, for the model card."""
         return (
-            f"A classifier of colours ({self.params.filters} filters) over {BINS} bins of the ab plane; it shows the"
-            f" annealed mean at temperature {self.params.temperature:g}."
+            f"A classifier of colours ({params.filters} filters) over {BINS} bins of the ab plane; it shows the annealed"
+            f" mean at temperature {params.temperature:g}."
         )

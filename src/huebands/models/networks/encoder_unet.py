@@ -104,9 +104,16 @@ class Network(BaseNetwork):
         ab_unit = torch.tanh(self.colour(x))
         return F.interpolate(ab_unit, scale_factor=2.0, mode="bilinear", align_corners=False)
 
-    def describe(self) -> str:
+    @classmethod
+    def describe(cls, params: Params) -> str:
         """Say what it is, for the model card."""
-        return f"A U-Net generator ({self.params.filters} filters) around the encoder {ORIGINS[self.params.encoder]}."
+        origin = "began with weights learned on ImageNet" if params.pretrained else "began at random"
+        rate = params.encoder_rate
+        learned = "stayed as it was" if rate == 0 else f"learned on at {rate:g} times the learning rate"
+        return (
+            f"A U-Net generator ({params.filters} filters) around the encoder {ORIGINS[params.encoder]}. The encoder"
+            f" {origin} and {learned}."
+        )
 
     @classmethod
     def assets(cls, params: Params) -> Iterator[Path]:

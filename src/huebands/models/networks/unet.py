@@ -91,6 +91,7 @@ class Network(BaseNetwork):
         output: Tensor = self.up(self.inner(self.down(L_unit_B1HW)))
         return output
 
-    def describe(self) -> str:
+    @classmethod
+    def describe(cls, params: Params) -> str:
         """Say what it is, for the model card."""
-        return f"A U-Net generator ({self.params.filters} filters, depth {self.params.depth})."
+        return f"A U-Net generator ({params.filters} filters, depth {params.depth})."

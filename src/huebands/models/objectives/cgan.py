@@ -147,9 +147,9 @@ class Objective(BaseObjective):
         loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return {**terms, "generator": loss, "clipped": clipped_share(rgb)}
 
-    def describe(self) -> str:
+    @classmethod
+    def describe(cls, params: Params) -> str:
         """Say what was learned, for the model card."""
-        params = self.params
         first = (
             f", for the first {params.pretrain_epochs} epochs on Huber's loss alone" if params.pretrain_epochs else ""
         )

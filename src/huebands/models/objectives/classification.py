@@ -73,11 +73,12 @@ class Objective(BaseObjective):
             "generator_gradient": learners.generator.update(loss).detach(),
         }
 
-    def describe(self) -> str:
+    @classmethod
+    def describe(cls, params: Params) -> str:
         """Say what was learned, for the model card."""
         return (
             f"It learned the cross-entropy of {ab_bins.BINS} colour bins, rare ones weighing more (lambda_uniform"
-            f" {self.params.lambda_uniform:g})."
+            f" {params.lambda_uniform:g})."
         )
 
 

@@ -39,6 +39,7 @@ class Objective(BaseObjective):
             "generator_gradient": learners.generator.update(loss).detach(),
         }
 
-    def describe(self) -> str:
+    @classmethod
+    def describe(cls, params: Params) -> str:
         """Say what was learned, for the model card."""
         return "It learned the least mean squared error of a and b."

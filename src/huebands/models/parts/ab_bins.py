@@ -71,5 +71,7 @@ def annealed_mean(logits_BQHW: Tensor, temperature: float) -> Tensor:
 def _distances(ab_unit_B2HW: Tensor) -> Tensor:
     """Squared distances to all bins' centres, CIELAB units squared, (B, BINS, H, W)."""
     ab_BN2 = (ab_unit_B2HW.float() * AB_SCALE).flatten(2).transpose(1, 2)
-    squared = torch.cdist(ab_BN2, centres().to(ab_BN2.device), compute_mode="donot_use_mm_for_euclid_dist").square()
+    squared: Tensor = torch.cdist(
+        ab_BN2, centres().to(ab_BN2.device), compute_mode="donot_use_mm_for_euclid_dist"
+    ).square()
     return squared.transpose(1, 2).unflatten(2, ab_unit_B2HW.shape[2:])
