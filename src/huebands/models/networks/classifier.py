@@ -87,6 +87,6 @@ class Network(BaseNetwork):
     def describe(cls, params: Params) -> str:
         """Say what it is, for the model card."""
         return (
-            f"A classifier of colours ({params.filters} filters) over {BINS} bins of the ab plane; it shows the annealed"
-            f" mean at temperature {params.temperature:g}."
+            f"A classifier of colours ({params.filters} filters) over {BINS} bins of the ab plane; it shows the"
+            f" annealed mean at temperature {params.temperature:g}."
         )

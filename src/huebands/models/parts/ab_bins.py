@@ -70,8 +70,6 @@ def annealed_mean(logits_BQHW: Tensor, temperature: float) -> Tensor:
 
 def _distances(ab_unit_B2HW: Tensor) -> Tensor:
     """Squared distances to all bins' centres, CIELAB units squared, (B, BINS, H, W)."""
-    ab_BN2 = (ab_unit_B2HW.float() * AB_SCALE).flatten(2).transpose(1, 2)
-    squared: Tensor = torch.cdist(
-        ab_BN2, centres().to(ab_BN2.device), compute_mode="donot_use_mm_for_euclid_dist"
-    ).square()
-    return squared.transpose(1, 2).unflatten(2, ab_unit_B2HW.shape[2:])
+    ab_B12HW = (ab_unit_B2HW.float() * AB_SCALE)[:, None]
+    a_Q, b_Q = centres().to(ab_B12HW.device)[:, :, None, None].unbind(dim=1)
+    return (ab_B12HW[:, :, 0] - a_Q).square() + (ab_B12HW[:, :, 1] - b_Q).square()
