@@ -10,11 +10,11 @@ import torch
 from huebands.colorizer import Colorizer
 from huebands.distribution.model import Seeing
 from huebands.models.compiled import CompiledNetwork
-from huebands.models.registry import build_generator
+from tiny_package import network_of
 
 UNET = {"name": "unet", "filters": 4, "depth": 3, "dropout": 0.5, "norm": "batch"}
 INSTANCE = {**UNET, "norm": "instance"}
-ENCODER = {"name": "encoder-unet", "encoder": "efficientnet-lite0", "filters": 2, "dropout": 0.5, "norm": "batch"}
+ENCODER = {"name": "encoder_unet", "encoder": "efficientnet-lite0", "filters": 2, "dropout": 0.5, "norm": "batch"}
 
 
 def squares(count, side):
@@ -24,7 +24,7 @@ def squares(count, side):
 @pytest.fixture(params=[UNET, INSTANCE, ENCODER], ids=["unet", "instance", "encoder"])
 def network(request):
     torch.manual_seed(0)
-    return build_generator(request.param).eval().requires_grad_(False)
+    return network_of(request.param, 32).eval().requires_grad_(False)
 
 
 def test_it_answers_as_torch_does_up_to_rounding(network):
