@@ -70,12 +70,13 @@ soak: install ## overload the service for MINUTES; fails when an accepted photo 
 	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
 
 # In a copy of the tree, with a registry of its own: neither this tree nor the real registry is touched.
-SMALL := train=small prepare.image_size=64 distribution.image_size=64 $(addprefix distribution.,epochs=1 filters=2 bins=8)
+MODEL ?= cgan-unet
 # DVC keeps an experiment as a commit, and a fresh machine has no name to put on it.
 SOMEBODY := $(foreach role,AUTHOR COMMITTER,GIT_$(role)_NAME=huebands GIT_$(role)_EMAIL=huebands@localhost)
-pipeline-small: install ## run the whole pipeline at small size, in a copy of the tree
+pipeline-small: install ## run the whole pipeline with MODEL at small size, in a copy of the tree
 	-@$(BIN)/dvc exp remove --quiet small 2>/dev/null
-	MLFLOW_TRACKING_URI=sqlite:///mlflow.db $(SOMEBODY) $(BIN)/dvc exp run --temp --force --name small $(SMALL:%=--set-param %)
+	MLFLOW_TRACKING_URI=sqlite:///mlflow.db $(SOMEBODY) $(BIN)/dvc exp run --temp --force --name small \
+		--set-param experiment=small --set-param model=$(MODEL)
 
 retrain: install ## run every stage anew
 	$(BIN)/dvc repro --force

@@ -23,7 +23,6 @@ from huebands.conformal.family import CHANNELS, Ends, Grid, Intervals, NestedBan
 from huebands.conformal.groups import GROUPS, PARTITIONS, texture_of
 from huebands.distribution import positions
 from huebands.distribution.intervals import KNOTS
-from huebands.inference import CompiledNetwork
 
 CELLS = len(PARTITIONS["lightness x chroma"])  # they come first among the groups
 EQUAL_TAILED = "equal-tailed"
@@ -304,24 +303,13 @@ def dropouts(colorizer: Colorizer) -> list[nn.Dropout]:
     return [of for of in colorizer.package.generator.modules() if isinstance(of, nn.Dropout) and of.p > 0]
 
 
-class EagerNetwork(CompiledNetwork):
-    """A network as torch runs it: a compiled one was traced in evaluation, and has no dropout."""
-
-    def __init__(self, network: nn.Module) -> None:
-        self._network = network
-
-    def __call__(self, x_B1SS: Tensor) -> list[Tensor]:
-        """Give the network's output for (B, 1, S, S) alone."""
-        return [self._network(x_B1SS)]
-
-
 def sampler(colorizer: Colorizer) -> Colorizer:
     """A colorizer whose every prediction is another sample: dropout is on, batch normalisation in evaluation."""
     generator = copy.deepcopy(colorizer.package.generator)
     result = Colorizer(replace(colorizer.package, generator=generator), colorizer.source)
     for layer in dropouts(result):
         layer.train()
-    result.run_generator = EagerNetwork(generator)
+    result.generator = generator  # eager: a compiled one was traced in evaluation, and has no dropout
     return result
 
 

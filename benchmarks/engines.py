@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from huebands.colorizer import Colorizer
 from huebands.distribution.model import Seeing
-from huebands.inference import CompiledNetwork
-from huebands.networks.unet import UNet
+from huebands.models.compiled import CompiledNetwork
+from huebands.models.networks import unet
 
 Engine = Callable[[Tensor], Sequence[Tensor]]
 BATCHES = (1, 4)
@@ -130,9 +130,10 @@ def main() -> None:
     colorizer = Colorizer.load(arguments.model)
     size = colorizer.package.config["preprocessing"]["image_size"]
     distribution = colorizer.distribution
-    plain = UNet(filters=64, depth=8, dropout=0.5).eval().requires_grad_(False)
+    pix2pix = unet.Params(name="unet", filters=64, depth=8, dropout=0.5, norm="batch")
+    plain = unet.Network(pix2pix, 256).eval().requires_grad_(False)
     networks: dict[str, tuple[nn.Module, int]] = {
-        f"generator of {colorizer.source}, {size} x {size}": (colorizer.package.generator, size),
+        f"generator of {colorizer.source}, {size} x {size}": (colorizer.package.generator.core(), size),
         f"its colour distribution, {distribution.image_size} x {distribution.image_size}": (
             Seeing(distribution.network),
             distribution.image_size,

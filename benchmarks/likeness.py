@@ -20,7 +20,7 @@ import torch
 from huebands.colorizer import Colorizer, grey_of
 from huebands.data.shards import LabShard
 from huebands.distribution.likeness import Reference, p_value, statistics_of
-from huebands.networks.resize import resize
+from huebands.models.parts.resize import resize
 
 STATISTICS = ("lightness", "entropy", "coarsest", "others")
 

@@ -1,4 +1,4 @@
-"""The plain reference: pix2pix's training loop as textbooks have it, for the objective of `huebands.training`.
+"""The plain reference: pix2pix's training loop as textbooks have it, for the objective `cgan`.
 
 Photos are files, which Pillow decodes and scikit-image converts anew whenever they are looked at. Everything is float32
 and contiguous, VGG16 sees the true photo in every step, and the host reads every loss in every step.
@@ -19,21 +19,25 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from huebands.color import lab_to_srgb
+from huebands.models.objectives import cgan
 from huebands.params import TrainParams
+
+TERMS = ("generator", "discriminator", "adversarial", "huber", "perceptual", "chroma")
 
 
 class PhotoFiles(Dataset[Tensor]):
     """Image files as Lab (3, S, S), float32: scaled, cropped at random, and mirrored at random."""
 
-    def __init__(self, files: Sequence[Path], params: TrainParams) -> None:
+    def __init__(self, files: Sequence[Path], image_size: int, params: TrainParams) -> None:
         """Name the files.
 
         Args:
             files: that Pillow can read.
-            params: `image_size`, `jitter` and `flip`.
+            image_size: side of the crops, pixels.
+            params: `jitter` and `flip`.
         """
-        self.files, self.size, self.flip = files, params.image_size, params.flip
-        self.load_size = params.load_size
+        self.files, self.size, self.flip = files, image_size, params.flip
+        self.load_size = params.load_size(image_size)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -51,16 +55,25 @@ class PhotoFiles(Dataset[Tensor]):
 class PlainPix2Pix:
     """Both networks, their optimisers, and the step that trains them."""
 
-    def __init__(self, generator: nn.Module, discriminator: nn.Module, vgg: nn.Module, params: TrainParams) -> None:
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        vgg: nn.Module,
+        objective: cgan.Params,
+        params: TrainParams,
+    ) -> None:
         """Take networks over.
 
         Args:
             generator: maps L to ab.
             discriminator: maps L and ab to logits of patches.
             vgg: frozen; maps sRGB to features.
-            params: weights of the terms, and the optimisation.
+            objective: weights of the terms.
+            params: the optimisation.
         """
-        self.generator, self.discriminator, self.vgg, self.params = generator, discriminator, vgg, params
+        self.generator, self.discriminator, self.vgg = generator, discriminator, vgg
+        self.objective, self.gradient_clip = objective, params.gradient_clip
         betas = (params.beta1, 0.999)
         self.generator_optimizer = torch.optim.Adam(generator.parameters(), params.learning_rate, betas)
         self.discriminator_optimizer = torch.optim.Adam(discriminator.parameters(), params.learning_rate, betas)
@@ -72,15 +85,15 @@ class PlainPix2Pix:
             lab_B3HW: CIELAB, on the networks' device.
 
         Returns:
-            The terms, unweighted, with the names of `huebands.training.step.TERMS`.
+            `TERMS`, unweighted.
         """
-        params, loss = self.params, self.params.loss
+        objective = self.objective
         L, ab_real = lab_B3HW[:, :1] / 50 - 1, (lab_B3HW[:, 1:] / 110).clamp(-1, 1)
         ab_fake = self.generator(L)
 
         self.discriminator_optimizer.zero_grad()
-        on_fake = self._adversarial(self.discriminator(torch.cat((L, ab_fake.detach()), dim=1)), params.label_smoothing)
-        on_real = self._adversarial(self.discriminator(torch.cat((L, ab_real), dim=1)), 1 - params.label_smoothing)
+        on_fake = self._adversarial(self.discriminator(torch.cat((L, ab_fake.detach()), dim=1)), 0.0)
+        on_real = self._adversarial(self.discriminator(torch.cat((L, ab_real), dim=1)), 1.0)
         discriminator_loss = 0.5 * (on_fake + on_real)
         discriminator_loss.backward()
         self._clip(self.discriminator)
@@ -90,16 +103,16 @@ class PlainPix2Pix:
         self.generator_optimizer.zero_grad()
         adversarial = self._adversarial(self.discriminator(torch.cat((L, ab_fake), dim=1)), 1.0)
         error = (ab_fake - ab_real).abs()
-        quadratic, linear = error**2 / 2, loss.huber_delta * (error - loss.huber_delta / 2)
-        huber = torch.where(error <= loss.huber_delta, quadratic, linear).mean()
+        quadratic, linear = error**2 / 2, objective.huber_delta * (error - objective.huber_delta / 2)
+        huber = torch.where(error <= objective.huber_delta, quadratic, linear).mean()
         features = zip(self.vgg(self._rgb(L, ab_fake)), self.vgg(self._rgb(L, ab_real)), strict=True)
         perceptual = torch.stack([(fake - real).abs().mean() for fake, real in features]).sum()
-        chroma = torch.sqrt(ab_fake[:, 0] ** 2 + ab_fake[:, 1] ** 2 + loss.chroma_epsilon).mean()
+        chroma = torch.sqrt(ab_fake[:, 0] ** 2 + ab_fake[:, 1] ** 2 + objective.chroma_epsilon).mean()
         generator_loss = (
-            loss.lambda_adversarial * adversarial
-            + loss.lambda_huber * huber
-            + loss.lambda_perceptual * perceptual
-            - loss.lambda_chroma * chroma
+            objective.lambda_adversarial * adversarial
+            + objective.lambda_huber * huber
+            + objective.lambda_perceptual * perceptual
+            - objective.lambda_chroma * chroma
         )
         generator_loss.backward()
         self._clip(self.generator)
@@ -115,8 +128,8 @@ class PlainPix2Pix:
         }
 
     def _clip(self, network: nn.Module) -> None:
-        if self.params.gradient_clip > 0:
-            nn.utils.clip_grad_norm_(network.parameters(), self.params.gradient_clip)
+        if self.gradient_clip > 0:
+            nn.utils.clip_grad_norm_(network.parameters(), self.gradient_clip)
 
     @staticmethod
     def _adversarial(logits: Tensor, target: float) -> Tensor:

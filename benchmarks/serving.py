@@ -27,7 +27,7 @@ from PIL import Image
 
 from huebands import images
 from huebands.colorizer import Colorizer
-from huebands.networks.unet import UNet
+from huebands.models.networks import unet
 
 SIDE = 512
 EXAMPLES = Path(__file__).parents[1] / "src/huebands/web/page/examples"
@@ -134,7 +134,8 @@ def main() -> None:
 def compare(client: httpx.Client, colorizer: Colorizer, content: bytes, rounds: int) -> None:
     """Let service, bare call, networks and the plain U-Net take turns."""
     size, distribution = colorizer.package.config["preprocessing"]["image_size"], colorizer.distribution
-    plain = UNet(filters=64, depth=8, dropout=0.5).eval().requires_grad_(False)
+    pix2pix = unet.Params(name="unet", filters=64, depth=8, dropout=0.5, norm="batch")
+    plain = unet.Network(pix2pix, 256).eval().requires_grad_(False)
     zeros = {side: torch.zeros(1, 1, side, side) for side in (256, size, distribution.image_size)}
     parts: dict[str, Callable[[], object]] = {
         "service /colorize": lambda: ask(client, "/colorize", content),
@@ -142,7 +143,7 @@ def compare(client: httpx.Client, colorizer: Colorizer, content: bytes, rounds: 
         "bare: decode, colorize, PNG": lambda: images.encode_png(colorizer.colorize(content).rgb),
         "bare: decode, colorize": lambda: colorizer.colorize(content),
         "its networks": lambda: (
-            colorizer.run_generator(zeros[size]),
+            colorizer.generator.run(zeros[size]),
             distribution.run(zeros[distribution.image_size]),
         ),
         "plain U-Net, eager float32": lambda: plain(zeros[256]),

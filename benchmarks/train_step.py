@@ -13,30 +13,34 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
-import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from huebands.color import encode_lab, from_bytes, srgb_to_lab
+from huebands.color import encode_lab, from_bytes, srgb_to_lab, to_units
 from huebands.lineage import git_commit
-from huebands.networks.vgg import VGG16Features
-from huebands.params import TrainParams, UNetParams, from_mapping
-from huebands.training.data import Photos, draw_views, load_photos, look
+from huebands.models.interface import Condition
+from huebands.models.objectives import cgan
+from huebands.models.parts.vgg import VGG16Features
+from huebands.params import Params, from_mapping
+from huebands.training.augment import Photos, draw_views, load_photos, look
 from huebands.training.distributed import World
 from huebands.training.ema import ExponentialMovingAverage
-from huebands.training.players import build_players
+from huebands.training.learner import Learners, set_up
 from huebands.training.precision import Precision, computes_in_bfloat16
-from huebands.training.step import FIGURES, TERMS, Players, training_step
-from plain_pix2pix import PhotoFiles, PlainPix2Pix
+from plain_pix2pix import TERMS, PhotoFiles, PlainPix2Pix
 
+CONF = Path(__file__).parents[1] / "conf"
 # Largest relative deviation of a term, in the first step and in all. In float32 sums come in another order, on a GPU
 # also rounded to TF32; later weights differ, because Adam moves a weight by the rate also where the gradient is but
 # rounding noise. bfloat16 has 8 bits: 0.4 percent a rounding, a few roundings deep.
@@ -50,46 +54,51 @@ FILE_SIZE, GRAIN = 600, 3.0  # pixels a side and 8-bit levels: files like the de
 class Ours:
     """This project's training."""
 
-    def __init__(self, params: TrainParams, photos: Photos, device: torch.device) -> None:
-        torch.manual_seed(params.seed)
-        self.params, self.photos, self.device = params, photos.to(device), device
-        self.players = build_players(params, World(0, 1, device))
-        self.average = ExponentialMovingAverage(self.players.generator.network, params.ema_decay)
-        self.random = torch.Generator().manual_seed(params.seed)
-        self.room = photos.hundredths_NSS3.shape[1] - params.image_size
+    def __init__(self, settings: Params, photos: Photos, device: torch.device) -> None:
+        torch.manual_seed(settings.train.seed)
+        self.params, self.size = settings.train, settings.model.image_size
+        self.photos, self.device = photos.to(device), device
+        network, self.objective, self.learners = set_up(settings.model, settings.train, World(0, 1, device))
+        self.average = ExponentialMovingAverage(network, settings.train.ema_decay)
+        self.random = torch.Generator().manual_seed(settings.train.seed)
+        self.room = photos.hundredths_NSS3.shape[1] - self.size
 
-    def batches(self) -> list[Tensor]:
-        """An epoch's batches."""
+    def batches(self) -> Iterator[Tensor]:
+        """Look at an epoch's batches, each when it is asked for."""
         count = len(self.photos.ids)
         views = draw_views(count, self.room, self.params, self.random).to(self.device)
-        parts = views.split(count // self.params.batch_size)
-        return [look(self.photos, part, self.params.image_size) for part in parts]
+        for part in views.split(count // self.params.batch_size):
+            yield look(self.photos, part, self.size)
+
+    def step(self, lab_B3SS: Tensor) -> dict[str, Tensor]:
+        """Train on a batch; the objective's figures."""
+        L_unit, ab_unit = to_units(lab_B3SS)
+        return self.objective.step(self.learners, Condition(L_unit_B1SS=L_unit), ab_unit, epoch=self.params.epochs)
 
     def epoch(self) -> Tensor:
         """Train on each photo once, as the loop does."""
-        count, rows = len(self.photos.ids), []
-        views = draw_views(count, self.room, self.params, self.random).to(self.device)
-        for step, part in enumerate(views.split(count // self.params.batch_size), start=1):
-            figures = training_step(self.players, look(self.photos, part, self.params.image_size), self.params)
-            self.average.update(self.players.generator.network, step)
-            rows.append(torch.stack([figures[name] for name in FIGURES]))
+        rows = []
+        for number, lab in enumerate(self.batches(), start=1):
+            figures = self.step(lab)
+            self.average.update(self.learners.generator.network, number)
+            rows.append(torch.stack([figures[name] for name in self.objective.figures]))
         return torch.stack(rows).cpu()
 
 
 class Plain:
     """The plain loop, from the same weights."""
 
-    def __init__(self, players: Players, params: TrainParams, files: Sequence[Path], device: torch.device) -> None:
-        self.params, self.device = params, device
-        self.pix2pix = plain_pix2pix(players, params)
-        self.dataset = PhotoFiles(files, params)
+    def __init__(self, learners: Learners, settings: Params, files: Sequence[Path], device: torch.device) -> None:
+        self.batch_size, self.device = settings.train.batch_size, device
+        self.pix2pix = plain_pix2pix(learners, settings)
+        self.dataset = PhotoFiles(files, settings.model.image_size, settings.train)
         self.loader = self.loader_of(0)
 
     def loader_of(self, workers: int) -> DataLoader[Tensor]:
         """Load with that many processes, which stay."""
         return DataLoader(
             self.dataset,
-            self.params.batch_size,
+            self.batch_size,
             shuffle=True,
             num_workers=workers,
             pin_memory=self.device.type == "cuda",
@@ -101,36 +110,41 @@ class Plain:
         return [self.pix2pix.step(lab.to(self.device)) for lab in self.loader]
 
 
-def plain_pix2pix(players: Players, params: TrainParams) -> PlainPix2Pix:
-    """Copy the players' networks, contiguous in memory, into a plain loop."""
+def plain_pix2pix(learners: Learners, settings: Params) -> PlainPix2Pix:
+    """Copy the networks, contiguous in memory, into a plain loop."""
 
     def contiguous(network: nn.Module) -> nn.Module:
         return copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload,no-any-return]
 
-    generator, discriminator = contiguous(players.generator.network), contiguous(players.discriminator.network)
-    device = next(generator.parameters()).device
-    return PlainPix2Pix(generator, discriminator, VGG16Features(params.vgg_weights).to(device), params)
+    objective = settings.model.objective
+    assert isinstance(objective, cgan.Params)
+    generator, discriminator = (contiguous(learners.all[name].network) for name in ("generator", "discriminator"))
+    vgg = VGG16Features(objective.vgg_weights).to(next(generator.parameters()).device)
+    return PlainPix2Pix(generator, discriminator, vgg, objective, settings.train)
 
 
-def configurations(options: argparse.Namespace, device: torch.device) -> dict[str, TrainParams]:
+def configurations(options: argparse.Namespace, device: torch.device) -> dict[str, Params]:
     """The parameters that are asked for, by name."""
-    root = Path(__file__).parents[1]
-    values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
-    values["train"] = yaml.safe_load((root / "conf/train/cgan.yaml").read_text(encoding="utf-8"))
-    default = from_mapping(values).train
-    assert isinstance(default.generator, UNetParams)
-    large = dataclasses.replace(
-        default,
-        image_size=256,
-        batch_size=default.batch_size if device.type == "cuda" else 4,
-        generator=dataclasses.replace(default.generator, filters=64, depth=8),
-    )
-    changes = {"image_size": options.size, "batch_size": options.batch}
-    given = {name: value for name, value in changes.items() if value is not None}
-    wanted = {"default": default, "large": large}
+    with initialize_config_dir(str(CONF), version_base=None):
+        values = OmegaConf.to_container(compose("config", overrides=["model=cgan-unet", "train=cgan"]))
+    default = from_mapping(cast(dict[str, Any], values))
+    batch_size = default.train.batch_size if device.type == "cuda" else 4
+    wanted = {"default": default, "large": changed(default, 256, batch_size, filters=64, depth=8)}
     return {
-        name: dataclasses.replace(params, **given) for name, params in wanted.items() if options.config in (name, "all")
+        name: changed(settings, options.size, options.batch)
+        for name, settings in wanted.items()
+        if options.config in (name, "all")
     }
+
+
+def changed(settings: Params, image_size: int | None = None, batch_size: int | None = None, **network: Any) -> Params:
+    """Replace what is given; `network` holds parameters of the network."""
+    model, train, replace = settings.model, settings.train, dataclasses.replace
+    return replace(
+        settings,
+        model=replace(model, image_size=image_size or model.image_size, network=replace(model.network, **network)),
+        train=replace(train, batch_size=batch_size or train.batch_size),
+    )
 
 
 def write_photos(folder: Path, count: int) -> list[Path]:
@@ -152,28 +166,28 @@ def read_photos(files: Sequence[Path], size: int) -> Photos:
     return load_photos(torch.stack(hundredths).numpy(), [file.name for file in files], size)
 
 
-def deviations(params: TrainParams, photos: Photos, device: torch.device) -> list[float]:
+def deviations(settings: Params, photos: Photos, device: torch.device) -> list[float]:
     """Train both from the same weights on the same batches, without dropout, the plain loop in float32.
 
     Returns:
         The largest relative deviation of a term in each step.
     """
-    params = dataclasses.replace(params, generator=dataclasses.replace(params.generator, dropout=0.0))
-    ours = Ours(params, photos, device)
-    plain = plain_pix2pix(ours.players, params)
+    settings = changed(settings, dropout=0.0)
+    ours = Ours(settings, photos, device)
+    plain = plain_pix2pix(ours.learners, settings)
     found = []
     for _ in range(EQUAL_STEPS):
-        lab = ours.batches()[0]
-        figures, expected = training_step(ours.players, lab, params), plain.step(lab.contiguous())
+        lab = next(ours.batches())
+        figures, expected = ours.step(lab), plain.step(lab.contiguous())
         found.append(max(abs(figures[name].item() / expected[name] - 1) for name in TERMS))
     return found
 
 
 def flops_of_a_photo(ours: Ours) -> float:
     """Count one step, forwards and backwards: a multiplication and an addition are 2."""
-    lab = ours.batches()[0]
+    lab = next(ours.batches())
     with FlopCounterMode(display=False) as counter:
-        training_step(ours.players, lab, ours.params)
+        ours.step(lab)
     return float(counter.get_total_flops() / len(lab))
 
 
@@ -204,17 +218,19 @@ def choose_workers(plain: Plain) -> int:
     return best
 
 
-def measure(name: str, params: TrainParams, pairs: int, device: torch.device) -> bool:
+def measure(name: str, settings: Params, pairs: int, device: torch.device) -> bool:
     """Print one configuration's figures; returns whether the losses agree."""
     steps = CUDA_STEPS if device.type == "cuda" else CPU_STEPS
-    count, load_size = steps * params.batch_size, params.load_size
-    print(f"\n{name}: {params.image_size} x {params.image_size}, batch {params.batch_size}, {params.generator}")
-    by_precision: dict[Precision, TrainParams] = {
-        precision: dataclasses.replace(params, precision=precision) for precision in TOLERANCES
+    size, batch_size = settings.model.image_size, settings.train.batch_size
+    count = steps * batch_size
+    print(f"\n{name}: {size} x {size}, batch {batch_size}, {settings.model.network}")
+    by_precision: dict[Precision, Params] = {
+        precision: dataclasses.replace(settings, train=dataclasses.replace(settings.train, precision=precision))
+        for precision in TOLERANCES
     }
     with tempfile.TemporaryDirectory() as folder:
         files = write_photos(Path(folder), count)
-        photos = read_photos(files, load_size)
+        photos = read_photos(files, settings.train.load_size(size))
         agree = True
         for precision, own in by_precision.items():
             found, (first, later) = deviations(own, photos, device), TOLERANCES[precision]
@@ -225,7 +241,7 @@ def measure(name: str, params: TrainParams, pairs: int, device: torch.device) ->
                 f"most in {EQUAL_STEPS}, {'within' if within else 'NOT within'} {first:g} and {later:g}"
             )
         ours = {precision: Ours(own, photos, device) for precision, own in by_precision.items()}
-        plain = Plain(ours["float32"].players, params, files, device)
+        plain = Plain(ours["float32"].learners, settings, files, device)
         flops = flops_of_a_photo(ours["float32"])
         for contestant in ours.values():
             contestant.epoch()
@@ -296,7 +312,8 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     print(describe(device))
-    found = [measure(name, params, options.pairs, device) for name, params in configurations(options, device).items()]
+    wanted = configurations(options, device)
+    found = [measure(name, settings, options.pairs, device) for name, settings in wanted.items()]
     if not all(found):
         raise SystemExit(1)
 

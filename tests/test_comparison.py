@@ -22,6 +22,7 @@ from huebands.data.shards import ShardError
 from huebands.images import ImageError
 from huebands.metrics.report import METRICS, OF_SETS, Estimate, PhotoScorer
 from huebands.package import PackageError, read_package
+from tiny_package import seal
 from tiny_photos import SIZE, PlainScorer, painter, photo_set, tiny_photo, write_prepared
 
 GREY = painter("grey", 0, "grey")
@@ -122,13 +123,13 @@ def test_the_seed_brings_colours_to_size_bilinearly_whatever_its_package_says(ti
     monkeypatch.setattr(candidates, "SEED", tmp_path / "trained")
     with pytest.raises(PackageError, match=r"seed: .*trained: no such folder.*git restore"):
         find_candidate("seed", tmp_path)
-    for name in ("trained", "older"):
+    for name in ("trained", "bilinear"):
         shutil.copytree(tiny_package.with_name("tiny-trained"), tmp_path / name)
-    config = json.loads((tmp_path / "older/config.json").read_text())
-    del config["preprocessing"]["upsampling"], config["network"]["norm"]
-    (tmp_path / "older/config.json").write_text(json.dumps({**config, "format": 1}))
-    (tmp_path / "older/manifest.json").unlink()
-    guided, bilinear = Colorizer.load(tmp_path / "trained"), Colorizer.load(tmp_path / "older")
+    config = json.loads((tmp_path / "bilinear/config.json").read_text())
+    config["preprocessing"]["upsampling"]["name"] = "bilinear"
+    (tmp_path / "bilinear/config.json").write_text(json.dumps(config))
+    seal(tmp_path / "bilinear")
+    guided, bilinear = Colorizer.load(tmp_path / "trained"), Colorizer.load(tmp_path / "bilinear")
     grey = grey_of(tiny_photo(0, 40))
     shown = find_candidate("seed", tmp_path).colorize("x", grey)
     np.testing.assert_array_equal(shown, bilinear.predict(grey))

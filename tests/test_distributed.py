@@ -15,27 +15,33 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from huebands import params
-from huebands.params import DiscriminatorParams, UNetParams
+from huebands.models.networks import unet
+from huebands.models.objectives import cgan
+from huebands.models.weights import read_weights
 from huebands.training import __main__ as training
-from huebands.training.data import Photos
+from huebands.training.augment import Photos
 from huebands.training.distributed import ALONE, GlobalBatchNorm2d, World, count_whole_batch
 from huebands.training.loop import Row, train
 from huebands.training.precision import choose_precision
-from huebands.weights import read_weights
 from tiny_photos import tiny_photo, write_prepared
 
 PHOTOS, DATA_SHA256 = 13, "da" * 32
 SETTINGS = params.load(Path(__file__).parents[1] / "params.yaml")
-LOSS = replace(SETTINGS.train.loss, lambda_huber=100.0, lambda_perceptual=0.0)
-# 13 photos in batches of 5, 4 and 4: two processes get 3 and 2 of the first. Dropout is 0, because each process draws
-# its own.
-TRAIN = replace(
-    SETTINGS.train, precision="float32", jitter=0.1,
-    epochs=6, pretrain_epochs=1, batch_size=5, image_size=16, learning_rate=1e-3, warmup_epochs=1,
-    decay=0.33, gradient_clip=1.0, ema_decay=0.9, label_smoothing=0.1, lightness_jitter=0.1, chroma_jitter=0.1,
-    checkpoint_every=1, picture_every=3, loss=LOSS, generator=UNetParams(filters=4, depth=3, dropout=0.0, norm="batch"),
-    discriminator=DiscriminatorParams(filters=4, layers=2, norm="batch"),
+OBJECTIVE = replace(
+    SETTINGS.model.objective, pretrain_epochs=1, lambda_huber=100.0, lambda_perceptual=0.0,
+    discriminator=cgan.DiscriminatorParams(filters=4, layers=2, norm="batch"),
 )  # fmt: skip
+# Dropout is 0, because each process draws its own.
+MODEL = replace(
+    SETTINGS.model, image_size=16, objective=OBJECTIVE,
+    network=unet.Params(name="unet", filters=4, depth=3, dropout=0.0, norm="batch"),
+)  # fmt: skip
+# 13 photos in batches of 5, 4 and 4: two processes get 3 and 2 of the first.
+TRAIN = replace(
+    SETTINGS.train, precision="float32", jitter=0.1, epochs=6, batch_size=5, learning_rate=1e-3, warmup_epochs=1,
+    decay=0.33, gradient_clip=1.0, ema_decay=0.9, lightness_jitter=0.1, checkpoint_every=1, picture_every=3,
+)  # fmt: skip
+SMALL = replace(SETTINGS, model=MODEL, train=TRAIN)
 
 # As `python -m huebands.training`, but a copy of each checkpoint is kept.
 KEEPING = """
@@ -67,7 +73,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("distributed")
     photos = {"train": [tiny_photo(seed, 20) for seed in range(PHOTOS)], "val": [tiny_photo(99, 20)]}
     write_prepared(folder / "data", photos, size=20)
-    (folder / "params.json").write_text(json.dumps(asdict(replace(SETTINGS, train=TRAIN))))
+    (folder / "params.json").write_text(json.dumps(asdict(SMALL)))
     (folder / "keeping.py").write_text(KEEPING)
     return folder
 
@@ -145,7 +151,7 @@ def test_two_processes_train_as_one_does(files: Path, by_one: Path) -> None:
 
 def test_two_processes_choose_the_precision_that_one_chooses(files: Path, tmp_path: Path) -> None:
     auto = replace(TRAIN, precision="auto", epochs=1, picture_every=1)
-    (tmp_path / "params.json").write_text(json.dumps(asdict(replace(SETTINGS, train=auto))))
+    (tmp_path / "params.json").write_text(json.dumps(asdict(replace(SMALL, train=auto))))
     (tmp_path / "data").symlink_to(files / "data")
     printed = in_two_processes(tmp_path, tmp_path / "out", "-m", "huebands.training")
     assert f"starting in {choose_precision(auto, ALONE).precision}" in printed
@@ -173,7 +179,7 @@ def test_more_processes_than_photos_in_a_batch_are_too_many(tmp_path: Path, monk
     follower = training.Follower(tmp_path, world.device)
     message = r"5 processes, but a batch holds 4 of 13 photos; start fewer .*or raise train\.batch_size \(=5\)"
     with pytest.raises(ValueError, match=message):
-        train(TRAIN, photos, photos, tmp_path / "last.pt", DATA_SHA256, follower, world)
+        train(MODEL, TRAIN, photos, photos, tmp_path / "last.pt", DATA_SHA256, follower, world)
 
 
 def test_without_torchrun_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:

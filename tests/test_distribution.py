@@ -8,7 +8,7 @@ import torch
 
 from huebands.metrics import distribution
 from huebands.metrics.distribution import fid, kid
-from huebands.networks.torchvision_import import torchvision
+from huebands.models.parts.torchvision_import import torchvision
 
 SCALE = np.array([1.0, 0.8, 0.5])
 

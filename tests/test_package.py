@@ -9,9 +9,16 @@ import torch
 from huebands import served
 from huebands.colorizer import Colorizer
 from huebands.default_package import DefaultPackage, default_package
-from huebands.networks import build_generator
 from huebands.package import PackageError, assemble, read_package, write_generator
-from tiny_package import seal, tiny_config, write_calibration, write_earlier, write_tiny_distribution, write_trained
+from tiny_package import (
+    network_of,
+    seal,
+    tiny_config,
+    write_calibration,
+    write_earlier,
+    write_tiny_distribution,
+    write_trained,
+)
 
 BANDS = (
     "distribution.safetensors", "distribution.json", "calibration.npz", "calibration.json", "certificate.html",
@@ -52,20 +59,9 @@ def test_what_was_written_is_read_back(tmp_path):
     assert torch.equal(read.generator(L_unit), written.generator(L_unit))
 
 
-def test_a_package_of_format_1_brings_colours_to_size_bilinearly(tmp_path):
-    written = write_trained(tmp_path)
-    assert written.upsampling == {"name": "guided", "radius": 1, "epsilon": 2.0}
-    config = tiny_config() | {"format": 1}
-    del config["preprocessing"]["upsampling"], config["network"]["norm"]
-    age(tmp_path, config)
-    assert read_package(tmp_path).upsampling == {"name": "bilinear"}
-
-
 def test_a_package_of_format_2_has_a_unet_with_batch_normalisation(tmp_path):
     written = write_trained(tmp_path)
-    config = tiny_config() | {"format": 2}
-    del config["network"]["norm"]
-    age(tmp_path, config)
+    age(tmp_path, tiny_config() | {"format": 2, "network": {"name": "unet", "filters": 4, "depth": 3, "dropout": 0.0}})
     L_unit = torch.linspace(-1, 1, 256).reshape(1, 1, 16, 16)
     assert torch.equal(read_package(tmp_path).generator(L_unit), written.generator(L_unit))
 
@@ -76,23 +72,26 @@ def test_a_package_of_format_3_may_lack_the_manifest(tmp_path):
     assert read_package(tmp_path).weights_sha256 == written.weights_sha256
 
 
-def test_a_package_of_an_encoder_unet_is_read_without_fetching_its_weights(tmp_path, monkeypatch):
+ENCODER_UNET = {"name": "encoder_unet", "encoder": "efficientnet-lite0", "filters": 4, "dropout": 0.0, "norm": "batch"}
+
+
+@pytest.mark.parametrize(("format_", "name"), [(3, "encoder-unet"), (4, "encoder_unet")])
+def test_a_package_of_an_encoder_unet_is_read_without_fetching_its_weights(tmp_path, monkeypatch, format_, name):
     def refuse(*arguments):
         raise AssertionError("nothing is fetched")
 
-    monkeypatch.setattr("huebands.networks.encoders.fetch_package", refuse)
-    network = {"name": "encoder-unet", "encoder": "efficientnet-lite0", "filters": 4, "dropout": 0.0, "norm": "batch"}
-    config = tiny_config() | {"network": network}
-    config["preprocessing"]["image_size"] = 32
+    monkeypatch.setattr("huebands.models.encoders.encoder.fetch_package", refuse)
+    config = tiny_config() | {"format": format_, "network": {**ENCODER_UNET, "name": name}}
+    config["preprocessing"]["image_size"] = 64
     torch.manual_seed(0)
-    generator = build_generator(network).eval()
+    generator = network_of(ENCODER_UNET, 64).eval()
     write_generator(tmp_path, generator.state_dict(), config)
-    L_unit = torch.linspace(-1, 1, 1024).reshape(1, 1, 32, 32)
+    L_unit = torch.linspace(-1, 1, 4096).reshape(1, 1, 64, 64)
     # Kernels are stored in float16: 11 bits, and a network deep.
     torch.testing.assert_close(read_package(tmp_path).generator(L_unit), generator(L_unit), rtol=0, atol=5e-3)
-    for key, value in (("network.encoder", "resnet50"), ("preprocessing.image_size", 48), ("network.depth", 5)):
+    for key, value in (("network.encoder", "resnet50"), ("preprocessing.image_size", 80), ("network.depth", 5)):
         change_config(tmp_path, key, value)
-        with pytest.raises(PackageError, match=key if key != "network.depth" else "network"):
+        with pytest.raises(PackageError, match=key):
             read_package(tmp_path)
         (tmp_path / "config.json").write_text(json.dumps(config))
         seal(tmp_path)
@@ -148,10 +147,12 @@ def test_equal_packages_have_equal_hashes_and_any_change_shows(tiny_package, pac
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("format", 1),
         ("format", 5),
         ("format", True),
         ("name", ""),
         ("network.name", "transformer"),
+        ("network", "unet"),
         ("network.filters", 4.0),
         ("network.filters", 0),
         ("network.depth", 99),
@@ -178,12 +179,7 @@ def test_equal_packages_have_equal_hashes_and_any_change_shows(tiny_package, pac
 )
 def test_every_value_of_the_configuration_is_checked(package, key, value):
     change_config(package, key, value)
-    name = {
-        "extra": "the content",
-        "network.colour": "network",
-        "network.name": "transformer",
-        "preprocessing.upsampling.sigma": "preprocessing.upsampling",
-    }.get(key, key)
+    name = {"extra": "the content", "preprocessing.upsampling.sigma": "preprocessing.upsampling"}.get(key, key)
     with pytest.raises(PackageError, match=name) as error:
         read_package(package)
     assert str(package) in str(error.value)

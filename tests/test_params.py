@@ -23,9 +23,11 @@ def test_params_yaml_is_the_composed_default(values: dict[str, Any]) -> None:
     assert composed() == values, "run `make params`"
 
 
-@pytest.mark.parametrize("group", ["data", "train"])
+@pytest.mark.parametrize("group", ["data", "model", "train", "experiment"])
 def test_every_alternative_is_valid(group: str) -> None:
-    for alternative in sorted((ROOT / "conf" / group).glob("*.yaml")):
+    alternatives = sorted((ROOT / "conf" / group).glob("*.yaml"))
+    assert alternatives
+    for alternative in alternatives:
         data = params.from_mapping(composed(f"{group}={alternative.stem}")).data
         assert all(source.licence for source in data.sources)
         assert group != "data" or data.name == alternative.stem
@@ -38,25 +40,49 @@ def test_every_alternative_is_valid(group: str) -> None:
         ("train.epochs", "many", r"train\.epochs \(='many'\) must be of type int"),
         ("train.epochs", True, r"train\.epochs \(=True\) must be of type int"),
         ("train.epochs", 0, r"train\.epochs \(=0\) must be at least 1"),
-        ("train.image_size", 100, r"train\.image_size \(=100\) must be a multiple of 64"),
-        ("train.discriminator.layers", 5, r"train\.image_size \(=64\) must be at least .* = 96"),
         ("train.learning_rate", float("nan"), r"train\.learning_rate \(=nan\) must be finite"),
         ("train.precision", "float64", r"train\.precision .* must be one of 'auto', 'float32', 'bfloat16'"),
-        ("train.upsampling.name", "nearest", r"train\.upsampling\.name .* must be one of 'bilinear', 'guided'"),
-        ("train.upsampling.radius", 0, r"train\.upsampling\.radius \(=0\) must be at least 1"),
-        ("train.upsampling.radius", 33, r"train\.upsampling\.radius \(=33\) must be at most half of .* = 64"),
-        ("train.upsampling.epsilon", 0, r"train\.upsampling\.epsilon \(=0\.0\) must be positive"),
-        ("train.pretrain_epochs", 501, r"train\.pretrain_epochs \(=501\) must be in \[0, train\.epochs = 500\]"),
+        ("train.warmup_epochs", 501, r"train\.warmup_epochs \(=501\) must be in \[0, epochs \(=500\)\]"),
         ("train.seed", -1, r"train\.seed \(=-1\) must be in \[0, 2\*\*63\)"),
         ("train.decay", 1.5, r"train\.decay \(=1\.5\) must be in \[0, 1\]"),
         ("train.ema_decay", 1, r"train\.ema_decay \(=1\.0\) must be in \[0, 1\)"),
         ("train.gradient_clip", -1, r"train\.gradient_clip \(=-1\.0\) must not be negative"),
-        ("train.label_smoothing", 0.5, r"train\.label_smoothing \(=0\.5\) must be in \[0, 0\.5\)"),
-        ("train.cache_features", True, r"train\.cache_features \(=True\) must be false where photos vary"),
-        ("train.generator.name", "resnet", r"train\.generator\.name \(='resnet'\) must be one of unet, encoder-unet"),
-        ("train.generator.norm", "layer", r"train\.generator\.norm \(='layer'\) must be one of 'batch', 'instance'"),
-        ("train.loss.lambda_huber", -1, r"train\.loss\.lambda_huber \(=-1\.0\) must not be negative"),
         ("train.epoch", 3, r"train\.epoch \(=3\) must be left out: known keys are epochs,"),
+        ("model.image_size", 100, r"model\.image_size \(=100\) must be a multiple of 64, by which the network shrinks"),
+        (
+            "model.objective.discriminator.layers",
+            5,
+            r"model\.image_size \(=64\) must be at least 96, which network \(=unet\) and objective \(=cgan\) need",
+        ),
+        ("model.upsampling.name", "nearest", r"model\.upsampling\.name .* must be one of 'bilinear', 'guided'"),
+        ("model.upsampling.radius", 0, r"model\.upsampling\.radius \(=0\) must be at least 1"),
+        ("model.upsampling.radius", 33, r"model\.upsampling\.radius \(=33\) must be at most half of .* \(=64\)"),
+        ("model.upsampling.epsilon", 0, r"model\.upsampling\.epsilon \(=0\.0\) must be positive"),
+        ("model.network", "unet", r"model\.network \(='unet'\) must be a mapping"),
+        (
+            "model.network.name",
+            "resnet",
+            r"model\.network\.name \(='resnet'\) must be one of autoencoder, classifier, encoder_unet, unet",
+        ),
+        ("model.network.filters", 0, r"model\.network\.filters \(=0\) must be in \[1, 1024\]"),
+        ("model.network.norm", "layer", r"model\.network\.norm \(='layer'\) must be one of 'batch', 'instance'"),
+        ("model.network.latent", 8, r"model\.network\.latent \(=8\) must be left out: known keys are name, filters,"),
+        (
+            "model.objective.name",
+            "gan",
+            r"model\.objective\.name \(='gan'\) must be one of cgan, classification, regression",
+        ),
+        ("model.objective.lambda_huber", -1, r"model\.objective\.lambda_huber \(=-1\.0\) must not be negative"),
+        (
+            "model.objective.discriminator.norm",
+            "layer",
+            r"model\.objective\.discriminator\.norm \(='layer'\) must be one of 'batch', 'instance'",
+        ),
+        (
+            "model.objective.pretrain_epochs",
+            501,
+            r"^train\.epochs \(=500\) must be at least 501, which model\.objective \(=cgan\) needs",
+        ),
         ("prepare.fractions", {"train": 1.0}, r"prepare\.fractions .* sum to 1"),
         ("data.sources", [], r"data\.sources .* at least one source"),
         (
@@ -99,32 +125,35 @@ def test_a_bad_value_is_named(values: dict[str, Any], key: str, value: object, m
 
 
 def test_a_missing_key_is_named(values: dict[str, Any]) -> None:
-    del values["train"]["loss"]["huber_delta"]
-    with pytest.raises(params.ParamsError, match=r"train\.loss\.huber_delta is missing"):
+    del values["model"]["objective"]["huber_delta"]
+    with pytest.raises(params.ParamsError, match=r"^model\.objective\.huber_delta is missing"):
         params.from_mapping(values)
 
 
 def test_pretraining_needs_hubers_loss(values: dict[str, Any]) -> None:
-    values["train"]["pretrain_epochs"], values["train"]["loss"]["lambda_huber"] = 1, 0.0
-    with pytest.raises(params.ParamsError, match=r"train\.pretrain_epochs \(=1\) must be 0 without Huber's loss"):
+    values["model"]["objective"] |= {"pretrain_epochs": 1, "lambda_huber": 0.0}
+    message = r"model\.objective\.pretrain_epochs \(=1\) must be 0 without Huber's loss"
+    with pytest.raises(params.ParamsError, match=message):
         params.from_mapping(values)
 
 
 def test_an_encoder_says_how_far_it_shrinks(values: dict[str, Any]) -> None:
-    generator = {"name": "encoder-unet", "pretrained": False, "encoder_rate": 0.1}
-    generator |= {"filters": 8, "dropout": 0.0, "norm": "batch"}
-    values["train"]["image_size"] = 48
-    values["train"]["generator"] = {**generator, "encoder": "vgg16"}
-    assert params.from_mapping(values).train.generator.multiple == 16
-    values["train"]["generator"] = {**generator, "encoder": "resnet18"}
-    with pytest.raises(params.ParamsError, match=r"train\.image_size \(=48\) must be a multiple of 32"):
+    model = values["model"]
+    network = {"name": "encoder_unet", "pretrained": False, "encoder_rate": 0.1}
+    network |= {"filters": 8, "dropout": 0.0, "norm": "batch"}
+    model["image_size"] = 48
+    model["network"] = {**network, "encoder": "vgg16"}
+    assert params.from_mapping(values).model.network.multiple == 16
+    model["network"] = {**network, "encoder": "resnet18"}
+    with pytest.raises(params.ParamsError, match=r"model\.image_size \(=48\) must be a multiple of 32"):
         params.from_mapping(values)
-    values["train"]["image_size"] = 32
-    with pytest.raises(params.ParamsError, match=r"train\.image_size \(=32\) must be at least 64"):
+    model["image_size"] = 32
+    with pytest.raises(params.ParamsError, match=r"model\.image_size \(=32\) must be at least 64"):
         params.from_mapping(values)
-    values["train"]["image_size"] = 64
-    values["train"]["generator"]["encoder_rate"] = 0.0
-    with pytest.raises(params.ParamsError, match=r"encoder_rate \(=0\.0\) must be above 0 where .* the encoder would"):
+    model["image_size"] = 64
+    model["network"]["encoder_rate"] = 0.0
+    message = r"model\.network\.encoder_rate \(=0\.0\) must be above 0 where pretrained is false: the encoder would"
+    with pytest.raises(params.ParamsError, match=message):
         params.from_mapping(values)
 
 

@@ -18,10 +18,10 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 PHOTOS, EPOCHS = 70, 10
 SMALL = (
-    "data=folder", "train=small", f"train.epochs={EPOCHS}", "prepare.image_size=64", "prepare.group_distance=2",
+    "data=folder", "experiment=small", f"train.epochs={EPOCHS}", "model.image_size=32", "model.network.depth=4",
+    "model.objective.discriminator={filters: 8, layers: 2, norm: batch}", "prepare.group_distance=2",
     "validate.min_photos={train: 10, val: 1, calibration: 9, test: 1}", "validate.chroma_mean=[5, 100]",
-    "distribution.epochs=1", "distribution.filters=2", "distribution.bins=8", "distribution.image_size=32",
-    "calibrate.heatmaps=1",
+    "distribution.image_size=32", "calibrate.heatmaps=1",
 )  # fmt: skip
 
 

@@ -10,28 +10,32 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from huebands.color import encode_lab
-from huebands.params import DiscriminatorParams, LossParams, TrainParams, UNetParams, UpsamplingParams
-from huebands.training.data import Photos, draw_views, look
+from huebands.color import encode_lab, to_units
+from huebands.models.interface import Condition, Objective
+from huebands.models.networks import unet
+from huebands.models.objectives import cgan
+from huebands.params import ModelParams, TrainParams, UpsamplingParams
+from huebands.training.augment import Photos, draw_views, look
 from huebands.training.ema import ExponentialMovingAverage
-from huebands.training.features import RealFeatures
-from huebands.training.players import build_players, set_learning_rate
+from huebands.training.learner import Learners, set_up
 from huebands.training.schedule import learning_rate
-from huebands.training.step import FIGURES, TERMS, Players, training_step
-from plain_pix2pix import PlainPix2Pix
+from plain_pix2pix import TERMS, PlainPix2Pix
 
 STEPS, SIZE, PHOTOS = 3, 32, 6
-PARAMS = TrainParams(
-    epochs=1, pretrain_epochs=0, batch_size=4, image_size=SIZE, flip=True, jitter=0.0, lightness_jitter=0.0,
-    chroma_jitter=0.0, learning_rate=2e-4, warmup_epochs=0, decay=0.0, beta1=0.5, gradient_clip=1.0, ema_decay=0.0,
-    label_smoothing=0.1, precision="float32", compile=False, cache_features=False, seed=0, checkpoint_every=1,
-    picture_every=1, vgg_weights="lpips", upsampling=UpsamplingParams(name="guided", radius=2, epsilon=2.0),
-    generator=UNetParams(filters=8, depth=3, dropout=0.0, norm="batch"),
-    discriminator=DiscriminatorParams(filters=8, layers=2, norm="batch"),
-    loss=LossParams(
-        lambda_adversarial=1.0, lambda_huber=100.0, huber_delta=0.1, lambda_perceptual=0.3, lambda_chroma=1.0,
-        chroma_epsilon=1e-4,
+MODEL = ModelParams(
+    image_size=SIZE,
+    upsampling=UpsamplingParams(name="guided", radius=2, epsilon=2.0),
+    network=unet.Params(name="unet", filters=8, depth=3, dropout=0.0, norm="batch"),
+    objective=cgan.Params(
+        name="cgan", pretrain_epochs=0, lambda_adversarial=1.0, lambda_huber=100.0, huber_delta=0.1,
+        lambda_perceptual=0.3, lambda_chroma=1.0, chroma_epsilon=1e-4, vgg_weights="lpips",
+        discriminator=cgan.DiscriminatorParams(filters=8, layers=2, norm="batch"),
     ),
+)  # fmt: skip
+PARAMS = TrainParams(
+    epochs=1, batch_size=4, flip=True, jitter=0.0, lightness_jitter=0.0, learning_rate=2e-4, warmup_epochs=0,
+    decay=0.0, beta1=0.5, gradient_clip=1.0, ema_decay=0.0, precision="float32", seed=0, checkpoint_every=1,
+    picture_every=1,
 )  # fmt: skip
 # What a host waits for: values of the device, shapes that depend on them, and checks of a result.
 READING = {"_linalg_check_errors", "_local_scalar_dense", "equal", "is_nonzero", "item", "masked_select", "nonzero"}
@@ -39,9 +43,16 @@ READING = {"_linalg_check_errors", "_local_scalar_dense", "equal", "is_nonzero",
 SENDING = {"lift_fresh"}
 
 
-def build(params: TrainParams) -> Players:
+def build(params: TrainParams) -> tuple[Objective, Learners]:
     torch.manual_seed(params.seed)
-    return build_players(params)
+    _, objective, learners = set_up(MODEL, params)
+    learners.train()
+    return objective, learners
+
+
+def train_on(objective: Objective, learners: Learners, lab: Tensor) -> dict[str, Tensor]:
+    L_unit, ab_unit = to_units(lab)
+    return objective.step(learners, Condition(L_unit_B1SS=L_unit), ab_unit, epoch=1)
 
 
 def random_photos(seed: int = 0) -> Photos:
@@ -83,26 +94,25 @@ class Waits(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize(("clip", "smoothing"), [(1.0, 0.1), (0.0, 0.0)])
-def test_the_step_is_the_plain_one(clip: float, smoothing: float) -> None:
-    params = dataclasses.replace(PARAMS, gradient_clip=clip, label_smoothing=smoothing)
-    players = build(params)
-    ours = {"generator": players.generator.network, "discriminator": players.discriminator.network}
+@pytest.mark.parametrize("clip", [1.0, 0.0])
+def test_the_step_is_the_plain_one(clip: float) -> None:
+    params = dataclasses.replace(PARAMS, gradient_clip=clip)
+    objective, learners = build(params)
+    ours = {name: learner.network for name, learner in learners.all.items()}
     plains = {name: copy.deepcopy(network).to(memory_format=torch.contiguous_format) for name, network in ours.items()}
     start = {name: weights(network) for name, network in ours.items()}
-    assert players.vgg is not None
-    plain = PlainPix2Pix(plains["generator"], plains["discriminator"], players.vgg, params)
+    plain = PlainPix2Pix(plains["generator"], plains["discriminator"], learners.frozen["vgg"], MODEL.objective, params)
     for step in range(STEPS):
         lab = random_photos(step).lab()
-        figures, expected = training_step(players, lab, params), plain.step(lab.contiguous())
+        figures, expected = train_on(objective, learners, lab), plain.step(lab.contiguous())
         for name in TERMS:
             # From equal weights the sums of float32 differ in their order alone; then weights differ, as said below.
             rtol = 1e-5 if step == 0 else 1e-3
             assert figures[name].item() == pytest.approx(expected[name], rel=rtol), f"{name} in step {step + 1}"
         if step == 0:
             for mine, theirs in (
-                (players.generator.optimizer, plain.generator_optimizer),
-                (players.discriminator.optimizer, plain.discriminator_optimizer),
+                (learners.generator.optimizer, plain.generator_optimizer),
+                (learners.helpers["discriminator"].optimizer, plain.discriminator_optimizer),
             ):
                 # The gradient, as clipped: 1e-6 by rounding, 1e-3 where a pixel falls on the other side of a kink.
                 for moment in ("exp_avg", "exp_avg_sq"):
@@ -118,25 +128,22 @@ def test_the_step_is_the_plain_one(clip: float, smoothing: float) -> None:
 @pytest.fixture(scope="module")
 def waits() -> set[str]:
     """For what the host waits in all that the loop does in a second step."""
-    params = dataclasses.replace(PARAMS, precision="bfloat16", cache_features=True, ema_decay=0.9)
-    players, photos = build(params), random_photos()
-    average, features = (
-        ExponentialMovingAverage(players.generator.network, 0.9),
-        RealFeatures(players.vgg, photos, params),
-    )
+    params = dataclasses.replace(PARAMS, precision="bfloat16", ema_decay=0.9)
+    (objective, learners), photos = build(params), random_photos()
+    network = learners.generator.network
+    average = ExponentialMovingAverage(network, params.ema_decay)
     views = draw_views(PHOTOS, 0, params, torch.Generator().manual_seed(0))
 
     def step(number: int) -> None:
-        set_learning_rate(players, learning_rate(params, number, 2))
         part = views.part(0, 2)
-        training_step(players, look(photos, part, SIZE), params, features_truth=features.of(part))
-        average.update(players.generator.network, number)
+        learners.set_learning_rate(learning_rate(params, number, 2))
+        learners.set_share(len(part) * 2 / len(views))
+        train_on(objective, learners, look(photos, part, SIZE))
+        average.update(network, number)
 
     step(1)
     with Waits() as waits:
         step(2)
-    with waits:  # and as without kept features
-        training_step(players, photos.lab(), params)
     return waits.found
 
 
@@ -154,21 +161,3 @@ def test_waiting_is_noticed_forwards_and_backwards() -> None:
     with Waits() as waits:
         output.sum().backward()
     assert waits.found == {"_local_scalar_dense"}
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_kept_features_are_the_computed_ones(precision: Any) -> None:
-    params = dataclasses.replace(PARAMS, cache_features=True, precision=precision)
-    photos = random_photos()
-    views = draw_views(PHOTOS, 0, params, torch.Generator().manual_seed(0))
-    assert views.mirrored.any() and not views.mirrored.all()
-    lab = look(photos, views, SIZE)
-    figures = []
-    for keep in (True, False):
-        players = build(params)
-        features = RealFeatures(players.vgg, photos, params).of(views) if keep else None
-        assert (features is not None) == keep
-        figures.append(training_step(players, lab, params, features_truth=features))
-    for name in FIGURES:
-        # The same arithmetic on the same pixels, in batches of another order.
-        torch.testing.assert_close(figures[0][name], figures[1][name], rtol=1e-5, atol=1e-7, msg=name)

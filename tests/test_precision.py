@@ -18,8 +18,8 @@ from huebands.params import TrainParams
 from huebands.stages import train as stage
 from huebands.training import __main__ as training
 from huebands.training.checkpoint import CheckpointError
+from huebands.training.learner import set_up
 from huebands.training.loop import Trained, train
-from huebands.training.players import build_players
 from huebands.training.precision import (
     Precision,
     choose_precision,
@@ -28,12 +28,12 @@ from huebands.training.precision import (
     precision_of,
     warning_of,
 )
-from test_training import PARAMS, Recorder, figures, random_photos
+from test_training import MODEL, PARAMS, Recorder, figures, random_photos
 from tiny_photos import tiny_photo, write_prepared
 
 CPU = torch.device("cpu")
 AUTO = dataclasses.replace(PARAMS, precision="auto")
-SETTINGS = dataclasses.replace(params.load(Path(__file__).parents[1] / "params.yaml"), train=AUTO)
+SETTINGS = dataclasses.replace(params.load(Path(__file__).parents[1] / "params.yaml"), model=MODEL, train=AUTO)
 
 
 def computes(monkeypatch: pytest.MonkeyPatch, native: bool) -> None:
@@ -47,7 +47,7 @@ def asking(precision: Any) -> TrainParams:
 
 def run(settings: TrainParams, folder: Path, observer: Recorder | None = None) -> Trained:
     photos = random_photos(20), random_photos(16, seed=1)
-    return train(settings, *photos, folder / "last.pt", "data", observer or Recorder())
+    return train(MODEL, settings, *photos, folder / "last.pt", "data", observer or Recorder())
 
 
 def begin(settings: TrainParams, folder: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_choice_that_is_still_open_is_no_precision() -> None:
     with pytest.raises(ValueError, match=r"train\.precision \(='auto'\) is not yet chosen"):
         precision_of(AUTO)
     with pytest.raises(ValueError, match="is not yet chosen"):
-        build_players(dataclasses.replace(AUTO, loss=dataclasses.replace(AUTO.loss, lambda_perceptual=0.3)))
+        set_up(MODEL, AUTO)
 
 
 @pytest.mark.parametrize("native", [True, False])
@@ -168,9 +168,9 @@ def test_package_report_and_run_tell_the_precision(
     assert f"train: computes in {chosen}" in capsys.readouterr().out
     package = read_package(stage.TRAINED)
     lineage = package.config["lineage"]
-    assert (lineage["params"]["precision"], lineage["precision"]) == ("auto", chosen)
+    assert (lineage["params"]["train"]["precision"], lineage["precision"]) == ("auto", chosen)
     record = json.loads((stage.REPORT / "run.json").read_text())
-    assert (record["params"]["precision"], record["lineage"]["precision"]) == ("auto", chosen)
+    assert (record["params"]["train.precision"], record["lineage"]["precision"]) == ("auto", chosen)
     run_id = tracking.find_run("huebands", package.weights_sha256)
     assert run_id is not None
     store = f"sqlite:///{checkout / 'mlflow.db'}"
@@ -178,7 +178,7 @@ def test_package_report_and_run_tell_the_precision(
     trained = client.get_run(run_id).data
     parent = client.get_run(trained.tags["mlflow.parentRunId"]).data
     for data in (trained, parent):
-        assert (data.params["precision"], data.tags["huebands.precision"]) == ("auto", chosen)
+        assert (data.params["train.precision"], data.tags["huebands.precision"]) == ("auto", chosen)
 
 
 def train_on_a_box(checkout: Path, settings: params.Params) -> Path:
@@ -198,9 +198,9 @@ def test_a_training_in_bfloat16_is_brought_home_to_a_processor_without(
     for asked in ("auto", "bfloat16"):
         bring_home(out, dataclasses.replace(SETTINGS, train=asking(asked)))
         assert read_package(stage.TRAINED).config["lineage"]["precision"] == "bfloat16"
-    with pytest.raises(PackageError, match=r"other parameters than params\.yaml has: precision$"):
+    with pytest.raises(PackageError, match=r"other parameters than params\.yaml has: train\.precision$"):
         bring_home(out, dataclasses.replace(SETTINGS, train=asking("float32")))
-    with pytest.raises(PackageError, match=r"other parameters than params\.yaml has: seed$"):
+    with pytest.raises(PackageError, match=r"other parameters than params\.yaml has: train\.seed$"):
         bring_home(out, dataclasses.replace(SETTINGS, train=dataclasses.replace(AUTO, seed=7)))
 
 

@@ -11,20 +11,25 @@ import pandas as pd
 import pytest
 import torch
 
-from huebands import color, local_store, package, params, tracking
+from huebands import local_store, package, params, tracking
 from huebands.data import shards
 from huebands.gate import judge
 from huebands.images import write_png
 from huebands.model_card import write_card
-from huebands.networks import build_generator
 from huebands.stages import register
-from tiny_package import PHOTOS, write_calibration, write_earlier, write_tiny_distribution
+from tiny_package import (
+    PHOTOS,
+    network_of,
+    tiny_config,
+    write_calibration,
+    write_earlier,
+    write_tiny_distribution,
+)
 
 # MLflow's own use of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 SIZE = 16
-NETWORK = {"name": "unet", "filters": 4, "depth": 3, "dropout": 0.0}
 SETTINGS = params.load(Path(__file__).parents[1] / "params.yaml")
 MODEL = SETTINGS.register.model_name
 
@@ -32,27 +37,11 @@ MODEL = SETTINGS.register.model_name
 def train(bias: float, epochs: int = 3) -> None:
     """Write what train, evaluate, distribution and calibrate would; `bias` moves all weights, and so the colours."""
     torch.manual_seed(0)
-    generator = build_generator(NETWORK)
+    config = tiny_config() | {"name": MODEL}
+    config["lineage"] |= {"git_commit": "c0ffee", "data_sha256": "da" * 32, "data": "noise"}
+    config["lineage"]["params"]["train"]["epochs"] = epochs
+    generator = network_of(config["network"], SIZE)
     state = {name: tensor + (bias if name.endswith("weight") else 0) for name, tensor in generator.state_dict().items()}
-    lineage = {
-        "git_commit": "c0ffee",
-        "data_sha256": "da" * 32,
-        "data": "noise",
-        "params": {"epochs": epochs},
-    }
-    preprocessing = {
-        "image_size": SIZE,
-        "lightness": package.LIGHTNESS,
-        "resize": package.RESIZE,
-        "ab_scale": color.AB_SCALE,
-    }
-    config = {
-        "format": 1,
-        "name": MODEL,
-        "network": NETWORK,
-        "preprocessing": preprocessing,
-        "lineage": lineage,
-    }
     package.write_generator(register.TRAINED, state, config)
     trained = package.read_package(register.TRAINED)
     write_tiny_distribution(register.DISTRIBUTION)
@@ -65,7 +54,7 @@ def train(bias: float, epochs: int = 3) -> None:
         "started_at": "2026-01-02T03:04:05+00:00",
         "weights_sha256": trained.weights_sha256,
         "lineage": {"git_commit": "c0ffee"},
-        "params": {"epochs": epochs},
+        "params": {"train.epochs": epochs},
         "datasets": [],
     }
     write_json(register.TRAIN / "run.json", run)
@@ -299,6 +288,9 @@ def test_the_card_tells_licences_figures_and_promise(checkout: Path) -> None:
     assert "the least covered at alpha 0.1 is " in card and "All of them: certificate.html." in card
     assert calibration["distribution_sha256"] in card
     assert calibration["weights_sha256"] in card
+    assert "A U-Net generator (4 filters, depth 3). It works at 16x16 pixels" in card
+    assert "Training took 3 epochs.\nIt learned the least mean squared error of a and b.\n" in card
+    assert "The weights are an exponential moving average (decay 0.9 a step)." in card
     assert card == write_card(config, EVALUATION, calibration, photos)
 
 

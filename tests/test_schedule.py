@@ -11,7 +11,7 @@ from huebands.training.schedule import learning_rate
 RATE, STEPS = 2e-4, 5  # of the plateau; in an epoch
 TRAIN = replace(
     params.load(Path(__file__).parents[1] / "params.yaml").train,
-    epochs=10, pretrain_epochs=0, learning_rate=RATE, warmup_epochs=2, decay=0.4,
+    epochs=10, learning_rate=RATE, warmup_epochs=2, decay=0.4,
 )  # fmt: skip
 
 

@@ -21,14 +21,13 @@ from huebands.data.shards import MANIFEST_COLUMNS, LabShard, data_sha256, write_
 from huebands.distribution.model import read_distribution
 from huebands.images import encode_png, read_photo
 from huebands.metrics.report import METRICS, OF_SETS
-from huebands.networks import build_generator
-from huebands.networks.encoders import Encoder
+from huebands.models.encoders.encoder import Encoder
 from huebands.package import read_package, write_generator
 from huebands.params import SPLITS, CalibrateParams, DistributionParams
 from huebands.pypi import FetchError
 from huebands.stages import calibrate, distribution, evaluate
 from huebands.training.distributed import World
-from tiny_package import seal, write_tiny_distribution
+from tiny_package import network_of, seal, tiny_config, write_tiny_distribution
 
 COUNTS = {"train": 3, "val": 2, "calibration": 9, "test": 3}
 SIZE = 16
@@ -68,20 +67,9 @@ def folder(tmp_path):
         write_shard(tmp_path / "data/prepared", split, squares, len(squares), SIZE)
     write_manifest(tmp_path / "data/prepared", pd.DataFrame(rows))
     torch.manual_seed(0)
-    network = {"name": "unet", "filters": 4, "depth": 3, "dropout": 0.0}
-    config = {
-        "format": 1,
-        "name": "tiny",
-        "network": network,
-        "preprocessing": {
-            "image_size": SIZE,
-            "lightness": "cielab-d65-8bit-grey",
-            "resize": "bilinear-antialias",
-            "ab_scale": 110.0,
-        },
-        "lineage": {"git_commit": "", "data_sha256": "", "data": "", "params": {}},
-    }
-    write_generator(tmp_path / "models/trained", build_generator(network).state_dict(), config)
+    config = tiny_config()
+    network = network_of(config["network"], SIZE)
+    write_generator(tmp_path / "models/trained", network.state_dict(), config)
     write_tiny_distribution(tmp_path / "models/distribution")
     return tmp_path
 

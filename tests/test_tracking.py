@@ -26,7 +26,7 @@ RUN = {
     "started_at": STARTED,
     "weights_sha256": "ab" * 32,
     "lineage": {"git_commit": "c0ffee", "data_sha256": "da7a"},
-    "params": {"train.epochs": 500, "train.loss.huber": 100.0},
+    "params": {"train.epochs": 500, "model.objective.lambda_huber": 100.0},
     "datasets": [DATASET],
 }
 
@@ -234,7 +234,7 @@ def test_a_restored_run_has_every_point_at_its_time(checkout: Path, tmp_path: Pa
     stored = client().get_run(run_id)
     assert (stored.info.start_time, stored.info.end_time) == (began, began + 500 * 2500)
     assert stored.info.status == "FINISHED"
-    assert stored.data.params == {"train.epochs": "500", "train.loss.huber": "100.0"}
+    assert stored.data.params == {"train.epochs": "500", "model.objective.lambda_huber": "100.0"}
     assert stored.data.tags["huebands.restored"] == "True"
     steps = {Path(item.path).name.split("+")[2] for item in client().list_artifacts(run_id, "images")}
     assert steps == {"1", "500"}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from kornia.filters import guided_blur
 
-from huebands.networks.resize import resize
+from huebands.models.parts.resize import resize
 from huebands.upsampling import ColourLines
 
 GUIDED = {"name": "guided", "radius": 2, "epsilon": 2.0}

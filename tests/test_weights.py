@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from huebands.models.weights import WeightsError, read_weights, write_weights
 from huebands.package import write_generator
-from huebands.weights import WeightsError, read_weights, write_weights
 from tiny_package import tiny_config, write_trained
 
 

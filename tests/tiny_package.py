@@ -19,37 +19,55 @@ from huebands.distribution.likeness import Reference
 from huebands.distribution.model import read_distribution, write_distribution
 from huebands.distribution.network import ColourDistribution
 from huebands.files.manifest import write_folder
-from huebands.networks import build_generator
+from huebands.models.interface import Network
+from huebands.models.parameters import build
+from huebands.models.registry import ChosenNetwork, build_network
 from huebands.package import CARD, CERTIFICATE, ModelPackage, assemble, read_package, write_generator
 
 PHOTOS = 19  # so that the smallest alpha is 0.05
 
 
 def tiny_config() -> dict:
+    size, upsampling = 16, {"name": "guided", "radius": 1, "epsilon": 2.0}
+    network = {"name": "unet", "filters": 4, "depth": 3, "dropout": 0.0, "norm": "batch"}
+    model = {
+        "image_size": size, "upsampling": upsampling, "network": network, "objective": {"name": "regression"},
+    }  # fmt: skip
     return {
         "format": 4,
         "name": "tiny",
-        "network": {"name": "unet", "filters": 4, "depth": 3, "dropout": 0.0, "norm": "batch"},
+        "network": network,
         "preprocessing": {
-            "image_size": 16,
+            "image_size": size,
             "lightness": "cielab-d65-8bit-grey",
             "resize": "bilinear-antialias",
             "ab_scale": 110.0,
-            "upsampling": {"name": "guided", "radius": 1, "epsilon": 2.0},
+            "upsampling": upsampling,
         },
-        "lineage": {"git_commit": "0" * 40, "data_sha256": "1" * 64, "data": "tiny", "params": {"epochs": 1}},
+        "lineage": {
+            "git_commit": "0" * 40,
+            "data_sha256": "1" * 64,
+            "data": "tiny",
+            "params": {"model": model, "train": {"epochs": 1, "ema_decay": 0.9}},
+        },
     }
+
+
+def network_of(values: dict, image_size: int) -> Network:
+    """Build a network from plain values, as config.json has them."""
+    return build_network(build(ChosenNetwork, values), image_size)
 
 
 def write_trained(folder: Path, seed: int = 0) -> ModelPackage:
     """Write a generator with vivid random weights: its colours fill all of sRGB and leave it."""
-    generator = build_generator(tiny_config()["network"])
+    config = tiny_config()
+    generator = network_of(config["network"], config["preprocessing"]["image_size"])
     random = torch.Generator().manual_seed(seed)
     state = {
         name: torch.randn(tensor.shape, generator=random) if name.endswith("weight") else tensor
         for name, tensor in generator.state_dict().items()
     }
-    write_generator(folder, state, tiny_config())
+    write_generator(folder, state, config)
     return read_package(folder)
 
 

@@ -22,7 +22,7 @@ from huebands.package import read_package
 
 CONF, REPORT = Path("conf/ablation.yaml"), Path("reports/ablation")
 TRAINED, PREPARED = "models/trained", "data/prepared"
-BASE = ("data=photos", "train=ablation")
+BASE = ("experiment=ablation",)
 
 
 class AblationError(RuntimeError):

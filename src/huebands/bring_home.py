@@ -14,6 +14,7 @@ from pathlib import Path
 from huebands import params
 from huebands.data import shards
 from huebands.files import atomic
+from huebands.lineage import flat
 from huebands.package import ModelPackage, PackageError, copy_package, read_package
 from huebands.training.loop import fingerprint_of
 
@@ -52,13 +53,15 @@ def bring_home(out: Path, settings: params.Params) -> None:
             f" {data_sha256[:12]}; bundle and train anew"
         )
     chosen = {key: value for key, value in lineage.items() if key == "precision"}
-    trained = params.from_mapping({**asdict(settings), "train": lineage["params"] | chosen}).train
+    learned = {**lineage["params"], "train": lineage["params"]["train"] | chosen}
+    trained = params.from_mapping({**asdict(settings), **learned})
     wanted = settings.train
     if wanted.precision == "auto":
-        wanted = replace(wanted, precision=trained.precision)
-    if fingerprint_of(trained, "") != fingerprint_of(wanted, ""):
-        ours, theirs = asdict(wanted), asdict(trained)
-        names = ", ".join(name for name in ours if ours[name] != theirs[name])
+        wanted = replace(wanted, precision=trained.train.precision)
+    if fingerprint_of(trained.model, trained.train, "") != fingerprint_of(settings.model, wanted, ""):
+        ours = flat({"model": asdict(settings.model), "train": asdict(wanted)})
+        theirs = flat({"model": asdict(trained.model), "train": asdict(trained.train)})
+        names = ", ".join(name for name in ours if ours[name] != theirs.get(name))
         raise PackageError(f"{package.folder}: trained with other parameters than params.yaml has: {names}")
     copy_package(package, PLACES[0])
     atomic.copy_folder(out / PLACES[1], PLACES[1])

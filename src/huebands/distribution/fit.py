@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from huebands import color
 from huebands.distribution import positions
 from huebands.distribution.network import ColourDistribution
-from huebands.networks.resize import resize
+from huebands.models.parts.resize import resize
 from huebands.params import DistributionParams
 
 _LEARNING_RATE = 2e-3

@@ -17,10 +17,10 @@ from huebands.distribution.intervals import NestedIntervals, entropy_of
 from huebands.distribution.likeness import Reference, statistics_of
 from huebands.distribution.network import ColourDistribution
 from huebands.files import atomic
-from huebands.inference import CompiledNetwork
-from huebands.networks.encoders import ENCODERS
-from huebands.networks.resize import resize
-from huebands.weights import WeightsError, encode_weights, parse_weights
+from huebands.models.compiled import CompiledNetwork
+from huebands.models.encoders.encoder import ENCODERS
+from huebands.models.parts.resize import resize
+from huebands.models.weights import WeightsError, encode_weights, parse_weights
 
 WEIGHTS, DESCRIPTION = "distribution.safetensors", "distribution.json"
 FORMAT = 1

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from huebands.networks.encoder_unet import DecoderBlock
-from huebands.networks.encoders import Encoder, EncoderName
-from huebands.networks.initialisation import initialise
+from huebands.models.encoders.encoder import Encoder, EncoderName
+from huebands.models.parts.decoder import DecoderBlock
+from huebands.models.parts.initialisation import initialise
 
 
 class ColourDistribution(nn.Module):

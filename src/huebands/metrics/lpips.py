@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from huebands.color import from_bytes
-from huebands.networks.vgg import RELU1_2, RELU2_2, RELU3_3, RELU4_3, RELU5_3, VGG16Features, lpips_arrays
+from huebands.models.parts.vgg import RELU1_2, RELU2_2, RELU3_3, RELU4_3, RELU5_3, VGG16Features, lpips_arrays
 
 _EPSILON = 1e-10  # the reference implementation's
 _ACTIVATIONS = (RELU1_2, RELU2_2, RELU3_3, RELU4_3, RELU5_3)

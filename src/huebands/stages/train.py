@@ -1,4 +1,4 @@
-"""Stage train: the conditional GAN, followed in the terminal and in MLflow.
+"""Stage train: a family's network learns its objective, followed in the terminal and in MLflow.
 
 Writes models/trained/ (weights and config.json) and reports/train/ (history.csv, run.json, pictures/). What lets a
 killed run go on lies in models/checkpoints/, which DVC leaves alone, until the run is done.
@@ -23,8 +23,8 @@ from huebands.package import PackageError
 from huebands.params import TrainParams
 from huebands.pypi import FetchError
 from huebands.tracking import TrackingError
+from huebands.training.augment import Photos, load_photos
 from huebands.training.checkpoint import CheckpointError
-from huebands.training.data import Photos, load_photos
 from huebands.training.distributed import World
 from huebands.training.loop import NonFiniteLossError, Row, train
 from huebands.training.precision import Precision, warning_of
@@ -90,15 +90,15 @@ def main() -> None:
 def run_training(settings: params.Params) -> None:
     """Train, follow, and write what came of it."""
     data_sha256 = shards.data_sha256(PREPARED)
-    config = describe(settings.data, settings.train, data_sha256, git_commit())
-    photos = read_split("train", settings.train.load_size)
-    validation = read_split("val", settings.train.image_size)
+    config = describe(settings.data, settings.model, settings.train, data_sha256, git_commit())
+    photos = read_split("train", settings.train.load_size(settings.model.image_size))
+    validation = read_split("val", settings.model.image_size)
     datasets = datasets_of(settings.data, data_sha256)
     world = World.join()
     run = start_run(settings.register.experiment, config, datasets)
     follower = Follower(settings.train, len(photos.ids), run, world.device)
     try:
-        trained = train(settings.train, photos, validation, CHECKPOINT, data_sha256, follower, world)
+        trained = train(settings.model, settings.train, photos, validation, CHECKPOINT, data_sha256, follower, world)
     except BaseException:
         run.fail()
         raise

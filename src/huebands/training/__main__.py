@@ -23,8 +23,8 @@ from huebands.files import atomic
 from huebands.images import write_png
 from huebands.lineage import git_commit
 from huebands.pypi import FetchError
+from huebands.training.augment import Photos, load_photos
 from huebands.training.checkpoint import CheckpointError
-from huebands.training.data import Photos, load_photos
 from huebands.training.distributed import World
 from huebands.training.loop import NonFiniteLossError, Row, train
 from huebands.training.precision import Precision, warning_of
@@ -85,9 +85,9 @@ def run(options: argparse.Namespace) -> None:
     """Train, and write models/trained and reports/train below the output folder."""
     settings = params.load(options.params)
     data_sha256 = options.data_sha256 or identify(options.data)
-    photos = read_split(options.data, "train", settings.train.load_size)
-    validation = read_split(options.data, "val", settings.train.image_size)
-    config = describe(settings.data, settings.train, data_sha256, options.git_commit or git_commit())
+    photos = read_split(options.data, "train", settings.train.load_size(settings.model.image_size))
+    validation = read_split(options.data, "val", settings.model.image_size)
+    config = describe(settings.data, settings.model, settings.train, data_sha256, options.git_commit or git_commit())
     options.out.mkdir(parents=True, exist_ok=True)
     checkpoint = options.out / "checkpoint.pt"
     world = World.join(options.device)
@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> None:
         if world.leads:
             make_ready(options.out, fresh=not checkpoint.exists())
         follower = Follower(options.out, world.device)
-        trained = train(settings.train, photos, validation, checkpoint, data_sha256, follower, world)
+        trained = train(settings.model, settings.train, photos, validation, checkpoint, data_sha256, follower, world)
         if world.leads:
             config = with_precision(config, trained.precision)
             folder = options.out / "models" / "trained"

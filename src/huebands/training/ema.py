@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from huebands.models.interface import Network
+
 
 class ExponentialMovingAverage:
     """Exponential moving average of weights and normalisation statistics (Polyak & Juditsky, 1992).
@@ -15,7 +17,7 @@ class ExponentialMovingAverage:
         network: the average, in eval mode.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: Network, decay: float) -> None:
         """Start from the network as it is.
 
         Args:

@@ -12,20 +12,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from huebands.params import TrainParams
+from huebands.color import to_units
+from huebands.models.interface import Condition
+from huebands.params import ModelParams, TrainParams
+from huebands.training.augment import Photos, Views, draw_views, look
 from huebands.training.checkpoint import load_checkpoint, save_checkpoint
-from huebands.training.data import Photos, Views, draw_views, look
 from huebands.training.distributed import ALONE, World
 from huebands.training.ema import ExponentialMovingAverage
-from huebands.training.features import RealFeatures
-from huebands.training.players import build_players, capture, restore, set_learning_rate
+from huebands.training.learner import set_up
 from huebands.training.precision import Precision, choose_precision, possible_precisions, precision_of
 from huebands.training.schedule import learning_rate
-from huebands.training.step import FIGURES, training_step
 from huebands.training.validation import sample_grid, validate
 
 Row = dict[str, float]
-_NOT_DECIDING = ("checkpoint_every", "picture_every", "compile", "upsampling")  # for the weights
+_NOT_DECIDING = ("checkpoint_every", "picture_every", "upsampling")  # for the weights
+_BATCH = 16  # photos that an objective looks at together before the training
 
 
 class Observer(Protocol):
@@ -65,6 +66,7 @@ class NonFiniteLossError(RuntimeError):
 
 
 def train(
+    model: ModelParams,
     params: TrainParams,
     photos: Photos,
     validation: Photos,
@@ -73,16 +75,17 @@ def train(
     observer: Observer,
     world: World = ALONE,
 ) -> Trained:
-    """Train the conditional GAN, or go on from the checkpoint.
+    """Train a family's network on its objective, or go on from the checkpoint.
 
     A run that was killed and started again gives the same weights, bit for bit, as one that was not (on one machine,
     with the same number of threads and processes; on a GPU, up to rounding). It keeps the precision that it was started
     in, also on another device.
 
     Args:
-        params: every knob.
-        photos: the training split, sides of at least `params.image_size`.
-        validation: the validation split, sides of `params.image_size`.
+        model: network and objective.
+        params: of the optimisation.
+        photos: the training split, sides of at least `model.image_size`.
+        validation: the validation split, sides of `model.image_size`.
         checkpoint: the file to resume from and to write; the leading process alone looks at it.
         data_sha256: of the prepared dataset; with the parameters, it says whether a checkpoint is this run's.
         observer: gets progress, rows and pictures, in the leading process only.
@@ -99,19 +102,19 @@ def train(
             f"{world.size} processes, but a batch holds {len(photos.ids) // steps_per_epoch} of {len(photos.ids)} "
             f"photos; start fewer processes or raise train.batch_size (={params.batch_size})"
         )
-    world.agree(fingerprint_of(params, data_sha256)[:12], "parameters and data (their fingerprints)")
+    world.agree(fingerprint_of(model, params, data_sha256)[:12], "parameters and data (their fingerprints)")
     # A checkpoint's fingerprint tells the precision that its run was started in.
-    runs = {fingerprint_of(run, data_sha256): run for run in possible_precisions(params)}
+    runs = {fingerprint_of(model, run, data_sha256): run for run in possible_precisions(params)}
     saved = world.of_leader(load_checkpoint(checkpoint, runs) if world.leads else None)
     params = choose_precision(params, world) if saved is None else runs[saved["fingerprint"]]
-    fingerprint = fingerprint_of(params, data_sha256)
+    fingerprint = fingerprint_of(model, params, data_sha256)
     torch.manual_seed(params.seed)
-    players = build_players(params, world)
-    average = ExponentialMovingAverage(players.generator.network, params.ema_decay)
+    network, objective, learners = set_up(model, params, world)
+    average = ExponentialMovingAverage(network, params.ema_decay)
     history: list[Row] = []
     step = 0
     if saved is not None:
-        restore(players, saved)
+        learners.restore(saved)
         average.load_state_dict(saved["average"])
         history, step = saved["history"], saved["step"]
     kept = len(history)
@@ -120,33 +123,25 @@ def train(
     if world.leads:
         observer.started(list(history), precision_of(params))
     photos, validation = photos.to(world.device), validation.to(world.device)
-    features = RealFeatures(players.vgg, photos, params)
+    objective.prepare(to_units(photos.lab(slice(row, row + _BATCH)))[1] for row in range(0, len(photos.ids), _BATCH))
     for epoch in range(len(history) + 1, params.epochs + 1):
         epoch_started = time.perf_counter()
-        batches = draw_epoch(photos, params, epoch, world).split(steps_per_epoch)
-        players.generator.network.train()
-        players.discriminator.network.train()
+        batches = draw_epoch(photos, model.image_size, params, epoch, world).split(steps_per_epoch)
+        learners.train()
         rows = []
-        pretraining = epoch <= params.pretrain_epochs
         for batch in batches:
             step += 1
             mine = batch.part(world.rank, world.size)
-            set_learning_rate(players, learning_rate(params, step, steps_per_epoch))
-            figures = training_step(
-                players,
-                look(photos, mine, params.image_size),
-                params,
-                world,
-                features_truth=None if pretraining else features.of(mine),
-                share=len(mine) * world.size / len(batch),
-                pretraining=pretraining,
-            )
-            average.update(players.generator.network, step)
-            rows.append(torch.stack([figures[name] for name in FIGURES]) * (len(mine) / len(batch)))
+            learners.set_learning_rate(learning_rate(params, step, steps_per_epoch))
+            learners.set_share(len(mine) * world.size / len(batch))
+            L_unit, ab_unit = to_units(look(photos, mine, model.image_size))
+            figures = objective.step(learners, Condition(L_unit_B1SS=L_unit), ab_unit, epoch)
+            average.update(network, step)
+            rows.append(torch.stack([figures[name] for name in objective.figures]) * (len(mine) / len(batch)))
             if world.leads:
                 observer.step_done(epoch, len(batch))
         table = world.sum(torch.stack(rows)).cpu()
-        check_finite(table, step - len(batches), batches, photos.ids)
+        check_finite(table, objective.figures, step - len(batches), batches, photos.ids)
         now = time.perf_counter()
         history.append(
             {
@@ -154,7 +149,7 @@ def train(
                 "seconds": round(earlier_seconds + now - started, 3),
                 "images_per_second": round(len(photos.ids) / (now - epoch_started), 2),
                 "learning_rate": significant(learning_rate(params, step, steps_per_epoch)),
-                **mean_figures(table, batches),
+                **mean_figures(table, objective.figures, batches),
             }
         )
         if world.leads:
@@ -164,33 +159,37 @@ def train(
         if epoch % params.checkpoint_every == 0 or epoch == params.epochs:
             if world.leads:
                 state = {"fingerprint": fingerprint, "step": step, "average": average.state_dict(), "history": history}
-                save_checkpoint(checkpoint, state | capture(players))
+                save_checkpoint(checkpoint, state | learners.capture())
                 observer.rows_kept(history[kept:])
             world.wait()
             kept = len(history)
     return Trained(average.state_dict(), history, precision_of(params))
 
 
-def fingerprint_of(params: TrainParams, data_sha256: str) -> str:
+def fingerprint_of(model: ModelParams, params: TrainParams, data_sha256: str) -> str:
     """Identify a run by what decides its weights: a sha256."""
-    deciding = {key: value for key, value in asdict(params).items() if key not in _NOT_DECIDING}
-    return hashlib.sha256(json.dumps([deciding, data_sha256], sort_keys=True).encode()).hexdigest()
+    sections = (asdict(model), asdict(params))
+    deciding = [{key: value for key, value in of.items() if key not in _NOT_DECIDING} for of in sections]
+    return hashlib.sha256(json.dumps([*deciding, data_sha256], sort_keys=True).encode()).hexdigest()
 
 
-def draw_epoch(photos: Photos, params: TrainParams, epoch: int, world: World) -> Views:
+def draw_epoch(photos: Photos, image_size: int, params: TrainParams, epoch: int, world: World) -> Views:
     """Seed the epoch's randomness, and draw how it looks at the photos: the same in every process."""
     seeds = np.random.SeedSequence([params.seed, epoch]).generate_state(2 + world.size, np.uint64)
-    room = photos.hundredths_NSS3.shape[1] - params.image_size
+    room = photos.hundredths_NSS3.shape[1] - image_size
     torch.manual_seed(int(seeds[2 + world.rank] >> 1))  # of the dropout, which each process draws for its own part
     random = torch.Generator().manual_seed(int(seeds[0] >> 1))
     return draw_views(len(photos.ids), room, params, random).to(world.device)
 
 
-def check_finite(table: Tensor, step: int, batches: Sequence[Views], ids: Sequence[str]) -> None:
-    """Look through an epoch's figures (steps, FIGURES).
+def check_finite(
+    table: Tensor, figures: Sequence[str], step: int, batches: Sequence[Views], ids: Sequence[str]
+) -> None:
+    """Look through an epoch's figures.
 
     Args:
-        table: on the CPU.
+        table: (steps, figures), on the CPU.
+        figures: their names.
         step: done before the epoch.
         batches: of the epoch.
         ids: of the split's photos.
@@ -200,15 +199,15 @@ def check_finite(table: Tensor, step: int, batches: Sequence[Views], ids: Sequen
     """
     finite = torch.isfinite(table)
     for index in (~finite.all(dim=1)).nonzero().flatten().tolist():
-        terms = [name for name, good in zip(FIGURES, finite[index].tolist(), strict=True) if not good]
+        terms = [name for name, good in zip(figures, finite[index].tolist(), strict=True) if not good]
         raise NonFiniteLossError(step + index + 1, terms, [ids[row] for row in batches[index].rows.tolist()])
 
 
-def mean_figures(table: Tensor, batches: Sequence[Views]) -> Mapping[str, float]:
-    """Average an epoch's figures (steps, FIGURES) over its photos."""
+def mean_figures(table: Tensor, figures: Sequence[str], batches: Sequence[Views]) -> Mapping[str, float]:
+    """Average an epoch's figures (steps, figures) over its photos."""
     weights = torch.tensor([len(batch) for batch in batches], dtype=torch.float64)
     means = (table.double() * weights[:, None]).sum(dim=0) / weights.sum()
-    return {name: significant(value) for name, value in zip(FIGURES, means.tolist(), strict=True)}
+    return {name: significant(value) for name, value in zip(figures, means.tolist(), strict=True)}
 
 
 def significant(value: float) -> float:

@@ -14,14 +14,17 @@ from huebands import package
 from huebands.color import AB_SCALE
 from huebands.files import atomic
 from huebands.lineage import Dataset, dataset, flat
-from huebands.params import DataParams, TrainParams
+from huebands.models.parameters import describe as describe_params
+from huebands.params import DataParams, ModelParams, TrainParams
 from huebands.training.loop import Trained
 from huebands.training.precision import Precision
 
-NOT_LOGGED = ("checkpoint_every", "picture_every")  # they change nothing that runs are compared by
+NOT_LOGGED = ("train.checkpoint_every", "train.picture_every")  # they change nothing that runs are compared by
 
 
-def describe(data: DataParams, train: TrainParams, data_sha256: str, git_commit: str) -> dict[str, Any]:
+def describe(
+    data: DataParams, model: ModelParams, train: TrainParams, data_sha256: str, git_commit: str
+) -> dict[str, Any]:
     """The package's config.json: network, preprocessing and lineage.
 
     Raises:
@@ -30,19 +33,19 @@ def describe(data: DataParams, train: TrainParams, data_sha256: str, git_commit:
     config = {
         "format": package.FORMAT,
         "name": data.name,
-        "network": train.generator.network(),
+        "network": describe_params(model.network),
         "preprocessing": {
-            "image_size": train.image_size,
+            "image_size": model.image_size,
             "lightness": package.LIGHTNESS,
             "resize": package.RESIZE,
             "ab_scale": AB_SCALE,
-            "upsampling": asdict(train.upsampling),
+            "upsampling": asdict(model.upsampling),
         },
         "lineage": {
             "git_commit": git_commit,
             "data_sha256": data_sha256,
             "data": data.name,
-            "params": asdict(train),
+            "params": {"model": asdict(model), "train": asdict(train)},
         },
     }
     package.check_config(Path(package.CONFIG), config)
@@ -66,9 +69,11 @@ def record_of(config: dict[str, Any]) -> dict[str, Any]:
     """What identifies a run in MLflow: its name, its flat parameters and its tags."""
     lineage = config["lineage"]
     params = {key: value for key, value in flat(lineage["params"]).items() if key not in NOT_LOGGED}
+    model, epochs = lineage["params"]["model"], lineage["params"]["train"]["epochs"]
+    family = f"{model['network']['name']} {model['objective']['name']}"
     experiment = os.environ.get("DVC_EXP_NAME")  # the name by which `dvc exp show` lists it
     return {
-        "name": f"{lineage['data']} {lineage['params']['epochs']} epochs" + (f" ({experiment})" if experiment else ""),
+        "name": f"{lineage['data']} {family} {epochs} epochs" + (f" ({experiment})" if experiment else ""),
         "params": {"data": lineage["data"], **params},
         "tags": {key: value for key, value in lineage.items() if key != "params"},
     }

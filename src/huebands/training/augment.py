@@ -1,4 +1,4 @@
-"""Photos resident on the device as Lab in 16 bits, and how each epoch looks at them."""
+"""Photos resident on the device as Lab in 16 bits, and how each epoch augments them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from huebands.color import decode_lab, encode_lab
-from huebands.networks.resize import resize
+from huebands.models.parts.resize import resize
 from huebands.params import TrainParams
 
 
@@ -61,7 +61,6 @@ class Views:
     left: Tensor
     mirrored: Tensor
     gamma: Tensor  # exponent of lightness
-    chroma: Tensor  # factor of a and b
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -89,22 +88,18 @@ def draw_views(photos: int, room: int, params: TrainParams, random: torch.Genera
         params: what is varied.
         random: the only source of randomness.
     """
-
-    def around_one(spread: float) -> Tensor:
-        return torch.empty(photos).uniform_(-1, 1, generator=random).mul_(np.log1p(spread)).exp_()
-
+    spread = np.log1p(params.lightness_jitter)
     return Views(
         rows=torch.randperm(photos, generator=random),
         top=torch.randint(room + 1, (photos,), generator=random),
         left=torch.randint(room + 1, (photos,), generator=random),
         mirrored=(torch.rand(photos, generator=random) < 0.5) & params.flip,
-        gamma=around_one(params.lightness_jitter),
-        chroma=around_one(params.chroma_jitter),
+        gamma=torch.empty(photos).uniform_(-1, 1, generator=random).mul_(spread).exp_(),
     )
 
 
 def look(photos: Photos, views: Views, size: int) -> Tensor:
-    """Crop, mirror and vary photos on their device.
+    """Crop and mirror photos and vary their lightness, on their device.
 
     Args:
         photos: of a split.
@@ -120,5 +115,4 @@ def look(photos: Photos, views: Views, size: int) -> Tensor:
     hundredths = photos.hundredths_NSS3[views.rows[:, None, None], rows_BS[:, :, None], columns_BS[:, None, :]]
     lab_BSS3 = decode_lab(hundredths)
     lightness = 100 * (lab_BSS3[..., :1] / 100).clamp(0, 1) ** views.gamma[:, None, None, None]
-    colour = lab_BSS3[..., 1:] * views.chroma[:, None, None, None]
-    return torch.cat((lightness, colour), dim=-1).permute(0, 3, 1, 2)
+    return torch.cat((lightness, lab_BSS3[..., 1:]), dim=-1).permute(0, 3, 1, 2)

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from huebands.networks.initialisation import initialise
-from huebands.networks.normalisation import Norm, normalisation
+from huebands.models.parts.initialisation import initialise
+from huebands.models.parts.normalisation import Norm, normalisation
 
 
 class PatchGAN(nn.Sequential):

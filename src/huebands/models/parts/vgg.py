@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from huebands.networks.torchvision_import import torchvision
+from huebands.models.parts.torchvision_import import torchvision
 from huebands.pypi import fetch_package
 
 RELU1_2, RELU2_2, RELU3_3, RELU4_3, RELU5_3 = 3, 8, 15, 22, 29  # places in torchvision's features

@@ -1,0 +1,1 @@
+"""Encoders that have learned on ImageNet, and where their weights come from."""

@@ -1,0 +1,1 @@
+"""The networks, one file each: a network is found by the name of its file."""

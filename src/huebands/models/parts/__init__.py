@@ -1,0 +1,1 @@
+"""Blocks, losses and tables that several networks or objectives are made of."""
