@@ -186,7 +186,7 @@ def test_results_are_brought_home_whole_on_a_full_disk(tmp_path: Path, monkeypat
         (place / "reports/train/run.json").write_text(json.dumps({"weights_sha256": package.weights_sha256}))
         (place / "reports/train/history.csv").write_text(f"epoch\n{seed}\n")
     monkeypatch.setattr(bring_home.shards, "data_sha256", lambda folder: "1" * 64)
-    monkeypatch.setattr(bring_home, "fingerprint_of", lambda train, data: "")
+    monkeypatch.setattr(bring_home, "fingerprint_of", lambda *arguments: "")
     monkeypatch.setattr(bring_home.params, "from_mapping", lambda mapping: SETTINGS)
     old, new = (
         {place: contents(folder / place) for place in ("models/trained", "reports/train")}

@@ -13,6 +13,7 @@ from huebands.data.shards import MANIFEST_COLUMNS, write_manifest, write_shard
 from huebands.images import encode_png
 from huebands.metrics.report import METRICS, OF_SETS, OF_TRUTH, PhotoScore, ScoredPhoto
 from huebands.params import SPLITS
+from huebands.promotion.trial import ColourScorer
 
 SIZE = 16
 
@@ -68,3 +69,20 @@ class PlainScorer:
 
         errors = {name: float(np.abs(truth.astype(int) - rgb).mean()) / 255 for name, rgb in results.items()}
         return ScoredPhoto(own(truth, None), {name: own(rgb, errors[name]) for name, rgb in results.items()})
+
+
+class PlainColourScorer(ColourScorer):
+    """Measures the criteria of colours without a network: LPIPS is the mean error in 8-bit levels, as a share."""
+
+    def __init__(self) -> None:
+        self._lpips = PlainDistance()
+
+
+class PlainDistance:
+    """Stands for LPIPS."""
+
+    def features(self, rgb: np.ndarray) -> np.ndarray:
+        return rgb.astype(int)
+
+    def distance(self, truth: np.ndarray, result: np.ndarray) -> float:
+        return float(np.abs(truth - result).mean()) / 255

@@ -7,7 +7,7 @@ from pathlib import Path
 from huebands.package import CONFIG, PackageError
 
 RELEASE, GENERATOR = Path("models/release"), Path("models/generator")
-INDEX = "index.json"  # of models/release, written by `huebands.release`
+INDEX = "index.json"  # of models/release, written by `huebands.promotion.release`
 INSTALLED = Path(__file__).parents[1]  # holds models only in a bento, which serves what is inside wherever it starts
 _CHECKOUT = Path(__file__).parents[2]
 
@@ -54,7 +54,7 @@ def _best(release: Path) -> DefaultPackage:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise PackageError(
             f"{path}: names no best package with its package_sha256 ({error!r}); write it anew with"
-            " `python -m huebands.release NAME`"
+            " `python -m huebands.promotion.release NAME`"
         ) from error
     if not (best / CONFIG).is_file():
         raise PackageError(f"{path}: the best package (={best.name!r}) is not there; take it from git again")

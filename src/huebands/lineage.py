@@ -1,10 +1,16 @@
 """Where a model comes from: the commit of the code, the datasets, and parameters as flat names."""
 
+import os
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from huebands import local_store
 from huebands.params import DataParams, FolderSource, PackageSource
+
+# What decides a result, beside the data, which have a hash of their own.
+_DECIDES = ("src", "conf", "params.yaml", "dvc.yaml", "pyproject.toml", "requirements.lock")
 
 
 @dataclass(frozen=True)
@@ -38,13 +44,27 @@ def dataset(data: DataParams, data_sha256: str, split: str, context: str) -> Dat
 
 
 def git_commit() -> str:
-    """The commit of the working tree, with "+changes" where it holds more than the commit; "unknown" without git."""
+    """The commit of the current folder, with "+changes" where what decides a result differs; "unknown" without git.
+
+    A file that git neither tracks nor ignores counts as a change.
+    """
     try:
         commit = _git("rev-parse", "HEAD")
-        changed = _git("status", "--porcelain", "--untracked-files=no", "--", "src", "conf")
+        changed = _git("status", "--porcelain", "--untracked-files=all", "--", *_DECIDES)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{commit}+changes" if changed else commit
+
+
+def experiment() -> str | None:
+    """The name of the DVC experiment that runs this program, None outside experiments.
+
+    DVC tells it to each stage of `dvc exp run`, in the workspace and in copies below `.dvc/tmp/exps` alike. A program
+    that somebody starts in such a copy belongs to the experiment as well.
+    """
+    here = Path.cwd()
+    name = os.environ.get("DVC_EXP_NAME")
+    return name or (here.name if local_store.home(here) != here else None)
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -246,14 +246,10 @@ class CalibrateParams:
 
 @dataclass(frozen=True, kw_only=True)
 class RegisterParams:
-    """The registry and the champion's gate."""
+    """The registry."""
 
     model_name: str
     experiment: str
-    min_gain: float  # CIEDE2000 on val by which a challenger must beat the champion
-
-    def __post_init__(self) -> None:
-        check(self.min_gain >= 0, "min_gain", self.min_gain, "not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)

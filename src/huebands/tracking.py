@@ -32,6 +32,7 @@ WEIGHTS_TAG = "huebands.weights_sha256"
 PACKAGE_TAG = "huebands.package_sha256"
 _PARENT_TAG = "mlflow.parentRunId"
 _COMMIT_TAG = "mlflow.source.git.commit"
+_RESTORES = "restores"  # tag of a restored run: its weights, which also an unfinished one has
 _BATCH = 1000  # metrics in one request: MLflow's limit
 _DIGEST = 36  # characters of a dataset's digest: MLflow's limit
 _SHOWN = 5  # versions that an error lists
@@ -56,16 +57,20 @@ class FinishedRun:
         params: few, by flat name.
         metrics: final figures.
         tags: their names get the prefix `huebands.`.
+        identity: of the tags the one that tells it from other runs of its name.
         datasets: that it has used.
         reports: files, logged under `reports/`.
+        history: rows of `epoch` and figures, one an epoch.
     """
 
     name: str
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
     tags: Mapping[str, Any]
+    identity: str = "package_sha256"
     datasets: Sequence[Dataset] = ()
     reports: Sequence[Path] = ()
+    history: Sequence[Mapping[str, float]] = ()
 
 
 class TrainingRun:
@@ -121,6 +126,12 @@ class TrainingRun:
     def _both(self) -> list[str]:
         return [self.run_id] if self._parent_id is None else [self.run_id, self._parent_id]
 
+    def describe(self, params: Mapping[str, Any], datasets: Sequence[Dataset]) -> None:
+        """Log parameters and datasets, of which a run that was cut off may lack some."""
+        with self._logging():
+            for run_id in self._both:
+                _describe(self._client, run_id, params, datasets)
+
     def watch_system(self) -> None:
         """Log the use of processor, memory, disk, network and GPU every ten seconds until the run ends."""
         monitor = SystemMetricsMonitor(self.run_id, resume_logging=True, tracking_uri=self._client.tracking_uri)
@@ -140,21 +151,10 @@ class TrainingRun:
 
     def log_history(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Log rows of `epoch`, `seconds` and figures; epochs logged before and empty values are skipped."""
-        metrics = []
-        for row in rows:
-            epoch = int(row["epoch"])
-            if epoch in self._logged:
-                continue
-            self._logged.add(epoch)
-            moment = self._started + round(float(row["seconds"]) * 1000)
-            metrics += [
-                mlflow.entities.Metric(key, float(value), moment, epoch)
-                for key, value in row.items()
-                if key != "epoch" and value is not None and not math.isnan(value)
-            ]
+        new = [row for row in rows if int(row["epoch"]) not in self._logged]
+        self._logged |= {int(row["epoch"]) for row in new}
         with self._logging():
-            for first in range(0, len(metrics), _BATCH):
-                self._client.log_batch(self.run_id, metrics=metrics[first : first + _BATCH])
+            _log_epochs(self._client, self.run_id, new, self._started)
 
     def log_picture(self, path: Path, epoch: int) -> None:
         """Log a sample grid as step `epoch` of the run's `samples`, unless it is there already."""
@@ -181,7 +181,8 @@ class TrainingRun:
     def _end(self, status: str, ended: int | None = None) -> None:
         if self._monitor is not None:
             self._monitor.finish()
-        for run_id in self._both:
+        # The pipeline's run first: what is cut off between the two is still seen as unfinished.
+        for run_id in reversed(self._both):
             self._client.set_terminated(run_id, status, end_time=ended)
 
     @contextmanager
@@ -234,23 +235,26 @@ def restore_run(
     history: Sequence[Mapping[str, Any]],
     pictures: Sequence[Path],
 ) -> str:
-    """Write a finished run anew from its record, with the times that it had.
+    """Write a finished run anew from its record, with the times that it had; one that was cut off is completed.
 
     `run_json` holds name, started_at, weights_sha256, lineage, params and datasets, as `reports/train/run.json` does;
     `history` has one row an epoch; `pictures` are sample grids called `epoch-0001.png` and so on.
     """
+    weights, datasets = run_json["weights_sha256"], [Dataset(**dataset) for dataset in run_json["datasets"]]
     run = TrainingRun.start(
         run_json["name"],
         experiment,
         run_json["params"],
-        {**run_json["lineage"], "restored": True},
-        [Dataset(**dataset) for dataset in run_json["datasets"]],
+        {**run_json["lineage"], "restored": True, _RESTORES: weights},
+        datasets,
+        run_id=_cut_off(experiment, weights),
         started_at=run_json["started_at"],
     )
+    run.describe(run_json["params"], datasets)
     run.log_history(history)
     for picture in pictures:
         run.log_picture(picture, epoch=int(picture.stem.removeprefix("epoch-")))
-    run.finish(run_json["weights_sha256"], seconds=max((float(row["seconds"]) for row in history), default=0.0))
+    run.finish(weights, seconds=max((float(row["seconds"]) for row in history), default=0.0))
     return run.run_id
 
 
@@ -269,13 +273,23 @@ def log_runs(experiment: str, parent: FinishedRun, children: Sequence[FinishedRu
 
 
 def log_stages(run_id: str, stages: Sequence[FinishedRun], metrics: Mapping[str, float]) -> None:
-    """Log the stages that followed the training `run_id` beside it, and the pipeline's figures to the run of it all."""
+    """Log the stages that followed the training `run_id` beside it, and the pipeline's figures to the run of it all.
+
+    What is there already stays as it is; a stage whose logging was cut off is logged anew.
+    """
     client = _client()
     run = client.get_run(run_id)
     parent = client.get_run(run.data.tags.get(_PARENT_TAG, run_id))
+    children = client.search_runs([run.info.experiment_id], f"tags.`{_PARENT_TAG}` = '{parent.info.run_id}'")
     for stage in stages:
         named = replace(stage, name=f"{parent.info.run_name}: {stage.name}")
-        _log_finished(client, run.info.experiment_id, named, parent.info.run_id)
+        tag, identity = f"huebands.{stage.identity}", str(stage.tags[stage.identity])
+        same = [of for of in children if of.info.run_name == named.name and of.data.tags.get(tag) == identity]
+        for child in same:
+            if child.info.status != "FINISHED":
+                client.delete_run(child.info.run_id)
+        if all(child.info.status != "FINISHED" for child in same):
+            _log_finished(client, run.info.experiment_id, named, parent.info.run_id)
     _log_figures(client, parent.info.run_id, metrics)
 
 
@@ -325,6 +339,13 @@ def champion(model_name: str) -> RegisteredPackage | None:
 def set_alias(model_name: str, alias: str, version: int) -> None:
     """Point an alias at a version."""
     _client().set_registered_model_alias(model_name, alias, str(version))
+
+
+def tag_version(version: RegisteredPackage, tags: Mapping[str, str]) -> None:
+    """Tag a version; the names get the prefix `huebands.`, and what a tag held is replaced."""
+    client = _client()
+    for name, value in tags.items():
+        client.set_model_version_tag(version.model_name, str(version.version), f"huebands.{name}", value)
 
 
 def find_package(uri: str) -> RegisteredPackage:
@@ -472,6 +493,12 @@ def _create_run(
     """Create a run and log what is known of it beforehand; gives its id."""
     tags = {**tags, **({} if parent_id is None else {_PARENT_TAG: parent_id})}
     run_id: str = client.create_run(experiment_id, start_time=started_at, tags=tags, run_name=name).info.run_id
+    _describe(client, run_id, params, datasets)
+    return run_id
+
+
+def _describe(client: mlflow.MlflowClient, run_id: str, params: Mapping[str, Any], datasets: Sequence[Dataset]) -> None:
+    """Log parameters and datasets; doing so again changes nothing."""
     client.log_batch(run_id, params=[mlflow.entities.Param(key, str(value)) for key, value in params.items()])
     inputs = [
         mlflow.entities.DatasetInput(
@@ -482,13 +509,13 @@ def _create_run(
     ]
     if inputs:
         client.log_inputs(run_id, inputs)
-    return run_id
 
 
 def _log_finished(
     client: mlflow.MlflowClient, experiment_id: str, run: FinishedRun, parent_id: str | None = None
 ) -> str:
     run_id = _create_run(client, experiment_id, run.name, run.params, _prefixed(run.tags), run.datasets, parent_id)
+    _log_epochs(client, run_id, run.history)
     _log_figures(client, run_id, run.metrics)
     for report in run.reports:
         client.log_artifact(run_id, str(report), "reports")
@@ -497,8 +524,56 @@ def _log_finished(
 
 
 def _log_figures(client: mlflow.MlflowClient, run_id: str, figures: Mapping[str, float]) -> None:
-    now = int(datetime.now().timestamp() * 1000)
-    client.log_batch(run_id, metrics=[mlflow.entities.Metric(key, float(v), now, 0) for key, v in figures.items()])
+    """Log final figures, unless they stand there already."""
+    now, held = _now(), client.get_run(run_id).data.metrics
+    new = {key: float(value) for key, value in figures.items() if held.get(key) != float(value)}
+    client.log_batch(run_id, metrics=[mlflow.entities.Metric(key, value, now, 0) for key, value in new.items()])
+
+
+def _log_epochs(
+    client: mlflow.MlflowClient, run_id: str, rows: Iterable[Mapping[str, Any]], started: int | None = None
+) -> None:
+    """Log rows of `epoch` and figures; an epoch is there as a whole or not at all.
+
+    Args:
+        client: of the store.
+        run_id: the run.
+        rows: in order of their epochs; empty values are skipped.
+        started: when the run started, milliseconds, if rows hold `seconds` since then; None: all of them are of now.
+    """
+    now, batch = _now(), list[mlflow.entities.Metric]()
+    for row in rows:
+        moment = now if started is None else started + round(float(row["seconds"]) * 1000)
+        metrics = [
+            mlflow.entities.Metric(key, float(value), moment, int(row["epoch"]))
+            for key, value in row.items()
+            if key != "epoch" and value is not None and not math.isnan(value)
+        ]
+        if len(batch) + len(metrics) > _BATCH:
+            client.log_batch(run_id, metrics=batch)
+            batch = []
+        batch += metrics
+    if batch:
+        client.log_batch(run_id, metrics=batch)
+
+
+def _now() -> int:
+    return int(datetime.now().timestamp() * 1000)
+
+
+def _cut_off(experiment: str, weights_sha256: str) -> str | None:
+    """Find a restoration that was cut off; where it came no further than the pipeline's run, that is deleted."""
+    client = _client()
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        return None
+    query = f"tags.`huebands.{_RESTORES}` = '{weights_sha256}' AND attributes.status != 'FINISHED'"
+    runs = client.search_runs([found.experiment_id], query)
+    parents = {run.data.tags[_PARENT_TAG]: run.info.run_id for run in runs if _PARENT_TAG in run.data.tags}
+    for run in runs:
+        if _PARENT_TAG not in run.data.tags and run.info.run_id not in parents:
+            client.delete_run(run.info.run_id)
+    return next(iter(parents.values()), None)
 
 
 def _holds(client: mlflow.MlflowClient, run_id: str) -> bool:

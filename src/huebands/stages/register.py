@@ -2,6 +2,8 @@
 
 Writes models/generator/ (the package) and reports/register/: registration.json, and decision.txt for people. The
 registry is MLflow's. The trainings of released packages are restored beside it, so that their curves can be compared.
+
+A registration that was cut off is completed when the stage runs again: what is there already stays as it is.
 """
 
 import csv
@@ -15,25 +17,31 @@ from huebands import params, tracking
 from huebands.colorizer import Colorizer
 from huebands.data import shards
 from huebands.files import atomic
-from huebands.gate import Verdict, judge, mean_ciede2000
 from huebands.lineage import dataset, flat, git_commit
 from huebands.model_card import write_card
 from huebands.package import CERTIFICATE, ModelPackage, PackageError, assemble, read_package
 from huebands.params import Params
-from huebands.tracking import TrackingError
+from huebands.promotion import gate
+from huebands.promotion.trial import ColourScorer
+from huebands.pypi import FetchError
+from huebands.tracking import RegisteredPackage, TrackingError
 
 PREPARED = Path("data/prepared")
 TRAINED, GENERATOR = Path("models/trained"), Path("models/generator")
 DISTRIBUTION, CALIBRATION = Path("models/distribution"), Path("models/calibration")
 TRAIN, EVALUATE, CALIBRATE = Path("reports/train"), Path("reports/evaluate"), Path("reports/calibrate")
+FIT = Path("reports/distribution")
 RELEASED, REPORT = Path("reports/release"), Path("reports/register")
+HISTORY = "history.csv"  # of a training's or a fit's report
 
 
 def main() -> None:
     """Register what the stages before have made."""
     try:
         register(params.load())
-    except (params.ParamsError, PackageError, TrackingError, shards.ShardError, FileNotFoundError) as error:
+    except (
+        params.ParamsError, PackageError, TrackingError, shards.ShardError, FetchError, FileNotFoundError,
+    ) as error:  # fmt: skip
         raise SystemExit(f"register: {error}") from error
 
 
@@ -41,32 +49,36 @@ def register(settings: Params) -> None:
     """Write the package, register it once, and let the gate choose the champion."""
     package = write_package()
     run_id, origin = training_run(settings.register.experiment, package.weights_sha256)
+    model_name, alpha = settings.register.model_name, settings.calibrate.report_alpha
+    champion = gate.find_champion(model_name, alpha)
     photos = shards.LabShard(PREPARED, "val")
-    error = mean_ciede2000(Colorizer.load(GENERATOR), photos)
-    model_name = settings.register.model_name
-    final = {**figures(package, settings.calibrate.report_alpha), "val.ciede2000": error}
+    challenger = Colorizer(package, str(GENERATOR))
+    trial = gate.run_trial(challenger, champion, photos, ColourScorer())
+    final = figures(package, alpha) | {f"val.{key}": value for key, value in trial.means(gate.CHALLENGER).items()}
     registration = tracking.register_package(
         GENERATOR, package.package_sha256, model_name, run_id, metrics=final, tags=lineage()
     )
-    if registration.created:
-        tracking.log_stages(run_id, stages(settings, package.package_sha256), final)
-    tracking.set_alias(model_name, "challenger", registration.version)
-    verdict = choose_champion(settings, registration.version, error, photos)
-    decision = [
+    fit = density_fit(settings, challenger.distribution.sha256)
+    tracking.log_stages(run_id, [fit, *stages(settings, package.package_sha256)], final)
+    tracking.set_alias(model_name, gate.CHALLENGER, registration.version)
+    version = RegisteredPackage(model_name, registration.version, package.package_sha256)
+    decision = gate.decide(trial, champion, version, alpha)
+    lines = [
         f"package {package.package_sha256[:12]} in {GENERATOR}",
         f"run {run_id} {origin}",
         f"models:/{model_name}/{registration.version}"
         f" ({'new' if registration.created else 'registered before'}) is the challenger",
-        f"{'it is champion' if verdict.promoted else 'the champion stays'}: {verdict.reason}",
+        *(f"on {len(photos)} photos of val, {line}" for line in decision.lines),
+        str(decision),
     ]
     for record in sorted(RELEASED.glob("*/run.json")):
         weights = read_json(record)["weights_sha256"]
         run_id, _ = training_run(settings.register.experiment, weights, record.parent)
-        decision.append(f"run {run_id} trained the released {record.parent.name}")
-    for line in decision:
+        lines.append(f"run {run_id} trained the released {record.parent.name}")
+    for line in lines:
         print(f"register: {line}")
     REPORT.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(REPORT / "decision.txt", "\n".join(decision) + "\n")
+    atomic.write_text(REPORT / "decision.txt", "\n".join(lines) + "\n")
     content = {"model_name": model_name, "package_sha256": package.package_sha256}
     atomic.write_text(REPORT / "registration.json", json.dumps(content, indent=2) + "\n")
 
@@ -94,8 +106,7 @@ def training_run(experiment: str, weights_sha256: str, report: Path = TRAIN) -> 
             f"{report / 'run.json'}: weights_sha256 (={record['weights_sha256']!r}) must be that of {TRAINED},"
             f" {weights_sha256!r}; take both from one training, or train with `dvc repro --force train`"
         )
-    with (report / "history.csv").open(encoding="utf-8", newline="") as file:
-        history = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+    history = read_history(report)
     pictures = sorted((report / "pictures").glob("epoch-*.png"))
     run_id = tracking.restore_run(experiment, record, history, pictures)
     return run_id, f"trained it, restored from {report}: {len(history)} epochs, {len(pictures)} pictures"
@@ -121,7 +132,7 @@ def figures(package: ModelPackage, alpha: float) -> dict[str, float]:
 
 
 def stages(settings: Params, package_sha256: str) -> list[tracking.FinishedRun]:
-    """What the stages between training and registration found, as runs of their own."""
+    """What evaluation and calibration found, as runs of their own."""
     data_sha256 = shards.data_sha256(PREPARED)
     used = {
         "evaluate": {"test": "evaluation"},
@@ -147,6 +158,27 @@ def stages(settings: Params, package_sha256: str) -> list[tracking.FinishedRun]:
     return found
 
 
+def density_fit(settings: Params, distribution_sha256: str) -> tracking.FinishedRun:
+    """The fit of the colour distribution, from its report and from the lineage that it keeps itself."""
+    description, history = DISTRIBUTION / "distribution.json", read_history(FIT)
+    fitted = read_json(description)["lineage"]
+    used = (("train", "training"), ("val", "validation"))
+    return tracking.FinishedRun(
+        name="distribution",
+        params=flat(fitted["params"]),
+        metrics={"best_val": min(row["val"] for row in history)},
+        tags={
+            "git_commit": fitted["git_commit"],
+            "data_sha256": fitted["data_sha256"],
+            "distribution_sha256": distribution_sha256,
+        },
+        identity="distribution_sha256",
+        datasets=[dataset(settings.data, fitted["data_sha256"], *split) for split in used],
+        reports=[FIT / HISTORY, description],
+        history=history,
+    )
+
+
 def lineage() -> dict[str, Any]:
     """What this registration was made from."""
     commit, _, changes = git_commit().partition("+")
@@ -159,26 +191,13 @@ def lineage() -> dict[str, Any]:
     }
 
 
-def choose_champion(settings: Params, version: int, error: float, photos: shards.LabShard) -> Verdict:
-    """Judge the version against the champion on the same photos, and move the alias where it is better."""
-    model_name = settings.register.model_name
-    champion = tracking.champion(model_name)
-    if champion is not None and champion.version == version:
-        return Verdict(True, f"it was before; CIEDE2000 {error:.4f}")
-    in_use = None if champion is None else Colorizer.load(champion.uri)
-    if champion is not None and in_use is not None and in_use.package.calibration is None:
-        tracking.set_alias(model_name, "champion", version)
-        return Verdict(True, f"the champion, version {champion.version}, has no bands that this version reads")
-    verdict = judge(
-        challenger=error,
-        champion=None if in_use is None else mean_ciede2000(in_use, photos),
-        min_gain=settings.register.min_gain,
-        certificate=read_json(GENERATOR / "calibration.json")["certificate"]["curve"],
-        alpha=settings.calibrate.report_alpha,
-    )
-    if verdict.promoted:
-        tracking.set_alias(model_name, "champion", version)
-    return verdict
+def read_history(report: Path) -> list[dict[str, float]]:
+    """Read the curves of a training or a fit, one row an epoch."""
+    path = report / HISTORY
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: not found; `dvc repro` makes it")
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
 
 
 def read_json(path: Path) -> dict[str, Any]:

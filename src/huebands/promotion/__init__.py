@@ -1,0 +1,1 @@
+"""Which of two models is better, and what follows from it: champions of the registry, and released packages."""

@@ -1,0 +1,216 @@
+"""A candidate is tried against grey and against the model in use, on the validation photos.
+
+What counts, in this order:
+1. The candidate's bands keep their promise on the test photos, as far as an exact test can tell.
+2. Its colours are better than none at all (`criteria`, without bleeding), also where there is no other model to beat.
+3. Its colours are better than those of the model in use.
+4. Where the colours are alike, as those of equal weights are, bands decide, on the validation photos too: the candidate
+   is better when the model in use breaks its promise and the candidate does not, or when miscoverage and width of its
+   bands at alpha are better by the same rule. Bands that are narrower because they cover less are not.
+
+Two models that differ by nothing but chance change places with a probability of 5% at most: 2.5% by colours, 2.5% by
+bands.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from huebands.colorizer import Colorizer, grey_of
+from huebands.conformal.calibration import MODES, Mode
+from huebands.conformal.coverage import reach
+from huebands.conformal.risk import broken_p
+from huebands.data.shards import LabShard, ShardError, data_sha256
+from huebands.metrics.bleeding import bleeding
+from huebands.metrics.image import ciede2000, colourfulness
+from huebands.metrics.lpips import LPIPS
+from huebands.package import PackageError
+from huebands.promotion.criteria import (
+    BESIDE_GREY,
+    COLOURS,
+    Comparison,
+    Difference,
+    Figures,
+    compare,
+    doubts,
+    refuted,
+)
+
+GREY = "grey"
+
+
+class ColourScorer:
+    """Measures the criteria of colours; LPIPS is loaded once.
+
+    Raises:
+        FetchError: when the weights of LPIPS cannot be fetched.
+    """
+
+    def __init__(self) -> None:
+        self._lpips = LPIPS()
+
+    def score(self, truth: np.ndarray, results: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
+        """Score results on one photo, sRGB uint8 (H, W, 3): {name: {criterion: figure}}."""
+        features = self._lpips.features(truth)
+        return {
+            name: {
+                "ciede2000": ciede2000(truth, result),
+                "lpips": self._lpips.distance(features, self._lpips.features(result)),
+                "colourfulness_error": abs(colourfulness(truth) - colourfulness(result)),
+                "bleeding": bleeding(truth, result),
+            }
+            for name, result in results.items()
+        }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a trial.
+
+    Attributes:
+        outcome: "better" takes the place of the model in use, or is the first; "alike" differs by nothing that counts.
+        reason: for people.
+        comparisons: {name of what the candidate was compared with: comparison}.
+    """
+
+    outcome: Literal["better", "alike", "inferior"]
+    reason: str
+    comparisons: Mapping[str, Comparison]
+
+    @property
+    def lines(self) -> list[str]:
+        """Every difference in words."""
+        return [difference.in_words(name) for name, difference in self._differences()]
+
+    @property
+    def intervals(self) -> dict[str, str]:
+        """Every difference with its interval, by names such as "grey lpips"."""
+        return {f"{name} {difference.criterion}": difference.interval for name, difference in self._differences()}
+
+    def _differences(self) -> Iterator[tuple[str, Difference]]:
+        for name, comparison in self.comparisons.items():
+            yield from ((name, difference) for difference in comparison.differences)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Models and what their colours measure on the validation photos.
+
+    Attributes:
+        photos: of the validation split.
+        colorizers: of the models.
+        figures: of the models and of grey, {name: {criterion: (photos,)}}.
+    """
+
+    photos: LabShard
+    colorizers: Mapping[str, Colorizer]
+    figures: Mapping[str, Figures]
+
+    @classmethod
+    def run(cls, colorizers: Mapping[str, Colorizer], photos: LabShard, scorer: ColourScorer) -> Self:
+        """Colour the photos with each model, and score them.
+
+        Raises:
+            ShardError: when there are no photos.
+        """
+        if len(photos) == 0:
+            raise ShardError("models are compared on the val split, which is empty; enlarge prepare.fractions.val")
+        scores = []
+        for row in range(len(photos)):
+            truth = photos.rgb([row])[0].permute(1, 2, 0).numpy()
+            grey = grey_of(truth)
+            results = {name: colorizer.predict(grey) for name, colorizer in colorizers.items()}
+            scores.append(scorer.score(truth, {**results, GREY: np.stack([grey] * 3, axis=-1)}))
+        figures = {
+            name: {criterion: np.array([score[name][criterion] for score in scores]) for criterion in COLOURS}
+            for name in (*colorizers, GREY)
+        }
+        return cls(photos, colorizers, figures)
+
+    def means(self, name: str) -> dict[str, float]:
+        """A model's mean figures."""
+        return {criterion: float(values.mean()) for criterion, values in self.figures[name].items()}
+
+    def judge(self, candidate: str, in_use: str | None, alpha: float) -> Verdict:
+        """Decide by the module's rule.
+
+        Args:
+            candidate: name of a model of the trial.
+            in_use: name of the model to beat; None where there is none.
+            alpha: of the promises that are held against coverage; both calibrations support it.
+        """
+        comparisons = {GREY: compare(self.figures[candidate], self.figures[GREY], BESIDE_GREY)}
+        if in_use is not None:
+            comparisons["in use"] = compare(self.figures[candidate], self.figures[in_use], COLOURS)
+        *_, last = comparisons.values()
+        doubted = doubts(self._certificate(candidate), alpha)
+        if doubted:
+            return Verdict("inferior", "; ".join(doubted), comparisons)
+        if comparisons[GREY].outcome != "better":
+            return Verdict("inferior", f"not better than grey: {comparisons[GREY].reason}", comparisons)
+        if in_use is not None and last.outcome == "alike":
+            return self._judge_bands(candidate, in_use, alpha, comparisons)
+        what = GREY if in_use is None else "the one in use"
+        if last.outcome == "better":
+            return Verdict("better", f"better than {what}: {last.reason}", comparisons)
+        return Verdict("inferior", f"not better than {what}: {last.reason}", comparisons)
+
+    def _judge_bands(self, candidate: str, in_use: str, alpha: float, comparisons: Mapping[str, Comparison]) -> Verdict:
+        bands = {name: self._measure_bands(name, alpha) for name in (candidate, in_use)}
+        beside = compare(bands[candidate], bands[in_use], list(bands[candidate]))
+        comparisons = {**comparisons, "bands in use": beside}
+        broken = {name: self._breaks(name, figures, alpha) for name, figures in bands.items()}
+        if broken[candidate]:
+            return Verdict(
+                "inferior", "colours alike, but its bands break their promise on the val photos", comparisons
+            )
+        if broken[in_use]:
+            return Verdict("better", "colours alike, and the bands of the one in use break their promise", comparisons)
+        if beside.outcome == "better":
+            return Verdict("better", f"colours alike, and better bands: {beside.reason}", comparisons)
+        return Verdict("alike", f"colours alike, and no better bands: {beside.reason}", comparisons)
+
+    def _breaks(self, name: str, bands: Figures, alpha: float) -> bool:
+        """Whether an exact test refutes the promise of a model, on the validation photos or on its own test photos."""
+        here = [{"alpha": alpha, "p_value": broken_p(bands[_miscoverage(mode)], alpha)} for mode in MODES]
+        return bool(refuted(here, alpha) or refuted(self._certificate(name), alpha))
+
+    def _measure_bands(self, name: str, alpha: float) -> Figures:
+        """Miscoverage and mean width, 8-bit levels, of both modes on the validation photos."""
+        colorizer, rows = self.colorizers[name], []
+        calibration = colorizer.calibration
+        for row in range(len(self.photos)):
+            true_HW3 = self.photos.rgb([row])[0].permute(1, 2, 0).numpy()
+            grey_HW = grey_of(true_HW3)
+            shaped = colorizer.shape(colorizer.predict(grey_HW), grey_HW, calibration.shape)
+            figures: dict[str, float] = {}
+            for mode in MODES:
+                bands_HW32 = shaped.bands(calibration.steps(alpha, mode), mode)
+                reached = reach(bands_HW32, true_HW3, shaped.groups, mode)
+                figures |= {_miscoverage(mode): 1 - reached.coverage, f"{mode} width": float(reached.widths.mean())}
+            rows.append(figures)
+        return {criterion: np.array([figures[criterion] for figures in rows]) for criterion in rows[0]}
+
+    def _certificate(self, name: str) -> list[dict[str, Any]]:
+        return list(self.colorizers[name].calibration.certificate.get("curve", []))
+
+
+def check_data(colorizer: Colorizer, prepared: Path) -> None:
+    """Refuse a package of other data: its training may have seen the validation photos.
+
+    Raises:
+        PackageError: naming both.
+    """
+    trained, here = colorizer.package.config["lineage"]["data_sha256"], data_sha256(prepared)
+    if trained != here:
+        raise PackageError(
+            f"{colorizer.source}: trained on the data {trained[:12]}, while {prepared} is {here[:12]}; make that"
+            " dataset with `dvc repro prepare`, or take the package away"
+        )
+
+
+def _miscoverage(mode: Mode) -> str:
+    return f"{mode} miscoverage"

@@ -1,0 +1,77 @@
+"""Where a result comes from: what of the working tree counts, and whether an experiment runs."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from huebands import lineage
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clean checkout with a little of everything, as the current folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("src/huebands/color.py", "conf/config.yaml", "params.yaml", "dvc.yaml", "requirements.lock", "README"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("1\n")
+    (tmp_path / ".gitignore").write_text("__pycache__/\n")
+    git("init", "-q")
+    git("add", ".")
+    git("-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "-qm", "all")
+    return tmp_path
+
+
+def git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_a_clean_tree_is_its_commit(checkout: Path) -> None:
+    assert lineage.git_commit() == git("rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "src/huebands/color.py", "conf/config.yaml", "params.yaml", "dvc.yaml", "requirements.lock",
+        "src/huebands/new.py", "conf/train/new.yaml", "pyproject.toml",
+    ],
+)  # fmt: skip
+def test_what_decides_a_result_is_a_change_tracked_or_not(checkout: Path, name: str) -> None:
+    (checkout / name).parent.mkdir(exist_ok=True)
+    (checkout / name).write_text("2\n")
+    assert lineage.git_commit() == git("rev-parse", "HEAD") + "+changes"
+
+
+@pytest.mark.parametrize("name", ["README", "notes.txt", "src/huebands/__pycache__/color.pyc", "reports/metrics.json"])
+def test_what_decides_nothing_is_no_change(checkout: Path, name: str) -> None:
+    (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+    (checkout / name).write_text("2\n")
+    assert lineage.git_commit() == git("rev-parse", "HEAD")
+
+
+def test_a_removed_file_is_a_change(checkout: Path) -> None:
+    (checkout / "conf/config.yaml").unlink()
+    assert lineage.git_commit().endswith("+changes")
+
+
+def test_without_git_the_commit_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert lineage.git_commit() == "unknown"
+
+
+def test_an_experiment_is_known_by_what_dvc_tells_and_by_its_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    assert lineage.experiment() is None
+    monkeypatch.setenv("DVC_EXP_NAME", "sunny-yak")
+    assert lineage.experiment() == "sunny-yak"
+    monkeypatch.delenv("DVC_EXP_NAME")
+    copy = tmp_path / ".dvc/tmp/exps/tmpabc"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    assert lineage.experiment() == "tmpabc"
