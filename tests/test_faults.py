@@ -263,5 +263,5 @@ def test_a_copy_that_was_changed_is_not_served(tiny_package, monkeypatch, tmp_pa
     folder = copy_privately(package)
     check(read_package(folder), package.package_sha256)
     (folder / "MODEL_CARD.md").write_text("# Another\n")
-    with pytest.raises(PackageError, match=r"package_sha256 .* its files were changed"):
+    with pytest.raises(PackageError, match=r"MODEL_CARD\.md: sha256 .* the file was changed"):
         check(read_package(folder), package.package_sha256)
