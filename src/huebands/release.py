@@ -20,7 +20,7 @@ from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.default_package import GENERATOR, INDEX, RELEASE
 from huebands.files import atomic
 from huebands.metrics.report import PhotoScorer
-from huebands.package import CONFIG, PackageError, copy_package, read_package
+from huebands.package import CONFIG, PackageError, copy_package
 from huebands.pypi import FetchError
 
 PREPARED, TRAIN, REPORT = Path("data/prepared"), Path("reports/train"), Path("reports/release")
@@ -51,9 +51,7 @@ def release(name: str, scorer: PhotoScorer) -> None:
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
         raise PackageError(f"name (={name!r}) must be of lower-case letters, digits and hyphens")
     others = sorted(path.parent for path in RELEASE.glob(f"[a-z0-9]*/{CONFIG}") if path.parent.name != name)
-    released = hashes()
-    colorizers = {folder.name: check(folder, released.get(folder.name)) for folder in others}
-    colorizers[name] = check(GENERATOR)
+    colorizers = {folder.name: check(folder) for folder in others} | {name: check(GENERATOR)}
     check_report(TRAIN, colorizers[name].package)
     figures = {of: measure(colorizer, LabShard(PREPARED, "val"), scorer) for of, colorizer in colorizers.items()}
     # Last, since measuring takes minutes: the index must not name a package that another has replaced.
@@ -79,26 +77,13 @@ def release(name: str, scorer: PhotoScorer) -> None:
     print(f"release: {index['best']} is the best")
 
 
-def hashes() -> dict[str, str]:
-    """The package_sha256 of each package that was released before, by name."""
-    try:
-        packages = json.loads((RELEASE / INDEX).read_text(encoding="utf-8"))["packages"]
-        return {name: str(row["package_sha256"]) for name, row in packages.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}  # no index, or one without hashes: it is written anew
-
-
-def check(folder: Path, package_sha256: str | None = None) -> Colorizer:
+def check(folder: Path) -> Colorizer:
     """Load a package that may be released.
-
-    Args:
-        folder: of the package.
-        package_sha256: which it must have where it was released before.
 
     Raises:
         PackageError: see `release`.
     """
-    colorizer = Colorizer(read_package(folder, package_sha256), str(folder))
+    colorizer = Colorizer.load(folder)
     _ = colorizer.calibration
     size = sum(path.stat().st_size for path in folder.iterdir())
     if size > LARGEST:
