@@ -8,7 +8,7 @@ import torch
 
 from huebands import served
 from huebands.colorizer import Colorizer
-from huebands.default_package import DefaultPackage, default_package
+from huebands.default_package import default_package, released_sha256
 from huebands.package import PackageError, assemble, read_package, write_generator
 from tiny_package import (
     network_of,
@@ -277,12 +277,14 @@ def test_the_default_is_the_best_release_else_the_pipelines_own(tiny_package, tm
     with pytest.raises(PackageError, match="make repro"):
         default_package((tmp_path,))
     shutil.copytree(tiny_package, tmp_path / "models/generator")
-    default = default_package((tmp_path / "elsewhere", tmp_path))
-    assert default == DefaultPackage(tmp_path / "models/generator", None)
+    assert default_package((tmp_path / "elsewhere", tmp_path)) == tmp_path / "models/generator"
+    assert released_sha256(tmp_path / "models/generator") is None
     for name in ("first", "second"):
         shutil.copytree(tiny_package, tmp_path / "models/release" / name)
     write_index(tmp_path, "second", "ab" * 32)
-    assert default_package((tmp_path,)) == DefaultPackage(tmp_path / "models/release/second", "ab" * 32)
+    assert default_package((tmp_path,)) == tmp_path / "models/release/second"
+    assert released_sha256(tmp_path / "models/release/second") == "ab" * 32
+    assert released_sha256(tmp_path / "models/release/first") is None
 
 
 def write_index(tree: Path, best: str, package_sha256: str) -> None:
@@ -295,13 +297,19 @@ def test_a_released_package_that_was_changed_is_refused(tiny_package, tmp_path, 
     monkeypatch.chdir(tmp_path)
     released = shutil.copytree(tiny_package, tmp_path / "models/release/tiny")
     write_index(tmp_path, "tiny", read_package(released).package_sha256)
-    for load in (Colorizer.load, lambda: served.choose(None, tmp_path).load()):
+    loads = (
+        Colorizer.load,
+        lambda: Colorizer.load("models/release/tiny"),
+        lambda: served.choose(None, tmp_path).load(),
+        lambda: served.choose("models/release/tiny").load(),
+    )
+    for load in loads:
         assert load().package.folder.resolve() == released
     description = json.loads((released / "calibration.json").read_text())
     description["certificate"]["curve"][0]["coverage"] = 0.99
     (released / "calibration.json").write_text(json.dumps(description))
     seal(released)
-    for load in (Colorizer.load, lambda: served.choose(None, tmp_path).load()):
+    for load in loads:
         with pytest.raises(PackageError, match=r"release/tiny: package_sha256 .* must be .*; take the folder from its"):
             load()
 
@@ -311,4 +319,11 @@ def test_an_index_that_names_no_package_is_an_error(tmp_path, content):
     (tmp_path / "models/release").mkdir(parents=True)
     (tmp_path / "models/release/index.json").write_text(content)
     with pytest.raises(PackageError, match=r"release.index\.json"):
+        default_package((tmp_path,))
+
+
+def test_an_index_without_the_hash_of_the_best_package_is_an_error(tiny_package, tmp_path):
+    shutil.copytree(tiny_package, tmp_path / "models/release/tiny")
+    (tmp_path / "models/release/index.json").write_text('{"best": "tiny", "packages": {"tiny": {"lpips": 0.2}}}')
+    with pytest.raises(PackageError, match=r"says no package_sha256 of the best package \(='tiny'\); write it anew"):
         default_package((tmp_path,))

@@ -8,7 +8,7 @@ import pytest
 
 from huebands import release
 from huebands.data.shards import ShardError, data_sha256
-from huebands.default_package import DefaultPackage, default_package
+from huebands.default_package import default_package
 from huebands.package import PackageError, read_package
 from tiny_package import seal, write_earlier
 from tiny_photos import PlainScorer, tiny_photo, write_prepared
@@ -42,11 +42,11 @@ def test_a_release_is_the_pipelines_package_and_the_default(tree: Path) -> None:
     release.release("tiny", PlainScorer())
     for path in (tree / "models/generator").iterdir():
         assert (tree / "models/release/tiny" / path.name).read_bytes() == path.read_bytes()
-    package_sha256 = read_package(tree / "models/generator").package_sha256
-    assert default_package((tree,)) == DefaultPackage(tree / "models/release/tiny", package_sha256)
+    assert default_package((tree,)) == tree / "models/release/tiny"
     index = json.loads((tree / "models/release/index.json").read_text())
     assert (index["best"], index["split"], list(index["packages"])) == ("tiny", "val", ["tiny"])
     assert set(index["packages"]["tiny"]) == {*release.CRITERIA, "package_sha256"}
+    assert index["packages"]["tiny"]["package_sha256"] == read_package(tree / "models/generator").package_sha256
     kept = {path.name: path.read_bytes() for path in (tree / "reports/release/tiny").iterdir()}
     assert kept == {name: (tree / "reports/train" / name).read_bytes() for name in ("run.json", "history.csv")}
 
@@ -93,6 +93,15 @@ def test_a_package_of_an_earlier_calibration_is_named_and_nothing_ships(tree: Pa
     with pytest.raises(PackageError, match=r"models/release/old: has no calibration of this version of huebands"):
         release.release("tiny", PlainScorer())
     assert [path.name for path in (tree / "models/release").iterdir()] == ["old"]
+
+
+def test_another_package_that_was_changed_since_its_release_stops_it(tree: Path) -> None:
+    release.release("other", PlainScorer())
+    (tree / "models/release/other/MODEL_CARD.md").write_text("# Changed\n")
+    seal(tree / "models/release/other")
+    with pytest.raises(PackageError, match=r"release/other: package_sha256 .* must be .*its files were changed"):
+        release.release("tiny", PlainScorer())
+    assert not (tree / "models/release/tiny").exists()
 
 
 def test_choosing_needs_validation_photos(tree: Path) -> None:

@@ -23,7 +23,7 @@ from huebands.conformal.calibration import Calibration, Mode, Shape
 from huebands.conformal.family import CHANNELS, NestedBands
 from huebands.conformal.groups import Grouping, texture_of
 from huebands.conformal.luminance import propagate
-from huebands.default_package import default_package
+from huebands.default_package import default_package, released_sha256
 from huebands.distribution.likeness import p_value
 from huebands.distribution.model import DistributionModel
 from huebands.files import atomic
@@ -173,8 +173,7 @@ class Colorizer:
             PackageError: when there is none, or it is not sound.
         """
         if source is None:
-            default = default_package()
-            return cls(read_package(default.folder, default.package_sha256), str(default.folder))
+            source = default_package()
         if str(source).startswith("models:"):
             from huebands import tracking  # it imports mlflow, which takes seconds
 
@@ -183,7 +182,7 @@ class Colorizer:
             except tracking.TrackingError as error:
                 raise PackageError(str(error)) from error
             return cls(read_package(folder), str(source))
-        return cls(read_package(Path(source)), str(source))
+        return cls(read_package(Path(source), released_sha256(Path(source))), str(source))
 
     @property
     def calibration(self) -> Calibration:

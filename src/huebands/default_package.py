@@ -1,31 +1,18 @@
-"""Which model package is taken when nobody names one."""
+"""Which model package is taken when nobody names one, and what the index of released ones says of them."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from huebands.package import CONFIG, PackageError
 
 RELEASE, GENERATOR = Path("models/release"), Path("models/generator")
-INDEX = "index.json"  # of models/release, written by `huebands.promotion.release`
+INDEX = "index.json"  # of models/release, written by `huebands.release`
 INSTALLED = Path(__file__).parents[1]  # holds models only in a bento, which serves what is inside wherever it starts
 _CHECKOUT = Path(__file__).parents[2]
 
 
-@dataclass(frozen=True)
-class DefaultPackage:
-    """A package that is taken when nobody names one.
-
-    Attributes:
-        folder: of the package.
-        package_sha256: which the index of models/release says it has; None: the pipeline's own, which is in no index.
-    """
-
-    folder: Path
-    package_sha256: str | None
-
-
-def default_package(folders: tuple[Path, ...] = (INSTALLED, Path(), _CHECKOUT)) -> DefaultPackage:
+def default_package(folders: tuple[Path, ...] = (INSTALLED, Path(), _CHECKOUT)) -> Path:
     """Find the best package of models/release, as its index names it, else models/generator.
 
     Args:
@@ -38,24 +25,47 @@ def default_package(folders: tuple[Path, ...] = (INSTALLED, Path(), _CHECKOUT)) 
         if (folder / RELEASE / INDEX).is_file():
             return _best(folder / RELEASE)
         if (folder / GENERATOR / CONFIG).is_file():
-            return DefaultPackage(folder / GENERATOR, None)
+            return folder / GENERATOR
     raise PackageError(
         f"no model package in {RELEASE} or {GENERATOR}; make one with `make repro`, or name one with --model"
         " or HUEBANDS_MODEL"
     )
 
 
-def _best(release: Path) -> DefaultPackage:
+def released_sha256(folder: Path) -> str | None:
+    """The package_sha256 that the index says of a package in models/release; None for what is in no index.
+
+    Raises:
+        PackageError: when the index cannot be read.
+    """
+    release = folder.resolve().parent
     path = release / INDEX
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-        best = release / str(index["best"])
-        package_sha256 = str(index["packages"][best.name]["package_sha256"])
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise PackageError(
-            f"{path}: names no best package with its package_sha256 ({error!r}); write it anew with"
-            " `python -m huebands.promotion.release NAME`"
-        ) from error
+    if release.parts[-2:] != RELEASE.parts or not path.is_file():
+        return None
+    sha256 = _read_index(path)["packages"].get(folder.resolve().name, {}).get("package_sha256")
+    return None if sha256 is None else str(sha256)
+
+
+def _best(release: Path) -> Path:
+    path = release / INDEX
+    best = release / str(_read_index(path)["best"])
     if not (best / CONFIG).is_file():
         raise PackageError(f"{path}: the best package (={best.name!r}) is not there; take it from git again")
-    return DefaultPackage(best, package_sha256)
+    if released_sha256(best) is None:
+        raise PackageError(
+            f"{path}: says no package_sha256 of the best package (={best.name!r}); write it anew with"
+            f" `python -m huebands.promotion.release {best.name}`"
+        )
+    return best
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        _ = str(index["best"]), {name: dict(entry) for name, entry in index["packages"].items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise PackageError(
+            f"{path}: names no best package ({error!r}); take it from git again, or write it anew with"
+            " `python -m huebands.promotion.release NAME`"
+        ) from error
+    return dict(index)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from huebands.colorizer import Colorizer
-from huebands.default_package import INSTALLED, DefaultPackage, default_package
+from huebands.default_package import INSTALLED, default_package, released_sha256
 from huebands.package import PackageError, read_package
 
 RECORD = Path("models/served.json")  # of a bento
@@ -77,9 +77,8 @@ def choose(source: str | None, installed: Path = INSTALLED) -> Served:
         return replace(inside, folder=str(installed / inside.folder))
     if source is not None and source.startswith("models:"):
         return _fetch(source)
-    chosen = default_package() if source is None else DefaultPackage(Path(source), None)
-    folder = chosen.folder.resolve()
-    return Served(folder=str(folder), source=folder.name, package_sha256=chosen.package_sha256)
+    folder = (default_package() if source is None else Path(source)).resolve()
+    return Served(folder=str(folder), source=folder.name, package_sha256=released_sha256(folder))
 
 
 def _fetch(source: str) -> Served:

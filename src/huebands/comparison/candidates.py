@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from huebands.colorizer import Colorizer
 from huebands.comparison.baselines import Grey, Lightness, Neighbours
 from huebands.comparison.photos import ComparisonError
-from huebands.default_package import GENERATOR
+from huebands.default_package import GENERATOR, default_package
 from huebands.package import BILINEAR, ModelPackage, PackageError, read_package
 
 BASELINES = ("grey", "lightness", "neighbours", "seed")
@@ -60,7 +60,7 @@ def find_candidate(text: str, prepared: Path) -> Candidate:
         return _baseline(name or what, what, Neighbours(prepared))
     if what == "seed":
         return _seed(name or what)
-    return _package(name or _short(what), Colorizer.load(what))
+    return _package(name or _short(what), what)
 
 
 def default_candidates(prepared: Path) -> list[Candidate]:
@@ -70,11 +70,11 @@ def default_candidates(prepared: Path) -> list[Candidate]:
         ShardError: when there is no training split.
         PackageError: when there is no package.
     """
-    best, own = Colorizer.load(), GENERATOR.is_dir()
-    packages = [Colorizer.load(GENERATOR), best] if own and best.package.folder != GENERATOR else [best]
+    best = default_package()
+    packages = [GENERATOR, best] if GENERATOR.is_dir() and best != GENERATOR else [best]
     return [
         *(find_candidate(baseline, prepared) for baseline in BASELINES),
-        *(_package(_short(package.source), package) for package in packages),
+        *(_package(_short(str(package)), package) for package in packages),
     ]
 
 
@@ -112,7 +112,8 @@ def _seed(name: str) -> Candidate:
     )
 
 
-def _package(name: str, colorizer: Colorizer) -> Candidate:
+def _package(name: str, source: str | Path) -> Candidate:
+    colorizer = Colorizer.load(source)
     config, sha256 = colorizer.package.config, colorizer.package.package_sha256
     return Candidate(
         name,

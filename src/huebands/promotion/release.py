@@ -18,7 +18,7 @@ from huebands.conformal.calibration import AlphaError
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.default_package import GENERATOR, INDEX, RELEASE
 from huebands.files import atomic
-from huebands.package import CONFIG, PackageError, copy_package, read_package
+from huebands.package import CONFIG, PackageError, copy_package
 from huebands.promotion.trial import ColourScorer, Trial, Verdict, check_data
 from huebands.pypi import FetchError
 
@@ -49,11 +49,7 @@ def release(name: str, scorer: ColourScorer) -> None:
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
         raise PackageError(f"name (={name!r}) must be of lower-case letters, digits and hyphens")
-    known = hashes()
-    released = {
-        path.parent.name: check(path.parent, known.get(path.parent.name))
-        for path in sorted(RELEASE.glob(f"[a-z0-9]*/{CONFIG}"))
-    }
+    released = {path.parent.name: check(path.parent) for path in sorted(RELEASE.glob(f"[a-z0-9]*/{CONFIG}"))}
     candidate = check(GENERATOR)
     check_report(TRAIN, candidate.package)
     trial = Trial.run({CANDIDATE: candidate, **released}, LabShard(PREPARED, "val"), scorer)
@@ -113,26 +109,13 @@ def best_before(released: Container[str]) -> str | None:
     return str(best) if best in released else None
 
 
-def hashes() -> dict[str, str]:
-    """The package_sha256 of each package that was released before, by name."""
-    try:
-        packages = json.loads((RELEASE / INDEX).read_text(encoding="utf-8"))["packages"]
-        return {name: str(row["package_sha256"]) for name, row in packages.items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}  # no index, or one without hashes: it is written anew
-
-
-def check(folder: Path, package_sha256: str | None = None) -> Colorizer:
+def check(folder: Path) -> Colorizer:
     """Load a package that may be released.
-
-    Args:
-        folder: of the package.
-        package_sha256: which it must have where it was released before.
 
     Raises:
         PackageError: see `release`.
     """
-    colorizer = Colorizer(read_package(folder, package_sha256), str(folder))
+    colorizer = Colorizer.load(folder)
     _ = colorizer.calibration
     size = sum(path.stat().st_size for path in folder.iterdir())
     if size > LARGEST:
