@@ -18,14 +18,13 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order and group tests for `pytest -n`: the longest module first, each module whole, one worker a service.
+    """Order modules for `pytest -n --dist loadfile`: the longest first, then those that share the served service.
 
-    Fixtures of a module and the served service are then made once, not once a worker.
+    While one worker is busy with the pipeline, another takes the modules of the service one after the other, so that
+    the service is started once.
     """
-    items.sort(key=lambda item: item.get_closest_marker("pipeline") is None)
-    for item in items:
-        group = "service" if "url" in getattr(item, "fixturenames", ()) else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
+    of_service = {item.path for item in items if "url" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: (item.get_closest_marker("pipeline") is None, item.path not in of_service))
 
 
 @pytest.fixture(scope="session", autouse=True)
