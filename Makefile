@@ -25,8 +25,11 @@ $(INSTALLED): requirements.lock pyproject.toml
 repro: install ## run the pipeline to a registered model; only what has changed runs
 	$(BIN)/dvc repro
 
-test: install ## run the tests
-	$(BIN)/python -m pytest
+# A worker a core, at most four: each takes a gigabyte or two.
+WORKERS ?= --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+test: install ## run the tests, a worker a core; tell which files they run less than 90% of
+	$(BIN)/python -m pytest $(WORKERS) --cov --cov-report=
+	@$(BIN)/coverage report --sort=cover | awk '/^(Name|TOTAL)/ || /%$$/ && $$NF + 0 < 90'
 
 test-slow: install ## run the slow tests of validity
 	$(BIN)/python -m pytest -m slow

@@ -1,5 +1,6 @@
 """What several test modules share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,12 +8,34 @@ from typing import TYPE_CHECKING
 import pytest
 
 from served import served
-from tiny_package import write_tiny_package
 
 if TYPE_CHECKING:
     from huebands.metrics.report import PhotoScorer
 
 pytest_plugins = ("browser",)
+
+# Libraries for arithmetic read this when they are loaded, in this process and in those that tests start. With more
+# threads than free cores OpenMP's threads wait for one another in loops, and a test takes ten times as long.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order modules for `pytest -n --dist loadfile`: the longest first, then those that share the served service.
+
+    While one worker is busy with the pipeline, another takes the modules of the service one after the other, so that
+    the service is started once.
+    """
+    of_service = {item.path for item in items if "url" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: (item.get_closest_marker("pipeline") is None, item.path not in of_service))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compile_once() -> Iterator[None]:
+    """Compile networks of equal weights once: tests load the tiny packages anew, and OpenVINO takes a second each."""
+    from compile_cache import compile_each_network_once
+
+    with compile_each_network_once():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -31,15 +54,23 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete model package called `tiny`, to be read or copied, never changed."""
+    from tiny_package import write_tiny_package
+
     folder = tmp_path_factory.mktemp("packages") / "tiny"
     write_tiny_package(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def url(tiny_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def service_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the service of `url` writes its log, in the file `log`."""
+    return tmp_path_factory.mktemp("service")
+
+
+@pytest.fixture(scope="session")
+def url(tiny_package: Path, service_folder: Path) -> Iterator[str]:
     """Address of a service that serves `tiny_package`."""
-    with served(tiny_package, tmp_path_factory.mktemp("service")) as address:
+    with served(tiny_package, service_folder) as address:
         yield address
 
 

@@ -89,14 +89,13 @@ def test_grey_levels_keep_grey_and_lightness() -> None:
 
 
 def test_gamut_table_is_exact_for_all_8_bit_colours() -> None:
-    table = color.gamut_table().long()
-    seen = torch.stack((torch.full((256, 3), 255), torch.zeros(256, 3, dtype=torch.long)), dim=-1)
+    seen = torch.zeros(3, 256 * 256, dtype=torch.bool)  # of each channel, which values occur at which grey level
     green, blue = torch.meshgrid(torch.arange(256), torch.arange(256), indexing="ij")
     for red in range(256):
         rgb = torch.stack((torch.full_like(green, red), green, blue))
-        grey = color.grey_levels(rgb.to(torch.uint8)).long().flatten()
+        grey = color.grey_levels(rgb.to(torch.uint8)).long()
         for channel in range(3):
-            values = rgb[channel].flatten()
-            seen[:, channel, 0].scatter_reduce_(0, grey, values, "amin")
-            seen[:, channel, 1].scatter_reduce_(0, grey, values, "amax")
-    assert torch.equal(seen, table)
+            seen[channel, (256 * grey + rgb[channel]).flatten()] = True
+    levels_first = seen.view(3, 256, 256).transpose(0, 1).to(torch.uint8)
+    lowest, highest = levels_first.argmax(dim=2), 255 - levels_first.flip(2).argmax(dim=2)
+    assert torch.equal(torch.stack((lowest, highest), dim=-1), color.gamut_table().long())
