@@ -18,7 +18,7 @@ from huebands.conformal.family import STEPS
 from huebands.conformal.losses import photo_losses
 from huebands.conformal.tally import Tally
 from huebands.distribution import positions
-from huebands.inference import CompiledNetwork
+from huebands.models.compiled import CompiledNetwork
 from tiny_package import write_tiny_package
 
 CALIBRATING, TESTING, SIDE = 12, 3, 12
