@@ -161,7 +161,7 @@ def test_stages_stand_beside_their_training_with_the_figures_on_top(checkout: Pa
         name="evaluate",
         params={"seed": 0},
         metrics={"psnr.model": 24.0},
-        tags={"git_commit": COMMIT},
+        tags={"git_commit": COMMIT, "package_sha256": "11" * 32},
         datasets=[Dataset("noise test", "da" * 32, "noise==1.0", "evaluation")],
         reports=[report],
     )
@@ -176,9 +176,110 @@ def test_stages_stand_beside_their_training_with_the_figures_on_top(checkout: Pa
     assert [item.path for item in client().list_artifacts(logged.info.run_id, "reports")] == [f"reports/{report.name}"]
 
 
+def stage_run(name: str, package: str = "11", **options: Any) -> FinishedRun:
+    return FinishedRun(
+        name=name, params={"seed": 0}, metrics={"psnr": 1.0}, tags={"package_sha256": package}, **options
+    )
+
+
+def test_stages_are_logged_once_for_each_package(checkout: Path) -> None:
+    run_id = finished_run()
+    parent_id = parent_of(run_id).info.run_id
+    for _ in range(2):
+        tracking.log_stages(run_id, [stage_run("evaluate"), stage_run("calibrate")], {"x": 1.0})
+    tracking.log_stages(run_id, [stage_run("calibrate", "22")], {"x": 2.0})
+    names = sorted(run.info.run_name for run in children_of(parent_id))
+    assert names == ["cgan: calibrate", "cgan: calibrate", "cgan: evaluate", "cgan: train"]
+    assert [metric.value for metric in client().get_metric_history(parent_id, "x")] == [1.0, 2.0]
+
+
+def test_the_curves_of_a_stage_are_logged_by_epoch(checkout: Path) -> None:
+    run_id = finished_run()
+    rows = [{"epoch": epoch, "train": 1 / epoch, "val": 2 / epoch} for epoch in range(1, 4)]
+    tracking.log_stages(run_id, [stage_run("distribution", history=rows)], {})
+    logged = next(run for run in children_of(parent_of(run_id).info.run_id) if "distribution" in run.info.run_name)
+    for term in ("train", "val"):
+        assert points(logged.info.run_id, term) == [(row["epoch"], row[term]) for row in rows]
+
+
+def cut_off(monkeypatch: pytest.MonkeyPatch, method: str, call: int) -> None:
+    """Kill the program at this call of a client's method, as far as a test can."""
+    whole, calls = getattr(tracking.mlflow.MlflowClient, method), []
+
+    def cut(*arguments: Any, **options: Any) -> Any:
+        calls.append(method)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(tracking.mlflow.MlflowClient, method, cut)
+
+
+@pytest.mark.parametrize(
+    ("method", "call"),
+    [
+        ("create_run", 1),
+        ("log_batch", 1),
+        ("log_inputs", 1),
+        ("log_artifact", 1),
+        ("set_terminated", 1),
+        ("create_run", 2),
+    ],
+)
+def test_stages_that_were_cut_off_are_logged_whole(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, call: int
+) -> None:
+    run_id = finished_run()
+    parent_id = parent_of(run_id).info.run_id
+    report = picture(tmp_path, 1)
+    stages = [stage_run(name, reports=[report], datasets=[Dataset(**DATASET)]) for name in ("evaluate", "calibrate")]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        cut_off(patch, method, call)
+        tracking.log_stages(run_id, stages, {"x": 1.0})
+    tracking.log_stages(run_id, stages, {"x": 1.0})
+    runs = {run.info.run_name: run for run in children_of(parent_id)}
+    assert len(children_of(parent_id)) == len(runs) == 3
+    for name in ("cgan: evaluate", "cgan: calibrate"):
+        assert runs[name].info.status == "FINISHED" and runs[name].data.metrics == {"psnr": 1.0}
+        assert len(runs[name].inputs.dataset_inputs) == 1
+        assert len(client().list_artifacts(runs[name].info.run_id, "reports")) == 1
+    assert client().get_run(parent_id).data.metrics == {"x": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("method", "call"),
+    [
+        ("create_run", 2), ("log_batch", 1), ("log_batch", 2), ("log_inputs", 2), ("log_batch", 6), ("log_image", 2),
+        ("set_tag", 1), ("set_terminated", 1), ("set_terminated", 2),
+    ],
+)  # fmt: skip
+def test_a_restoration_that_was_cut_off_is_completed(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, call: int
+) -> None:
+    monkeypatch.setattr(tracking, "_BATCH", 25)
+    restored = ("huebands", RUN, history(6), [picture(tmp_path, 1), picture(tmp_path, 6)])
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        cut_off(patch, method, call)
+        tracking.restore_run(*restored)
+    assert tracking.find_run("huebands", RUN["weights_sha256"]) is None
+    run_id = tracking.restore_run(*restored)
+    experiment = client().get_experiment_by_name("huebands").experiment_id
+    runs = client().search_runs([experiment])
+    assert {run.info.run_id for run in runs} == {run_id, parent_of(run_id).info.run_id} and len(runs) == 2
+    for run in runs:
+        assert run.info.status == "FINISHED"
+        assert run.data.params == {"train.epochs": "500", "train.loss.huber": "100.0"}
+        assert len(run.inputs.dataset_inputs) == 1
+    for term in TERMS:
+        assert points(run_id, term) == [(row["epoch"], row[term]) for row in history(6)]
+    pictures = [item for item in client().list_artifacts(run_id, "images") if item.path.endswith(".png")]
+    assert len(pictures) == 2
+    assert tracking.find_run("huebands", RUN["weights_sha256"]) == run_id
+
+
 def test_stages_of_a_training_without_a_pipeline_become_its_children(checkout: Path) -> None:
     lone = client().create_run(client().create_experiment("old"))
-    tracking.log_stages(lone.info.run_id, [FinishedRun(name="evaluate", params={}, metrics={}, tags={})], {"x": 1.0})
+    tracking.log_stages(lone.info.run_id, [stage_run("evaluate")], {"x": 1.0})
     assert len(children_of(lone.info.run_id)) == 1
     assert client().get_run(lone.info.run_id).data.metrics == {"x": 1.0}
 
@@ -265,6 +366,14 @@ def test_one_run_keeps_each_of_its_packages(checkout: Path, package: Path) -> No
     register(package, run_id=run_id)
     assert (tracking.download_package("models:/generator/1") / "config.json").read_text() == "{}"
     assert (tracking.download_package("models:/generator/2") / "config.json").read_text() == "calibrated anew"
+
+
+def test_tags_of_a_version_are_replaced(checkout: Path, package: Path) -> None:
+    register(package, "11" * 32)
+    version = tracking.find_package("models:/generator/1")
+    for value in ("a", "b"):
+        tracking.tag_version(version, {"gate.reason": value})
+    assert client().get_model_version("generator", "1").tags["huebands.gate.reason"] == "b"
 
 
 def test_aliases_point_at_versions(checkout: Path, package: Path) -> None:
