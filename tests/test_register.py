@@ -1,10 +1,12 @@
-"""Stage register: the package, its one registration, and the champion's gate."""
+"""Stage register: the package, its one registration, and the gate of the registry's champion."""
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +15,10 @@ import torch
 
 from huebands import local_store, package, params, tracking
 from huebands.data import shards
-from huebands.gate import judge
 from huebands.images import write_png
 from huebands.model_card import write_card
+from huebands.promotion import gate
+from huebands.promotion.criteria import COLOURS
 from huebands.stages import register
 from tiny_package import (
     PHOTOS,
@@ -38,7 +41,7 @@ def train(bias: float, epochs: int = 3) -> None:
     """Write what train, evaluate, distribution and calibrate would; `bias` moves all weights, and so the colours."""
     torch.manual_seed(0)
     config = tiny_config() | {"name": MODEL}
-    config["lineage"] |= {"git_commit": "c0ffee", "data_sha256": "da" * 32, "data": "noise"}
+    config["lineage"] |= {"git_commit": "c0ffee", "data_sha256": shards.data_sha256(register.PREPARED), "data": "noise"}
     config["lineage"]["params"]["train"]["epochs"] = epochs
     generator = network_of(config["network"], SIZE)
     state = {name: tensor + (bias if name.endswith("weight") else 0) for name, tensor in generator.state_dict().items()}
@@ -60,6 +63,10 @@ def train(bias: float, epochs: int = 3) -> None:
     write_json(register.TRAIN / "run.json", run)
     history = pd.DataFrame({"epoch": range(1, epochs + 1), "seconds": np.arange(epochs) / 3, "huber": 1 / 7})
     history.to_csv(register.TRAIN / "history.csv", index=False)
+    register.FIT.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame({"epoch": [1, 2], "train": [3.5, 3.0], "val": [3.25, 3.5]}).to_csv(
+        register.FIT / "history.csv", index=False
+    )
     (register.TRAIN / "pictures").mkdir(exist_ok=True)
     write_png(register.TRAIN / "pictures" / "epoch-0003.png", np.zeros((4, 4, 3), np.uint8))
 
@@ -86,16 +93,36 @@ def write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content))
 
 
+class Scorer:
+    """Gives each model its level, by chance more or less on each photo."""
+
+    def __init__(self) -> None:
+        self.levels = {"challenger": 9.0, "champion": 9.0, "grey": 10.0}
+
+    def score(self, truth: np.ndarray, results: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
+        chance = np.random.default_rng(int(truth.sum())).normal(1, 1e-3, len(COLOURS))
+        return {name: dict(zip(COLOURS, self.levels[name] * chance, strict=True)) for name in results}
+
+
 @pytest.fixture
-def checkout(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def scorer(monkeypatch: pytest.MonkeyPatch) -> Scorer:
+    scorer = Scorer()
+    for module in (register, gate):
+        monkeypatch.setattr(module, "ColourScorer", lambda: scorer)
+    return scorer
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, empty_store: Path, scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout where all stages before register have run, as the current folder."""
     shutil.copy(empty_store, tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    photos = np.random.default_rng(0).uniform(-20, 80, (5, 3, SIZE, SIZE)).clip(0)
+    for name in ("MLFLOW_TRACKING_URI", "DVC_EXP_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    photos = np.random.default_rng(0).uniform(-20, 80, (12, 3, SIZE, SIZE)).clip(0)
     register.PREPARED.mkdir(parents=True)
     for split in params.SPLITS:
-        shards.write_shard(register.PREPARED, split, ((photo * 100).astype("<i2") for photo in photos), 5, SIZE)
+        shards.write_shard(register.PREPARED, split, ((photo * 100).astype("<i2") for photo in photos), 12, SIZE)
     rows = [dict.fromkeys(shards.MANIFEST_COLUMNS, "x") | {"split": split} for split in params.SPLITS]
     shards.write_manifest(register.PREPARED, pd.DataFrame(rows))
     train(bias=0.0)
@@ -115,6 +142,15 @@ def alias(name: str) -> int:
     return int(client().get_model_version_by_alias(MODEL, name).version)
 
 
+def decision() -> str:
+    return (register.REPORT / "decision.txt").read_text()
+
+
+def write_params() -> None:
+    """Give the checkout its params.yaml, which a command reads."""
+    Path("params.yaml").write_text((Path(__file__).parents[1] / "params.yaml").read_text())
+
+
 def hashes(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
@@ -132,7 +168,8 @@ def test_the_first_package_is_challenger_and_champion_with_all_that_belongs_to_i
             if row["alpha"] == 0.1:
                 assert run.data.metrics[f"test.coverage.{row['mode']}{ending}"] == row["coverage"] > 0.8
                 assert run.data.metrics[f"test.width.{row['mode']}{ending}"] == row["width"] > 0
-    assert run.data.metrics["val.ciede2000"] > 0
+    for criterion in COLOURS:
+        assert run.data.metrics[f"val.{criterion}"] == pytest.approx(9, abs=0.01)
     for tags in (run.data.tags, version.tags):
         assert tags["huebands.register.data_sha256"] == shards.data_sha256(register.PREPARED)
         assert {
@@ -143,12 +180,20 @@ def test_the_first_package_is_challenger_and_champion_with_all_that_belongs_to_i
     parent = client().get_run(run.data.tags["mlflow.parentRunId"])
     assert parent.data.metrics["test.psnr"] == 20.0
     stages = {run.info.run_name: run for run in runs() if "mlflow.parentRunId" in run.data.tags}
-    assert set(stages) == {"noise: train", "noise: evaluate", "noise: calibrate"}
+    assert set(stages) == {"noise: train", "noise: evaluate", "noise: distribution", "noise: calibrate"}
     evaluation = stages["noise: evaluate"]
     assert evaluation.data.metrics["psnr.grey"] == 19.0
     assert [used.dataset.name for used in evaluation.inputs.dataset_inputs] == ["paintings test"]
     logged = {item.path for item in client().list_artifacts(evaluation.info.run_id, "reports")}
     assert logged == {"reports/metrics.json", "reports/sheet.png"}
+    fit = stages["noise: distribution"]
+    curve = client().get_metric_history(fit.info.run_id, "val")
+    assert [(metric.step, metric.value) for metric in curve] == [(1, 3.25), (2, 3.5)]
+    assert fit.data.metrics["best_val"] == 3.25 and fit.data.params == {"epochs": "1"}
+    assert fit.data.tags["huebands.git_commit"] == "0" * 40
+    assert {used.dataset.name for used in fit.inputs.dataset_inputs} == {"paintings train", "paintings val"}
+    logged = {item.path for item in client().list_artifacts(fit.info.run_id, "reports")}
+    assert logged == {"reports/history.csv", "reports/distribution.json"}
     calibration = stages["noise: calibrate"]
     assert calibration.data.metrics["worst_stratum.coverage"] == 0.8, "its group is no figure"
     assert calibration.data.params["evenness"] == str(SETTINGS.calibrate.evenness)
@@ -166,7 +211,8 @@ def test_registering_twice_registers_once_with_the_same_bytes(checkout: Path) ->
     assert hashes(register.GENERATOR) == first
     assert (register.REPORT / "registration.json").read_bytes() == record
     assert len(client().search_model_versions(f"name = '{MODEL}'")) == 1
-    assert len(runs()) == 4, "the pipeline and its three stages"
+    assert len(runs()) == 5, "the pipeline and its four stages"
+    assert "it is champion: it was before" in decision()
 
 
 def test_the_live_run_is_taken_where_the_store_has_it(checkout: Path) -> None:
@@ -176,45 +222,174 @@ def test_the_live_run_is_taken_where_the_store_has_it(checkout: Path) -> None:
     assert client().get_model_version(MODEL, "1").run_id == live.run_id
 
 
-@pytest.mark.parametrize(("errors", "champion"), [({1: 9.0, 2: 8.0}, 2), ({1: 8.0, 2: 9.0}, 1), ({1: 8.0, 2: 8.0}, 1)])
-def test_only_a_better_challenger_becomes_champion(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch, errors: dict[int, float], champion: int
-) -> None:
+def test_only_a_better_challenger_becomes_champion(checkout: Path, scorer: Scorer) -> None:
     register.register(SETTINGS)
-    old = package.read_package(register.GENERATOR).weights_sha256
     train(bias=0.01)
-    monkeypatch.setattr(
-        register,
-        "mean_ciede2000",
-        lambda colorizer, photos: errors[1 if colorizer.package.weights_sha256 == old else 2],
-    )
+    scorer.levels["champion"] = 8.0
     register.register(SETTINGS)
-    assert alias("challenger") == 2
-    assert alias("champion") == champion
+    assert (alias("challenger"), alias("champion")) == (2, 1)
+    scorer.levels["champion"] = 9.5
+    register.register(SETTINGS)
+    assert (alias("challenger"), alias("champion")) == (2, 2)
 
 
-def test_the_gate_measures_both_packages_on_the_val_split(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_that_is_not_better_than_grey_is_never_champion(checkout: Path, scorer: Scorer) -> None:
+    scorer.levels["challenger"] = 10.0
+    register.register(SETTINGS)
+    assert alias("challenger") == 1
+    assert tracking.champion(MODEL) is None
+    assert "it does not become champion: not better than grey: no clear difference" in decision()
+
+
+def test_differences_are_told_and_kept_as_tags_of_the_version(checkout: Path, scorer: Scorer) -> None:
     register.register(SETTINGS)
     train(bias=0.05)
-    capsys.readouterr()
+    scorer.levels["champion"] = 8.0
     register.register(SETTINGS)
-    runs = [client().get_model_version(MODEL, version).run_id for version in ("1", "2")]
-    first, second = (client().get_run(run).data.metrics["val.ciede2000"] for run in runs)
-    assert first != second
-    assert f"CIEDE2000 {second:.4f} against the champion's {first:.4f}" in capsys.readouterr().out
-    assert alias("champion") == (2 if second < first else 1)
+    tags = client().get_model_version(MODEL, "2").tags
+    text = decision()
+    for key, words in (("grey_lpips", "lpips"), ("in_use_bleeding", "bleeding")):
+        interval = tags[f"huebands.gate.{key}"]
+        assert re.fullmatch(r"[+-]\d.* \([+-].* to [+-].*\)", interval)
+        line = next(line for line in text.splitlines() if interval in line)
+        assert line.startswith(f"on 12 photos of val, {words} ")
+    assert (tags["huebands.gate.promoted"], tags["huebands.gate.reason"]) == (
+        "False",
+        "not better than the one in use: clearly higher by ciede2000, lpips, colourfulness_error, bleeding",
+    )
+    assert tags["huebands.gate.reason"] in text
+    assert client().get_model_version(MODEL, "1").tags["huebands.gate.promoted"] == "True"
 
 
-def test_a_champion_without_bands_of_this_version_gives_way(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    earlier = write_earlier(checkout / "earlier")
+def earlier_champion(folder: Path) -> None:
+    """Register a package of an earlier version of huebands, whose bands this one cannot read, as champion."""
+    earlier = write_earlier(folder / "earlier")
     assert earlier.calibration is None
     run = tracking.TrainingRun.start("earlier", "huebands", {}, {})
     run.finish(earlier.weights_sha256)
     tracking.register_package(earlier.folder, earlier.package_sha256, MODEL, run.run_id, {}, {})
     tracking.set_alias(MODEL, "champion", 1)
+
+
+def lost_champion(folder: Path) -> None:
+    """Register a champion, and lose its files."""
     register.register(SETTINGS)
-    assert "the champion, version 1, has no bands that this version reads" in capsys.readouterr().out
-    assert (alias("challenger"), alias("champion")) == (2, 2)
+    shutil.rmtree(folder / "mlartifacts/huebands" / client().get_model_version(MODEL, "1").run_id / "artifacts/package")
+    train(bias=0.05)
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"), [(earlier_champion, "has no calibration of this version"), (lost_champion, "not its files")]
+)
+def test_a_champion_that_cannot_be_compared_stays_until_somebody_says_why(
+    checkout: Path, make: Callable[[Path], None], problem: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    make(checkout)
+    register.register(SETTINGS)
+    assert (alias("challenger"), alias("champion")) == (2, 1)
+    text = decision()
+    assert "does not become champion: the champion, version 1, cannot be compared: " in text and problem in text
+    assert f'`python -m huebands.promotion.gate models:/{MODEL}/2 --override "WHY"` puts version 2 in its place' in text
+
+    write_params()
+    with pytest.raises(SystemExit) as left:
+        gate.main([])
+    assert left.value.code == 1 and "cannot be compared" in capsys.readouterr().out
+    gate.main([f"models:/{MODEL}/2", "--override", "it is lost"])
+    assert alias("champion") == 2
+    assert "it is champion" in capsys.readouterr().out
+    assert client().get_model_version(MODEL, "2").tags["huebands.gate.override"] == "it is lost"
+
+
+def test_no_reason_makes_a_model_champion_that_is_not_better_than_grey(
+    checkout: Path, scorer: Scorer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_params()
+    scorer.levels["challenger"] = 10.0
+    register.register(SETTINGS)
+    with pytest.raises(SystemExit) as left:
+        gate.main(["--override", "I like it"])
+    assert left.value.code == 1 and "not better than grey" in capsys.readouterr().out
+    assert tracking.champion(MODEL) is None
+
+
+def test_an_experiment_registers_and_never_promotes(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_params()
+    with monkeypatch.context() as patch:
+        patch.setenv("DVC_EXP_NAME", "sunny-yak")
+        register.register(SETTINGS)
+    assert alias("challenger") == 1
+    assert tracking.champion(MODEL) is None
+    text = decision()
+    assert "it does not become champion: better than grey" in text
+    assert "but no experiment (='sunny-yak') becomes champion by itself: apply it, and run" in text
+    assert f"`python -m huebands.promotion.gate models:/{MODEL}/1`" in text
+    gate.main([f"models:/{MODEL}/1"])
+    assert alias("champion") == 1
+
+
+def test_the_gate_refuses_a_package_of_other_data_and_an_unknown_version(checkout: Path) -> None:
+    register.register(SETTINGS)
+    write_params()
+    shards.write_manifest(register.PREPARED, shards.read_manifest(register.PREPARED).assign(name="y"))
+    with pytest.raises(SystemExit, match=r"^gate: models:/huebands-generator/1: trained on the data"):
+        gate.main([])
+    with pytest.raises(SystemExit, match=r"^gate: models:/huebands-generator/7: not in the registry"):
+        gate.main([f"models:/{MODEL}/7"])
+
+
+def test_a_champion_whose_calibration_ends_above_alpha_cannot_be_compared(checkout: Path) -> None:
+    register.register(SETTINGS)
+    found = gate.find_champion(MODEL, 0.01)
+    assert found is not None and found.colorizer is None
+    assert found.problem == "its calibration supports no alpha of 0.01"
+
+
+def test_a_recalibration_of_the_champion_is_decided_by_its_bands(checkout: Path, scorer: Scorer) -> None:
+    register.register(SETTINGS)
+    trained = package.read_package(register.TRAINED)
+    write_calibration(register.CALIBRATION, trained, register.DISTRIBUTION, photos=29, alphas=(0.1, 0.2))
+    register.register(SETTINGS)
+    assert alias("challenger") == 2
+    lines = [line for line in decision().splitlines() if "bands in use" in line]
+    assert len(lines) == 4, "miscoverage and width, in both modes"
+    assert "colours alike, and" in decision()
+
+
+def test_what_was_cut_off_is_completed_and_nothing_is_there_twice(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = register.read_json(register.TRAIN / "run.json")
+    write_json(register.RELEASED / "photos/run.json", record | {"name": "photos", "weights_sha256": "ab" * 32})
+    shutil.copy(register.TRAIN / "history.csv", register.RELEASED / "photos")
+    for name, after in (
+        ("restore_run", True), ("register_package", True), ("log_stages", True), ("set_alias", False),
+        ("tag_version", True), ("restore_run", False),
+    ):  # fmt: skip
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            cut_off(patch, name, after)
+            register.register(SETTINGS)
+    register.register(SETTINGS)
+    assert (alias("challenger"), alias("champion")) == (1, 1)
+    assert len(client().search_model_versions(f"name = '{MODEL}'")) == 1
+    stages = ("train", "evaluate", "distribution", "calibrate")
+    expected = ["noise", *(f"noise: {stage}" for stage in stages), "photos", "photos: train"]
+    assert sorted(run.info.run_name for run in runs()) == sorted(expected)
+    assert {run.info.status for run in runs()} == {"FINISHED"}
+
+
+def cut_off(patch: pytest.MonkeyPatch, name: str, after: bool) -> None:
+    """Kill the program before or after it calls this function of `tracking`."""
+    whole = getattr(tracking, name)
+
+    def cut(*arguments: Any, **options: Any) -> None:
+        if after:
+            whole(*arguments, **options)
+        raise KeyboardInterrupt
+
+    patch.setattr(tracking, name, cut)
 
 
 def test_trainings_of_released_packages_are_restored_once(checkout: Path) -> None:
@@ -240,37 +415,6 @@ def test_a_missing_report_ends_in_one_line(checkout: Path) -> None:
     (checkout / "params.yaml").write_text((Path(__file__).parents[1] / "params.yaml").read_text())
     with pytest.raises(SystemExit, match=r"^register: reports/evaluate/metrics\.json: not found; `dvc repro`"):
         register.main()
-
-
-@pytest.fixture
-def certificate() -> Callable[[float], list[dict[str, object]]]:
-    def entries(high: float) -> list[dict[str, object]]:
-        row = {"mode": "per_channel", "alpha": 0.1, "coverage": high - 0.05, "coverage_high": high}
-        return [row, row | {"mode": "joint", "coverage_high": 0.99}]
-
-    return entries
-
-
-def test_the_gate_asks_for_more_than_the_smallest_gain(certificate: Callable) -> None:
-    sound = certificate(0.95)
-    assert judge(10.0, 10.6, 0.5, sound, 0.1).promoted
-    assert not judge(10.0, 10.5, 0.5, sound, 0.1).promoted
-    assert not judge(10.0, 9.0, 0.0, sound, 0.1).promoted
-
-
-def test_the_gate_refuses_coverage_that_contradicts_the_promise(certificate: Callable) -> None:
-    assert judge(10.0, 11.0, 0.0, certificate(0.9), 0.1).promoted
-    verdict = judge(10.0, 11.0, 0.0, certificate(0.89), 0.1)
-    assert not verdict.promoted
-    assert "per_channel coverage at alpha 0.1 is 0.8400" in verdict.reason
-    assert "no coverage was measured at alpha 0.2" in judge(10.0, 11.0, 0.0, certificate(0.95), 0.2).reason
-
-
-def test_without_a_champion_the_challenger_is_promoted_and_doubts_are_told(certificate: Callable) -> None:
-    verdict = judge(10.0, None, 0.0, certificate(0.8), 0.1)
-    assert verdict.promoted
-    assert "there is no champion" in verdict.reason
-    assert "below the 0.9 promised" in verdict.reason
 
 
 def test_the_card_tells_licences_figures_and_promise(checkout: Path) -> None:

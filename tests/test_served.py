@@ -158,7 +158,7 @@ def test_a_service_without_its_package_ends_at_once_with_one_line(
         env=os.environ | {"BENTOML_HOME": str(tmp_path), "BENTOML_DO_NOT_TRACK": "true"} | variables,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
     )
     assert ended.returncode == 1
     (line,) = [line for line in ended.stderr.splitlines() if line.startswith("huebands: ")]

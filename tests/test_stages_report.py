@@ -40,9 +40,10 @@ FIT = DistributionParams(
 )
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
     """A working folder as prepare and train leave it: photos of several sizes, shards, manifest, weights."""
+    tmp_path = tmp_path_factory.mktemp("trained")
     generator, rows = np.random.default_rng(0), []
     (tmp_path / "data/raw/photos").mkdir(parents=True)
     (tmp_path / "data/prepared").mkdir()
@@ -74,6 +75,12 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def folder(trained, tmp_path):
+    """A copy of `trained`, to be changed."""
+    return shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+
+
 def photos_of(folder, kind=calibrate.Photos):
     package = read_package(folder / "models/trained")
     package = replace(package, distribution=read_distribution(folder / "models/distribution"))
@@ -85,6 +92,14 @@ def run_calibrate(folder, settings=SETTINGS):
     places = (folder / "models/calibration", folder / "reports")
     calibrate.calibrate(photos_of(folder), "d" * 64, 4.0, *places, settings, World(0, 1, torch.device("cpu")))
     return Calibration.load(places[0])
+
+
+@pytest.fixture(scope="module")
+def calibrated(trained, tmp_path_factory):
+    """A copy of `trained` in which calibrate has run as `SETTINGS` say; to be read or copied, never changed."""
+    folder = shutil.copytree(trained, tmp_path_factory.mktemp("calibrated"), dirs_exist_ok=True)
+    run_calibrate(folder)
+    return folder
 
 
 @pytest.fixture
@@ -193,23 +208,23 @@ def test_distribution_ends_with_one_line_that_says_what_to_do(fit, folder, monke
         distribution.main()
 
 
-def test_calibrate_writes_a_calibration_of_both_networks(folder):
-    calibration = run_calibrate(folder)
-    package = read_package(folder / "models/trained")
+def test_calibrate_writes_a_calibration_of_both_networks(calibrated):
+    calibration = Calibration.load(calibrated / "models/calibration")
+    package = read_package(calibrated / "models/trained")
     assert calibration.photos == 9 and calibration.data_sha256 == "d" * 64
     assert calibration.weights_sha256 == package.weights_sha256
-    assert calibration.distribution_sha256 == read_distribution(folder / "models/distribution").sha256
+    assert calibration.distribution_sha256 == read_distribution(calibrated / "models/distribution").sha256
     assert calibration.preprocessing_sha256 == package.preprocessing_sha256
     assert (calibration.min_chroma, calibration.unlike_p_value) == (4.0, 0.05)
     certificate = calibration.certificate
     assert [(row["mode"], row["alpha"]) for row in certificate["curve"]] == [(m, a) for m in MODES for a in ALPHAS]
     assert [(row["mode"], row["alpha"]) for row in certificate["grouped"]] == [(mode, 0.2) for mode in MODES]
     assert (certificate["alpha"], certificate["test_photos"]) == (0.2, 3)
-    page = (folder / "models/calibration/certificate.html").read_text()
+    page = (calibrated / "models/calibration/certificate.html").read_text()
     assert "tiny" in page and calibration.weights_sha256 in page
 
 
-def test_what_shapes_the_bands_comes_from_the_validation_photos_alone(folder):
+def test_what_shapes_the_bands_comes_from_the_validation_photos_alone(calibrated):
     """A family of bands that calibration or test photos had shaped would void the promise."""
 
     class OnlyVal(calibrate.Photos):
@@ -217,7 +232,8 @@ def test_what_shapes_the_bands_comes_from_the_validation_photos_alone(folder):
             assert split == "val"
             return super().split(split, part, parts)
 
-    assert run_calibrate(folder).shape == calibrate.choose_shape(photos_of(folder, OnlyVal), SETTINGS)
+    shape = Calibration.load(calibrated / "models/calibration").shape
+    assert shape == calibrate.choose_shape(photos_of(calibrated, OnlyVal), SETTINGS)
 
 
 def test_the_joint_offsets_are_those_of_the_narrowest_bands(folder, monkeypatch):
@@ -242,9 +258,9 @@ def test_the_joint_offsets_are_those_of_the_narrowest_bands(folder, monkeypatch)
 
 @pytest.mark.parametrize("mode", ["per_channel", "joint"])
 @pytest.mark.parametrize("upload", ["colour", "grey"])
-def test_what_was_calibrated_is_what_a_user_gets(folder, mode, upload):
+def test_what_was_calibrated_is_what_a_user_gets(calibrated, tmp_path, mode, upload):
     """Counted in the bands' files, photos miss what the calibration says, whether sent in colour or as grey."""
-    run_calibrate(folder)
+    folder = shutil.copytree(calibrated, tmp_path, dirs_exist_ok=True)
     for part in ("calibration", "distribution"):
         shutil.copytree(folder / "models" / part, folder / "models/trained", dirs_exist_ok=True)
     seal(folder / "models/trained")
@@ -295,10 +311,9 @@ def test_near_duplicates_count_as_one_photo(folder):
     assert json.loads((folder / "reports/metrics.json").read_text())["photos"] == {"calibration": 8, "test": 2}
 
 
-def test_calibrate_reports_every_supported_alpha_and_equals_mapie(folder):
-    run_calibrate(folder)
-    metrics = json.loads((folder / "reports/metrics.json").read_text())
-    table = pd.read_csv(folder / "reports/coverage.csv")
+def test_calibrate_reports_every_supported_alpha_and_equals_mapie(calibrated):
+    metrics = json.loads((calibrated / "reports/metrics.json").read_text())
+    table = pd.read_csv(calibrated / "reports/coverage.csv")
     assert metrics["photos"] == {"calibration": 9, "test": 3}
     assert metrics["one_pixel"]["mapie"] == metrics["one_pixel"]["huebands"]
     assert metrics["one_pixel"]["alphas_compared"] > 0
@@ -317,15 +332,14 @@ def test_calibrate_reports_every_supported_alpha_and_equals_mapie(folder):
     assert set(metrics["worst_stratum"]) == {"group", "coverage", "standard_error", "grouped_coverage"}
     assert 0 <= metrics["unlike"] <= 1
     for name in ("coverage.png", "heatmaps.png"):
-        assert read_photo(folder / "reports" / name).shape[1] > 500
+        assert read_photo(calibrated / "reports" / name).shape[1] > 500
 
 
-def test_calibrate_gives_the_same_files_again(folder):
+def test_calibrate_gives_the_same_files_again(calibrated, folder):
     run_calibrate(folder)
-    paths = [p for place in ("models/calibration", "reports") for p in sorted((folder / place).iterdir())]
-    first = [path.read_bytes() for path in paths]
-    run_calibrate(folder)
-    assert len(paths) == 7 and first == [path.read_bytes() for path in paths]
+    paths = [p for place in ("models/calibration", "reports") for p in sorted((calibrated / place).iterdir())]
+    again = [(folder / path.relative_to(calibrated)).read_bytes() for path in paths]
+    assert len(paths) == 7 and again == [path.read_bytes() for path in paths]
 
 
 def test_a_stage_ends_with_one_line_that_says_what_to_do(folder, monkeypatch):

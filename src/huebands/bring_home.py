@@ -15,7 +15,7 @@ from huebands import params
 from huebands.data import shards
 from huebands.files import atomic
 from huebands.lineage import flat
-from huebands.package import ModelPackage, PackageError, copy_package, read_package
+from huebands.package import ModelPackage, PackageError, check_newest, copy_package, read_package
 from huebands.training.loop import fingerprint_of
 
 PREPARED, PLACES = Path("data/prepared"), (Path("models/trained"), Path("reports/train"))
@@ -52,6 +52,7 @@ def bring_home(out: Path, settings: params.Params) -> None:
             f"{package.folder}: trained on the data {lineage['data_sha256'][:12]}, while {PREPARED} is"
             f" {data_sha256[:12]}; bundle and train anew"
         )
+    check_newest(package.folder, package.config)
     chosen = {key: value for key, value in lineage.items() if key == "precision"}
     learned = {**lineage["params"], "train": lineage["params"]["train"] | chosen}
     trained = params.from_mapping({**asdict(settings), **learned})

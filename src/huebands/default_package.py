@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from huebands.files import atomic
 from huebands.package import CONFIG, PackageError
 
 RELEASE, GENERATOR = Path("models/release"), Path("models/generator")
@@ -24,6 +25,7 @@ def default_package(folders: tuple[Path, ...] = (INSTALLED, Path(), _CHECKOUT)) 
     for folder in folders:
         if (folder / RELEASE / INDEX).is_file():
             return _best(folder / RELEASE)
+        atomic.settle(folder / GENERATOR)  # back in its place where its replacement was killed
         if (folder / GENERATOR / CONFIG).is_file():
             return folder / GENERATOR
     raise PackageError(

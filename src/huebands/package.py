@@ -127,10 +127,7 @@ def assemble(folder: Path, trained: Path, distribution: Path, calibration: Path,
     """
     files = read_files(trained)
     config = _parse_config(trained / CONFIG, files.get(CONFIG, b""))
-    if config["format"] != FORMAT:
-        raise PackageError(
-            f"{trained / CONFIG}: format (={config['format']}) must be {FORMAT}; train again with `dvc repro`"
-        )
+    check_newest(trained, config)
     for part, names in ((distribution, DISTRIBUTION), (calibration, (*CALIBRATION, CERTIFICATE))):
         files |= {name: _read_part(part / name) for name in names}
     files[CARD] = card.encode("utf-8")
@@ -164,6 +161,18 @@ def check_hash(folder: Path, found: str, expected: str | None) -> None:
         raise PackageError(
             f"{folder}: package_sha256 (={found!r}) must be {expected!r}, that of the package which was released or"
             " registered: its files were changed; take the folder from its source again"
+        )
+
+
+def check_newest(folder: Path, config: Mapping[str, Any]) -> None:
+    """Check that a package's lineage tells of model and training as this version does.
+
+    Raises:
+        PackageError: when it is of an earlier format.
+    """
+    if config["format"] != FORMAT:
+        raise PackageError(
+            f"{folder / CONFIG}: format (={config['format']}) must be {FORMAT}; train again with this version"
         )
 
 

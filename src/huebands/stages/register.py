@@ -19,7 +19,7 @@ from huebands.data import shards
 from huebands.files import atomic
 from huebands.lineage import dataset, flat, git_commit
 from huebands.model_card import write_card
-from huebands.package import CERTIFICATE, ModelPackage, PackageError, assemble, read_package
+from huebands.package import CERTIFICATE, ModelPackage, PackageError, assemble, check_newest, read_package
 from huebands.params import Params
 from huebands.promotion import gate
 from huebands.promotion.trial import ColourScorer
@@ -85,9 +85,10 @@ def register(settings: Params) -> None:
 
 def write_package() -> ModelPackage:
     """Join weights, calibration and card in models/generator; the same inputs give the same bytes."""
-    manifest = shards.read_manifest(PREPARED)
+    manifest, config = shards.read_manifest(PREPARED), read_package(TRAINED).config
+    check_newest(TRAINED, config)
     card = write_card(
-        read_package(TRAINED).config,
+        config,
         read_json(EVALUATE / "metrics.json"),
         read_json(CALIBRATION / "calibration.json"),
         manifest[["split", "source", "licence"]].to_dict("records"),

@@ -1,7 +1,7 @@
 """The ab plane in bins: what a classifier of colours chooses between.
 
 Squares of 10 x 10 CIELAB units around multiples of 10, those that hold an 8-bit sRGB colour: 261. The source counts
-313; the other 52 hold no colour that an sRGB photo can have (`tests/models/test_ab_bins.py` looks at all 16,777,216).
+313; the other 52 hold no colour that an sRGB photo can have (`tests/test_ab_bins.py` looks at all 16,777,216).
 
 Source: Zhang, Isola & Efros, 2016, https://arxiv.org/abs/1603.08511.
 """
@@ -14,6 +14,7 @@ from torch import Tensor
 from huebands.color import AB_SCALE
 
 SIDE = 10.0  # CIELAB units
+_CPU = torch.device("cpu")
 NEIGHBOURS, SIGMA = 5, 5.0  # of the soft encoding: bins a colour is spread over, CIELAB units
 # First and last b of the bins at each a, in sides.
 _ROWS = {
@@ -23,19 +24,22 @@ _ROWS = {
 }  # fmt: skip
 
 
-@cache
-def centres() -> Tensor:
-    """The bins' centres, ab in CIELAB units, float32 (BINS, 2)."""
-    with torch.inference_mode(False):  # else gradients could not pass them later
-        return SIDE * torch.tensor([(a, b) for a, (low, high) in _ROWS.items() for b in range(low, high + 1)])
-
-
 BINS = sum(high + 1 - low for low, high in _ROWS.values())
+_REACH = 11  # sides: ab_unit in [-1, 1] goes as far
+
+
+@cache
+def centres(device: torch.device = _CPU) -> Tensor:
+    """The bins' centres, ab in CIELAB units, float32 (BINS, 2); made once for a device, which no step waits for."""
+    with torch.inference_mode(False):  # else gradients could not pass them later
+        places = [(a, b) for a, (low, high) in _ROWS.items() for b in range(low, high + 1)]
+        return SIDE * torch.tensor(places, dtype=torch.float32, device=device)
 
 
 def nearest(ab_unit_B2HW: Tensor) -> Tensor:
-    """The bin of each colour, int64 (B, H, W)."""
-    return _distances(ab_unit_B2HW).argmin(dim=1)
+    """The bin of each colour, int64 (B, H, W): that of its square, or for a square without a bin the nearest."""
+    a, b = (ab_unit_B2HW.float() * (AB_SCALE / SIDE)).round().long().clamp(-_REACH, _REACH).unbind(dim=1)
+    return _bin_of_square(ab_unit_B2HW.device)[a + _REACH, b + _REACH]
 
 
 def encode(ab_unit_B2HW: Tensor) -> Tensor:
@@ -64,12 +68,21 @@ def annealed_mean(logits_BQHW: Tensor, temperature: float) -> Tensor:
         ab_unit (B, 2, H, W), float32.
     """
     probabilities = torch.softmax(logits_BQHW.float() / temperature, dim=1)
-    ab_unit = centres().to(logits_BQHW.device) / AB_SCALE
+    ab_unit = centres(logits_BQHW.device) / AB_SCALE
     return torch.einsum("bqhw,qc->bchw", probabilities, ab_unit)
 
 
 def _distances(ab_unit_B2HW: Tensor) -> Tensor:
     """Squared distances to all bins' centres, CIELAB units squared, (B, BINS, H, W)."""
     ab_B12HW = (ab_unit_B2HW.float() * AB_SCALE)[:, None]
-    a_Q, b_Q = centres().to(ab_B12HW.device)[:, :, None, None].unbind(dim=1)
+    a_Q, b_Q = centres(ab_B12HW.device)[:, :, None, None].unbind(dim=1)
     return (ab_B12HW[:, :, 0] - a_Q).square() + (ab_B12HW[:, :, 1] - b_Q).square()
+
+
+@cache
+def _bin_of_square(device: torch.device) -> Tensor:
+    """The bin nearest to each square's centre, int64 (2 _REACH + 1, 2 _REACH + 1)."""
+    with torch.inference_mode(False):
+        side = torch.arange(-_REACH, _REACH + 1, dtype=torch.float32, device=device) * SIDE
+        squares = torch.cartesian_prod(side, side)
+        return torch.cdist(squares, centres(device)).argmin(dim=1).view(len(side), len(side))

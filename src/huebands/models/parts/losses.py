@@ -15,7 +15,7 @@ def adversarial_loss(logits: Tensor, target: float) -> Tensor:
 
     Args:
         logits: any shape.
-        target: 1 for real, 0 for made up; in between with smoothed labels.
+        target: 1 for real, 0 for made up.
     """
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
 
