@@ -252,12 +252,16 @@ def test_differences_are_told_and_kept_as_tags_of_the_version(checkout: Path, sc
         interval = tags[f"huebands.gate.{key}"]
         assert re.fullmatch(r"[+-]\d.* \([+-].* to [+-].*\)", interval)
         line = next(line for line in text.splitlines() if interval in line)
-        assert line.startswith(f"on 12 photos of val, {words} ")
+        assert line.startswith(f"on 12 photos of val: {words} ")
     assert (tags["huebands.gate.promoted"], tags["huebands.gate.reason"]) == (
         "False",
         "not better than the one in use: clearly higher by ciede2000, lpips, colourfulness_error, bleeding",
     )
     assert tags["huebands.gate.reason"] in text
+    for mode in ("per_channel", "joint"):
+        assert re.search(
+            rf"^on 3 photos of test: {mode} coverage 0\.\d+ of 0\.9 promised, p .* by the exact test$", text, re.M
+        )
     assert client().get_model_version(MODEL, "1").tags["huebands.gate.promoted"] == "True"
 
 

@@ -39,7 +39,7 @@ class Model:
             {"mode": m, "alpha": ALPHA, "coverage": 0.9, "p_value": p} for m, p in zip(MODES, p_values, strict=True)
         ]
         self.calibration = SimpleNamespace(
-            shape=None, steps=lambda alpha, mode: (down, up), certificate={"curve": rows}
+            shape=None, steps=lambda alpha, mode: (down, up), certificate={"curve": rows, "test_photos": 33}
         )
 
     def predict(self, grey_HW):
@@ -97,6 +97,15 @@ def test_a_refuted_promise_comes_first(photos):
     verdict = trial(photos, candidate=refuted, new=0.8).judge("new", None, ALPHA)
     assert verdict.outcome == "inferior"
     assert verdict.reason.startswith("joint coverage at alpha 0.1 is 0.9000 on the test photos, too little")
+
+
+def test_coverage_is_told_in_words_also_where_it_was_not_tested(photos):
+    model = Model(p_values=(0.25, 0.001))
+    line = "on 33 photos of test: per_channel coverage 0.9000 of 0.9 promised, p 0.25 by the exact test"
+    assert trial(photos, candidate=model, new=0.8).coverage("new", ALPHA)[0] == line
+    del model.calibration.certificate["curve"][1]["p_value"]
+    lines = trial(photos, candidate=model, new=0.8).coverage("new", ALPHA)
+    assert lines[1] == "on 33 photos of test: joint coverage 0.9000 of 0.9 promised, not tested"
 
 
 def test_among_like_colours_tighter_bands_that_cover_as_much_are_better(photos):

@@ -97,16 +97,18 @@ def decide(
     """
     compared = CHAMPION if CHAMPION in trial.colorizers and not override else None
     verdict = trial.judge(CHALLENGER, compared, alpha)
+    lines = [f"on {len(trial.photos)} photos of val: {line}" for line in verdict.lines]
+    lines += trial.coverage(CHALLENGER, alpha)
     if champion is not None and champion.version.version == version.version:
         doubt = "" if verdict.outcome == "better" else f"; but now it would not be: {verdict.reason}"
-        return Decision(True, f"it was before{doubt}", verdict.lines)
+        return Decision(True, f"it was before{doubt}", lines)
     promoted, reason = _conclude(verdict, champion, version, override)
     tags = {f"gate.{name.replace(' ', '_')}": interval for name, interval in verdict.intervals.items()}
     tags |= {"gate.promoted": str(promoted), "gate.reason": reason} | ({"gate.override": override} if override else {})
     tracking.tag_version(version, tags)
     if promoted:
         tracking.set_alias(version.model_name, CHAMPION, version.version)
-    return Decision(promoted, reason, verdict.lines)
+    return Decision(promoted, reason, lines)
 
 
 def _conclude(

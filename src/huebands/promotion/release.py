@@ -74,7 +74,7 @@ def release(name: str, scorer: ColourScorer) -> None:
     atomic.write_text(RELEASE / INDEX, json.dumps(index, indent=2) + "\n")
     for of, row in figures.items():
         print(f"release: {of} " + ", ".join(f"{key} {value:.4f}" for key, value in row.items()))
-    for line in verdict.lines:
+    for line in (*verdict.lines, *trial.coverage(CANDIDATE, candidate.calibration.certificate["alpha"])):
         print(f"release: {line}")
     print(f"release: {best} is the best; {name} is {verdict.reason}")
 

@@ -134,6 +134,17 @@ class Trial:
         """A model's mean figures."""
         return {criterion: float(values.mean()) for criterion, values in self.figures[name].items()}
 
+    def coverage(self, name: str, alpha: float) -> list[str]:
+        """What a model's certificate says of its promises at alpha, in words."""
+        certificate = self.colorizers[name].calibration.certificate
+        return [
+            f"on {certificate['test_photos']} photos of test: {row['mode']} coverage {row['coverage']:.4f} of"
+            f" {1 - alpha:g} promised, "
+            + (f"p {row['p_value']:.3g} by the exact test" if "p_value" in row else "not tested")
+            for row in certificate.get("curve", [])
+            if abs(row["alpha"] - alpha) < 1e-9
+        ]
+
     def judge(self, candidate: str, in_use: str | None, alpha: float) -> Verdict:
         """Decide by the module's rule.
 

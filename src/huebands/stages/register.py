@@ -68,7 +68,7 @@ def register(settings: Params) -> None:
         f"run {run_id} {origin}",
         f"models:/{model_name}/{registration.version}"
         f" ({'new' if registration.created else 'registered before'}) is the challenger",
-        *(f"on {len(photos)} photos of val, {line}" for line in decision.lines),
+        *decision.lines,
         str(decision),
     ]
     for record in sorted(RELEASED.glob("*/run.json")):
