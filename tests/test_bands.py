@@ -18,7 +18,6 @@ from huebands.conformal.family import STEPS
 from huebands.conformal.losses import photo_losses
 from huebands.conformal.tally import Tally
 from huebands.distribution import positions
-from huebands.models.compiled import CompiledNetwork
 from tiny_package import write_tiny_package
 
 CALIBRATING, TESTING, SIDE = 12, 3, 12
@@ -164,7 +163,7 @@ def test_only_dropout_is_in_training(dropping, photos):
 
 
 def test_samples_that_are_equal_are_an_error(dropping, photos, monkeypatch):
-    monkeypatch.setattr(band_pixels, "EagerNetwork", lambda network: CompiledNetwork(network.eval(), 16))
+    monkeypatch.setattr(band_pixels, "sampler", lambda colorizer: colorizer)  # compiled, as evaluation traced it
     with pytest.raises(RuntimeError, match="with dropout: 8 samples with dropout are equal: it is not at work"):
         dropout_deviation(dropping, grey_of(photos[0]), seed=0)
 

@@ -9,7 +9,7 @@ import pytest
 
 from huebands.files import manifest
 from huebands.package import FILES, PackageError, assemble, copy_package, read_package
-from tiny_package import seal, tiny_config, write_trained
+from tiny_package import seal, write_trained
 
 
 @pytest.fixture
@@ -144,19 +144,6 @@ def test_a_manifest_that_is_none_is_refused(package: Path, text: str, reason: st
     (package / "manifest.json").write_text(text)
     with pytest.raises(PackageError, match=rf"package/manifest\.json: {reason}"):
         read_package(package)
-
-
-def test_assembling_raises_format_3_and_keeps_the_preprocessing(tiny_package: Path, tmp_path: Path) -> None:
-    trained, distribution, calibration = (
-        shutil.copytree(tiny_package.with_name(f"tiny-{part}"), tmp_path / part)
-        for part in ("trained", "distribution", "calibration")
-    )
-    (trained / "config.json").write_text(json.dumps(tiny_config() | {"format": 3}, indent=2, sort_keys=True) + "\n")
-    (trained / "manifest.json").unlink()
-    joined = assemble(tmp_path / "package", trained, distribution, calibration, "# Tiny\n")
-    assert joined.package_sha256 == read_package(tmp_path / "package").package_sha256
-    assert joined.package_sha256 == read_package(tiny_package).package_sha256, "the bytes of one of format 4"
-    assert joined.config["format"] == 4
 
 
 def test_assembling_takes_no_link_for_a_part(tiny_package: Path, tmp_path: Path) -> None:

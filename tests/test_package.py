@@ -72,6 +72,16 @@ def test_a_package_of_format_3_may_lack_the_manifest(tmp_path):
     assert read_package(tmp_path).weights_sha256 == written.weights_sha256
 
 
+def test_a_training_of_an_earlier_format_becomes_no_package_of_today(tmp_path):
+    trained = write_trained(tmp_path / "trained")
+    write_tiny_distribution(tmp_path / "distribution")
+    write_calibration(tmp_path / "calibration", trained, tmp_path / "distribution")
+    age(tmp_path / "trained", tiny_config() | {"format": 3})
+    with pytest.raises(PackageError, match=r"trained/config\.json: format \(=3\) must be 4; train again"):
+        assemble(tmp_path / "new", *(tmp_path / name for name in ("trained", "distribution", "calibration")), "card")
+    assert not (tmp_path / "new").exists()
+
+
 ENCODER_UNET = {"name": "encoder_unet", "encoder": "efficientnet-lite0", "filters": 4, "dropout": 0.0, "norm": "batch"}
 
 

@@ -4,7 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from huebands.data.shards import ShardError, data_sha256
@@ -13,7 +12,7 @@ from huebands.package import PackageError, read_package
 from huebands.promotion import release
 from huebands.promotion.criteria import COLOURS
 from tiny_package import seal, write_earlier
-from tiny_photos import PlainColourScorer, tiny_photo, write_prepared
+from tiny_photos import LevelScorer, PlainColourScorer, tiny_photo, write_prepared
 
 
 @pytest.fixture
@@ -27,18 +26,6 @@ def tree(tiny_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "reports/train/history.csv").write_text("epoch\n1\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-class Scorer:
-    """Gives each model its level, by chance more or less on each photo; grey has 10, and what is not named 9."""
-
-    def __init__(self, **levels: float) -> None:
-        self.levels = {"grey": 10.0, **levels}
-
-    def score(self, truth: np.ndarray, results: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
-        chance = np.random.default_rng(int(truth.sum())).normal(1, 1e-3, len(COLOURS))
-        levels = {name: self.levels.get(name.split("/")[0], 9.0) for name in results}
-        return {name: dict(zip(COLOURS, level * chance, strict=True)) for name, level in levels.items()}
 
 
 def index(tree: Path) -> dict:
@@ -57,7 +44,7 @@ def relate(package: Path, data: str) -> None:
 
 
 def test_a_release_is_the_pipelines_package_and_the_default(tree: Path) -> None:
-    release.release("tiny", Scorer())
+    release.release("tiny", LevelScorer())
     for path in (tree / "models/generator").iterdir():
         assert (tree / "models/release/tiny" / path.name).read_bytes() == path.read_bytes()
     assert default_package((tree,)) == tree / "models/release/tiny"
@@ -72,17 +59,17 @@ def test_a_release_is_the_pipelines_package_and_the_default(tree: Path) -> None:
 def test_the_curves_must_be_those_of_the_package(tree: Path) -> None:
     tell(tree, "0" * 64)
     with pytest.raises(PackageError, match=r"reports/train/run\.json: tells of other weights \(000000000000\) than"):
-        release.release("tiny", Scorer())
+        release.release("tiny", LevelScorer())
     (tree / "reports/train/history.csv").unlink()
     with pytest.raises(PackageError, match=r"reports/train/history\.csv: missing"):
-        release.release("tiny", Scorer())
+        release.release("tiny", LevelScorer())
     assert not (tree / "models/release").exists()
 
 
 @pytest.mark.parametrize(("level", "best"), [(8.0, "second"), (9.0, "first"), (9.5, "first")])
 def test_the_best_stays_unless_the_new_one_is_better(tree: Path, level: float, best: str) -> None:
-    release.release("first", Scorer())
-    release.release("second", Scorer(models=level))
+    release.release("first", LevelScorer())
+    release.release("second", LevelScorer(models=level))
     assert index(tree)["best"] == best
     assert index(tree)["packages"]["second"]["lpips"] == pytest.approx(level, abs=0.02)
     assert default_package((tree,)) == tree / "models/release" / best
@@ -90,7 +77,7 @@ def test_the_best_stays_unless_the_new_one_is_better(tree: Path, level: float, b
 
 def test_what_is_not_better_than_grey_is_not_released(tree: Path) -> None:
     with pytest.raises(PackageError, match=r"models/generator: not better than grey: no clear difference .*; nothing"):
-        release.release("tiny", Scorer(models=10.0))
+        release.release("tiny", LevelScorer(models=10.0))
     with pytest.raises(PackageError, match=r"not better than grey"):
         release.release("tiny", PlainColourScorer())
     assert not (tree / "models/release").exists()
@@ -99,12 +86,12 @@ def test_what_is_not_better_than_grey_is_not_released(tree: Path) -> None:
 def test_what_breaks_its_promise_is_not_released(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huebands.promotion.criteria.LEVEL", 2.0)
     with pytest.raises(PackageError, match=r"coverage at alpha 0\.1 is .* too little for the 0\.9 promised"):
-        release.release("tiny", Scorer())
+        release.release("tiny", LevelScorer())
 
 
 def test_the_best_is_not_overwritten_by_a_worse_one_of_its_name(tree: Path) -> None:
-    release.release("tiny", Scorer())
-    release.release("tiny", Scorer())  # alike: the same package again
+    release.release("tiny", LevelScorer())
+    release.release("tiny", LevelScorer())  # alike: the same package again
     before = (tree / "models/release/tiny/config.json").read_bytes()
     config = json.loads((tree / "models/generator/config.json").read_text())
     (tree / "models/generator/config.json").write_text(json.dumps(config | {"name": "worse"}))
@@ -112,44 +99,44 @@ def test_the_best_is_not_overwritten_by_a_worse_one_of_its_name(tree: Path) -> N
     with pytest.raises(
         PackageError, match=r"models/release/tiny: the best, whose place .* release it under another name"
     ):
-        release.release("tiny", Scorer(models=9.5))
+        release.release("tiny", LevelScorer(models=9.5))
     assert (tree / "models/release/tiny/config.json").read_bytes() == before
-    release.release("other", Scorer(models=9.5))
-    release.release("other", Scorer(models=9.8, other=9.5))  # not the best: whoever releases it may make it worse
+    release.release("other", LevelScorer(models=9.5))
+    release.release("other", LevelScorer(models=9.8, other=9.5))  # not the best: whoever releases it may make it worse
     assert index(tree)["best"] == "tiny"
 
 
 @pytest.mark.parametrize("name", ["", "../up", "With Space", "-x"])
 def test_a_name_is_a_plain_word(tree: Path, name: str) -> None:
     with pytest.raises(PackageError, match=r"name .* must be of lower-case letters"):
-        release.release(name, Scorer())
+        release.release(name, LevelScorer())
 
 
 def test_what_must_not_ship_does_not(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(release, "LARGEST", 1000)
     with pytest.raises(PackageError, match=r"generator: \d+ bytes, more than 1000"):
-        release.release("tiny", Scorer())
+        release.release("tiny", LevelScorer())
     monkeypatch.undo()
     monkeypatch.chdir(tree)
     relate(tree / "models/generator", "f" * 64)
     with pytest.raises(PackageError, match="trained on the data ffffffffffff, while"):
-        release.release("tiny", Scorer())
+        release.release("tiny", LevelScorer())
     assert not (tree / "models/release").exists()
 
 
 def test_a_package_of_an_earlier_calibration_is_named_and_nothing_ships(tree: Path) -> None:
     write_earlier(tree / "models/release/old")
     with pytest.raises(PackageError, match=r"models/release/old: has no calibration of this version of huebands"):
-        release.release("tiny", Scorer())
+        release.release("tiny", LevelScorer())
     assert [path.name for path in (tree / "models/release").iterdir()] == ["old"]
 
 
 def test_another_package_that_was_changed_since_its_release_stops_it(tree: Path) -> None:
-    release.release("other", Scorer())
+    release.release("other", LevelScorer())
     (tree / "models/release/other/MODEL_CARD.md").write_text("# Changed\n")
     seal(tree / "models/release/other")
     with pytest.raises(PackageError, match=r"release/other: package_sha256 .* must be .*its files were changed"):
-        release.release("tiny", Scorer())
+        release.release("tiny", LevelScorer())
     assert not (tree / "models/release/tiny").exists()
 
 
@@ -158,4 +145,4 @@ def test_choosing_needs_validation_photos(tree: Path) -> None:
     write_prepared(tree / "data/prepared", {"test": [tiny_photo(0)]})
     relate(tree / "models/generator", data_sha256(tree / "data/prepared"))
     with pytest.raises(ShardError, match="the val split, which is empty"):
-        release.release("tiny", Scorer())
+        release.release("tiny", LevelScorer())

@@ -268,7 +268,7 @@ def test_a_restoration_that_was_cut_off_is_completed(
     assert {run.info.run_id for run in runs} == {run_id, parent_of(run_id).info.run_id} and len(runs) == 2
     for run in runs:
         assert run.info.status == "FINISHED"
-        assert run.data.params == {"train.epochs": "500", "train.loss.huber": "100.0"}
+        assert run.data.params == {"train.epochs": "500", "model.objective.lambda_huber": "100.0"}
         assert len(run.inputs.dataset_inputs) == 1
     for term in TERMS:
         assert points(run_id, term) == [(row["epoch"], row[term]) for row in history(6)]

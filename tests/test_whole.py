@@ -15,14 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from huebands import bring_home, params, release
+from huebands import bring_home, params
 from huebands.colorizer import Colorizer
 from huebands.comparison import report
 from huebands.data.shards import data_sha256
 from huebands.package import assemble, read_package
+from huebands.promotion import release
 from huebands.stages import prepare
 from tiny_package import seal, write_trained
-from tiny_photos import PlainScorer, tiny_photo, write_prepared
+from tiny_photos import LevelScorer, tiny_photo, write_prepared
 
 SOURCES = Path(__file__).parents[1] / "src/huebands"
 SETTINGS = params.load(Path(__file__).parents[1] / "params.yaml")
@@ -146,7 +147,7 @@ def test_a_colorization_stays_whole_on_a_full_disk(
 @pytest.fixture
 def tree(tiny_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder where `tiny` has been released, and something newer waits."""
-    write_prepared(tmp_path / "data/prepared", {"val": [tiny_photo(0)]})
+    write_prepared(tmp_path / "data/prepared", {"val": [tiny_photo(seed) for seed in range(8)]})
     generator = shutil.copytree(tiny_package, tmp_path / "models/generator")
     config = json.loads((generator / "config.json").read_text())
     config["lineage"]["data_sha256"] = data_sha256(tmp_path / "data/prepared")
@@ -157,7 +158,7 @@ def tree(tiny_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "reports/train/run.json").write_text(json.dumps({"weights_sha256": weights_sha256}))
     (tmp_path / "reports/train/history.csv").write_text("epoch\n1\n")
     monkeypatch.chdir(tmp_path)
-    release.release("tiny", PlainScorer())
+    release.release("tiny", LevelScorer())
     (generator / "MODEL_CARD.md").write_text("# Newer\n")
     seal(generator)
     return tmp_path
@@ -165,9 +166,8 @@ def tree(tiny_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_release_stays_whole_on_a_full_disk(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = contents(tree)
-    monkeypatch.setattr(release, "measure", lambda *arguments: dict.fromkeys(release.CRITERIA, 1.0))
     cards, steps = [], (0, SYNCS - 1, SYNCS, SYNCS + 8)
-    for _ in failures(monkeypatch, lambda: release.release("tiny", PlainScorer()), steps):
+    for _ in failures(monkeypatch, lambda: release.release("tiny", LevelScorer()), steps):
         found = contents(tree)
         assert set(found) == set(old), "nothing half made lies about"
         read_package(tree / "models/release/tiny")

@@ -49,7 +49,14 @@ def release(name: str, scorer: ColourScorer) -> None:
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
         raise PackageError(f"name (={name!r}) must be of lower-case letters, digits and hyphens")
-    released = {path.parent.name: check(path.parent) for path in sorted(RELEASE.glob(f"[a-z0-9]*/{CONFIG}"))}
+    released = dict[str, Colorizer]()
+    for folder in sorted(path.parent for path in RELEASE.glob(f"[a-z0-9]*/{CONFIG}")):
+        try:
+            released[folder.name] = check(folder)
+        except PackageError as error:
+            if folder.name != name:
+                raise
+            print(f"release: {error}; it is replaced")  # such as one whose release was cut off before the index
     candidate = check(GENERATOR)
     check_report(TRAIN, candidate.package)
     trial = Trial.run({CANDIDATE: candidate, **released}, LabShard(PREPARED, "val"), scorer)
