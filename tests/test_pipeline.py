@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-PHOTOS, EPOCHS = 70, 6
+PHOTOS, EPOCHS = 70, 10
 SMALL = (
     "data=folder", "experiment=small", f"train.epochs={EPOCHS}", "model.image_size=32", "model.network.depth=4",
     "model.objective.discriminator={filters: 8, layers: 2, norm: batch}", "prepare.group_distance=2",
