@@ -45,14 +45,14 @@ serve: install ## serve the model on http://localhost:3000
 	$(BIN)/bentoml serve huebands.service:Huebands --host 127.0.0.1 --port 3000
 
 bento: install ## pack the service and the model that HUEBANDS_MODEL names, by default the best, into a bento
-	$(BIN)/python -m huebands.bento_build
+	$(BIN)/python -m huebands.serving.bento_build
 
 container: bento ## make an image of the newest bento; needs Docker
 	@mkdir -p build # BentoML takes no template from outside the current folder, not even its own copy
 	TMPDIR=$(CURDIR)/build $(BIN)/bentoml containerize huebands:latest --image-tag huebands:latest
 
 ui: install ## show runs and models on http://localhost:5000
-	$(BIN)/python -m huebands.local_store
+	$(BIN)/python -m huebands.registry.local_store
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db \
 		--artifacts-destination ./mlartifacts --workers 1 --host localhost --port 5000
 
@@ -60,10 +60,10 @@ compare: install ## compare the model with the baselines on the test split
 	$(BIN)/huebands compare
 
 ablation: install ## train and compare what conf/ablation.yaml lists, on photos; JOBS at a time
-	$(BIN)/python -m huebands.ablation
+	$(BIN)/python -m huebands.comparison.ablation
 
 bundle: install ## pack what a box needs that only trains, for params.yaml, into bundle.tar
-	$(BIN)/python -m huebands.bundle
+	$(BIN)/python -m huebands.training.offsite.export_job
 
 bench: install ## run the benchmarks
 	@for benchmark in $(filter-out benchmarks/plain_pix2pix.py benchmarks/band_%.py benchmarks/soak.py,$(wildcard benchmarks/*.py)); do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done

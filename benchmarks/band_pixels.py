@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from huebands import color
-from huebands.bootstrap import resampling_weights
-from huebands.colorizer import Colorizer, grey_of
+from huebands.colorize.colorizer import Colorizer, grey_of
+from huebands.conformal.bands import CHANNELS, Ends, Grid, Intervals, NestedBands
 from huebands.conformal.calibration import Mode
-from huebands.conformal.family import CHANNELS, Ends, Grid, Intervals, NestedBands
 from huebands.conformal.groups import GROUPS, PARTITIONS, texture_of
-from huebands.distribution import positions
-from huebands.distribution.intervals import KNOTS
+from huebands.density import coordinate as positions
+from huebands.density.intervals import KNOTS
+from huebands.statistics.bootstrap import resampling_weights
 
 CELLS = len(PARTITIONS["lightness x chroma"])  # they come first among the groups
 EQUAL_TAILED = "equal-tailed"

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 
 from band_pixels import EQUAL_TAILED, Pixels, Reached
-from huebands.colorizer import ShapedPhoto
+from huebands.colorize.colorizer import ShapedPhoto
+from huebands.conformal.bands import STEPS, STEPS_PER_KNOT, NestedBands
 from huebands.conformal.calibration import MODES, Calibration, Mode, Shape
-from huebands.conformal.family import STEPS, STEPS_PER_KNOT, NestedBands
 from huebands.conformal.groups import GROUPS
-from huebands.conformal.losses import KINDS, photo_losses
 from huebands.conformal.luminance import propagate
 from huebands.conformal.mapie_reference import mapie_half_widths, mapie_quantile_margin
-from huebands.conformal.tally import Tally
-from huebands.distribution import positions
-from huebands.distribution.intervals import KNOTS
+from huebands.conformal.scores import KINDS, photo_losses
+from huebands.conformal.table import Tally
+from huebands.density import coordinate as positions
+from huebands.density.intervals import KNOTS
 
 ALPHA, DELTA = 0.1, 0.1
 MAPIE, OURS = "1 MAPIE, residuals", "7 distribution (ours)"

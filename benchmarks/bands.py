@@ -36,13 +36,13 @@ import torch
 
 from band_pixels import Measured, Pixels, dropouts, look
 from band_scores import ALPHA, MAPIE, OURS, Score, make_scores, quantile_shares
-from huebands.colorizer import Colorizer
+from huebands.colorize.colorizer import Colorizer
+from huebands.conformal.bands import CHANNELS
 from huebands.conformal.calibration import MODES, AlphaError, Mode
-from huebands.conformal.family import CHANNELS
-from huebands.conformal.risk import RiskError
 from huebands.data.shards import LabShard, ShardError, data_sha256, read_manifest
-from huebands.lineage import Dataset, git_commit
-from huebands.package import PackageError
+from huebands.package.lineage import Dataset, git_commit
+from huebands.package.package import PackageError
+from huebands.statistics.risk_bounds import RiskError
 
 EXPERIMENT = "huebands-bands"
 OWN, RESPLIT = "own split", "re-splits"
@@ -252,7 +252,7 @@ def _rounded(value: Any) -> Any:
 
 def track(rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any], prepared: Path, reports: Sequence[Path]) -> str:
     """Log a run a score, below one for the benchmark; gives that one's id."""
-    from huebands import tracking  # it imports mlflow, which takes seconds
+    from huebands.registry import tracking  # it imports mlflow, which takes seconds
 
     tags = {"git_commit": git_commit()}
     dataset = Dataset(f"calibration and test splits of {prepared}", data_sha256(prepared), str(prepared), "evaluation")

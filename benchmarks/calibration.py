@@ -35,12 +35,12 @@ from typing import Any
 import numpy as np
 from mapie.regression import SplitConformalRegressor
 
-from huebands.conformal.family import STEPS
+from huebands.conformal.bands import STEPS
 from huebands.conformal.groups import PARTITIONS
-from huebands.conformal.losses import JOINT, photo_losses
-from huebands.conformal.risk import SLACK, first_step_of_sums
-from huebands.conformal.tally import Tally
-from huebands.lineage import git_commit
+from huebands.conformal.scores import JOINT, photo_losses
+from huebands.conformal.table import Tally
+from huebands.package.lineage import git_commit
+from huebands.statistics.risk_bounds import SLACK, first_step_of_sums
 
 SIDE = 256
 VALUES = SIDE * SIDE * JOINT  # of a photo

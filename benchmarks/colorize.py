@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from huebands.colorizer import Colorizer
+from huebands.colorize.colorizer import Colorizer
 
 SIDES, REPEATS = (64, 512, 2048), 5
 

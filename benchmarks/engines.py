@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from huebands.colorizer import Colorizer
-from huebands.distribution.model import Seeing
+from huebands.colorize.colorizer import Colorizer
+from huebands.density.model import Seeing
 from huebands.models.compiled import CompiledNetwork
 from huebands.models.networks import unet
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from huebands.colorizer import Colorizer, grey_of
+from huebands.colorize.colorizer import Colorizer, grey_of
 from huebands.data.shards import LabShard
-from huebands.distribution.likeness import Reference, p_value, statistics_of
+from huebands.density.atypicality import Reference, p_value, statistics_of
 from huebands.models.parts.resize import resize
 
 STATISTICS = ("lightness", "entropy", "coarsest", "others")

@@ -25,12 +25,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from huebands import images
-from huebands.colorizer import Colorizer
+from huebands.colorize.colorizer import Colorizer
 from huebands.models.networks import unet
+from huebands.photos import images
 
 SIDE = 512
-EXAMPLES = Path(__file__).parents[1] / "src/huebands/web/page/examples"
+EXAMPLES = Path(__file__).parents[1] / "src/huebands/serving/page/examples"
 CLIENTS = (1, 4, 16)
 READY_WITHIN = 180  # seconds
 

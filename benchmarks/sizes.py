@@ -16,9 +16,9 @@ from typing import get_args
 import numpy as np
 from PIL import Image
 
-from huebands.colorizer import Colorizer
-from huebands.web import worker
-from huebands.web.jobs import Answer, Job, Kind
+from huebands.colorize.colorizer import Colorizer
+from huebands.serving.workers import worker
+from huebands.serving.workers.jobs import Answer, Job, Kind
 
 SIZES = ("8x8", "512x512", "2048x2048", "8000x6250", "6250x8000", "1x50000000", "50000000x1")  # width x height
 _LONGEST_JPEG = 65_500  # pixels a side

@@ -28,7 +28,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from huebands.images import encode_png
+from huebands.photos.images import encode_png
 
 CLIENTS = 16  # that measure what the service can do
 MEASURED = 15.0  # seconds
@@ -129,7 +129,11 @@ def sample(first: int, since: float) -> dict[str, Sample]:
 def role(folder: Path) -> str:
     """What a process does."""
     command = (folder / "cmdline").read_bytes().decode(errors="replace")
-    roles = {"huebands.web.worker": "colorizing", "_bentoml_impl.worker.service": "HTTP", "bentoml": "supervisor"}
+    roles = {
+        "huebands.serving.workers.worker": "colorizing",
+        "_bentoml_impl.worker.service": "HTTP",
+        "bentoml": "supervisor",
+    }
     return next((name for part, name in roles.items() if part in command), "other")
 
 

@@ -28,10 +28,10 @@ from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
 from huebands.color import encode_lab, from_bytes, srgb_to_lab, to_units
-from huebands.lineage import git_commit
 from huebands.models.interface import Condition
 from huebands.models.objectives import cgan
 from huebands.models.parts.vgg import VGG16Features
+from huebands.package.lineage import git_commit
 from huebands.params import Params, from_mapping
 from huebands.training.augment import Photos, draw_views, load_photos, look
 from huebands.training.distributed import World

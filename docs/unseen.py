@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from skimage import data
 
-from huebands.colorizer import Colorizer, grey_of
-from huebands.pictures import Strip, draw_sheet
+from huebands.colorize.colorizer import Colorizer, grey_of
+from huebands.plots.pictures import Strip, draw_sheet
 
 PHOTOS = {"astronaut": data.astronaut, "cat": data.chelsea, "coffee": data.coffee, "rocket": data.rocket}
 COLUMNS = ("grey", "plain U-Net, paintings", "released: photos", "truth", "width of the bands")

@@ -41,7 +41,7 @@ def compile_once() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A created store, to be copied: its creation takes seconds."""
-    from huebands import local_store, tracking
+    from huebands.registry import local_store, tracking
 
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:

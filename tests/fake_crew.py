@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from huebands.web.channel import Done, Failed, TooLarge, serve
-from huebands.web.process import Process
+from huebands.serving.workers.channel import Done, Failed, TooLarge, serve
+from huebands.serving.workers.process import Process
 
 LARGE = b"large"
 

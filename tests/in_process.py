@@ -8,15 +8,15 @@ from typing import Any, cast
 import httpx
 from starlette.applications import Starlette
 
-from huebands.served import Served
-from huebands.web import worker
-from huebands.web.admission import AdmissionControl
-from huebands.web.app import build_app
-from huebands.web.jobs import Job, Outcome
-from huebands.web.metrics import ModelCollector
-from huebands.web.monitor import Monitor
-from huebands.web.named import Named
-from huebands.web.pool import Pool
+from huebands.serving.admission.admission import AdmissionControl
+from huebands.serving.app import build_app
+from huebands.serving.monitoring.metrics import ModelCollector
+from huebands.serving.monitoring.monitor import Monitor
+from huebands.serving.named import Named
+from huebands.serving.served import Served
+from huebands.serving.workers import worker
+from huebands.serving.workers.jobs import Job, Outcome
+from huebands.serving.workers.pool import Pool
 
 
 @dataclass

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from composition import composed
-from huebands import ablation, params
+from huebands import params
+from huebands.comparison import ablation
 from tiny_package import write_trained
 from tiny_photos import tiny_photo, write_prepared
 

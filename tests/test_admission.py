@@ -8,9 +8,9 @@ import anyio
 import pytest
 from starlette.exceptions import HTTPException
 
-from huebands.web.admission import NEWCOMER_RATE, AdmissionControl
-from huebands.web.body_limit import BodyLimit
-from huebands.web.pool import Pool, UnservedError
+from huebands.serving.admission.admission import NEWCOMER_RATE, AdmissionControl
+from huebands.serving.admission.body_limit import BodyLimit
+from huebands.serving.workers.pool import Pool, UnservedError
 
 
 @dataclass

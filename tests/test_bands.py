@@ -11,13 +11,13 @@ import band_pixels
 from band_pixels import Measured, Pixels, dropout_deviation, expected_distance, look, quantiles
 from band_scores import ALPHA, MAPIE, OURS, Symmetric, first_steps, make_scores, quantile_shares
 from bands import measure, tabulate
-from huebands.colorizer import Colorizer, grey_of
+from huebands.colorize.colorizer import Colorizer, grey_of
+from huebands.conformal.bands import STEPS
 from huebands.conformal.calibration import MODES, Calibration
 from huebands.conformal.coverage import reach
-from huebands.conformal.family import STEPS
-from huebands.conformal.losses import photo_losses
-from huebands.conformal.tally import Tally
-from huebands.distribution import positions
+from huebands.conformal.scores import photo_losses
+from huebands.conformal.table import Tally
+from huebands.density import coordinate as positions
 from tiny_package import write_tiny_package
 
 CALIBRATING, TESTING, SIDE = 12, 3, 12

@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from composition import composed
-from huebands import local_store, params
+from huebands import params
 from huebands.data import shards
 from huebands.models.networks import unet
 from huebands.models.objectives import cgan
-from huebands.package import read_package
+from huebands.package.package import read_package
+from huebands.registry import local_store
 from huebands.training import __main__ as training
 from tiny_photos import tiny_photo, write_prepared
 
@@ -176,7 +177,7 @@ def test_the_report_is_that_of_the_stage_train(out: Path) -> None:
 def test_the_run_is_restored_at_home_as_if_trained_there(
     out: Path, tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from huebands import tracking
+    from huebands.registry import tracking
     from huebands.stages import register
 
     shutil.copy(empty_store, tmp_path)

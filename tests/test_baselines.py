@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from huebands import color
-from huebands.colorizer import grey_of
+from huebands.colorize.colorizer import grey_of
 from huebands.comparison import baselines
 from huebands.comparison.baselines import Grey, Lightness, Neighbours
 from huebands.data.shards import ShardError

@@ -19,9 +19,9 @@ import httpx
 import numpy as np
 import pytest
 
-from huebands import local_store, tracking
-from huebands.images import encode_png
-from huebands.package import read_package
+from huebands.package.package import read_package
+from huebands.photos.images import encode_png
+from huebands.registry import local_store, tracking
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -66,7 +66,7 @@ def bento(tiny_package: Path, empty_store: Path, tmp_path_factory: pytest.TempPa
         tracking.register_package(tiny_package, sha256, "bands", run.run_id, {}, {})
         tracking.set_alias("bands", "champion", 1)
     built = subprocess.run(
-        [sys.executable, "-m", "huebands.bento_build"],
+        [sys.executable, "-m", "huebands.serving.bento_build"],
         cwd=CHECKOUT,
         env=os.environ
         | {
@@ -184,7 +184,7 @@ def test_a_bento_holds_one_package_and_none_of_this_machines_paths(bento: Path, 
 
 def test_a_package_that_is_not_sound_is_not_built(tmp_path: Path) -> None:
     built = subprocess.run(
-        [sys.executable, "-m", "huebands.bento_build"],
+        [sys.executable, "-m", "huebands.serving.bento_build"],
         cwd=CHECKOUT,
         env=os.environ | {"HUEBANDS_MODEL": str(tmp_path / "none"), "BENTOML_HOME": str(tmp_path)},
         capture_output=True,

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from huebands.web.betting import Bets
+from huebands.statistics.e_process import Bets
 
 
 def wealth(values, bound):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from huebands.bootstrap import mean_interval, resampling_weights
+from huebands.statistics.bootstrap import mean_interval, resampling_weights
 
 
 def test_weights_are_shares_of_draws_and_follow_the_seed():

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
-from huebands import bundle, params
-from huebands.bring_home import bring_home
+from huebands import params
 from huebands.data.shards import data_sha256
 from huebands.models.encoders import encoder
 from huebands.models.objectives import cgan
-from huebands.package import PackageError, read_package
+from huebands.package.package import PackageError, read_package
+from huebands.training.offsite import export_job as bundle
+from huebands.training.offsite.import_job import bring_home
 from tiny_photos import tiny_photo, write_prepared
 
 ROOT = Path(__file__).parents[1]

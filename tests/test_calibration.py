@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from huebands.conformal.bands import STEPS
 from huebands.conformal.calibration import MODES, AlphaError, Calibration, CalibrationError, ModeError, Shape
-from huebands.conformal.family import STEPS
 from huebands.conformal.groups import GROUPS, UNMERGED, Grouping
-from huebands.conformal.losses import JOINT, photo_losses
-from huebands.conformal.risk import RiskError, rcps_step
+from huebands.conformal.scores import JOINT, photo_losses
+from huebands.statistics.risk_bounds import RiskError, rcps_step
 from toy_calibration import HASHES, LIMITS, SHAPE, toy_calibration, toy_losses, toy_tally
 
 ALPHAS = (1 / 31, 0.05, 0.1, 0.3, 0.7, 0.99)

@@ -10,7 +10,7 @@ import pytest
 
 from huebands.conformal.calibration import MODES, Calibration, CalibrationError
 from huebands.conformal.calibration_files import is_of_earlier_form
-from huebands.package import PackageError, read_package
+from huebands.package.package import PackageError, read_package
 from tiny_package import seal
 from toy_calibration import toy_calibration, toy_losses
 

@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from huebands.certificate_page import write_page
 from huebands.conformal.groups import PARTITIONS
+from huebands.package.documents.certificate import write_page
 
 VOID = {"meta"}
 HOSTILE = "</title></style><script>alert(1)</script> & \"quotes\" 'and' <!-- größe"

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from huebands import cli, tracking
+from huebands import cli
 from huebands.conformal.calibration import MODES
-from huebands.package import read_package
+from huebands.package.package import read_package
+from huebands.registry import tracking
 from tiny_package import write_earlier
 from tiny_photos import PlainScorer, tiny_photo, write_prepared
 
@@ -81,7 +82,7 @@ def test_delta_and_grouped_give_bands_that_hold_the_plain_ones(colorize, tmp_pat
 def test_a_photo_unlike_those_that_calibrated_is_told(colorize, tmp_path, monkeypatch):
     photo = write_photo(tmp_path / "cat.png")
     for p, told in ((0.05, "; unlike the calibration photos, p = 0.050)"), (0.1, " of 255 levels wide)")):
-        monkeypatch.setattr("huebands.colorizer.p_value", lambda strangeness, tally, p=p: p)
+        monkeypatch.setattr("huebands.colorize.colorizer.p_value", lambda strangeness, tally, p=p: p)
         code, output, errors = colorize(photo)
         assert (code, errors) == (0, [])
         assert output[1].endswith(told)

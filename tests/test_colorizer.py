@@ -8,13 +8,13 @@ from PIL import Image
 from skimage.color import rgb2lab
 
 from huebands import color
-from huebands.colorizer import Colorizer, grey_of
+from huebands.colorize.colorizer import Colorizer, grey_of
 from huebands.conformal.calibration import AlphaError
-from huebands.conformal.risk import RiskError
-from huebands.distribution.likeness import p_value
-from huebands.images import ImageError, encode_png, read_photo
+from huebands.density.atypicality import p_value
 from huebands.models.parts import resize
-from huebands.package import PackageError
+from huebands.package.package import PackageError
+from huebands.photos.images import ImageError, encode_png, read_photo
+from huebands.statistics.risk_bounds import RiskError
 from tiny_package import write_trained
 
 
@@ -61,8 +61,8 @@ def test_lightness_is_kept_at_every_pixel(colorizer):
 def test_slices_are_seamless(colorizer, monkeypatch):
     grey = random_grey(40, 50)
     whole = [colorizer.colorize(grey, 0.3, mode, grouped=True) for mode in ("per_channel", "joint")]
-    monkeypatch.setattr("huebands.colorizer._SLICE", 77)
-    monkeypatch.setattr("huebands.conformal.family._TILE", 77)
+    monkeypatch.setattr("huebands.colorize.colorizer._SLICE", 77)
+    monkeypatch.setattr("huebands.conformal.bands._TILE", 77)
     for wanted in whole:
         result = colorizer.colorize(grey, 0.3, wanted.mode, grouped=True)
         assert np.array_equal(result.rgb, wanted.rgb)

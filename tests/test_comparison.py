@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from huebands.colorizer import Colorizer, grey_of
+from huebands.colorize.colorizer import Colorizer, grey_of
 from huebands.comparison import candidates
 from huebands.comparison.candidates import check_names, find_candidate
 from huebands.comparison.compare import compare
-from huebands.comparison.photos import ComparisonError, read_folder, read_prepared
+from huebands.comparison.own_photos import ComparisonError, read_folder, read_prepared
 from huebands.comparison.report import write_report
 from huebands.comparison.table import overall_cells, to_csv, to_json, to_markdown
 from huebands.data.preparation import squash
 from huebands.data.shards import ShardError
-from huebands.images import ImageError
 from huebands.metrics.report import METRICS, OF_SETS, Estimate, PhotoScorer
-from huebands.package import PackageError, read_package
+from huebands.package.package import PackageError, read_package
+from huebands.photos.images import ImageError
 from tiny_package import seal
 from tiny_photos import SIZE, PlainScorer, painter, photo_set, tiny_photo, write_prepared
 

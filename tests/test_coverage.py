@@ -8,7 +8,7 @@ import pytest
 from huebands.conformal.calibration import MODES
 from huebands.conformal.coverage import PhotoCoverage, certify, count_widths, reach
 from huebands.conformal.groups import GROUPS, PARTITIONS
-from huebands.conformal.risk import broken_p
+from huebands.statistics.risk_bounds import broken_p
 from toy_calibration import toy_calibration, toy_losses, toy_photo
 
 ALPHA = 0.2

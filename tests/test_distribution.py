@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from huebands.metrics import distribution
-from huebands.metrics.distribution import fid, kid
+from huebands.metrics import sets as distribution
+from huebands.metrics.sets import fid, kid
 from huebands.models.parts.torchvision_import import torchvision
 
 SCALE = np.array([1.0, 0.8, 0.5])

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from huebands import color
-from huebands.distribution.fit import FitError, FitPhotos, fit, negative_log_likelihood, prepare
-from huebands.distribution.network import build_distribution
+from huebands.density.fit import FitError, FitPhotos, fit, negative_log_likelihood, prepare
+from huebands.density.network import build_distribution
 from huebands.params import DistributionParams
 
 PARAMS = DistributionParams(

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from huebands import color
-from huebands.distribution.intervals import KNOTS
-from huebands.distribution.likeness import statistics_of
-from huebands.distribution.model import DistributionError, grey_of_lightness, read_distribution, write_distribution
-from huebands.distribution.network import ColourDistribution, build_distribution
+from huebands.density.atypicality import statistics_of
+from huebands.density.intervals import KNOTS
+from huebands.density.model import DistributionError, grey_of_lightness, read_distribution, write_distribution
+from huebands.density.network import ColourDistribution, build_distribution
 from huebands.models.weights import read_weights, write_weights
 from tiny_package import write_tiny_distribution
 

@@ -19,10 +19,13 @@ PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 # comes from, and choose a package for those who name none.
 DECIDES_NOTHING = {
     f"src/huebands/{name}.py"
-    for name in ("__init__", "params", "models/parameters", "tracking", "local_store", "lineage", "default_package")
+    for name in (
+        *("__init__", "params", "models/parameters"),
+        *("registry/tracking", "registry/local_store", "package/lineage", "package/choose"),
+    )
 }
 # Colours do not depend on bands: a package's reader and the colorizer import both.
-BANDS = ("src/huebands/conformal/", "src/huebands/distribution/")
+BANDS = ("src/huebands/conformal/", "src/huebands/density/")
 NOT_FOLLOWED = {"train": BANDS, "evaluate": BANDS}
 # What networks and objectives are made of is shared: every family depends on all of it.
 SHARED = ("src/huebands/models/parts/", "src/huebands/models/encoders/")

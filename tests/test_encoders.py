@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from huebands import params
+from huebands.fetch.pypi import fetch_package
 from huebands.models.encoders import encoder as encoders
 from huebands.models.encoders.efficientnet import EfficientNetLite0
 from huebands.models.encoders.encoder import ENCODERS, STRIDES, Encoder
@@ -24,7 +25,6 @@ from huebands.models.parts.normalisation import Norm
 from huebands.models.parts.patchgan import PatchGAN
 from huebands.models.parts.torchvision_import import torchvision
 from huebands.models.parts.vgg import IMAGENET_MEAN, IMAGENET_STD, RELU2_2, RELU3_3, RELU4_3, RELU5_3, VGG16Features
-from huebands.pypi import fetch_package
 from huebands.training.learner import set_up
 from tiny_package import network_of
 

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from composition import CONF, composed
-from huebands import package, params
+from huebands import params
 from huebands.color import srgb_to_lab, to_units
-from huebands.colorizer import Colorizer
+from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.calibration import MODES
 from huebands.models.interface import Condition, Network
 from huebands.models.registry import build_network, network_names, objective_names
-from huebands.package import CARD, CERTIFICATE, assemble, read_package, write_generator
+from huebands.package import package
+from huebands.package.package import CARD, CERTIFICATE, assemble, read_package, write_generator
 from huebands.training.learner import set_up
 from huebands.training.report import describe
 from tiny_package import PHOTOS, write_calibration, write_tiny_distribution

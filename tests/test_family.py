@@ -5,11 +5,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from huebands.colorizer import grey_of
-from huebands.conformal import family
-from huebands.conformal.family import STEPS, STEPS_PER_KNOT, Ends, NestedBands
-from huebands.distribution import positions
-from huebands.distribution.intervals import KNOTS, nested_intervals
+from huebands.colorize.colorizer import grey_of
+from huebands.conformal import bands as family
+from huebands.conformal.bands import STEPS, STEPS_PER_KNOT, Ends, NestedBands
+from huebands.density import coordinate as positions
+from huebands.density.intervals import KNOTS, nested_intervals
 
 # Smaller and larger than the square of 6 x 6 samples, and as thin as can be.
 SIZES = [(9, 11), (3, 4), (6, 6), (1, 1), (1, 17), (13, 1)]

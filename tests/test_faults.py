@@ -19,9 +19,9 @@ import numpy as np
 import psutil
 import pytest
 
-from huebands.images import encode_png
-from huebands.package import PackageError, read_package
-from huebands.web.provision import PrivateCopy, copy_privately
+from huebands.package.package import PackageError, read_package
+from huebands.photos.images import encode_png
+from huebands.serving.workers.provision import PrivateCopy, copy_privately
 from in_process import build_in_process
 from served import served
 
@@ -61,7 +61,7 @@ class Service:
     @property
     def crew(self):
         """The processes that colorize."""
-        return _running(self.http.children(), "huebands.web.worker")
+        return _running(self.http.children(), "huebands.serving.workers.worker")
 
     def post(self, content, path="/bands"):
         return httpx.post(self.url + path, files={"image": ("cat.png", content)}, timeout=WITHIN)
@@ -233,7 +233,7 @@ def test_the_service_recovers_from_the_end_of_its_http_process_and_a_stop_answer
         )
         http.kill()
         until(lambda: not http.is_running() or http.status() == psutil.STATUS_ZOMBIE)
-        until(lambda: not any(_running(_alive([orphan]), "huebands.web.worker") for orphan in orphans))
+        until(lambda: not any(_running(_alive([orphan]), "huebands.serving.workers.worker") for orphan in orphans))
         until(service.is_ready)
         assert service.http.pid != http.pid
         with ThreadPoolExecutor(1) as threads, service.stopped() as crew:

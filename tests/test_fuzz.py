@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from form_mutation import forms
-from huebands.images import MAX_PIXELS, ImageError, encode_png, read_photo
+from huebands.photos.images import MAX_PIXELS, ImageError, encode_png, read_photo
 from in_process import build_in_process
 from mutation import mutants
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from corpus import corpus, encode, photo, png, png_chunk
-from huebands import images
-from huebands.image_structure import MAX_BLOCKS, MAX_SCANS
+from huebands.photos import images
+from huebands.photos.structure import MAX_BLOCKS, MAX_SCANS
 
 MANY = MAX_BLOCKS + 10
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from huebands import images
-from huebands.images import ImageError, read_photo
+from huebands.photos import images
+from huebands.photos.images import ImageError, read_photo
 
 GREY_RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from huebands.colorizer import Colorizer
-from huebands.distribution.model import Seeing
+from huebands.colorize.colorizer import Colorizer
+from huebands.density.model import Seeing
 from huebands.models.compiled import CompiledNetwork
 from tiny_package import network_of
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from huebands.distribution import positions
-from huebands.distribution.intervals import KNOTS, entropy_of, nested_intervals
+from huebands.density import coordinate as positions
+from huebands.density.intervals import KNOTS, entropy_of, nested_intervals
 
 GREY, BINS = 110, 32  # no bin is narrower there than a quarter of a level
 LEVELS = torch.linspace(-2.5, 6.0, KNOTS)  # of the knots but the last

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from huebands.distribution.likeness import Reference, p_value, statistics_of
+from huebands.density.atypicality import Reference, p_value, statistics_of
 
 
 @pytest.fixture(scope="module")

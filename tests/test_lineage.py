@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from huebands import lineage
+from huebands.package import lineage
 
 
 @pytest.fixture

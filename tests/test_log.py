@@ -9,8 +9,8 @@ import httpx
 import numpy as np
 import pytest
 
-from huebands.images import encode_png
-from huebands.web import log
+from huebands.photos.images import encode_png
+from huebands.serving.monitoring import log
 from in_process import Client, build_in_process
 
 _SMUGGLED = 'cat\r\n{"logger": "huebands.access"}\u2028\x1b[2J\x85.png'
@@ -86,7 +86,7 @@ def test_a_failure_is_a_line_with_its_traceback_beside_that_of_the_answer(app, c
     monkeypatch.setattr(app.state.pool, "submit", fail)
     response = client.post("/colorize", files={"image": ("a.png", photo())})
     failure, answer = lines(stream)
-    assert (failure["logger"], failure["level"]) == ("huebands.web", "error")
+    assert (failure["logger"], failure["level"]) == ("huebands.serving", "error")
     assert "RuntimeError" in failure["traceback"]
     assert failure["request"] == answer["request"] == response.headers["x-request-id"]
     assert (answer["status"], answer["cause"]) == (500, "failed")
@@ -116,7 +116,7 @@ def test_nobody_writes_a_line_of_his_own(client, stream, path):
 
 
 def test_messages_of_others_are_lines_too(stream):
-    logging.getLogger("huebands.web").error("a process is replaced: %s", _SMUGGLED)
+    logging.getLogger("huebands.serving").error("a process is replaced: %s", _SMUGGLED)
     (line,) = lines(stream)
     assert line["event"] == f"a process is replaced: {_SMUGGLED}"
 

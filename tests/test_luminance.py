@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from huebands import color
-from huebands.colorizer import grey_of
+from huebands.colorize.colorizer import grey_of
 from huebands.conformal.luminance import _CELLS, _levels_below, _linear, propagate
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from huebands.files import manifest
-from huebands.package import FILES, PackageError, assemble, copy_package, read_package
+from huebands.package.package import FILES, PackageError, assemble, copy_package, read_package
 from tiny_package import seal, write_trained
 
 

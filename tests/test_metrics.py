@@ -6,7 +6,6 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio
 from sklearn.metrics import auc
 
-from huebands.images import read_photo
 from huebands.metrics.image import (
     Photo,
     ab_auc,
@@ -19,7 +18,8 @@ from huebands.metrics.image import (
     psnr,
     ssim,
 )
-from huebands.pictures import Strip, draw_coverage, draw_sheet, heat_map, mark_outside
+from huebands.photos.images import read_photo
+from huebands.plots.pictures import Strip, draw_coverage, draw_sheet, heat_map, mark_outside
 
 
 @pytest.fixture

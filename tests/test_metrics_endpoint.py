@@ -7,9 +7,9 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from huebands.conformal.calibration import ModeError
-from huebands.images import encode_png
-from huebands.web.pool import UnservedError
-from huebands.web.visit import CAUSES, Visit, cause_of
+from huebands.photos.images import encode_png
+from huebands.serving.monitoring.visit import CAUSES, Visit, cause_of
+from huebands.serving.workers.pool import UnservedError
 from in_process import Client, build_in_process
 
 _LINE = re.compile(r"(\w+?)(?:\{(.*)\})? (\S+)")

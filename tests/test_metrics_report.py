@@ -8,8 +8,8 @@ import pytest
 
 from huebands.metrics import image
 from huebands.metrics.bleeding import bleeding
-from huebands.metrics.distribution import fid, kid
 from huebands.metrics.report import METRICS, OF_SETS, OF_TRUTH, PhotoScore, PhotoScorer, in_words, summarise
+from huebands.metrics.sets import fid, kid
 
 OF_PHOTOS = [metric.key for metric in METRICS if metric.key not in OF_SETS]
 

@@ -9,10 +9,10 @@ import math
 import numpy as np
 import pytest
 
-from huebands.web import monitor
-from huebands.web.betting import Bets
-from huebands.web.jobs import Facts, Job
-from huebands.web.monitor import DELTA, Coverage, Drift, Monitor, frequency_bounds, risk_bounds
+from huebands.serving.monitoring import monitor
+from huebands.serving.monitoring.monitor import DELTA, Coverage, Drift, Monitor, frequency_bounds, risk_bounds
+from huebands.serving.workers.jobs import Facts, Job
+from huebands.statistics.e_process import Bets
 from toy_calibration import SHAPE, toy_calibration, toy_losses
 
 RANKS = {36: [1, 3, 7], 163: [8, 16, 32]}

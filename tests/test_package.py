@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from huebands import served
-from huebands.colorizer import Colorizer
-from huebands.default_package import default_package, released_sha256
-from huebands.package import PackageError, assemble, read_package, write_generator
+from huebands.colorize.colorizer import Colorizer
+from huebands.package.choose import default_package, released_sha256
+from huebands.package.package import PackageError, assemble, read_package, write_generator
+from huebands.serving import served
 from tiny_package import (
     network_of,
     seal,

@@ -12,15 +12,15 @@ import pytest
 from PIL import Image
 
 from huebands import cli
-from huebands.colorizer import Colorizer
+from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.calibration import Calibration
-from huebands.images import encode_png
-from huebands.package import read_package
-from huebands.web import worker
-from huebands.web.answers import describe_model
-from huebands.web.exploration import pack_exploration
-from huebands.web.jobs import Answer, Job
-from huebands.web.monitor import Monitor
+from huebands.package.package import read_package
+from huebands.photos.images import encode_png
+from huebands.serving.answers import describe_model
+from huebands.serving.exploration import pack_exploration
+from huebands.serving.monitoring.monitor import Monitor
+from huebands.serving.workers import worker
+from huebands.serving.workers.jobs import Answer, Job
 from in_process import Client, build_in_process
 from tiny_package import seal
 
@@ -87,7 +87,7 @@ def test_the_command_says_which_photos_are_unlike(
     p: float,
     told: bool,
 ) -> None:
-    monkeypatch.setattr("huebands.colorizer.p_value", lambda strangeness, tally: p)
+    monkeypatch.setattr("huebands.colorize.colorizer.p_value", lambda strangeness, tally: p)
     assert cli.main(["colorize", "cat.png", "--model", str(strict)]) == 0
     assert ("unlike the calibration photos" in capsys.readouterr().out) is told
 

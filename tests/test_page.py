@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from huebands.colorizer import grey_of
+from huebands.colorize.colorizer import grey_of
 from huebands.conformal.luminance import propagate
-from huebands.images import encode_png
-from huebands.web.exploration import MAX_SHOWN, describe_tables
+from huebands.photos.images import encode_png
+from huebands.serving.exploration import MAX_SHOWN, describe_tables
 
 DESKTOP, PHONE = {"width": 1400, "height": 900}, {"width": 360, "height": 740}
 MOST = 95  # percent that 19 calibration photos support

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from fake_crew import fake_process
-from huebands.web.limits import LimitError, Limits, usable_cores
-from huebands.web.pool import Pool, UnservedError, _pause
+from huebands.serving.admission.limits import LimitError, Limits, usable_cores
+from huebands.serving.workers.pool import Pool, UnservedError, _pause
 
 WITHIN = 20  # seconds; what is waited for takes less than one
 

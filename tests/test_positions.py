@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from huebands import color
-from huebands.distribution.positions import decode, decode_channel, encode
+from huebands.density.coordinate import decode, decode_channel, encode
 
 GREYS = torch.arange(256, dtype=torch.uint8)
 

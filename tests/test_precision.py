@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 import torch
 
-from huebands import params, tracking
-from huebands.bring_home import bring_home
+from huebands import params
 from huebands.data.shards import data_sha256
-from huebands.package import PackageError, read_package
+from huebands.package.package import PackageError, read_package
 from huebands.params import TrainParams
+from huebands.registry import tracking
 from huebands.stages import train as stage
 from huebands.training import __main__ as training
 from huebands.training.checkpoint import CheckpointError
 from huebands.training.learner import set_up
 from huebands.training.loop import Trained, train
+from huebands.training.offsite.import_job import bring_home
 from huebands.training.precision import (
     Precision,
     choose_precision,

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from huebands import images
 from huebands.data import preparation, shards
 from huebands.data.preparation import Candidate, Placement
 from huebands.params import SPLITS, PrepareParams
+from huebands.photos import images
 from huebands.stages import prepare
 
 FRACTIONS = {"train": 0.6, "val": 0.1, "calibration": 0.16, "test": 0.14}

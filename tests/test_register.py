@@ -13,12 +13,14 @@ import pandas as pd
 import pytest
 import torch
 
-from huebands import local_store, package, params, tracking
+from huebands import params
 from huebands.data import shards
-from huebands.images import write_png
-from huebands.model_card import write_card
+from huebands.package import package
+from huebands.package.documents.card import write_card
+from huebands.photos.images import write_png
 from huebands.promotion import gate
 from huebands.promotion.criteria import COLOURS
+from huebands.registry import local_store, tracking
 from huebands.stages import register
 from tiny_package import (
     PHOTOS,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from huebands.data.shards import ShardError, data_sha256
-from huebands.default_package import default_package
-from huebands.package import PackageError, read_package
+from huebands.package.choose import default_package
+from huebands.package.package import PackageError, read_package
 from huebands.promotion import release
 from huebands.promotion.criteria import COLOURS
 from tiny_package import seal, write_earlier

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from huebands.conformal.risk import (
+from huebands.statistics.risk_bounds import (
     SLACK,
     RiskError,
     broken_p,

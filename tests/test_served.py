@@ -15,11 +15,12 @@ import numpy as np
 import psutil
 import pytest
 
-from huebands import local_store, served, tracking
-from huebands.default_package import GENERATOR
-from huebands.images import encode_png
-from huebands.package import PackageError, read_package
-from huebands.web.named import headers_of
+from huebands.package.choose import GENERATOR
+from huebands.package.package import PackageError, read_package
+from huebands.photos.images import encode_png
+from huebands.registry import local_store, tracking
+from huebands.serving import served
+from huebands.serving.named import headers_of
 from served import served as serving
 from tiny_package import write_tiny_package
 
@@ -123,8 +124,8 @@ def test_what_the_registry_does_not_hold_is_refused_with_what_it_holds(
 
 
 def test_without_mlflow_a_registry_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("huebands.tracking")
-    monkeypatch.delitem(sys.modules, "huebands.tracking")
+    monkeypatch.delattr("huebands.registry.tracking")
+    monkeypatch.delitem(sys.modules, "huebands.registry.tracking")
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(PackageError, match=r"needs mlflow, which is not installed here; .* leave HUEBANDS_MODEL out"):
         served.choose(f"models:/{NAME}@champion")

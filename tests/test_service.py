@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 from starlette.exceptions import HTTPException
 
-from huebands.images import MAX_PIXELS, encode_png
-from huebands.web.answers import safe_stem
-from huebands.web.body_limit import BodyLimit
-from huebands.web.uploads import MAX_BODY
+from huebands.photos.images import MAX_PIXELS, encode_png
+from huebands.serving.admission.body_limit import BodyLimit
+from huebands.serving.answers import safe_stem
+from huebands.serving.forms import MAX_BODY
 
 
 @pytest.fixture(scope="module")

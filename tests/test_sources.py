@@ -18,8 +18,8 @@ from PIL import Image
 
 from huebands import params
 from huebands.data.sources import SourceError, SourcePhoto, open_source, select
-from huebands.images import encode_png
-from huebands.pypi import FetchError, fetch_package
+from huebands.fetch.pypi import FetchError, fetch_package
+from huebands.photos.images import encode_png
 from huebands.stages.ingest import ingest
 
 ROOT = Path(__file__).parents[1]
@@ -198,7 +198,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 FETCH = """
 import sys
 from pathlib import Path
-from huebands.pypi import FetchError, fetch_package
+from huebands.fetch.pypi import FetchError, fetch_package
 
 sys.stdin.readline()
 print(fetch_package("some==1.0", sys.argv[1], Path(sys.argv[2])))
@@ -353,7 +353,7 @@ def test_git_adds_a_wider_pattern_or_another_revision_to_its_cache(remote: Remot
 CLONE = """
 import sys
 from pathlib import Path
-from huebands.data.git import PinnedRepository
+from huebands.fetch.git import PinnedRepository
 
 repository = PinnedRepository(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
 files = repository.list_files()

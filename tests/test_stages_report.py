@@ -13,19 +13,20 @@ import torch
 import torch.distributed as dist
 from PIL import Image
 
-from huebands.colorizer import Colorizer, grey_of
+from huebands.colorize.colorizer import Colorizer, grey_of
 from huebands.conformal.calibration import MODES, Calibration
-from huebands.conformal.risk import first_step
 from huebands.data.preparation import prepare_photo
 from huebands.data.shards import MANIFEST_COLUMNS, LabShard, data_sha256, write_manifest, write_shard
-from huebands.distribution.model import read_distribution
-from huebands.images import encode_png, read_photo
+from huebands.density.model import read_distribution
+from huebands.fetch.pypi import FetchError
 from huebands.metrics.report import METRICS, OF_SETS
 from huebands.models.encoders.encoder import Encoder
-from huebands.package import read_package, write_generator
+from huebands.package.package import read_package, write_generator
 from huebands.params import SPLITS, CalibrateParams, DistributionParams
-from huebands.pypi import FetchError
-from huebands.stages import calibrate, distribution, evaluate
+from huebands.photos.images import encode_png, read_photo
+from huebands.stages import calibrate, evaluate
+from huebands.stages import fit_density as distribution
+from huebands.statistics.risk_bounds import first_step
 from huebands.training.distributed import World
 from tiny_package import network_of, seal, tiny_config, write_tiny_distribution
 

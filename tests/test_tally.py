@@ -8,11 +8,11 @@ from functools import reduce
 import numpy as np
 import pytest
 
+from huebands.conformal.bands import STEPS
 from huebands.conformal.calibration_files import CalibrationError
-from huebands.conformal.family import STEPS
 from huebands.conformal.groups import GROUPS
-from huebands.conformal.losses import JOINT, KINDS, joint_first_steps, photo_losses
-from huebands.conformal.tally import Tally
+from huebands.conformal.scores import JOINT, KINDS, joint_first_steps, photo_losses
+from huebands.conformal.table import Tally
 from toy_calibration import toy_losses, toy_photo, toy_tally
 
 UNIT = 2.0**-40
@@ -157,7 +157,7 @@ class TestTally:
 
 MERGE = """
 import numpy as np, torch
-from huebands.conformal.tally import Tally
+from huebands.conformal.table import Tally
 from huebands.training.distributed import World
 
 world = World.join("cpu")

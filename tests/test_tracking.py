@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from huebands import images, local_store, tracking
-from huebands.lineage import Dataset
-from huebands.package import hash_package
-from huebands.tracking import FinishedRun, TrackingError, TrainingRun
+from huebands.package.lineage import Dataset
+from huebands.package.package import hash_package
+from huebands.photos import images
+from huebands.registry import local_store, tracking
+from huebands.registry.tracking import FinishedRun, TrackingError, TrainingRun
 
 # MLflow's own use of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")

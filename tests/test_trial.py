@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from huebands.colorizer import Colorizer, grey_of
+from huebands.colorize.colorizer import Colorizer, grey_of
 from huebands.conformal.calibration import MODES
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.metrics.lpips import LPIPS
-from huebands.package import PackageError
+from huebands.package.package import PackageError
 from huebands.promotion.criteria import COLOURS
 from huebands.promotion.trial import ColourScorer, Trial, check_data
 from tiny_photos import PlainColourScorer, tiny_photo, write_prepared

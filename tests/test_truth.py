@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from huebands.colorizer import Colorizer, grey_of
+from huebands.colorize.colorizer import Colorizer, grey_of
 from huebands.data.preparation import encode_square, measure, squash
 from huebands.metrics.chroma import mean_chroma
-from huebands.web.truth import share_outside
+from huebands.serving.truth import share_outside
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import pytest
 import torch
 from kornia.filters import guided_blur
 
+from huebands.colorize.upsampling import ColourLines
 from huebands.models.parts.resize import resize
-from huebands.upsampling import ColourLines
 
 GUIDED = {"name": "guided", "radius": 2, "epsilon": 2.0}
 

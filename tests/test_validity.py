@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from huebands.conformal.bands import STEPS
 from huebands.conformal.calibration import MODES, Calibration
-from huebands.conformal.family import STEPS
 from huebands.conformal.groups import GROUPS, UNMERGED, Grouping
-from huebands.conformal.losses import JOINT, joint_first_steps, photo_losses
-from huebands.conformal.tally import Tally
+from huebands.conformal.scores import JOINT, joint_first_steps, photo_losses
+from huebands.conformal.table import Tally
 from toy_calibration import HASHES, LIMITS, SHAPE, toy_photo
 
 DRAWS = 2000

@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from huebands import bring_home, params
-from huebands.colorizer import Colorizer
+from huebands import params
+from huebands.colorize.colorizer import Colorizer
 from huebands.comparison import report
 from huebands.data.shards import data_sha256
-from huebands.package import assemble, read_package
+from huebands.package.package import assemble, read_package
 from huebands.promotion import release
 from huebands.stages import prepare
+from huebands.training.offsite import import_job as bring_home
 from tiny_package import seal, write_trained
 from tiny_photos import LevelScorer, tiny_photo, write_prepared
 
@@ -88,7 +89,7 @@ def test_a_package_stays_whole_on_a_full_disk(
 KILLED = """
     import itertools, os, signal, sys
     from pathlib import Path
-    from huebands.package import assemble
+    from huebands.package.package import assemble
 
     package, *parts = map(Path, sys.argv[1:])
     for step in (0, 9, 27, 28, -1):

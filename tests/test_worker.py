@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from huebands import images
-from huebands.package import PackageError
-from huebands.web import worker
-from huebands.web.channel import Done, Task, TooLarge
-from huebands.web.jobs import Answer, Job, Refusal
+from huebands.package.package import PackageError
+from huebands.photos import images
+from huebands.serving.workers import worker
+from huebands.serving.workers.channel import Done, Task, TooLarge
+from huebands.serving.workers.jobs import Answer, Job, Refusal
 
 PHOTO = images.encode_png(np.arange(20 * 30, dtype=np.uint32).astype(np.uint8).reshape(20, 30))
 

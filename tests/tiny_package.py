@@ -7,22 +7,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from huebands.certificate_page import write_page
-from huebands.colorizer import Colorizer, grey_of
+from huebands.colorize.colorizer import Colorizer, grey_of
 from huebands.conformal.calibration import MODES, Calibration, Shape
 from huebands.conformal.calibration_files import DESCRIPTION, TABLES
 from huebands.conformal.coverage import PhotoCoverage, certify, count_widths, reach
 from huebands.conformal.groups import GROUPS, choose_grouping
-from huebands.conformal.losses import photo_losses
-from huebands.conformal.tally import Tally
-from huebands.distribution.likeness import Reference
-from huebands.distribution.model import read_distribution, write_distribution
-from huebands.distribution.network import ColourDistribution
+from huebands.conformal.scores import photo_losses
+from huebands.conformal.table import Tally
+from huebands.density.atypicality import Reference
+from huebands.density.model import read_distribution, write_distribution
+from huebands.density.network import ColourDistribution
 from huebands.files.manifest import write_folder
 from huebands.models.interface import Network
 from huebands.models.parameters import build
 from huebands.models.registry import ChosenNetwork, build_network
-from huebands.package import CARD, CERTIFICATE, ModelPackage, assemble, read_package, write_generator
+from huebands.package.documents.certificate import write_page
+from huebands.package.package import CARD, CERTIFICATE, ModelPackage, assemble, read_package, write_generator
 
 PHOTOS = 19  # so that the smallest alpha is 0.05
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from huebands.conformal.bands import STEPS
 from huebands.conformal.calibration import Calibration, Shape
-from huebands.conformal.family import STEPS
 from huebands.conformal.groups import UNMERGED, Grouping
-from huebands.conformal.losses import PhotoLosses, photo_losses
-from huebands.conformal.tally import Tally
+from huebands.conformal.scores import PhotoLosses, photo_losses
+from huebands.conformal.table import Tally
 
 SHAPE = Shape(0.5, (0, 6, 20), Grouping(UNMERGED, (3.0, 4.0)))
 HASHES = {

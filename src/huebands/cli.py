@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from huebands.colorizer import Colorizer
+    from huebands.colorize.colorizer import Colorizer
 
 MODES = ("per_channel", "joint")
 RESULTS = (".colorized.png", ".uncertainty.png")
@@ -178,8 +178,8 @@ def _add_compare(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 def _colorize(options: argparse.Namespace) -> int:
-    from huebands.colorizer import Colorizer
-    from huebands.images import ImageError
+    from huebands.colorize.colorizer import Colorizer
+    from huebands.photos.images import ImageError
 
     try:
         colorizer = Colorizer.load(options.model)
@@ -219,9 +219,9 @@ def _colorize_one(colorizer: "Colorizer", photo: Path, stem: str, options: argpa
 def _coverage(options: argparse.Namespace) -> int:
     import numpy as np
 
-    from huebands.colorizer import Colorizer
-    from huebands.coverage_check import holds, measure, verdict
-    from huebands.images import ImageError, read_photo
+    from huebands.colorize.colorizer import Colorizer
+    from huebands.comparison.coverage_check import holds, measure, verdict
+    from huebands.photos.images import ImageError, read_photo
 
     try:
         colorizer = Colorizer.load(options.model)
@@ -277,7 +277,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _photos_of(path: Path) -> list[Path]:
     """Expand a folder, without what this command wrote there before."""
-    from huebands.images import ImageError, find_photos
+    from huebands.photos.images import ImageError, find_photos
 
     found = find_photos([path])
     if not path.is_dir():

@@ -10,18 +10,18 @@ from dataclasses import replace
 
 import bentoml
 
-from huebands import served
-from huebands.package import PackageError
-from huebands.web import log
-from huebands.web.admission import AdmissionControl
-from huebands.web.app import build_app
-from huebands.web.crew import build_pool, refuse_at_signal
-from huebands.web.limits import LimitError, Limits
-from huebands.web.metrics import ModelCollector
-from huebands.web.monitor import Monitor
-from huebands.web.named import Named
-from huebands.web.pool_metrics import PoolCollector
-from huebands.web.provision import PrivateCopy, copy_privately
+from huebands.package.package import PackageError
+from huebands.serving import served
+from huebands.serving.admission.admission import AdmissionControl
+from huebands.serving.admission.limits import LimitError, Limits
+from huebands.serving.app import build_app
+from huebands.serving.monitoring import log
+from huebands.serving.monitoring.metrics import ModelCollector
+from huebands.serving.monitoring.monitor import Monitor
+from huebands.serving.monitoring.pool_metrics import PoolCollector
+from huebands.serving.named import Named
+from huebands.serving.workers.crew import build_pool, refuse_at_signal
+from huebands.serving.workers.provision import PrivateCopy, copy_privately
 
 CHOSEN = "HUEBANDS_CHOSEN"  # environment variable: how the first process tells its workers what to serve
 app = build_app()

@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from torch import Tensor
 
 from huebands import color
-from huebands.colorizer import grey_of
+from huebands.colorize.colorizer import grey_of
 from huebands.data.shards import LabShard, ShardError
 from huebands.models.parts.resize import resize
 

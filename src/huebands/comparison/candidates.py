@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from huebands.colorizer import Colorizer
+from huebands.colorize.colorizer import Colorizer
 from huebands.comparison.baselines import Grey, Lightness, Neighbours
-from huebands.comparison.photos import ComparisonError
-from huebands.default_package import GENERATOR, default_package
-from huebands.package import BILINEAR, ModelPackage, PackageError, read_package
+from huebands.comparison.own_photos import ComparisonError
+from huebands.package.choose import GENERATOR, default_package
+from huebands.package.package import BILINEAR, ModelPackage, PackageError, read_package
 
 BASELINES = ("grey", "lightness", "neighbours", "seed")
 TRUTH = "truth"  # stands beside the candidates in pictures and tables

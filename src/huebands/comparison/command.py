@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from huebands.comparison.candidates import Candidate, check_names, default_candidates, find_candidate
 from huebands.comparison.compare import Comparison, compare
-from huebands.comparison.outside import outside_candidate
-from huebands.comparison.photos import SPLITS, ComparisonError, PhotoSet, read_folder, read_prepared
+from huebands.comparison.external import outside_candidate
+from huebands.comparison.own_photos import SPLITS, ComparisonError, PhotoSet, read_folder, read_prepared
 from huebands.comparison.report import write_report
 from huebands.comparison.table import summary
-from huebands.lineage import Dataset, git_commit
+from huebands.fetch.pypi import FetchError
 from huebands.metrics.report import METRICS, PhotoScorer
-from huebands.pypi import FetchError
+from huebands.package.lineage import Dataset, git_commit
 
 if TYPE_CHECKING:
-    from huebands.tracking import FinishedRun
+    from huebands.registry.tracking import FinishedRun
 
 PREPARED, SIZE = Path("data/prepared"), 256
 
@@ -84,7 +84,7 @@ def run(request: Request, photos: PhotoSet, say: Callable[[str], None]) -> Compa
 
 
 def _track(comparison: Comparison, experiment: str, reports: Sequence[Path]) -> str:
-    from huebands import tracking  # it imports mlflow, which takes seconds
+    from huebands.registry import tracking  # it imports mlflow, which takes seconds
 
     photos = comparison.photos
     try:
@@ -102,7 +102,7 @@ def _track(comparison: Comparison, experiment: str, reports: Sequence[Path]) -> 
 
 
 def _tracked(candidate: Candidate, comparison: Comparison) -> "FinishedRun":
-    from huebands import tracking
+    from huebands.registry import tracking
 
     estimates = comparison.estimates[candidate.name]
     figures = {

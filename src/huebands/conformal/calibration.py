@@ -18,11 +18,11 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from huebands.conformal import calibration_files as files
-from huebands.conformal.family import STEPS
+from huebands.conformal.bands import STEPS
 from huebands.conformal.groups import GROUPS, Grouping
-from huebands.conformal.losses import JOINT, KINDS
-from huebands.conformal.risk import SLACK, first_step, first_step_of_sums, rcps_step
-from huebands.conformal.tally import Tally
+from huebands.conformal.scores import JOINT, KINDS
+from huebands.conformal.table import Tally
+from huebands.statistics.risk_bounds import SLACK, first_step, first_step_of_sums, rcps_step
 
 Mode = Literal["per_channel", "joint"]
 MODES: tuple[Mode, ...] = ("per_channel", "joint")

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from huebands.bootstrap import mean_interval, resampling_weights
+from huebands.conformal.bands import CHANNELS
 from huebands.conformal.calibration import MODES, Calibration, Mode
-from huebands.conformal.family import CHANNELS
 from huebands.conformal.groups import GROUPS, PARTITIONS
-from huebands.conformal.risk import broken_p, mean_interval_exact
-from huebands.distribution.likeness import p_value
+from huebands.density.atypicality import p_value
+from huebands.statistics.bootstrap import mean_interval, resampling_weights
+from huebands.statistics.risk_bounds import broken_p, mean_interval_exact
 
 _RESAMPLES = 2000
 _WIDTH_EDGES = tuple(range(0, 257, 8))  # 8-bit levels

@@ -7,9 +7,9 @@ import mapie.regression
 import numpy as np
 from mapie.exchangeability_testing import OnlineMartingaleTest, RiskMonitoring
 
+from huebands.conformal.bands import CHANNELS
 from huebands.conformal.calibration_files import CalibrationError
-from huebands.conformal.family import CHANNELS
-from huebands.conformal.risk import SLACK, first_step
+from huebands.statistics.risk_bounds import SLACK, first_step
 
 _LEVELS = 256
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from huebands import params, pypi
-from huebands.data.git import GitError, PinnedRepository
+from huebands import params
+from huebands.fetch import pypi
+from huebands.fetch.git import GitError, PinnedRepository
 
 
 class SourceError(RuntimeError):

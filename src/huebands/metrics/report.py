@@ -7,13 +7,13 @@ from typing import Literal
 
 import numpy as np
 
-from huebands.bootstrap import Estimate as Estimate
-from huebands.bootstrap import mean_interval, resampling_weights
 from huebands.metrics.bleeding import bleeding_of_lab
-from huebands.metrics.distribution import fid, kid
 from huebands.metrics.image import Photo, error_figures, own_figures
 from huebands.metrics.inception import Inception
 from huebands.metrics.lpips import LPIPS
+from huebands.metrics.sets import fid, kid
+from huebands.statistics.bootstrap import Estimate as Estimate
+from huebands.statistics.bootstrap import mean_interval, resampling_weights
 
 _RESAMPLES = 2000
 _POSITIVE, _SHARE = (0.0, math.inf), (0.0, 1.0)

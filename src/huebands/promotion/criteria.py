@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from huebands.bootstrap import mean_interval, resampling_weights
+from huebands.statistics.bootstrap import mean_interval, resampling_weights
 
 LEVEL = 0.05  # of all intervals of a comparison, and of all exact tests of a package, together
 COLOURS = ("ciede2000", "lpips", "colourfulness_error", "bleeding")

@@ -15,13 +15,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from huebands import lineage, params, tracking
-from huebands.colorizer import Colorizer
+from huebands import params
+from huebands.colorize.colorizer import Colorizer
 from huebands.data.shards import LabShard, ShardError
-from huebands.package import PackageError
+from huebands.fetch.pypi import FetchError
+from huebands.package import lineage
+from huebands.package.package import PackageError
 from huebands.promotion.trial import ColourScorer, Trial, Verdict, check_data
-from huebands.pypi import FetchError
-from huebands.tracking import RegisteredPackage, TrackingError
+from huebands.registry import tracking
+from huebands.registry.tracking import RegisteredPackage, TrackingError
 
 PREPARED = Path("data/prepared")
 CHALLENGER, CHAMPION = "challenger", "champion"

@@ -12,15 +12,15 @@ import sys
 from collections.abc import Container, Sequence
 from pathlib import Path
 
-from huebands.bring_home import check_report
-from huebands.colorizer import Colorizer
+from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.calibration import AlphaError
 from huebands.data.shards import LabShard, ShardError, data_sha256
-from huebands.default_package import GENERATOR, INDEX, RELEASE
+from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
-from huebands.package import CONFIG, PackageError, copy_package
+from huebands.package.choose import GENERATOR, INDEX, RELEASE
+from huebands.package.package import CONFIG, PackageError, copy_package
 from huebands.promotion.trial import ColourScorer, Trial, Verdict, check_data
-from huebands.pypi import FetchError
+from huebands.training.offsite.import_job import check_report
 
 PREPARED, TRAIN, REPORT = Path("data/prepared"), Path("reports/train"), Path("reports/release")
 LARGEST = 40 * 10**6  # bytes of a package

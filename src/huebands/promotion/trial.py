@@ -19,15 +19,14 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from huebands.colorizer import Colorizer, grey_of
+from huebands.colorize.colorizer import Colorizer, grey_of
 from huebands.conformal.calibration import MODES, Mode
 from huebands.conformal.coverage import reach
-from huebands.conformal.risk import broken_p
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.metrics.bleeding import bleeding
 from huebands.metrics.image import ciede2000, colourfulness
 from huebands.metrics.lpips import LPIPS
-from huebands.package import PackageError
+from huebands.package.package import PackageError
 from huebands.promotion.criteria import (
     BESIDE_GREY,
     COLOURS,
@@ -38,6 +37,7 @@ from huebands.promotion.criteria import (
     doubts,
     refuted,
 )
+from huebands.statistics.risk_bounds import broken_p
 
 GREY = "grey"
 

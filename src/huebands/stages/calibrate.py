@@ -15,24 +15,24 @@ import pandas as pd
 import torch
 
 from huebands import params
-from huebands.certificate_page import write_page
-from huebands.colorizer import Colorizer, ShapedPhoto, grey_of
+from huebands.colorize.colorizer import Colorizer, ShapedPhoto, grey_of
 from huebands.conformal import calibration_files
+from huebands.conformal.bands import CHANNELS, STEPS
 from huebands.conformal.calibration import MODES, AlphaError, Calibration, CalibrationError, Shape
 from huebands.conformal.coverage import PhotoCoverage, certify, count_widths, reach
-from huebands.conformal.family import CHANNELS, STEPS
 from huebands.conformal.groups import GROUPS, UNMERGED, Grouping, choose_grouping, presence_of
-from huebands.conformal.losses import joint_first_steps, photo_losses
 from huebands.conformal.mapie_reference import compare_with_mapie
-from huebands.conformal.risk import first_step
-from huebands.conformal.tally import Tally
+from huebands.conformal.scores import joint_first_steps, photo_losses
+from huebands.conformal.table import Tally
 from huebands.data.shards import ShardError, data_sha256, read_manifest
-from huebands.distribution.model import DistributionError, read_distribution
+from huebands.density.model import DistributionError, read_distribution
 from huebands.files import atomic
-from huebands.images import ImageError, read_photo
-from huebands.package import CERTIFICATE, PackageError, read_package
+from huebands.package.documents.certificate import write_page
+from huebands.package.package import CERTIFICATE, PackageError, read_package
 from huebands.params import CalibrateParams
-from huebands.pictures import Strip, draw_coverage, draw_sheet, heat_map, mark_outside
+from huebands.photos.images import ImageError, read_photo
+from huebands.plots.pictures import Strip, draw_coverage, draw_sheet, heat_map, mark_outside
+from huebands.statistics.risk_bounds import first_step
 from huebands.training.distributed import World
 
 RAW, PREPARED = Path("data/raw"), Path("data/prepared")

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from huebands import params
-from huebands.colorizer import Colorizer, grey_of
+from huebands.colorize.colorizer import Colorizer, grey_of
 from huebands.data.shards import LabShard, ShardError, read_manifest
+from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
 from huebands.metrics.report import METRICS, OF_TRUTH, PhotoScorer, ScoredPhoto, in_words, summarise
-from huebands.package import PackageError
-from huebands.pictures import Strip, draw_sheet
-from huebands.pypi import FetchError
+from huebands.package.package import PackageError
+from huebands.plots.pictures import Strip, draw_sheet
 
 PREPARED, TRAINED, REPORT = Path("data/prepared"), Path("models/trained"), Path("reports/evaluate")
 

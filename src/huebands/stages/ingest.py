@@ -12,9 +12,10 @@ import pandas as pd
 from numpy import uint8
 from numpy.typing import NDArray
 
-from huebands import images, params
+from huebands import params
 from huebands.data.sources import PhotoSource, SourceError, SourcePhoto, open_source
 from huebands.files import atomic
+from huebands.photos import images
 
 RAW = Path("data/raw")
 INDEX_COLUMNS = ["id", "file", "source", "name", "licence", "title", "artist", "sha256", "width", "height"]

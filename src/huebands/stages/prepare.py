@@ -9,8 +9,8 @@ import pandas as pd
 from huebands import params
 from huebands.data import preparation, shards
 from huebands.files import atomic
-from huebands.images import ImageError, read_photo
 from huebands.params import SPLITS, PrepareParams
+from huebands.photos.images import ImageError, read_photo
 
 RAW, PREPARED = Path("data/raw"), Path("data/prepared")
 

@@ -13,18 +13,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from huebands import params, tracking
-from huebands.colorizer import Colorizer
+from huebands import params
+from huebands.colorize.colorizer import Colorizer
 from huebands.data import shards
+from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
-from huebands.lineage import dataset, flat, git_commit
-from huebands.model_card import write_card
-from huebands.package import CERTIFICATE, ModelPackage, PackageError, assemble, check_newest, read_package
+from huebands.package.documents.card import write_card
+from huebands.package.lineage import dataset, flat, git_commit
+from huebands.package.package import CERTIFICATE, ModelPackage, PackageError, assemble, check_newest, read_package
 from huebands.params import Params
 from huebands.promotion import gate
 from huebands.promotion.trial import ColourScorer
-from huebands.pypi import FetchError
-from huebands.tracking import RegisteredPackage, TrackingError
+from huebands.registry import tracking
+from huebands.registry.tracking import RegisteredPackage, TrackingError
 
 PREPARED = Path("data/prepared")
 TRAINED, GENERATOR = Path("models/trained"), Path("models/generator")

@@ -14,15 +14,17 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from huebands import package, params, tracking
+from huebands import params
 from huebands.data import shards
+from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
-from huebands.images import write_png
-from huebands.lineage import Dataset, git_commit
-from huebands.package import PackageError
+from huebands.package import package
+from huebands.package.lineage import Dataset, git_commit
+from huebands.package.package import PackageError
 from huebands.params import TrainParams
-from huebands.pypi import FetchError
-from huebands.tracking import TrackingError
+from huebands.photos.images import write_png
+from huebands.registry import tracking
+from huebands.registry.tracking import TrackingError
 from huebands.training.augment import Photos, load_photos
 from huebands.training.checkpoint import CheckpointError
 from huebands.training.distributed import World

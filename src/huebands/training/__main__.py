@@ -4,7 +4,7 @@
     torchrun --nproc-per-node 8 -m huebands.training --params params.json --data data/prepared --out out
 
 Started again it goes on from its last checkpoint, also in another number of processes. What it leaves under --out is
-what the stage train would have made; `python -m huebands.bring_home` takes it up.
+what the stage train would have made; `python -m huebands.training.offsite.import_job` takes it up.
 """
 
 import argparse
@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from huebands import package, params
+from huebands import params
 from huebands.data import shards
+from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
-from huebands.images import write_png
-from huebands.lineage import git_commit
-from huebands.pypi import FetchError
+from huebands.package import package
+from huebands.package.lineage import git_commit
+from huebands.photos.images import write_png
 from huebands.training.augment import Photos, load_photos
 from huebands.training.checkpoint import CheckpointError
 from huebands.training.distributed import World

@@ -10,11 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from huebands import package
 from huebands.color import AB_SCALE
 from huebands.files import atomic
-from huebands.lineage import Dataset, dataset, flat
 from huebands.models.parameters import describe as describe_params
+from huebands.package import package
+from huebands.package.lineage import Dataset, dataset, flat
 from huebands.params import DataParams, ModelParams, TrainParams
 from huebands.training.loop import Trained
 from huebands.training.precision import Precision

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from huebands.fetch.pypi import fetch_package
 from huebands.models.encoders.efficientnet import EfficientNetLite0
 from huebands.models.parts.torchvision_import import torchvision
 from huebands.models.parts.vgg import (
@@ -24,7 +25,6 @@ from huebands.models.parts.vgg import (
     load_vgg,
     vgg_layers,
 )
-from huebands.pypi import fetch_package
 
 EncoderName = Literal["efficientnet-lite0", "vgg16", "resnet18"]
 ENCODERS: tuple[EncoderName, ...] = get_args(EncoderName)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from huebands.fetch.pypi import fetch_package
 from huebands.models.parts.torchvision_import import torchvision
-from huebands.pypi import fetch_package
 
 RELU1_2, RELU2_2, RELU3_3, RELU4_3, RELU5_3 = 3, 8, 15, 22, 29  # places in torchvision's features
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

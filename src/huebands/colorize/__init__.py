@@ -1,0 +1,1 @@
+"""From a model package and a photo to colours and bands."""

@@ -1,0 +1,102 @@
+"""Whether the promise holds on somebody's own photos in colour: what `huebands coverage` measures."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from huebands.colorize.colorizer import Colorizer, grey_of
+from huebands.conformal.calibration import Mode
+from huebands.conformal.coverage import reach
+from huebands.conformal.mapie_reference import exchangeability_rejected, risk_exceeded
+from huebands.conformal.scores import JOINT
+from huebands.density.atypicality import p_value
+from huebands.metrics.chroma import mean_chroma
+from huebands.photos.images import ImageError
+from huebands.statistics.bootstrap import mean_interval, resampling_weights
+from huebands.statistics.risk_bounds import broken_p, mean_interval_exact
+
+LEVEL = 0.05  # of every test: the chance to find fault with a promise that holds
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One photo: share covered, mean width in 8-bit levels, p-value of likeness, and whether a random pixel is in."""
+
+    coverage: float
+    width: float
+    likeness: float
+    pixel_covered: bool
+
+
+def measure(
+    colorizer: Colorizer, true_HW3: np.ndarray, alpha: float, mode: Mode, random: np.random.Generator, name: str
+) -> Measured:
+    """Grey a photo, colorize it, and look how much of the truth lies in the bands.
+
+    Raises:
+        AlphaError: when the calibration does not support alpha.
+        ImageError: when the photo is grey or nearly so. A toned one does not show the colours of its subject, and the
+            promise is made for photos as colourful as the calibration photos.
+    """
+    calibration = colorizer.calibration
+    if (chroma := mean_chroma(true_HW3)) < calibration.min_chroma:
+        raise ImageError(
+            name,
+            f"is grey or nearly so (mean chroma {chroma:.1f}, of the calibration photos at least"
+            f" {calibration.min_chroma:g}), so nothing can be measured; give photos in colour",
+        )
+    grey_HW = grey_of(true_HW3)
+    shaped = colorizer.shape(colorizer.predict(grey_HW), grey_HW, calibration.shape)
+    bands_HW32 = shaped.bands(calibration.steps(alpha, mode), mode)
+    reached = reach(bands_HW32, true_HW3, shaped.groups, mode)
+    y, x = (int(random.integers(side)) for side in grey_HW.shape)
+    inside_3 = (bands_HW32[y, x, :, 0] <= true_HW3[y, x]) & (true_HW3[y, x] <= bands_HW32[y, x, :, 1])
+    covered = inside_3[random.integers(3)] if mode == "per_channel" else inside_3.all()
+    likeness = p_value(shaped.strangeness, calibration.tally.strangeness)
+    return Measured(reached.coverage, float(reached.widths.mean()), likeness, bool(covered))
+
+
+def verdict(colorizer: Colorizer, photos: Sequence[Measured], alpha: float, mode: Mode) -> Iterator[str]:
+    """Say line by line whether the promise holds on photos; `holds` decides.
+
+    Raises:
+        ValueError: when there are no photos.
+    """
+    covered = np.array([photo.coverage for photo in photos])
+    low, high = mean_interval(covered, resampling_weights(len(photos), 2000, seed=0), bounds=(0, 1))
+    exact_low, exact_high = (1 - end for end in reversed(mean_interval_exact(1 - covered)))
+    yield (
+        f"{len(photos)} photos: {covered.mean():.1%} covered, {1 - alpha:.1%} promised"
+        f" (95% interval {low:.1%} to {high:.1%} by the bootstrap, {exact_low:.1%} to {exact_high:.1%} exactly);"
+        f" bands {np.mean([photo.width for photo in photos]):.1f} of 255 levels wide"
+    )
+    p = broken_p(1 - covered, alpha)
+    yield (
+        f"exact test: p = {p:.3g}: "
+        + ("nothing here speaks against the promise" if p > LEVEL else "the promise does NOT hold on these photos")
+    )
+    pixels = np.array([photo.pixel_covered for photo in photos])
+    if risk_exceeded(pixels, alpha, LEVEL):
+        yield "MAPIE's risk monitoring, on one pixel a photo, finds more than alpha outside as well"
+    level = colorizer.calibration.unlike_p_value
+    unlike = sum(photo.likeness <= level for photo in photos)
+    yield f"unlike the calibration photos (p <= {level:g}): {unlike} of {len(photos)}; of like ones {level:.0%} are"
+    rejected = exchangeability_rejected(_calibration_losses(colorizer, alpha, mode), 1 - covered, LEVEL)
+    words = {None: "too few photos to decide", True: "rejected: photos of another kind", False: "not rejected"}
+    yield f"exchangeable with the calibration photos (MAPIE's martingale test on losses): {words[rejected]}"
+
+
+def holds(photos: Sequence[Measured], alpha: float) -> bool:
+    """Whether the exact test finds no fault with the promise."""
+    return broken_p(1 - np.array([photo.coverage for photo in photos]), alpha) > LEVEL
+
+
+def _calibration_losses(colorizer: Colorizer, alpha: float, mode: Mode) -> np.ndarray:
+    """What the calibration photos lose at the steps that alpha asks for."""
+    calibration = colorizer.calibration
+    steps, losses = calibration.steps(alpha, mode), calibration.tally.losses
+    if mode == "joint":
+        offsets = np.array(calibration.shape.joint_offsets)
+        return np.asarray(losses[:, JOINT, int((steps - offsets).max())])
+    return np.asarray(losses[:, range(JOINT), steps].mean(axis=1))

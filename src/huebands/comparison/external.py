@@ -1,0 +1,162 @@
+"""Colorizers of other projects: any command that maps a grey PNG file to a colour file, without a shell."""
+
+import os
+import shlex
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from huebands.comparison.candidates import Candidate
+from huebands.comparison.own_photos import ComparisonError, Photo
+from huebands.photos.images import ImageError, encode_png, read_photo
+
+ONE, ALL = ("{grey}", "{colour}"), ("{greys}", "{colours}")
+_TAIL = 4096  # bytes of stderr among which the last line is looked for
+
+
+class OutsideError(ComparisonError):
+    """An outside colorizer did not give what it was asked for."""
+
+
+def outside_candidate(text: str, photos: Sequence[Photo], timeout: float) -> Candidate:
+    """Make a candidate of a command.
+
+    Args:
+        text: "NAME=COMMAND". The command holds {grey} and {colour}, files to read and to write, and runs once a photo;
+            or {greys} and {colours}, folders of such files, and runs once, when the first photo is asked for.
+        photos: all that it is going to be asked for.
+        timeout: seconds a photo.
+
+    Returns:
+        A candidate whose `colorize` raises `OutsideError` with the command's name, the photo, what was wrong and the
+        last line that the command wrote to stderr.
+
+    Raises:
+        OutsideError: when the text is no such command.
+    """
+    name, _, command = text.partition("=")
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise OutsideError(f"--command {text}: cannot be split into words ({error})") from error
+    if not name or not words:
+        raise OutsideError(f"--command {text}: must be NAME=COMMAND")
+    if not timeout > 0:
+        raise OutsideError(f"timeout (={timeout:g}) must be above 0 seconds")
+    used = {place for place in (*ONE, *ALL) if any(place in word for word in words)}
+    if used == set(ONE):
+        colorize: Callable[[str, NDArray[np.uint8]], NDArray[np.uint8]] = _OneByOne(name, words, timeout)
+    elif used == set(ALL):
+        colorize = _AllAtOnce(name, words, timeout, photos)
+    else:
+        raise OutsideError(f"--command {text}: must hold {' and '.join(ONE)}, or {' and '.join(ALL)}")
+    return Candidate(name, "command", f"The command `{command}`.", {"command": command}, colorize)
+
+
+class _OneByOne:
+    """Runs the command for every photo."""
+
+    def __init__(self, name: str, words: Sequence[str], timeout: float) -> None:
+        self._name, self._words, self._timeout = name, words, timeout
+
+    def __call__(self, photo_name: str, grey_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        about = f"{self._name}: {photo_name}"
+        with tempfile.TemporaryDirectory(prefix="huebands-") as folder:
+            grey, colour = Path(folder) / "grey.png", Path(folder) / "colour.png"
+            grey.write_bytes(encode_png(grey_HW))
+            places = dict(zip(ONE, (grey, colour), strict=True))
+            said = _run(self._words, places, self._timeout, about)
+            return _read(colour, grey_HW.shape, about, said)
+
+
+class _AllAtOnce:
+    """Runs the command once, for all photos; their results are kept encoded."""
+
+    def __init__(self, name: str, words: Sequence[str], timeout: float, photos: Sequence[Photo]) -> None:
+        self._name, self._words, self._timeout, self._photos = name, words, timeout, photos
+        self._results: dict[str, bytes] = {}
+
+    def __call__(self, photo_name: str, grey_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if not self._results:
+            self._results = self._colorize_all()
+        return read_photo(self._results[photo_name])
+
+    def _colorize_all(self) -> dict[str, bytes]:
+        with tempfile.TemporaryDirectory(prefix="huebands-") as folder:
+            greys, colours = Path(folder) / "greys", Path(folder) / "colours"
+            greys.mkdir()
+            colours.mkdir()
+            files = {photo.name: f"{number:05d}.png" for number, photo in enumerate(self._photos, 1)}
+            for photo in self._photos:
+                (greys / files[photo.name]).write_bytes(encode_png(photo.grey))
+            places = dict(zip(ALL, (greys, colours), strict=True))
+            said = _run(self._words, places, self._timeout * len(files), f"{self._name}: all {len(files)} photos")
+            results = {}
+            for photo in self._photos:
+                about = f"{self._name}: {photo.name} ({files[photo.name]})"
+                rgb = _read(colours / files[photo.name], photo.grey.shape, about, said)
+                results[photo.name] = encode_png(rgb)
+            return results
+
+
+def _run(words: Sequence[str], places: Mapping[str, Path], timeout: float, about: str) -> str:
+    """Run a command; gives the last line of its stderr, as the end of a sentence."""
+    filled = [_fill(word, places) for word in words]
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        try:
+            # A session of its own, so that what the command itself has started ends with it.
+            process = subprocess.Popen(
+                filled, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, start_new_session=True
+            )
+        except OSError as error:
+            raise OutsideError(f"{about}: the command {words[0]} cannot be run: {error.strerror}") from error
+        try:
+            code = process.wait(timeout)
+        except BaseException as error:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise OutsideError(f"{about}: took more than {timeout:g} seconds{_last_line(errors)}") from error
+        said = _last_line(errors)
+    if code != 0:
+        ended = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        raise OutsideError(f"{about}: the command {ended}{said}")
+    return said
+
+
+def _fill(word: str, places: Mapping[str, Path]) -> str:
+    for place, path in places.items():
+        word = word.replace(place, str(path))
+    return word
+
+
+def _read(path: Path, shape: tuple[int, ...], about: str, said: str) -> NDArray[np.uint8]:
+    """Read a result, which must have the size of its photo; it is judged as it is."""
+    if not path.is_file():
+        raise OutsideError(f"{about}: the command wrote no colour file{said}")
+    try:
+        rgb = read_photo(path)
+    except ImageError as error:
+        raise OutsideError(f"{about}: the colour file {error.reason}{said}") from error
+    if rgb.shape[:2] != shape:
+        found, wanted = (f"{width} x {height}" for height, width in (rgb.shape[:2], shape))
+        raise OutsideError(f"{about}: the colour file has {found} pixels, not {wanted}{said}")
+    return rgb
+
+
+def _last_line(errors: IO[bytes]) -> str:
+    """Give the last line of a command's stderr as the end of a sentence."""
+    size = errors.seek(0, os.SEEK_END)
+    errors.seek(max(0, size - _TAIL))
+    lines = errors.read().decode(errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f"; its last line on stderr: {last}" if last else "; it wrote nothing to stderr"

@@ -1,0 +1,93 @@
+"""The count of a calibration: it merges by addition, over photos and over processes, to the same bits in any order."""
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+import torch
+import torch.distributed
+
+from huebands.conformal.bands import STEPS
+from huebands.conformal.calibration_files import CalibrationError
+from huebands.conformal.groups import GROUPS
+from huebands.conformal.scores import KINDS, PhotoLosses
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Losses of calibration photos; rows that were not counted here are 0.
+
+    Attributes:
+        losses: float64 (n, KINDS, STEPS), of each photo.
+        group_sums: float64 (GROUPS, KINDS, STEPS), over photos.
+        group_photos: int64 (GROUPS,), how many photos that sums over.
+        strangeness: float64 (n,), as `likeness` gives it.
+    """
+
+    losses: np.ndarray
+    group_sums: np.ndarray
+    group_photos: np.ndarray
+    strangeness: np.ndarray
+
+    @classmethod
+    def of(cls, photos: int) -> Self:
+        """An empty count for so many photos."""
+        return cls(
+            np.zeros((photos, KINDS, STEPS)),
+            np.zeros((len(GROUPS), KINDS, STEPS)),
+            np.zeros(len(GROUPS), np.int64),
+            np.zeros(photos),
+        )
+
+    def add(self, row: int, losses: PhotoLosses, strangeness: float) -> None:
+        """Count a photo, once."""
+        self.losses[row] = losses.whole
+        self.group_sums[...] += losses.groups
+        self.group_photos[...] += losses.present
+        self.strangeness[row] = strangeness
+
+    def __add__(self, other: Self) -> Self:
+        """Merge counts of different photos of the same calibration."""
+        return type(self)(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))
+
+    def all_reduce(self, device: torch.device) -> Self:
+        """Merge the counts of all processes of torch.distributed (gloo: a CPU device; nccl: a GPU)."""
+        merged = []
+        for part in fields(self):
+            tensor = torch.from_numpy(getattr(self, part.name)).to(device, copy=True)
+            torch.distributed.all_reduce(tensor)
+            merged.append(tensor.cpu().numpy())
+        return type(self)(*merged)
+
+    def tables(self) -> dict[str, np.ndarray]:
+        """The arrays by their names."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
+
+    def check(self) -> None:
+        """Check what was counted or read.
+
+        Raises:
+            CalibrationError: when a table has another shape, or holds what no photo can have.
+        """
+        n = len(np.atleast_1d(self.losses))
+        if n == 0:
+            raise CalibrationError("calibration needs at least one photo, got none")
+        wanted = {
+            "losses": (np.float64, (n, KINDS, STEPS)),
+            "group_sums": (np.float64, (len(GROUPS), KINDS, STEPS)),
+            "group_photos": (np.int64, (len(GROUPS),)),
+            "strangeness": (np.float64, (n,)),
+        }
+        for name, (kind, shape) in wanted.items():
+            table = getattr(self, name)
+            if table.dtype != kind or table.shape != shape:
+                raise CalibrationError(f"{name} must be {np.dtype(kind)} {shape}; got {table.dtype} {table.shape}")
+        if not np.isfinite(self.strangeness).all():
+            raise CalibrationError("strangeness must be finite")
+        if not ((self.group_photos >= 0) & (self.group_photos <= n)).all():
+            raise CalibrationError(f"group_photos must lie in 0..{n}")
+        for name, most in (("losses", np.array(1.0)), ("group_sums", self.group_photos[:, None, None])):
+            table = getattr(self, name)
+            in_range = np.all((table >= 0) & (table <= most))
+            if not (in_range and np.all(np.diff(table) <= 0) and np.all(table[..., -1] == 0)):
+                raise CalibrationError(f"{name} must hold shares in [0, 1] of each photo that never rise and end at 0")

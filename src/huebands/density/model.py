@@ -1,0 +1,205 @@
+"""The colour distribution as a part of a model package: its files, and what it sees in a photo."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from huebands import color
+from huebands.density.atypicality import Reference, statistics_of
+from huebands.density.intervals import NestedIntervals, entropy_of
+from huebands.density.network import ColourDistribution
+from huebands.files import atomic
+from huebands.models.compiled import CompiledNetwork
+from huebands.models.encoders.encoder import ENCODERS
+from huebands.models.parts.resize import resize
+from huebands.models.weights import WeightsError, encode_weights, parse_weights
+
+WEIGHTS, DESCRIPTION = "distribution.safetensors", "distribution.json"
+FORMAT = 1
+_NETWORK_KEYS = {"encoder", "filters", "dropout", "bins"}
+_LINEAGE_KEYS = {"git_commit", "data_sha256", "params"}
+
+
+class DistributionError(ValueError):
+    """The files of a colour distribution lack something or hold something that is not allowed."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the network sees in a photo.
+
+    Attributes:
+        log_probabilities_3BHW: histograms over positions at half the network's size.
+        grey_HW: uint8, grey levels at that size.
+        L_SS: lightness at the network's size.
+        entropy: mean of the histograms' entropies, nats.
+        strangeness: distance from the training photos.
+    """
+
+    log_probabilities_3BHW: Tensor
+    grey_HW: Tensor
+    L_SS: Tensor
+    entropy: float
+    strangeness: float
+
+    def intervals(self, evenness: float) -> NestedIntervals:
+        """The nested intervals, see `NestedIntervals.grow`."""
+        return NestedIntervals.grow(self.log_probabilities_3BHW, self.grey_HW, evenness)
+
+
+@dataclass(frozen=True)
+class DistributionModel:
+    """A fitted colour distribution, ready to use."""
+
+    network: ColourDistribution  # in eval mode
+    reference: Reference
+    image_size: int
+    sha256: str  # of both files
+    description: Mapping[str, Any]
+
+    @cached_property
+    def run(self) -> CompiledNetwork:
+        """Maps L_unit (B, 1, S, S) to what `Seeing` gives, compiled."""
+        return CompiledNetwork(Seeing(self.network), self.image_size)
+
+    @torch.inference_mode()
+    def see(self, grey_HW: np.ndarray) -> Sight:
+        """Look at a photo of any size, uint8 grey levels."""
+        L_11HW = color.lightness_of_grey(torch.from_numpy(np.array(grey_HW)))[None, None]
+        L_11SS = resize(L_11HW, (self.image_size, self.image_size))
+        log_probabilities_13BHW, *features = self.run(L_11SS / 50 - 1)
+        log_probabilities_3BHW = log_probabilities_13BHW[0]
+        half = log_probabilities_3BHW.shape[-1]
+        grey_small_HW = grey_of_lightness(resize(L_11SS, (half, half))[0, 0])
+        entropy = entropy_of(log_probabilities_3BHW, grey_small_HW).mean()
+        strangeness = self.reference.strangeness(statistics_of(features))
+        return Sight(log_probabilities_3BHW, grey_small_HW, L_11SS[0, 0], float(entropy), strangeness)
+
+
+class Seeing(nn.Module):
+    """Gives the log probabilities, and the features that `statistics_of` looks at."""
+
+    def __init__(self, network: ColourDistribution) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, L_unit_B1SS: Tensor) -> tuple[Tensor, ...]:
+        """Map L_unit (B, 1, S, S) to log probabilities (B, 3, bins, S/2, S/2) and the encoder's maps."""
+        features = self.network.encoder(L_unit_B1SS)
+        return self.network.decode(features), *features
+
+
+def grey_of_lightness(L: Tensor) -> Tensor:
+    """The grey level nearest to a lightness in [0, 100], uint8."""
+    levels = color.lightness_of_grey(torch.arange(256))
+    return torch.bucketize(L, (levels[1:] + levels[:-1]) / 2).to(torch.uint8)
+
+
+def write_distribution(
+    folder: Path, network: ColourDistribution, reference: Reference, description: Mapping[str, Any]
+) -> None:
+    """Write both files; kernels are stored in float16.
+
+    Args:
+        folder: replaced as a whole.
+        network: fitted.
+        reference: of the training photos.
+        description: network, image_size and lineage, as `read_distribution` checks them.
+    """
+    state = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    state |= {f"reference.{name}": tensor for name, tensor in asdict(reference).items()}
+    stored = {name: (of.half() if of.ndim > 1 else of).detach().cpu().contiguous() for name, of in state.items()}
+    text = json.dumps({"format": FORMAT, **description}, indent=2, sort_keys=True) + "\n"
+    weights = encode_weights(folder / WEIGHTS, stored)
+    with atomic.replace_folder(folder) as new:
+        atomic.write_bytes(new / WEIGHTS, weights)
+        atomic.write_text(new / DESCRIPTION, text)
+
+
+def read_distribution(folder: Path) -> DistributionModel:
+    """Read both files; raises like `parse_distribution`."""
+    files = {}
+    for name in (WEIGHTS, DESCRIPTION):
+        if not (folder / name).is_file():
+            raise DistributionError(f"{folder / name}: missing; `dvc repro` makes it")
+        files[name] = (folder / name).read_bytes()
+    return parse_distribution(folder, files)
+
+
+def parse_distribution(folder: Path, files: Mapping[str, bytes]) -> DistributionModel:
+    """Make the colour distribution of its files' contents.
+
+    Args:
+        folder: of the files, for the error.
+        files: content by name, of both files and maybe others.
+
+    Raises:
+        DistributionError: names the file, the value and what to do.
+    """
+    try:
+        description = json.loads(files[DESCRIPTION])
+    except (ValueError, RecursionError) as error:
+        raise DistributionError(f"{folder / DESCRIPTION}: not JSON ({error}); fit it again") from error
+    _check(folder / DESCRIPTION, description)
+    network = ColourDistribution(**description["network"])
+    try:
+        state = parse_weights(folder / WEIGHTS, files[WEIGHTS])
+        of_network = {name.removeprefix("network."): of for name, of in state.items() if name.startswith("network.")}
+        network.load_state_dict(of_network)
+        reference = Reference(*(state[f"reference.{name}"].float() for name in ("mean_F", "spread_F")))
+    except (WeightsError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise DistributionError(
+            f"{folder / WEIGHTS}: does not hold the weights of {description['network']}: {reason}"
+        ) from error
+    for name, tensor in state.items():
+        if not torch.isfinite(tensor).all():
+            raise DistributionError(f"{folder / WEIGHTS}: {name} holds values that are not finite; fit it again")
+    wanted = (2 * sum(network.encoder.channels[:-1]),)  # what `statistics_of` gives
+    for name, tensor in asdict(reference).items():
+        if (shape := tuple(tensor.shape)) != wanted:
+            raise DistributionError(f"{folder / WEIGHTS}: {name} has shape {shape}, not {wanted}; fit it again")
+    hashes = [hashlib.sha256(files[name]).hexdigest() for name in (WEIGHTS, DESCRIPTION)]
+    sha256 = hashlib.sha256("".join(hashes).encode()).hexdigest()
+    network.eval().requires_grad_(False)
+    return DistributionModel(network, reference, description["image_size"], sha256, description)
+
+
+def _check(path: Path, description: Any) -> None:
+    def check(holds: bool, key: str, value: object, must: str) -> None:
+        if not holds:
+            raise DistributionError(f"{path}: {key} (={value!r}) must {must}")
+
+    def section(key: str, value: Any, names: set[str]) -> Any:
+        right = isinstance(value, dict) and set(value) == names
+        check(right, key, value, f"be a mapping with the keys {', '.join(sorted(names))}")
+        return value
+
+    def whole(key: str, value: Any, low: int, high: int) -> None:
+        check(type(value) is int and low <= value <= high, key, value, f"be an integer in [{low}, {high}]")
+
+    section("the content", description, {"format", "network", "image_size", "lineage"})
+    check(description["format"] == FORMAT, "format", description["format"], f"be {FORMAT}")
+    network = section("network", description["network"], _NETWORK_KEYS)
+    check(network["encoder"] in ENCODERS, "network.encoder", network["encoder"], f"be one of {', '.join(ENCODERS)}")
+    whole("network.filters", network["filters"], 1, 1024)
+    whole("network.bins", network["bins"], 2, 1024)
+    dropout = network["dropout"]
+    check(type(dropout) in (int, float) and 0 <= dropout < 1, "network.dropout", dropout, "be in [0, 1)")
+    multiple = 16 if network["encoder"] == "vgg16" else 32
+    whole("image_size", description["image_size"], multiple, 4096)
+    check(
+        description["image_size"] % multiple == 0,
+        "image_size",
+        description["image_size"],
+        f"be a multiple of {multiple}",
+    )
+    section("lineage", description["lineage"], _LINEAGE_KEYS)

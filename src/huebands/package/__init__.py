@@ -1,0 +1,1 @@
+"""The model package: one folder that holds all that colorizing needs."""

@@ -1,0 +1,1 @@
+"""The pages of a model package that people read."""

@@ -1,0 +1,1 @@
+"""Image bytes in, uint8 sRGB out, and back."""

@@ -1,0 +1,1 @@
+"""Runs, models and aliases in MLflow: the only room that imports it."""

@@ -1,0 +1,68 @@
+"""Builds a bento of the service with the model package that HUEBANDS_MODEL names inside: `make bento`.
+
+BentoML is called by its command line, on a copy of what goes into the bento.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from huebands.files import atomic
+from huebands.package.choose import GENERATOR
+from huebands.package.package import ModelPackage, PackageError
+from huebands.serving import served
+
+_BUILD = Path("build")  # BentoML takes nothing from outside the current folder
+_FILES = ("bentofile.yaml", "requirements-serve.lock", "docker/Dockerfile.template")
+
+
+def main() -> None:
+    """Build the bento from the current folder, a checkout; ends with one line where the package is not sound."""
+    try:
+        chosen = served.choose(os.environ.get("HUEBANDS_MODEL") or None)
+        package = chosen.load().package
+    except PackageError as error:
+        sys.exit(f"huebands: {error}")
+    chosen = replace(chosen, package_sha256=package.package_sha256)
+    labels = _labels(chosen, package)
+    environment = {name: value for name, value in os.environ.items() if name != "HUEBANDS_MODEL"}
+    _BUILD.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_BUILD, prefix="bento-") as context:
+        stage(chosen, Path(), Path(context))
+        build = [sys.executable, "-m", "bentoml", "build", context]
+        label = [f"--label={key}={value}" for key, value in labels.items()]
+        code = subprocess.call([*build, *label], env=environment | {"BENTOML_DO_NOT_TRACK": "true"})
+    sys.exit(code)
+
+
+def stage(chosen: served.Served, checkout: Path, context: Path) -> None:
+    """Copy what goes into the bento.
+
+    Args:
+        chosen: the package, and what the bento tells of where it came from.
+        checkout: of the project.
+        context: an empty folder.
+    """
+    for name in _FILES:
+        (context / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(checkout / name, context / name)
+    shutil.copytree(checkout / "src/huebands", context / "src/huebands", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(chosen.folder, context / GENERATOR)
+    record = replace(chosen, folder=GENERATOR.as_posix())
+    atomic.write_text(context / served.RECORD, record.encode() + "\n")
+
+
+def _labels(chosen: served.Served, package: ModelPackage) -> dict[str, str]:
+    """What the bento's labels say of the package."""
+    labels = {"version": package.package_sha256[:12]}  # a label has at most 63 characters
+    if chosen.version is not None:
+        labels["registered"] = f"{chosen.model}.{chosen.version}"
+    return labels
+
+
+if __name__ == "__main__":
+    main()

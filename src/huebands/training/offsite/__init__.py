@@ -1,0 +1,1 @@
+"""A training on another machine: its export and its import."""
