@@ -20,7 +20,7 @@ from huebands.colorize.colorizer import Colorizer, grey_of
 from huebands.conformal.bands import CHANNELS, Ends, Grid, Intervals, NestedBands
 from huebands.conformal.calibration import Mode
 from huebands.conformal.groups import GROUPS, PARTITIONS, texture_of
-from huebands.density import coordinate as positions
+from huebands.density import coordinate
 from huebands.density.intervals import KNOTS
 from huebands.statistics.bootstrap import resampling_weights
 
@@ -67,7 +67,7 @@ class Pixels:
         shown_HW3: uint8, the colorization.
         grey_HW: uint8.
         groups_HWP: uint8, unmerged.
-        nested: by evenness, such as "0.5", and `EQUAL_TAILED`.
+        nested: by adaptivity, such as "0.5", and `EQUAL_TAILED`.
         quantiles_HWQ3: float32, values at the quantiles that `look` was asked for.
         expected_HW3: float32, expected distance of the value from the colour shown, 8-bit levels.
         deviation_HW3: float32, standard deviation of colorizations with dropout; 0 where the generator has none.
@@ -227,10 +227,10 @@ def look(
     """
     grey_HW = grey_of(true_HW3)
     shown_HW3 = colorizer.predict(grey_HW)
-    sight = colorizer.distribution.see(grey_HW)
+    sight = colorizer.density.see(grey_HW)
     grouping, texture_SS = colorizer.calibration.shape.grouping, texture_of(sight.L_SS)
     groups_PHW = grouping.of_pixels(shown_HW3, grey_HW, texture_SS, sight.entropy)
-    ends: dict[str, Intervals] = {f"{evenness:g}": sight.intervals(evenness) for evenness in evennesses}
+    ends: dict[str, Intervals] = {f"{adaptivity:g}": sight.intervals(adaptivity) for adaptivity in evennesses}
     ends[EQUAL_TAILED] = equal_tailed_intervals(sight.log_probabilities_3BHW)
     places = slice(stride // 2, None, stride)
     at = np.s_[places, places]
@@ -240,7 +240,7 @@ def look(
         result: Tensor = grid.up(samples.flatten(0, 1)).unflatten(0, samples.shape[:2])
         return result
 
-    quantiles_Q3HW = positions.decode(up(quantiles(sight.log_probabilities_3BHW, torch.tensor(shares))), grey)
+    quantiles_Q3HW = coordinate.decode(up(quantiles(sight.log_probabilities_3BHW, torch.tensor(shares))), grey)
     expected_3HW = expected_distance(up(sight.log_probabilities_3BHW.exp()), torch.from_numpy(shown_HW3[at]), grey)
     return Pixels(
         1,
@@ -275,7 +275,7 @@ def quantiles(log_probabilities_3BHW: Tensor, shares_Q: Tensor) -> Tensor:
 
 
 def equal_tailed_intervals(log_probabilities_3BHW: Tensor) -> Ends:
-    """Intervals from the median outwards, as `distribution.intervals.nested_intervals` gives them."""
+    """Intervals from the median outwards, as `density.intervals.nested_intervals` gives them."""
     tails = torch.sigmoid(torch.linspace(0, _DEEPEST_TAIL, KNOTS))
     ends = []
     for shares, outermost in ((tails, -1.0), (1 - tails, 1.0)):
@@ -288,7 +288,7 @@ def expected_distance(probabilities_3BHW: Tensor, shown_HW3: Tensor, grey_HW: Te
     """Expected distance (3, H, W) of the value from the colour shown, 8-bit levels; values are even within bins."""
     bins = probabilities_3BHW.shape[1]
     edges = torch.linspace(-1, 1, bins + 1)[:, None, None, None].expand(-1, 3, *grey_HW.shape)
-    values_3BHW = positions.decode(edges, grey_HW).transpose(0, 1)
+    values_3BHW = coordinate.decode(edges, grey_HW).transpose(0, 1)
     low, high = values_3BHW[:, :-1], values_3BHW[:, 1:]
     shown = shown_HW3.permute(2, 0, 1)[:, None].float()
     inside = shown.clamp(low, high)

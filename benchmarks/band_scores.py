@@ -15,8 +15,8 @@ from huebands.conformal.groups import GROUPS
 from huebands.conformal.luminance import propagate
 from huebands.conformal.mapie_reference import mapie_half_widths, mapie_quantile_margin
 from huebands.conformal.scores import KINDS, photo_losses
-from huebands.conformal.table import Tally
-from huebands.density import coordinate as positions
+from huebands.conformal.table import LossTable
+from huebands.density import coordinate
 from huebands.density.intervals import KNOTS
 
 ALPHA, DELTA = 0.1, 0.1
@@ -70,7 +70,7 @@ class Unrounded:
             ends = []
             for knots in nested.intervals.knots(0, KNOTS + 1, channel):
                 start, end = (knots.gather(0, of[None])[0] for of in (knot, (knot + 1).clamp_max(KNOTS)))
-                ends.append(positions.decode_channel(start + part * (end - start), grey, channel).numpy())
+                ends.append(coordinate.decode_channel(start + part * (end - start), grey, channel).numpy())
             shown = nested.shown_HW3[..., channel]
             bands_HW32[..., channel, 0] = np.minimum(ends[0], shown)
             bands_HW32[..., channel, 1] = np.maximum(ends[1], shown)
@@ -80,7 +80,7 @@ class Unrounded:
 def without_shown(nested: NestedBands) -> NestedBands:
     """The same bands without the colour shown: what is taken in lies in all of them already."""
     lowest_3HW = torch.cat([nested.intervals.knots(0, 1, channel)[0] for channel in range(3)])
-    innermost = positions.decode(lowest_3HW, torch.from_numpy(nested.grey_HW)).floor()
+    innermost = coordinate.decode(lowest_3HW, torch.from_numpy(nested.grey_HW)).floor()
     return replace(nested, shown_HW3=innermost.permute(1, 2, 0).numpy().astype(np.uint8))
 
 
@@ -126,8 +126,8 @@ class Calibrated:
         sums, photos = np.zeros((len(GROUPS), KINDS, STEPS)), np.zeros(len(GROUPS), np.int64)
         if self.grouped:
             sums, photos = group_losses[rows].sum(axis=0), present[rows].sum(axis=0)
-        tally = Tally(losses[rows], sums, photos, np.zeros(len(rows)))
-        calibration = Calibration(self.shape, tally, "", "", "", "", min_chroma=0.0, unlike_p_value=0.05)
+        table = LossTable(losses[rows], sums, photos, np.zeros(len(rows)))
+        calibration = Calibration(self.shape, table, "", "", "", "", min_chroma=0.0, unlike_p_value=0.05)
         if self.grouped:
             steps = calibration.group_steps(ALPHA, mode, self.delta)[self.pixels.groups_HWP].max(axis=2)
             return self.pixels.reach(self.bands(steps, mode), mode)
@@ -224,12 +224,12 @@ def make_scores(pixels: Pixels, val: Pixels, shape: Shape, dropout: bool) -> dic
     scores["6 MAPIE, quantiles"] = mapie_quantiles(pixels)
     scores["6 quantiles, over photos"] = of_distribution(pixels, pixels.nested[EQUAL_TAILED], shape)
 
-    nested = pixels.nested[f"{shape.evenness:g}"]
+    nested = pixels.nested[f"{shape.adaptivity:g}"]
     ours = of_distribution(pixels, nested, shape)
     for name, other in pixels.nested.items():
         if name != EQUAL_TAILED:
-            evenness = f"7 distribution, evenness {name}"
-            scores[OURS if other is nested else evenness] = of_distribution(pixels, other, shape)
+            adaptivity = f"7 distribution, adaptivity {name}"
+            scores[OURS if other is nested else adaptivity] = of_distribution(pixels, other, shape)
     bare, real = without_shown(nested), Unrounded(nested)
     scores["7 ours, colour shown not taken in"] = of_distribution(pixels, bare, shape, shown=False)
     scores["7 ours, no luminance"] = replace(ours, bands=lambda steps, mode: nested.at(steps))
@@ -245,7 +245,7 @@ def make_scores(pixels: Pixels, val: Pixels, shape: Shape, dropout: bool) -> dic
 
 def of_distribution(pixels: Pixels, nested: NestedBands, shape: Shape, shown: bool = True) -> Calibrated:
     """Bands as a package gives them; shown: joint, the colour shown is taken in after the luminance constraint too."""
-    photo = ShapedPhoto(nested, shape.grouping, torch.empty(0), entropy=0.0, strangeness=0.0)
+    photo = ShapedPhoto(nested, shape.grouping, torch.empty(0), entropy=0.0, atypicality=0.0)
     bands = photo.bands if shown else with_luminance(nested.at, pixels, shown=False)
     return Calibrated(pixels, bands, nested.first_steps(pixels.true_HW3), shape)
 

@@ -67,7 +67,7 @@ def main() -> None:
     try:
         colorizer = Colorizer.load(options.model)
         shape = colorizer.calibration.shape
-        evennesses = sorted({0.0, shape.evenness, 1.0})
+        evennesses = sorted({0.0, shape.adaptivity, 1.0})
         val, calibration, test = (
             Pixels.join(list(read(colorizer, options.prepared, split, options.stride, wanted)))
             for split, wanted in (("val", []), ("calibration", evennesses), ("test", evennesses))
@@ -122,7 +122,7 @@ def describe(colorizer: Colorizer, prepared: Path) -> dict[str, Any]:
     return {
         "package": f"{colorizer.source} ({colorizer.package.config['name']}), {colorizer.package.package_sha256[:12]}",
         "data": f"{prepared}, {data_sha256(prepared)[:12]}",
-        "shape": f"evenness {colorizer.calibration.shape.evenness:g}, G ahead by"
+        "shape": f"adaptivity {colorizer.calibration.shape.adaptivity:g}, G ahead by"
         f" {colorizer.calibration.shape.joint_offsets[1]} steps in the joint mode",
         "certificate": "; ".join(certified) + ", on test photos at their own sizes",
         "code": f"commit {git_commit()}, {libraries}",

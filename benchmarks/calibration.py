@@ -38,7 +38,7 @@ from mapie.regression import SplitConformalRegressor
 from huebands.conformal.bands import STEPS
 from huebands.conformal.groups import PARTITIONS
 from huebands.conformal.scores import JOINT, photo_losses
-from huebands.conformal.table import Tally
+from huebands.conformal.table import LossTable
 from huebands.package.lineage import git_commit
 from huebands.statistics.risk_bounds import SLACK, first_step_of_sums
 
@@ -120,15 +120,15 @@ def calibrate_with_mapie(photos: int, kind: str) -> Result:
 def calibrate_with_ours(photos: int, grouped: bool) -> Result:
     """Count photo by photo."""
     check, seconds = 0, np.zeros(2)
-    tally, no_groups = Tally.of(photos), np.empty((0, SIDE, SIDE), np.uint8)
+    table, no_groups = LossTable.of(photos), np.empty((0, SIDE, SIDE), np.uint8)
     for index in range(photos):
         photo, groups = first_steps(index), groups_of(index) if grouped else no_groups
         check = zlib.crc32(photo.tobytes(), check)
         start = clocks()
-        tally.add(index, photo_losses(photo, groups, JOINT_OFFSETS), strangeness=0.0)
+        table.add(index, photo_losses(photo, groups, JOINT_OFFSETS), atypicality=0.0)
         seconds += clocks() - start
     start = clocks()
-    left_T = tally.losses[:, :JOINT].sum(axis=(0, 1)) * SIDE**2
+    left_T = table.losses[:, :JOINT].sum(axis=(0, 1)) * SIDE**2
     steps = [int(first_step_of_sums(left_T, photos * VALUES, alpha)) for alpha in ALPHAS]
     wall, processor = seconds
     return {

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from huebands.colorize.colorizer import Colorizer
-from huebands.density.model import Seeing
+from huebands.density.model import DensityWithFeatures
 from huebands.models.compiled import CompiledNetwork
 from huebands.models.networks import unet
 
@@ -129,14 +129,14 @@ def main() -> None:
     warnings.simplefilter("ignore")
     colorizer = Colorizer.load(arguments.model)
     size = colorizer.package.config["preprocessing"]["image_size"]
-    distribution = colorizer.distribution
+    density = colorizer.density
     pix2pix = unet.Params(name="unet", filters=64, depth=8, dropout=0.5, norm="batch")
     plain = unet.Network(pix2pix, 256).eval().requires_grad_(False)
     networks: dict[str, tuple[nn.Module, int]] = {
         f"generator of {colorizer.source}, {size} x {size}": (colorizer.package.generator.core(), size),
-        f"its colour distribution, {distribution.image_size} x {distribution.image_size}": (
-            Seeing(distribution.network),
-            distribution.image_size,
+        f"its colour distribution, {density.image_size} x {density.image_size}": (
+            DensityWithFeatures(density.network),
+            density.image_size,
         ),
         "pix2pix's plain U-Net, 256 x 256": (plain, 256),
     }

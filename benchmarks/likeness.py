@@ -39,7 +39,7 @@ def main() -> None:
 
     def distances(photos: Iterator[np.ndarray]) -> np.ndarray:
         seen = [see(photo) for photo in photos]
-        return np.array([[references[name].strangeness(of[at]) for at, name in enumerate(STATISTICS)] for of in seen])
+        return np.array([[references[name].atypicality(of[at]) for at, name in enumerate(STATISTICS)] for of in seen])
 
     calibration = distances(greys(options.prepared, "calibration"))
     own = distances(greys(options.prepared, "test"))
@@ -62,16 +62,16 @@ class Look:
     """Takes the statistics of a grey photo."""
 
     def __init__(self, colorizer: Colorizer) -> None:
-        self.distribution = colorizer.distribution
+        self.density = colorizer.density
 
     @torch.inference_mode()
     def __call__(self, grey_HW: np.ndarray) -> list[torch.Tensor]:
-        sight = self.distribution.see(grey_HW)
+        sight = self.density.see(grey_HW)
         L = sight.L_SS.flatten() / 100
         skewness = ((L - L.mean()) / L.std().clamp_min(1e-6)).pow(3).mean()
         shares = torch.histc(L, 8, 0, 1)[:-1] / len(L)
         lightness = torch.cat((torch.stack((L.mean(), L.std(), skewness)), shares))
-        features = self.distribution.network.encoder(sight.L_SS[None, None] / 50 - 1)
+        features = self.density.network.encoder(sight.L_SS[None, None] / 50 - 1)
         return [lightness, torch.tensor([sight.entropy]), features[-1].mean(dim=(0, 2, 3)), statistics_of(features)]
 
 

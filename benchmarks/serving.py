@@ -133,10 +133,10 @@ def main() -> None:
 
 def compare(client: httpx.Client, colorizer: Colorizer, content: bytes, rounds: int) -> None:
     """Let service, bare call, networks and the plain U-Net take turns."""
-    size, distribution = colorizer.package.config["preprocessing"]["image_size"], colorizer.distribution
+    size, density = colorizer.package.config["preprocessing"]["image_size"], colorizer.density
     pix2pix = unet.Params(name="unet", filters=64, depth=8, dropout=0.5, norm="batch")
     plain = unet.Network(pix2pix, 256).eval().requires_grad_(False)
-    zeros = {side: torch.zeros(1, 1, side, side) for side in (256, size, distribution.image_size)}
+    zeros = {side: torch.zeros(1, 1, side, side) for side in (256, size, density.image_size)}
     parts: dict[str, Callable[[], object]] = {
         "service /colorize": lambda: ask(client, "/colorize", content),
         "service /bands": lambda: ask(client, "/bands", content),
@@ -144,7 +144,7 @@ def compare(client: httpx.Client, colorizer: Colorizer, content: bytes, rounds: 
         "bare: decode, colorize": lambda: colorizer.colorize(content),
         "its networks": lambda: (
             colorizer.generator.run(zeros[size]),
-            distribution.run(zeros[distribution.image_size]),
+            density.run(zeros[density.image_size]),
         ),
         "plain U-Net, eager float32": lambda: plain(zeros[256]),
     }

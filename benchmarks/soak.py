@@ -42,7 +42,7 @@ TEXT, CUT, HANG_UP = 3, 9, 15  # of each twenty requests
 
 
 @dataclass
-class Tally:
+class LossTable:
     """What came of the requests."""
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -167,7 +167,7 @@ async def measure_capacity(
 
 
 async def send_one(
-    client: httpx.AsyncClient, number: int, photos: list[bytes], digests: dict[tuple[str, int], str], tally: Tally
+    client: httpx.AsyncClient, number: int, photos: list[bytes], digests: dict[tuple[str, int], str], table: LossTable
 ) -> None:
     """Send the request of this number, and note what came of it."""
     path, photo, kind = PATHS[number % 2], number // 2 % len(photos), number % 20
@@ -177,27 +177,27 @@ async def send_one(
         async with asyncio.timeout(HANG_UP_AFTER if kind == HANG_UP else None):
             response = await post(client, path, content)
     except TimeoutError:
-        tally.counts["hung up"] += 1
+        table.counts["hung up"] += 1
         return
     except httpx.TransportError as error:
-        tally.lost.append(repr(error))
+        table.lost.append(repr(error))
         return
     status = response.status_code
     if status == 503:
-        tally.counts["refused"] += 1
+        table.counts["refused"] += 1
         if not response.headers.get("retry-after", "").isdecimal():
-            tally.lost.append("a 503 does not say when to try again")
+            table.lost.append("a 503 does not say when to try again")
     elif kind in (TEXT, CUT):
-        tally.counts["no photos"] += 1
+        table.counts["no photos"] += 1
         if status not in (415, 422):
-            tally.lost.append(f"what is no photo got {status}: {response.text[:200]}")
+            table.lost.append(f"what is no photo got {status}: {response.text[:200]}")
     elif status != 200:
-        tally.lost.append(f"{status}: {response.text[:200]}")
+        table.lost.append(f"{status}: {response.text[:200]}")
     elif hashlib.sha256(response.content).hexdigest() != digests[path, photo]:
-        tally.lost.append("a wrong answer")
+        table.lost.append("a wrong answer")
     else:
-        tally.counts["answered"] += 1
-        tally.seconds.append(time.monotonic() - start)
+        table.counts["answered"] += 1
+        table.seconds.append(time.monotonic() - start)
 
 
 async def ticks(rate: float, minutes: float) -> AsyncIterator[int]:
@@ -217,9 +217,9 @@ async def watch(first: int, samples: dict[str, list[Sample]]) -> None:
         await asyncio.sleep(EVERY)
 
 
-async def soak(address: str, first: int, minutes: float) -> tuple[float, Tally, dict[str, list[Sample]]]:
+async def soak(address: str, first: int, minutes: float) -> tuple[float, LossTable, dict[str, list[Sample]]]:
     """Measure, then overload; gives photos a second, what came of the requests, and memory over time."""
-    photos, tally, samples = make_photos(), Tally(), defaultdict[str, list[Sample]](list)
+    photos, table, samples = make_photos(), LossTable(), defaultdict[str, list[Sample]](list)
     digests: dict[tuple[str, int], str] = {}
     unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=100)
     async with httpx.AsyncClient(base_url=address, timeout=330, limits=unlimited) as client:
@@ -227,13 +227,13 @@ async def soak(address: str, first: int, minutes: float) -> tuple[float, Tally, 
         watcher = asyncio.create_task(watch(first, samples))
         async with asyncio.TaskGroup() as group:
             async for number in ticks(OVERLOAD * capacity, minutes):
-                group.create_task(send_one(client, number, photos, digests, tally))
+                group.create_task(send_one(client, number, photos, digests, table))
         watcher.cancel()
         for (path, photo), digest in digests.items():
             response = await post(client, path, photos[photo])
             if hashlib.sha256(response.content).hexdigest() != digest:
-                tally.lost.append(f"after the end: {response.status_code}")
-    return capacity, tally, samples
+                table.lost.append(f"after the end: {response.status_code}")
+    return capacity, table, samples
 
 
 def growth(samples: list[Sample]) -> float:
@@ -249,14 +249,14 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     minutes = parser.parse_args().minutes
     with served() as (address, first):
-        capacity, tally, samples = asyncio.run(soak(address, first, minutes))
+        capacity, table, samples = asyncio.run(soak(address, first, minutes))
     offered = int(OVERLOAD * capacity * minutes * 60)
     print(f"{capacity:.1f} photos/s from {CLIENTS} clients; then {OVERLOAD * capacity:.1f}/s for {minutes:g} minutes")
-    print(f"{offered} requests: " + ", ".join(f"{count} {what}" for what, count in tally.counts.most_common()))
-    if len(tally.seconds) > 1:
-        cuts = statistics.quantiles(tally.seconds, n=100)
+    print(f"{offered} requests: " + ", ".join(f"{count} {what}" for what, count in table.counts.most_common()))
+    if len(table.seconds) > 1:
+        cuts = statistics.quantiles(table.seconds, n=100)
         print(f"seconds to an answer: p50 {cuts[49]:.2f}, p95 {cuts[94]:.2f}, p99 {cuts[98]:.2f}")
-        print(f"{len(tally.seconds) / (minutes * 60):.1f} photos/s were answered meanwhile")
+        print(f"{len(table.seconds) / (minutes * 60):.1f} photos/s were answered meanwhile")
     print(f"{'process':<20}{'MB first':>10}{'MB last':>10}{'growth':>9}{'files':>7}{'':>3}last")
     grown = False
     for name, of_process in sorted(samples.items()):
@@ -266,10 +266,10 @@ def main() -> int:
             f"{name:<20}{edge[0].megabytes:>10.0f}{edge[1].megabytes:>10.0f}{share:>9.1%}"
             f"{edge[0].files:>7}{edge[1].files:>7}"
         )
-    print(f"lost: {len(tally.lost)}; memory {'grew' if grown else 'is flat'} (limit {GROWTH:.0%})")
-    for reason, count in Counter(tally.lost).most_common(10):
+    print(f"lost: {len(table.lost)}; memory {'grew' if grown else 'is flat'} (limit {GROWTH:.0%})")
+    for reason, count in Counter(table.lost).most_common(10):
         print(f"  {count} x {reason}")
-    return 1 if tally.lost or grown else 0
+    return 1 if table.lost or grown else 0
 
 
 if __name__ == "__main__":

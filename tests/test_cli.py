@@ -15,7 +15,7 @@ from huebands import cli
 from huebands.conformal.calibration import MODES
 from huebands.package.package import read_package
 from huebands.registry import tracking
-from tiny_package import write_earlier
+from tiny_package import write_uncalibrated
 from tiny_photos import PlainScorer, tiny_photo, write_prepared
 
 
@@ -82,7 +82,7 @@ def test_delta_and_grouped_give_bands_that_hold_the_plain_ones(colorize, tmp_pat
 def test_a_photo_unlike_those_that_calibrated_is_told(colorize, tmp_path, monkeypatch):
     photo = write_photo(tmp_path / "cat.png")
     for p, told in ((0.05, "; unlike the calibration photos, p = 0.050)"), (0.1, " of 255 levels wide)")):
-        monkeypatch.setattr("huebands.colorize.colorizer.p_value", lambda strangeness, tally, p=p: p)
+        monkeypatch.setattr("huebands.colorize.colorizer.p_value", lambda atypicality, table, p=p: p)
         code, output, errors = colorize(photo)
         assert (code, errors) == (0, [])
         assert output[1].endswith(told)
@@ -149,11 +149,11 @@ def test_a_delta_that_so_few_photos_do_not_support_is_one_line_with_what_would_h
     assert "19 photos" in errors[0] and "take a larger delta" in errors[0]
 
 
-def test_a_package_of_an_earlier_calibration_is_one_line(colorize, tmp_path):
-    write_earlier(tmp_path / "earlier")
+def test_a_package_without_calibration_is_one_line(colorize, tmp_path):
+    write_uncalibrated(tmp_path / "earlier")
     code, output, errors = colorize(write_photo(tmp_path / "cat.png"), model="earlier")
     assert (code, output, len(errors)) == (2, [], 1)
-    assert "earlier: has no calibration of this version of huebands, so no bands" in errors[0]
+    assert "earlier: has no calibration, so no bands" in errors[0]
 
 
 @pytest.mark.parametrize("model", ["nowhere", "models:/a/b/c", "."])

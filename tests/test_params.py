@@ -91,24 +91,28 @@ def test_every_alternative_is_valid(group: str) -> None:
             r"data\.sources\[0\]\.kind \(='ftp'\) must be one of package, folder, git",
         ),
         (
-            "distribution.encoder",
+            "density.encoder",
             "resnet50",
             r"distribution\.encoder .* must be one of 'efficientnet-lite0', 'vgg16', ",
         ),
-        ("distribution.filters", 0, r"distribution\.filters \(=0\) must be at least 1"),
-        ("distribution.dropout", 1, r"distribution\.dropout \(=1\.0\) must be in \[0, 1\)"),
-        ("distribution.bins", 1, r"distribution\.bins \(=1\) must be at least 2"),
-        ("distribution.image_size", 48, r"distribution\.image_size \(=48\) must be a positive multiple of 32"),
-        ("distribution.image_size", 0, r"distribution\.image_size \(=0\) must be a positive multiple of 32"),
-        ("distribution.epochs", 0, r"distribution\.epochs \(=0\) must be at least 1"),
-        ("distribution.batch_size", 0, r"distribution\.batch_size \(=0\) must be at least 1"),
-        ("distribution.seed", -1, r"distribution\.seed \(=-1\) must be at least 0"),
-        ("calibrate.evenness", 1.5, r"calibrate\.evenness \(=1\.5\) must lie in \[0, 1\]"),
+        ("density.filters", 0, r"distribution\.filters \(=0\) must be at least 1"),
+        ("density.dropout", 1, r"distribution\.dropout \(=1\.0\) must be in \[0, 1\)"),
+        ("density.bins", 1, r"distribution\.bins \(=1\) must be at least 2"),
+        ("density.image_size", 48, r"distribution\.image_size \(=48\) must be a positive multiple of 32"),
+        ("density.image_size", 0, r"distribution\.image_size \(=0\) must be a positive multiple of 32"),
+        ("density.epochs", 0, r"distribution\.epochs \(=0\) must be at least 1"),
+        ("density.batch_size", 0, r"distribution\.batch_size \(=0\) must be at least 1"),
+        ("density.seed", -1, r"distribution\.seed \(=-1\) must be at least 0"),
+        ("calibrate.adaptivity", 1.5, r"calibrate\.adaptivity \(=1\.5\) must lie in \[0, 1\]"),
         ("calibrate.alphas", [], r"calibrate\.alphas \(=\(\)\) must be rising numbers in \(0, 1\), at least one"),
         ("calibrate.alphas", [0.2, 0.1], r"calibrate\.alphas \(=\(0\.2, 0\.1\)\) must be rising numbers"),
         ("calibrate.alphas", [0.1, 1], r"calibrate\.alphas \(=\(0\.1, 1\.0\)\) must be rising numbers in \(0, 1\)"),
         ("calibrate.report_alpha", 0.9, r"calibrate\.report_alpha \(=0\.9\) must be one of alphas \(=\(0\.05, 0\.1, "),
-        ("calibrate.alpha_step", 0.01, r"calibrate\.alpha_step .* must be left out: known keys are evenness, alphas,"),
+        (
+            "calibrate.alpha_step",
+            0.01,
+            r"calibrate\.alpha_step .* must be left out: known keys are adaptivity, alphas,",
+        ),
         ("calibrate.seed", -1, r"calibrate\.seed \(=-1\) must not be negative"),
         ("calibrate.heatmaps", -1, r"calibrate\.heatmaps \(=-1\) must not be negative"),
         ("validate.lightness_mean", [75, 25], r"validate\.lightness_mean \(=\(75\.0, 25\.0\)\) must be a range"),
@@ -158,9 +162,9 @@ def test_an_encoder_says_how_far_it_shrinks(values: dict[str, Any]) -> None:
 
 
 def test_the_encoder_of_the_distribution_says_how_far_it_shrinks(values: dict[str, Any]) -> None:
-    values["distribution"] |= {"encoder": "vgg16", "image_size": 48}
-    distribution = params.from_mapping(values).distribution
-    assert distribution.network() == {"encoder": "vgg16", "filters": 16, "dropout": 0.3, "bins": 32}
+    values["density"] |= {"encoder": "vgg16", "image_size": 48}
+    density = params.from_mapping(values).density
+    assert density.network() == {"encoder": "vgg16", "filters": 16, "dropout": 0.3, "bins": 32}
 
 
 def test_json_is_read_where_the_name_says_so(values: dict[str, Any], tmp_path: Path) -> None:

@@ -9,14 +9,14 @@ import torch
 
 from huebands.colorize.colorizer import Colorizer, grey_of
 from huebands.conformal.calibration import MODES, Calibration, Shape
-from huebands.conformal.calibration_files import DESCRIPTION, TABLES
+from huebands.conformal.calibration_files import DESCRIPTION
 from huebands.conformal.coverage import PhotoCoverage, certify, count_widths, reach
 from huebands.conformal.groups import GROUPS, choose_grouping
 from huebands.conformal.scores import photo_losses
-from huebands.conformal.table import Tally
+from huebands.conformal.table import LossTable
 from huebands.density.atypicality import Reference
-from huebands.density.model import read_distribution, write_distribution
-from huebands.density.network import ColourDistribution
+from huebands.density.model import read_density, write_density
+from huebands.density.network import DensityNetwork
 from huebands.files.manifest import write_folder
 from huebands.models.interface import Network
 from huebands.models.parameters import build
@@ -71,14 +71,14 @@ def write_trained(folder: Path, seed: int = 0) -> ModelPackage:
     return read_package(folder)
 
 
-def write_tiny_distribution(folder: Path, seed: int = 0) -> None:
+def write_tiny_density(folder: Path, seed: int = 0) -> None:
     """Write a colour distribution with random weights."""
     torch.manual_seed(seed)
     spec = {"encoder": "efficientnet-lite0", "filters": 2, "dropout": 0.0, "bins": 8}
-    network = ColourDistribution(**spec).eval()
+    network = DensityNetwork(**spec).eval()
     reference = Reference.fit(torch.randn(5, 384))
     lineage = {"git_commit": "0" * 40, "data_sha256": "1" * 64, "params": {"epochs": 1}}
-    write_distribution(folder, network, reference, {"network": spec, "image_size": 32, "lineage": lineage})
+    write_density(folder, network, reference, {"network": spec, "image_size": 32, "lineage": lineage})
 
 
 def write_calibration(
@@ -89,11 +89,11 @@ def write_calibration(
     alphas: tuple[float, ...] = (0.1, 0.3),
 ) -> Calibration:
     """Calibrate on random photos, and certify on three more."""
-    package = replace(trained, distribution=read_distribution(distribution))
+    package = replace(trained, density=read_density(distribution))
     colorizer, random = Colorizer(package, "tiny"), np.random.default_rng(1)
     # So few photos leave one group of each partition.
     shape = Shape(0.5, (0, 6, 0), choose_grouping(np.ones((1, len(GROUPS)), bool), [4.0], photos))
-    tally, tests = Tally.of(photos), []
+    table, tests = LossTable.of(photos), []
 
     def shaped_photo():
         true = random.integers(0, 256, (20, 20, 3), dtype=np.uint8)
@@ -103,14 +103,14 @@ def write_calibration(
     for row in range(photos):
         true, shaped = shaped_photo()
         steps = shaped.nested.first_steps(true)
-        tally.add(
-            row, photo_losses(steps, shape.grouping.merge(shaped.groups), shape.joint_offsets), shaped.strangeness
+        table.add(
+            row, photo_losses(steps, shape.grouping.merge(shaped.groups), shape.joint_offsets), shaped.atypicality
         )
     calibration = Calibration(
         shape,
-        tally,
+        table,
         weights_sha256=package.weights_sha256,
-        distribution_sha256=colorizer.distribution.sha256,
+        distribution_sha256=colorizer.density.sha256,
         preprocessing_sha256=package.preprocessing_sha256,
         data_sha256="1" * 64,
         min_chroma=5.0,
@@ -126,7 +126,7 @@ def write_calibration(
         grouped = {mode: plain[mode, alphas[0]] for mode in MODES}
         shares = np.bincount(shaped.groups.ravel(), minlength=len(GROUPS)) / true[..., 0].size
         widths = count_widths(shaped.bands(calibration.steps(alphas[0]), "per_channel"))
-        tests.append(PhotoCoverage(f"{row}", f"Photo {row}", plain, grouped, shares, widths, shaped.strangeness))
+        tests.append(PhotoCoverage(f"{row}", f"Photo {row}", plain, grouped, shares, widths, shaped.atypicality))
     calibration = replace(calibration, certificate=certify(calibration, tests, alphas[0], seed=0))
     calibration.save(folder)
     description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
@@ -139,12 +139,10 @@ def seal(folder: Path) -> None:
     write_folder(folder, {path.name: path.read_bytes() for path in folder.iterdir()})
 
 
-def write_earlier(folder: Path) -> ModelPackage:
-    """Write a package as an earlier version of huebands did, whose bands had another shape."""
+def write_uncalibrated(folder: Path) -> ModelPackage:
+    """Write a package that was trained and has a card, but was never calibrated."""
     write_trained(folder)
-    (folder / DESCRIPTION).write_text('{"format": 1, "photos": 19}\n', encoding="utf-8")
-    np.savez_compressed(folder / TABLES, scale=np.ones(3))
-    (folder / CARD).write_text("# Earlier\n", encoding="utf-8")
+    (folder / CARD).write_text("# Uncalibrated\n", encoding="utf-8")
     seal(folder)
     return read_package(folder)
 
@@ -154,6 +152,6 @@ def write_tiny_package(folder: Path, seed: int = 0) -> ModelPackage:
     trained, distribution, calibration = (
         folder.with_name(f"{folder.name}-{part}") for part in ("trained", "distribution", "calibration")
     )
-    write_tiny_distribution(distribution, seed)
+    write_tiny_density(distribution, seed)
     write_calibration(calibration, write_trained(trained, seed), distribution)
     return assemble(folder, trained, distribution, calibration, "# Tiny\n")

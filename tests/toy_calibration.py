@@ -8,7 +8,7 @@ from huebands.conformal.bands import STEPS
 from huebands.conformal.calibration import Calibration, Shape
 from huebands.conformal.groups import UNMERGED, Grouping
 from huebands.conformal.scores import PhotoLosses, photo_losses
-from huebands.conformal.table import Tally
+from huebands.conformal.table import LossTable
 
 SHAPE = Shape(0.5, (0, 6, 20), Grouping(UNMERGED, (3.0, 4.0)))
 HASHES = {
@@ -42,13 +42,13 @@ def toy_losses(seed: int, photos: int, size: tuple[int, int] = (6, 7), shape: Sh
     return drawn
 
 
-def toy_tally(losses: Iterable[PhotoLosses]) -> Tally:
-    """Count photos; the strangeness of each is its place in the row."""
+def toy_tally(losses: Iterable[PhotoLosses]) -> LossTable:
+    """Count photos; the atypicality of each is its place in the row."""
     losses = list(losses)
-    tally = Tally.of(len(losses))
+    table = LossTable.of(len(losses))
     for row, photo in enumerate(losses):
-        tally.add(row, photo, float(row))
-    return tally
+        table.add(row, photo, float(row))
+    return table
 
 
 def toy_calibration(losses: Iterable[PhotoLosses], shape: Shape = SHAPE) -> Calibration:

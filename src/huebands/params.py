@@ -182,7 +182,7 @@ class TrainParams:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistributionParams:
+class DensityParams:
     """The network whose colour distributions the bands take their shape from, and its fit."""
 
     encoder: EncoderName
@@ -204,7 +204,7 @@ class DistributionParams:
         check(fits, "image_size", self.image_size, f"be a positive multiple of {multiple}")
 
     def network(self) -> dict[str, Any]:
-        """What `ColourDistribution` takes."""
+        """What `DensityNetwork` takes."""
         return {name: getattr(self, name) for name in ("encoder", "filters", "dropout", "bins")}
 
 
@@ -224,7 +224,7 @@ class EvaluateParams:
 class CalibrateParams:
     """Split conformal calibration and the report on it."""
 
-    evenness: float  # of the bands: 0 for the least mean width, 1 to cover pixels alike, however hard to guess
+    adaptivity: float  # of the bands: 0 for the least mean width, 1 to cover pixels alike, however hard to guess
     alphas: tuple[float, ...]  # at which coverage and width are measured
     report_alpha: float  # the alpha of the headline figures, the strata and the heat maps
     unlike_p_value: float  # of likeness, at or below which a photo counts as unlike the calibration photos
@@ -232,7 +232,7 @@ class CalibrateParams:
     seed: int  # of the one pixel a photo that MAPIE gets, and of the bootstrap
 
     def __post_init__(self) -> None:
-        check(0 <= self.evenness <= 1, "evenness", self.evenness, "lie in [0, 1]")
+        check(0 <= self.adaptivity <= 1, "adaptivity", self.adaptivity, "lie in [0, 1]")
         rising = all(low < high for low, high in zip(self.alphas, self.alphas[1:], strict=False))
         inside = len(self.alphas) > 0 and all(0 < alpha < 1 for alpha in self.alphas)
         check(rising and inside, "alphas", self.alphas, "be rising numbers in (0, 1), at least one")
@@ -261,7 +261,7 @@ class Params:
     validate: ValidateParams
     model: ModelParams
     train: TrainParams
-    distribution: DistributionParams
+    density: DensityParams
     evaluate: EvaluateParams
     calibrate: CalibrateParams
     register: RegisterParams

@@ -25,7 +25,7 @@ from huebands.conformal.calibration import Calibration, Mode, Shape
 from huebands.conformal.groups import Grouping, texture_of
 from huebands.conformal.luminance import propagate
 from huebands.density.atypicality import p_value
-from huebands.density.model import DistributionModel
+from huebands.density.model import Density
 from huebands.files import atomic
 from huebands.models.interface import Condition, Network
 from huebands.models.parts.resize import resize
@@ -101,7 +101,7 @@ class ShapedPhoto:
     grouping: Grouping
     texture_SS: Tensor
     entropy: float  # mean of the pixels' colour distributions, nats
-    strangeness: float  # distance from the training photos
+    atypicality: float  # distance from the training photos
 
     @cached_property
     def groups(self) -> NDArray[np.uint8]:
@@ -191,25 +191,24 @@ class Colorizer:
         """The conformal tables.
 
         Raises:
-            PackageError: when the package has none that this version of huebands reads.
+            PackageError: when the package has none.
         """
         if self.package.calibration is None:
             raise PackageError(
-                f"{self.source}: has no calibration of this version of huebands, so no bands;"
-                " make a complete package with `dvc repro`"
+                f"{self.source}: has no calibration, so no bands; make a complete package with `dvc repro`"
             )
         return self.package.calibration
 
     @property
-    def distribution(self) -> DistributionModel:
+    def density(self) -> Density:
         """The colour distribution that shapes the bands.
 
         Raises:
             PackageError: when the package has none.
         """
-        if self.package.distribution is None:
+        if self.package.density is None:
             raise PackageError(f"{self.source}: has no colour distribution; make a complete package with `dvc repro`")
-        return self.package.distribution
+        return self.package.density
 
     @cached_property
     def generator(self) -> Network:
@@ -273,7 +272,7 @@ class Colorizer:
         grey = grey_of(_open(image, name))
         rgb = self.predict(grey)
         shaped = self.shape(rgb, grey, calibration.shape)
-        return Examined(rgb, grey, shaped, p_value(shaped.strangeness, calibration.tally.strangeness))
+        return Examined(rgb, grey, shaped, p_value(shaped.atypicality, calibration.table.atypicality))
 
     def promise(
         self,
@@ -315,10 +314,10 @@ class Colorizer:
         Raises:
             PackageError: when the package has no colour distribution.
         """
-        sight = self.distribution.see(grey_HW)
+        sight = self.density.see(grey_HW)
         with torch.inference_mode():
-            nested = NestedBands(rgb_HW3, grey_HW, sight.intervals(shape.evenness))
-        return ShapedPhoto(nested, shape.grouping, texture_of(sight.L_SS), sight.entropy, sight.strangeness)
+            nested = NestedBands(rgb_HW3, grey_HW, sight.intervals(shape.adaptivity))
+        return ShapedPhoto(nested, shape.grouping, texture_of(sight.L_SS), sight.entropy, sight.atypicality)
 
     def _steps(
         self, alpha: float, mode: Mode, delta: float | None, grouped: bool

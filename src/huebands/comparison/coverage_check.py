@@ -53,7 +53,7 @@ def measure(
     y, x = (int(random.integers(side)) for side in grey_HW.shape)
     inside_3 = (bands_HW32[y, x, :, 0] <= true_HW3[y, x]) & (true_HW3[y, x] <= bands_HW32[y, x, :, 1])
     covered = inside_3[random.integers(3)] if mode == "per_channel" else inside_3.all()
-    likeness = p_value(shaped.strangeness, calibration.tally.strangeness)
+    likeness = p_value(shaped.atypicality, calibration.table.atypicality)
     return Measured(reached.coverage, float(reached.widths.mean()), likeness, bool(covered))
 
 
@@ -95,7 +95,7 @@ def holds(photos: Sequence[Measured], alpha: float) -> bool:
 def _calibration_losses(colorizer: Colorizer, alpha: float, mode: Mode) -> np.ndarray:
     """What the calibration photos lose at the steps that alpha asks for."""
     calibration = colorizer.calibration
-    steps, losses = calibration.steps(alpha, mode), calibration.tally.losses
+    steps, losses = calibration.steps(alpha, mode), calibration.table.losses
     if mode == "joint":
         offsets = np.array(calibration.shape.joint_offsets)
         return np.asarray(losses[:, JOINT, int((steps - offsets).max())])

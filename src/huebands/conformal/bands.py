@@ -1,7 +1,7 @@
 """The family of nested bands of one photo, at the photo's own size: all that shapes a band is in here.
 
 Step 0 is a sliver around the mode of each pixel's distribution, the last step all that sRGB can show at the pixel's
-grey level. Between the knots of `distribution.intervals` positions are interpolated; lower bounds are rounded
+grey level. Between the knots of `density.intervals` positions are interpolated; lower bounds are rounded
 down, upper ones up, and the colour shown is taken in. Calibration scores photos with the very functions that make
 bands: the first step whose band holds the true value. So whatever shapes bands is calibrated.
 
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from huebands.density import coordinate as positions
+from huebands.density import coordinate
 from huebands.density.intervals import KNOTS
 
 STEPS_PER_KNOT = 12
@@ -27,7 +27,7 @@ _TILE = 1 << 16  # pixels handled at once
 
 
 class Intervals(Protocol):
-    """What `distribution.intervals.NestedIntervals` offers."""
+    """What `density.intervals.NestedIntervals` offers."""
 
     @property
     def size(self) -> tuple[int, int]: ...
@@ -185,12 +185,12 @@ def _between(knots_KHW: Tensor, knot: Tensor, part: Tensor) -> Tensor:
 class _Levels:
     """Whole levels of one channel around positions, with the colour shown taken in."""
 
-    spans: positions.Spans
+    spans: coordinate.Spans
     shown_HW: Tensor
 
     @classmethod
     def over(cls, grey_HW: Tensor, shown_HW: np.ndarray, channel: int) -> "_Levels":
-        return cls(positions.Spans.of(grey_HW, channel), _floats(shown_HW))
+        return cls(coordinate.Spans.of(grey_HW, channel), _floats(shown_HW))
 
     def around(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         """Round outwards."""

@@ -21,7 +21,7 @@ from huebands.conformal import calibration_files as files
 from huebands.conformal.bands import STEPS
 from huebands.conformal.groups import GROUPS, Grouping
 from huebands.conformal.scores import JOINT, KINDS
-from huebands.conformal.table import Tally
+from huebands.conformal.table import LossTable
 from huebands.statistics.risk_bounds import SLACK, first_step, first_step_of_sums, rcps_step
 
 Mode = Literal["per_channel", "joint"]
@@ -50,12 +50,12 @@ class Shape:
     """What the family of bands depends on beside the network: fixed before it is calibrated.
 
     Attributes:
-        evenness: see `distribution.intervals`.
+        adaptivity: see `density.intervals`.
         joint_offsets: steps by which R, G and B are ahead of the joint family's step; the least is 0.
         grouping: groups of pixels.
     """
 
-    evenness: float
+    adaptivity: float
     joint_offsets: tuple[int, int, int]
     grouping: Grouping
 
@@ -66,7 +66,7 @@ class Calibration:
 
     Attributes:
         shape: of the family of bands.
-        tally: the losses.
+        table: the losses.
         weights_sha256: of the generator's weights.
         distribution_sha256: of the colour distribution's weights and description.
         preprocessing_sha256: of network and preprocessing, as the model package has it.
@@ -77,7 +77,7 @@ class Calibration:
     """
 
     shape: Shape
-    tally: Tally
+    table: LossTable
     weights_sha256: str
     distribution_sha256: str
     preprocessing_sha256: str
@@ -88,12 +88,12 @@ class Calibration:
 
     def __post_init__(self) -> None:
         _check_shape(self.shape)
-        self.tally.check()
+        self.table.check()
 
     @property
     def photos(self) -> int:
         """How many photos calibrated this."""
-        return len(self.tally.losses)
+        return len(self.table.losses)
 
     @property
     def smallest_alpha(self) -> float:
@@ -124,7 +124,7 @@ class Calibration:
         kinds = self._kinds(mode)
         if not self.supports(alpha):
             raise AlphaError(alpha, self.photos)
-        losses = self.tally.losses[:, kinds]
+        losses = self.table.losses[:, kinds]
         if delta is None:
             found = first_step(losses, alpha)
         else:
@@ -141,19 +141,19 @@ class Calibration:
             AlphaError: when the smallest group has too few photos for alpha; else like `steps`.
         """
         kinds, common = self._kinds(mode), self.steps(alpha, mode, delta)
-        photos = self.tally.group_photos
+        photos = self.table.group_photos
         smallest = int(photos[photos > 0].min(initial=self.photos))
         if not _supports(alpha, smallest):
             name = GROUPS[int(np.argmin(np.where(photos > 0, photos, self.photos + 1)))]
             raise AlphaError(alpha, smallest, f"calibration photos of the group {name!r}")
-        own = first_step_of_sums(self.tally.group_sums[:, kinds], photos[:, None], alpha)
+        own = first_step_of_sums(self.table.group_sums[:, kinds], photos[:, None], alpha)
         # A group that no calibration photo shows asks for nothing; one merged away for what stands for it asks.
         own = np.where(photos[:, None] > 0, own, 0)[list(self.shape.grouping.merged_into)]
         return np.asarray(np.maximum(np.stack([self._of_channels(steps, mode) for steps in own]), common))
 
     def groups(self) -> dict[str, int]:
         """How many calibration photos show each group."""
-        return {name: int(photos) for name, photos in zip(GROUPS, self.tally.group_photos, strict=True) if photos}
+        return {name: int(photos) for name, photos in zip(GROUPS, self.table.group_photos, strict=True) if photos}
 
     def _kinds(self, mode: str) -> slice:
         if mode not in MODES:
@@ -177,7 +177,7 @@ class Calibration:
             "photos": self.photos,
             "smallest_alpha": self.smallest_alpha,
             "shape": {
-                "evenness": self.shape.evenness,
+                "adaptivity": self.shape.adaptivity,
                 "joint_offsets": list(self.shape.joint_offsets),
                 "photo_edges": list(grouping.photo_edges),
                 "merged_into": list(grouping.merged_into),
@@ -186,7 +186,7 @@ class Calibration:
             "merged": grouping.merged(),
             "certificate": dict(self.certificate),
         }
-        files.write(folder, self.tally.tables(), description)
+        files.write(folder, self.table.tables(), description)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -207,15 +207,15 @@ class Calibration:
         tables, description = files.parse(folder, contents)
         stored = description["shape"]
         grouping = Grouping(tuple(stored["merged_into"]), tuple(stored["photo_edges"]))
-        shape, tally = Shape(stored["evenness"], tuple(stored["joint_offsets"]), grouping), Tally(**tables)
-        for name, check in ((files.DESCRIPTION, lambda: _check_shape(shape)), (files.TABLES, tally.check)):
+        shape, table = Shape(stored["adaptivity"], tuple(stored["joint_offsets"]), grouping), LossTable(**tables)
+        for name, check in ((files.DESCRIPTION, lambda: _check_shape(shape)), (files.TABLES, table.check)):
             try:
                 check()
             except CalibrationError as error:
                 raise CalibrationError(f"{Path(folder) / name}: {error}") from None
         result = cls(
             shape,
-            tally,
+            table,
             weights_sha256=description["weights_sha256"],
             distribution_sha256=description["distribution_sha256"],
             preprocessing_sha256=description["preprocessing_sha256"],
@@ -262,8 +262,8 @@ def _check_shape(shape: Shape) -> None:
     offsets, merged = shape.joint_offsets, shape.grouping.merged_into
     whole = len(offsets) == 3 and all(type(offset) is int and 0 <= offset < STEPS for offset in offsets)
     check(whole and min(offsets) == 0, "joint_offsets", offsets, f"be 3 integers in 0..{STEPS - 1}, the least 0")
-    even = type(shape.evenness) in (int, float) and 0 <= shape.evenness <= 1
-    check(even, "evenness", shape.evenness, "lie in [0, 1]")
+    even = type(shape.adaptivity) in (int, float) and 0 <= shape.adaptivity <= 1
+    check(even, "adaptivity", shape.adaptivity, "lie in [0, 1]")
     known = len(merged) == len(GROUPS) and all(type(into) is int and 0 <= into < len(GROUPS) for into in merged)
     check(known, "merged_into", merged, f"be {len(GROUPS)} integers in 0..{len(GROUPS) - 1}")
     check(all(merged[into] == into for into in merged), "merged_into", merged, "name groups that are not merged away")

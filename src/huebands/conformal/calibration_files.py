@@ -1,4 +1,4 @@
-"""The two files of a calibration: tables as calibration.npz, the rest as calibration.json. No pickle."""
+"""Reads and writes the two files of a calibration: tables in calibration.npz, the rest in calibration.json."""
 
 import hashlib
 import io
@@ -13,15 +13,17 @@ import numpy as np
 
 from huebands.files import atomic
 
-FORMAT = 3
+FORMAT = 4
+FORMATS = (2, 3, FORMAT)  # that can be read: packages of models/release have older ones
 # Files of format 2 lack these two, because they had one value for all packages of that time.
 _OF_FORMAT_2 = {"min_chroma": 5.0, "unlike_p_value": 0.05}
+_BEFORE_FORMAT_4 = {"evenness": "adaptivity", "strangeness": "atypicality"}  # names that changed
 TABLES, DESCRIPTION = "calibration.npz", "calibration.json"
 _LARGEST = 2**30  # bytes of all tables; 1,000 photos take some 10 million
-_ARRAYS = {"losses", "group_sums", "group_photos", "strangeness"}
+_ARRAYS = {"losses", "group_sums", "group_photos", "atypicality"}
 _HASHES = ("tables_sha256", "weights_sha256", "distribution_sha256", "preprocessing_sha256", "data_sha256")
 _KEYS = {"format", *_HASHES, *_OF_FORMAT_2, "photos", "smallest_alpha", "shape", "groups", "merged", "certificate"}
-_SHAPE_KEYS = {"evenness", "joint_offsets", "photo_edges", "merged_into"}
+_SHAPE_KEYS = {"adaptivity", "joint_offsets", "photo_edges", "merged_into"}
 _CURVE_NUMBERS = {"alpha": 1, "coverage": 1, "coverage_low": 1, "coverage_high": 1, "width": 255}
 _CURVE_KEYS = {"mode", "steps", *_CURVE_NUMBERS}
 _REMEDY = "run the calibrate stage again, or take the package from its source again"
@@ -75,6 +77,7 @@ def parse(folder: Path, files: Mapping[str, bytes]) -> tuple[dict[str, np.ndarra
         description = json.loads(files[DESCRIPTION])
     except (ValueError, RecursionError) as error:
         raise CalibrationError(f"{path}: not JSON ({error}); {_REMEDY}") from None
+    description = _rename_shape(description)
     _check_description(path, description)
     content = files[TABLES]
     found = hashlib.sha256(content).hexdigest()
@@ -93,7 +96,8 @@ def _read_tables(path: Path, content: bytes) -> dict[str, np.ndarray]:
         if size > _LARGEST:
             raise ValueError(f"{size:,} bytes unpacked, more than {_LARGEST:,}")
         with np.load(io.BytesIO(content), allow_pickle=False) as tables_file:
-            tables = {name: np.asarray(tables_file[name]) for name in tables_file.files}
+            names = {name: _BEFORE_FORMAT_4.get(name, name) for name in tables_file.files}
+            tables = {names[name]: np.asarray(tables_file[name]) for name in tables_file.files}
     except Exception as error:
         # zipfile and NumPy answer damaged bytes with nearly any exception (RuntimeError, TokenError, ...).
         raise CalibrationError(f"{path}: no archive of plain arrays ({error}); {_REMEDY}") from None
@@ -109,14 +113,25 @@ def _read_bytes(path: Path) -> bytes:
         raise CalibrationError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from None
 
 
+def _rename_shape(description: Any) -> Any:
+    """Give a description of an earlier format the newest names."""
+    if not isinstance(description, dict) or description.get("format") == FORMAT:
+        return description
+    shape = description.get("shape")
+    if not isinstance(shape, dict):
+        return description
+    return {**description, "shape": {_BEFORE_FORMAT_4.get(key, key): value for key, value in shape.items()}}
+
+
 def _check_description(path: Path, description: Any) -> None:
     def check(holds: bool, name: str, value: object, must: str) -> None:
         if not holds:
             raise CalibrationError(f"{path}: {name} (={value!r}) must {must}; {_REMEDY}")
 
     check(isinstance(description, dict), "content", description, "be an object")
-    check(description.get("format") in (2, FORMAT), "format", description.get("format"), f"be 2 or {FORMAT}")
-    keys = _KEYS if description["format"] == FORMAT else _KEYS - set(_OF_FORMAT_2)
+    known = type(description.get("format")) is int and description["format"] in FORMATS
+    check(known, "format", description.get("format"), f"be one of {', '.join(map(str, FORMATS))}")
+    keys = _KEYS if description["format"] > 2 else _KEYS - set(_OF_FORMAT_2)
     check(set(description) == keys, "keys", sorted(description), f"be {sorted(keys)}")
     for key in _HASHES:
         value = description[key]
@@ -127,7 +142,7 @@ def _check_description(path: Path, description: Any) -> None:
     shape = description["shape"]
     right = isinstance(shape, dict) and set(shape) == _SHAPE_KEYS
     check(right, "shape", shape, f"have the keys {sorted(_SHAPE_KEYS)}")
-    for key in _SHAPE_KEYS - {"evenness"}:
+    for key in _SHAPE_KEYS - {"adaptivity"}:
         check(isinstance(shape[key], list), f"shape: {key}", shape[key], "be a list")
     certificate = description["certificate"]
     check(isinstance(certificate, dict), "certificate", certificate, "be an object")
@@ -139,12 +154,3 @@ def _check_description(path: Path, description: Any) -> None:
         for key, largest in _CURVE_NUMBERS.items():
             right = type(entry[key]) in (int, float) and 0 <= entry[key] <= largest
             check(right, f"certificate: curve: {key}", entry[key], f"be a number in [0, {largest}]")
-
-
-def is_of_earlier_form(content: bytes) -> bool:
-    """Whether calibration.json was written by an earlier version of huebands, for bands of another family."""
-    try:
-        description = json.loads(content)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(description, dict) and description.get("format") == 1

@@ -38,7 +38,7 @@ class PhotoCoverage:
         grouped: likewise at the report's alpha, where each group keeps the promise.
         shares: (GROUPS,), of the photo's pixels in each group.
         width_counts: (3, len(_WIDTH_EDGES) - 1), share of pixels by band width, per_channel at the report's alpha.
-        strangeness: see `likeness`.
+        atypicality: see `likeness`.
     """
 
     id: str
@@ -47,7 +47,7 @@ class PhotoCoverage:
     grouped: Mapping[Mode, Reached]
     shares: np.ndarray
     width_counts: np.ndarray
-    strangeness: float
+    atypicality: float
 
 
 def reach(bands_HW32: np.ndarray, true_HW3: np.ndarray, groups_PHW: np.ndarray, mode: Mode) -> Reached:
@@ -87,7 +87,7 @@ def certify(calibration: Calibration, photos: Sequence[PhotoCoverage], alpha: fl
         curve.append({**row, "steps": calibration.steps(of, mode).tolist()})
     grouped = [_row(mode, alpha, [photo.grouped[mode] for photo in photos], weights) for mode in photos[0].grouped]
     level = calibration.unlike_p_value
-    unlike = [p_value(photo.strangeness, calibration.tally.strangeness) <= level for photo in photos]
+    unlike = [p_value(photo.atypicality, calibration.table.atypicality) <= level for photo in photos]
     worst = sorted(photos, key=lambda photo: photo.plain["per_channel", alpha].coverage)[:_WORST]
     return {
         "alpha": alpha,

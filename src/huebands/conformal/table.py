@@ -14,20 +14,20 @@ from huebands.conformal.scores import KINDS, PhotoLosses
 
 
 @dataclass(frozen=True)
-class Tally:
+class LossTable:
     """Losses of calibration photos; rows that were not counted here are 0.
 
     Attributes:
         losses: float64 (n, KINDS, STEPS), of each photo.
         group_sums: float64 (GROUPS, KINDS, STEPS), over photos.
         group_photos: int64 (GROUPS,), how many photos that sums over.
-        strangeness: float64 (n,), as `likeness` gives it.
+        atypicality: float64 (n,), as `likeness` gives it.
     """
 
     losses: np.ndarray
     group_sums: np.ndarray
     group_photos: np.ndarray
-    strangeness: np.ndarray
+    atypicality: np.ndarray
 
     @classmethod
     def of(cls, photos: int) -> Self:
@@ -39,12 +39,12 @@ class Tally:
             np.zeros(photos),
         )
 
-    def add(self, row: int, losses: PhotoLosses, strangeness: float) -> None:
+    def add(self, row: int, losses: PhotoLosses, atypicality: float) -> None:
         """Count a photo, once."""
         self.losses[row] = losses.whole
         self.group_sums[...] += losses.groups
         self.group_photos[...] += losses.present
-        self.strangeness[row] = strangeness
+        self.atypicality[row] = atypicality
 
     def __add__(self, other: Self) -> Self:
         """Merge counts of different photos of the same calibration."""
@@ -76,14 +76,14 @@ class Tally:
             "losses": (np.float64, (n, KINDS, STEPS)),
             "group_sums": (np.float64, (len(GROUPS), KINDS, STEPS)),
             "group_photos": (np.int64, (len(GROUPS),)),
-            "strangeness": (np.float64, (n,)),
+            "atypicality": (np.float64, (n,)),
         }
         for name, (kind, shape) in wanted.items():
             table = getattr(self, name)
             if table.dtype != kind or table.shape != shape:
                 raise CalibrationError(f"{name} must be {np.dtype(kind)} {shape}; got {table.dtype} {table.shape}")
-        if not np.isfinite(self.strangeness).all():
-            raise CalibrationError("strangeness must be finite")
+        if not np.isfinite(self.atypicality).all():
+            raise CalibrationError("atypicality must be finite")
         if not ((self.group_photos >= 0) & (self.group_photos <= n)).all():
             raise CalibrationError(f"group_photos must lie in 0..{n}")
         for name, most in (("losses", np.array(1.0)), ("group_sums", self.group_photos[:, None, None])):

@@ -16,10 +16,9 @@ import pandas as pd
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 import great_expectations as gx
 from great_expectations import expectations as gxe
-from great_expectations.expectations.row_conditions import Column
+from great_expectations.suite.row_conditions import Column
 
-from huebands.data import description, shards
-from huebands.data import suite as expectations
+from huebands.data import description, shards, suite
 from huebands.data.suite import Statement
 from huebands.params import SPLITS, ValidateParams
 
@@ -122,14 +121,14 @@ def validate(folder: Path, params: ValidateParams, docs: Path | None = None) -> 
     """
     manifest = shards.read_manifest(folder)
     checker = _Checker(docs)
-    checker.check("schema", manifest, expectations.schema_statements(manifest.columns), index="id")
+    checker.check("schema", manifest, suite.schema_statements(manifest.columns), index="id")
     if not checker.failures:
         opened = {split: shards.open_shard(folder, split) for split in SPLITS}
-        checker.check("manifest", manifest, expectations.manifest_statements(params), index="id")
+        checker.check("manifest", manifest, suite.manifest_statements(params), index="id")
         photos = description.describe_photos(manifest, opened)
-        checker.check("photos", photos, expectations.photo_statements(), index="id")
+        checker.check("photos", photos, suite.photo_statements(), index="id")
         splits = description.describe_shards(manifest, opened)
-        checker.check("shards", splits, expectations.shard_statements(), index="split")
+        checker.check("shards", splits, suite.shard_statements(), index="split")
     summary = {
         "success": not checker.failures,
         **(description.distributions(manifest) if "manifest" in checker.suites else {}),

@@ -29,7 +29,7 @@ class Reference:
         """Describe the training photos by their statistics."""
         return cls(statistics_NF.mean(dim=0), statistics_NF.std(dim=0, correction=0).clamp_min(_LEAST_SPREAD))
 
-    def strangeness(self, statistics_F: Tensor) -> float:
+    def atypicality(self, statistics_F: Tensor) -> float:
         """The distance of a photo: root mean square of its statistics in standard deviations, at least 0."""
         return float(((statistics_F - self.mean_F) / self.spread_F).square().mean().sqrt())
 
@@ -40,6 +40,6 @@ def statistics_of(features: Sequence[Tensor]) -> Tensor:
     return torch.cat([of for part in parts for of in (part.mean(dim=(1, 2)), part.std(dim=(1, 2), correction=0))])
 
 
-def p_value(strangeness: float, of_calibration: np.ndarray) -> float:
+def p_value(atypicality: float, of_calibration: np.ndarray) -> float:
     """The conformal p-value of a photo: (1 + number of calibration photos at least as strange) / (n + 1)."""
-    return float((1 + (of_calibration >= strangeness).sum()) / (len(of_calibration) + 1))
+    return float((1 + (of_calibration >= atypicality).sum()) / (len(of_calibration) + 1))

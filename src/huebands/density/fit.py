@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from huebands import color
-from huebands.density import coordinate as positions
-from huebands.density.network import ColourDistribution
+from huebands.density import coordinate
+from huebands.density.network import DensityNetwork
 from huebands.models.parts.resize import resize
-from huebands.params import DistributionParams
+from huebands.params import DensityParams
 
 _LEARNING_RATE = 2e-3
 _WEIGHT_DECAY = 1e-2
@@ -62,7 +62,7 @@ class Epoch:
     val: float
 
 
-def prepare(network: ColourDistribution, rgb: Iterator[Tensor], size: int, mirror: bool) -> FitPhotos:
+def prepare(network: DensityNetwork, rgb: Iterator[Tensor], size: int, mirror: bool) -> FitPhotos:
     """Show photos, uint8 (3, H, W), to the encoder."""
     originals, features = [], list[list[Tensor]]()
     for rgb_3HW in rgb:
@@ -79,10 +79,10 @@ def prepare(network: ColourDistribution, rgb: Iterator[Tensor], size: int, mirro
 
 
 def fit(
-    network: ColourDistribution,
+    network: DensityNetwork,
     train: FitPhotos,
     val: FitPhotos,
-    params: DistributionParams,
+    params: DensityParams,
     log: Callable[[Epoch], None],
 ) -> list[Epoch]:
     """Fit the decoder, and leave in it the weights of the best epoch.
@@ -104,7 +104,7 @@ def fit(
     average = AveragedModel(
         network, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / max(_AVERAGED * steps, 1)), use_buffers=True
     )
-    averaged = cast(ColourDistribution, average.module)
+    averaged = cast(DensityNetwork, average.module)
     # The rise must not take exactly one step: PyTorch would divide by 0.
     rise = min(max(0.1, 1.5 / steps), 0.4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _LEARNING_RATE, total_steps=steps, pct_start=rise)
@@ -134,7 +134,7 @@ def fit(
 
 
 def negative_log_likelihood(
-    network: ColourDistribution, features: list[Tensor], rgb_B3SS: Tensor, random: torch.Generator
+    network: DensityNetwork, features: list[Tensor], rgb_B3SS: Tensor, random: torch.Generator
 ) -> Tensor:
     """Mean over pixels and channels, in nats: one pixel of each 2 x 2, drawn at random.
 
@@ -143,13 +143,13 @@ def negative_log_likelihood(
     down, right = (int(torch.randint(2, (), generator=random)) for _ in range(2))
     rgb_B3HW = rgb_B3SS[..., down::2, right::2]
     values = rgb_B3HW.float() + torch.rand(rgb_B3HW.shape, generator=random) - 0.5
-    u = positions.encode(values, color.grey_levels(rgb_B3HW))
+    u = coordinate.encode(values, color.grey_levels(rgb_B3HW))
     bins = ((u + 1) / 2 * network.bins).long().clamp_max(network.bins - 1)
     return F.nll_loss(network.decode(features).transpose(1, 2), bins)
 
 
 @torch.inference_mode()
-def _evaluate(network: ColourDistribution, photos: FitPhotos, params: DistributionParams) -> float:
+def _evaluate(network: DensityNetwork, photos: FitPhotos, params: DensityParams) -> float:
     """The same draws at each epoch."""
     network.eval()
     random = torch.Generator().manual_seed(params.seed)

@@ -4,7 +4,7 @@ From the most likely bin an interval grows by the denser of its two neighbours (
 Romano 2021, https://arxiv.org/abs/2105.08747), so it stays near the narrowest of its mass. How far it has grown is told
 by its level: minus the logarithm of the density of what was taken in last. Of all ways to cover a given share of the
 values, one level everywhere gives the least mean width, at the cost of those pixels that are hard to guess; levels that
-are relative to each pixel's own entropy cover all pixels alike, and are wider. `evenness` goes from one to the other.
+are relative to each pixel's own entropy cover all pixels alike, and are wider. `adaptivity` goes from one to the other.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from huebands.density import coordinate as positions
+from huebands.density import coordinate
 
 KNOTS = 24
 PARTS = 4096  # of a position: ends are multiples of 1/PARTS, exact in float32; at most 0.05 of an 8-bit level off
 _LOWEST, _HIGHEST = -2.5, 6.0  # levels of the knots, nats: from a sliver around the mode to 1 in 1000 outside
-_TYPICAL_ENTROPY = 4.0  # nats: even over 55 of 256 levels; only keeps levels in the same range for every evenness
+_TYPICAL_ENTROPY = 4.0  # nats: even over 55 of 256 levels; only keeps levels in the same range for every adaptivity
 _NARROWEST = 0.25  # 8-bit levels: where sRGB leaves no room, bins have no width
 
 
@@ -40,16 +40,18 @@ class NestedIntervals:
     mode_3HW: Tensor
 
     @classmethod
-    def grow(cls, log_probabilities_3BHW: Tensor, grey_HW: Tensor, evenness: float) -> Self:
+    def grow(cls, log_probabilities_3BHW: Tensor, grey_HW: Tensor, adaptivity: float) -> Self:
         """Let the intervals grow.
 
         Args:
             log_probabilities_3BHW: of B bins even over the positions [-1, 1].
             grey_HW: uint8, the grey level there: densities count per 8-bit level.
-            evenness: 0 for the least mean width, 1 for levels relative to each pixel's entropy.
+            adaptivity: 0 for the least mean width, 1 for levels relative to each pixel's entropy.
         """
         log_density_3BHW = _log_density(log_probabilities_3BHW, grey_HW)
-        reference = evenness * _entropy(log_probabilities_3BHW, log_density_3BHW) + (1 - evenness) * _TYPICAL_ENTROPY
+        reference = (
+            adaptivity * _entropy(log_probabilities_3BHW, log_density_3BHW) + (1 - adaptivity) * _TYPICAL_ENTROPY
+        )
         thinness, mode = (-log_density_3BHW).min(dim=1)
         levels = -log_density_3BHW - reference[:, None]
         bins = levels.shape[1]
@@ -109,9 +111,9 @@ class NestedIntervals:
         return _position(lower, bins), _position(upper, bins)
 
 
-def nested_intervals(log_probabilities_3BHW: Tensor, grey_HW: Tensor, evenness: float) -> tuple[Tensor, Tensor]:
+def nested_intervals(log_probabilities_3BHW: Tensor, grey_HW: Tensor, adaptivity: float) -> tuple[Tensor, Tensor]:
     """All knots of all channels, lower and upper ends: (KNOTS + 1, 3, H, W) each; see `NestedIntervals`."""
-    intervals = NestedIntervals.grow(log_probabilities_3BHW, grey_HW, evenness)
+    intervals = NestedIntervals.grow(log_probabilities_3BHW, grey_HW, adaptivity)
     channels = zip(*(intervals.knots(0, KNOTS + 1, channel) for channel in range(3)), strict=True)
     lower, upper = (torch.stack(of, dim=1) for of in channels)
     return lower, upper
@@ -156,5 +158,5 @@ def _log_widths(bins: int) -> Tensor:
     """Logarithm of the width of each channel's bins in 8-bit levels, at each grey level: (3, bins, 256)."""
     with torch.inference_mode(False):
         edges = torch.linspace(-1, 1, bins + 1)[:, None, None, None].expand(-1, 3, 1, 256)
-        values = positions.decode(edges, torch.arange(256, dtype=torch.uint8)[None])[:, :, 0]
+        values = coordinate.decode(edges, torch.arange(256, dtype=torch.uint8)[None])[:, :, 0]
         return (values[1:] - values[:-1]).clamp_min(_NARROWEST).log().transpose(0, 1).contiguous()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from huebands import color
 from huebands.density.atypicality import Reference, statistics_of
 from huebands.density.intervals import NestedIntervals, entropy_of
-from huebands.density.network import ColourDistribution
+from huebands.density.network import DensityNetwork
 from huebands.files import atomic
 from huebands.models.compiled import CompiledNetwork
 from huebands.models.encoders.encoder import ENCODERS
@@ -28,12 +28,12 @@ _NETWORK_KEYS = {"encoder", "filters", "dropout", "bins"}
 _LINEAGE_KEYS = {"git_commit", "data_sha256", "params"}
 
 
-class DistributionError(ValueError):
+class DensityError(ValueError):
     """The files of a colour distribution lack something or hold something that is not allowed."""
 
 
 @dataclass(frozen=True)
-class Sight:
+class PhotoDensity:
     """What the network sees in a photo.
 
     Attributes:
@@ -41,25 +41,25 @@ class Sight:
         grey_HW: uint8, grey levels at that size.
         L_SS: lightness at the network's size.
         entropy: mean of the histograms' entropies, nats.
-        strangeness: distance from the training photos.
+        atypicality: distance from the training photos.
     """
 
     log_probabilities_3BHW: Tensor
     grey_HW: Tensor
     L_SS: Tensor
     entropy: float
-    strangeness: float
+    atypicality: float
 
-    def intervals(self, evenness: float) -> NestedIntervals:
+    def intervals(self, adaptivity: float) -> NestedIntervals:
         """The nested intervals, see `NestedIntervals.grow`."""
-        return NestedIntervals.grow(self.log_probabilities_3BHW, self.grey_HW, evenness)
+        return NestedIntervals.grow(self.log_probabilities_3BHW, self.grey_HW, adaptivity)
 
 
 @dataclass(frozen=True)
-class DistributionModel:
+class Density:
     """A fitted colour distribution, ready to use."""
 
-    network: ColourDistribution  # in eval mode
+    network: DensityNetwork  # in eval mode
     reference: Reference
     image_size: int
     sha256: str  # of both files
@@ -67,11 +67,11 @@ class DistributionModel:
 
     @cached_property
     def run(self) -> CompiledNetwork:
-        """Maps L_unit (B, 1, S, S) to what `Seeing` gives, compiled."""
-        return CompiledNetwork(Seeing(self.network), self.image_size)
+        """Maps L_unit (B, 1, S, S) to what `DensityWithFeatures` gives, compiled."""
+        return CompiledNetwork(DensityWithFeatures(self.network), self.image_size)
 
     @torch.inference_mode()
-    def see(self, grey_HW: np.ndarray) -> Sight:
+    def see(self, grey_HW: np.ndarray) -> PhotoDensity:
         """Look at a photo of any size, uint8 grey levels."""
         L_11HW = color.lightness_of_grey(torch.from_numpy(np.array(grey_HW)))[None, None]
         L_11SS = resize(L_11HW, (self.image_size, self.image_size))
@@ -80,14 +80,14 @@ class DistributionModel:
         half = log_probabilities_3BHW.shape[-1]
         grey_small_HW = grey_of_lightness(resize(L_11SS, (half, half))[0, 0])
         entropy = entropy_of(log_probabilities_3BHW, grey_small_HW).mean()
-        strangeness = self.reference.strangeness(statistics_of(features))
-        return Sight(log_probabilities_3BHW, grey_small_HW, L_11SS[0, 0], float(entropy), strangeness)
+        atypicality = self.reference.atypicality(statistics_of(features))
+        return PhotoDensity(log_probabilities_3BHW, grey_small_HW, L_11SS[0, 0], float(entropy), atypicality)
 
 
-class Seeing(nn.Module):
+class DensityWithFeatures(nn.Module):
     """Gives the log probabilities, and the features that `statistics_of` looks at."""
 
-    def __init__(self, network: ColourDistribution) -> None:
+    def __init__(self, network: DensityNetwork) -> None:
         super().__init__()
         self.network = network
 
@@ -103,16 +103,14 @@ def grey_of_lightness(L: Tensor) -> Tensor:
     return torch.bucketize(L, (levels[1:] + levels[:-1]) / 2).to(torch.uint8)
 
 
-def write_distribution(
-    folder: Path, network: ColourDistribution, reference: Reference, description: Mapping[str, Any]
-) -> None:
+def write_density(folder: Path, network: DensityNetwork, reference: Reference, description: Mapping[str, Any]) -> None:
     """Write both files; kernels are stored in float16.
 
     Args:
         folder: replaced as a whole.
         network: fitted.
         reference: of the training photos.
-        description: network, image_size and lineage, as `read_distribution` checks them.
+        description: network, image_size and lineage, as `read_density` checks them.
     """
     state = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     state |= {f"reference.{name}": tensor for name, tensor in asdict(reference).items()}
@@ -124,17 +122,17 @@ def write_distribution(
         atomic.write_text(new / DESCRIPTION, text)
 
 
-def read_distribution(folder: Path) -> DistributionModel:
-    """Read both files; raises like `parse_distribution`."""
+def read_density(folder: Path) -> Density:
+    """Read both files; raises like `parse_density`."""
     files = {}
     for name in (WEIGHTS, DESCRIPTION):
         if not (folder / name).is_file():
-            raise DistributionError(f"{folder / name}: missing; `dvc repro` makes it")
+            raise DensityError(f"{folder / name}: missing; `dvc repro` makes it")
         files[name] = (folder / name).read_bytes()
-    return parse_distribution(folder, files)
+    return parse_density(folder, files)
 
 
-def parse_distribution(folder: Path, files: Mapping[str, bytes]) -> DistributionModel:
+def parse_density(folder: Path, files: Mapping[str, bytes]) -> Density:
     """Make the colour distribution of its files' contents.
 
     Args:
@@ -142,14 +140,14 @@ def parse_distribution(folder: Path, files: Mapping[str, bytes]) -> Distribution
         files: content by name, of both files and maybe others.
 
     Raises:
-        DistributionError: names the file, the value and what to do.
+        DensityError: names the file, the value and what to do.
     """
     try:
         description = json.loads(files[DESCRIPTION])
     except (ValueError, RecursionError) as error:
-        raise DistributionError(f"{folder / DESCRIPTION}: not JSON ({error}); fit it again") from error
+        raise DensityError(f"{folder / DESCRIPTION}: not JSON ({error}); fit it again") from error
     _check(folder / DESCRIPTION, description)
-    network = ColourDistribution(**description["network"])
+    network = DensityNetwork(**description["network"])
     try:
         state = parse_weights(folder / WEIGHTS, files[WEIGHTS])
         of_network = {name.removeprefix("network."): of for name, of in state.items() if name.startswith("network.")}
@@ -157,26 +155,26 @@ def parse_distribution(folder: Path, files: Mapping[str, bytes]) -> Distribution
         reference = Reference(*(state[f"reference.{name}"].float() for name in ("mean_F", "spread_F")))
     except (WeightsError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise DistributionError(
+        raise DensityError(
             f"{folder / WEIGHTS}: does not hold the weights of {description['network']}: {reason}"
         ) from error
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
-            raise DistributionError(f"{folder / WEIGHTS}: {name} holds values that are not finite; fit it again")
+            raise DensityError(f"{folder / WEIGHTS}: {name} holds values that are not finite; fit it again")
     wanted = (2 * sum(network.encoder.channels[:-1]),)  # what `statistics_of` gives
     for name, tensor in asdict(reference).items():
         if (shape := tuple(tensor.shape)) != wanted:
-            raise DistributionError(f"{folder / WEIGHTS}: {name} has shape {shape}, not {wanted}; fit it again")
+            raise DensityError(f"{folder / WEIGHTS}: {name} has shape {shape}, not {wanted}; fit it again")
     hashes = [hashlib.sha256(files[name]).hexdigest() for name in (WEIGHTS, DESCRIPTION)]
     sha256 = hashlib.sha256("".join(hashes).encode()).hexdigest()
     network.eval().requires_grad_(False)
-    return DistributionModel(network, reference, description["image_size"], sha256, description)
+    return Density(network, reference, description["image_size"], sha256, description)
 
 
 def _check(path: Path, description: Any) -> None:
     def check(holds: bool, key: str, value: object, must: str) -> None:
         if not holds:
-            raise DistributionError(f"{path}: {key} (={value!r}) must {must}")
+            raise DensityError(f"{path}: {key} (={value!r}) must {must}")
 
     def section(key: str, value: Any, names: set[str]) -> Any:
         right = isinstance(value, dict) and set(value) == names

@@ -12,7 +12,7 @@ from huebands.models.parts.decoder import DecoderBlock
 from huebands.models.parts.initialisation import initialise
 
 
-class ColourDistribution(nn.Module):
+class DensityNetwork(nn.Module):
     """Map lightness to a histogram over positions for each of R, G and B, at half the resolution.
 
     The encoder has learned on ImageNet and stays as it is: it has seen no photo more often than another, so what it
@@ -60,10 +60,10 @@ class ColourDistribution(nn.Module):
         return torch.log_softmax(logits, dim=2)
 
 
-def build_distribution(network: Mapping[str, Any]) -> ColourDistribution:
+def build_distribution(network: Mapping[str, Any]) -> DensityNetwork:
     """Build the network from its description: encoder, filters, dropout, bins.
 
     Raises:
         ValueError: when the encoder is not known.
     """
-    return ColourDistribution(network["encoder"], network["filters"], network["dropout"], network["bins"])
+    return DensityNetwork(network["encoder"], network["filters"], network["dropout"], network["bins"])

@@ -23,9 +23,8 @@ from torch import Tensor
 
 from huebands.color import AB_SCALE
 from huebands.conformal.calibration import Calibration, CalibrationError
-from huebands.conformal.calibration_files import is_of_earlier_form
-from huebands.density import model as distribution_model
-from huebands.density.model import DistributionError, DistributionModel, parse_distribution
+from huebands.density import model as density_model
+from huebands.density.model import Density, DensityError, parse_density
 from huebands.files.manifest import (
     MANIFEST,
     FolderError,
@@ -47,8 +46,8 @@ FORMATS = (2, 3, 4)
 WEIGHTS, CONFIG = "generator.safetensors", "config.json"
 CARD, CERTIFICATE = "MODEL_CARD.md", "certificate.html"
 CALIBRATION = ("calibration.npz", "calibration.json")
-DISTRIBUTION = (distribution_model.WEIGHTS, distribution_model.DESCRIPTION)
-FILES = (WEIGHTS, CONFIG, *DISTRIBUTION, *CALIBRATION, CERTIFICATE, CARD)
+DENSITY = (density_model.WEIGHTS, density_model.DESCRIPTION)
+FILES = (WEIGHTS, CONFIG, *DENSITY, *CALIBRATION, CERTIFICATE, CARD)
 LIGHTNESS, RESIZE = "cielab-d65-8bit-grey", "bilinear-antialias"
 BILINEAR = {"name": "bilinear"}
 
@@ -64,8 +63,8 @@ class ModelPackage:
     folder: Path
     generator: Network  # in eval mode
     config: dict[str, Any]
-    distribution: DistributionModel | None  # None: trained, but not calibrated
-    calibration: Calibration | None  # None: likewise, or calibrated by an earlier version of huebands
+    density: Density | None  # None: trained, but not calibrated
+    calibration: Calibration | None  # None: likewise
     certificate: bytes | None  # the page certificate.html; None: likewise
     weights_sha256: str  # of generator.safetensors
     preprocessing_sha256: str  # of network and preprocessing
@@ -112,13 +111,13 @@ def read_package(folder: Path, package_sha256: str | None = None) -> ModelPackag
     return _parse(folder, files)
 
 
-def assemble(folder: Path, trained: Path, distribution: Path, calibration: Path, card: str) -> ModelPackage:
+def assemble(folder: Path, trained: Path, density: Path, calibration: Path, card: str) -> ModelPackage:
     """Join a trained generator, a colour distribution, the calibration and a card to a package, all or nothing.
 
     Args:
         folder: of the package, replaced as a whole once the new one is known to be sound.
         trained: folder of a package without calibration, of the newest format.
-        distribution: folder with distribution.safetensors and distribution.json.
+        density: folder with distribution.safetensors and distribution.json.
         calibration: folder with calibration.npz, calibration.json and certificate.html.
         card: Markdown.
 
@@ -128,7 +127,7 @@ def assemble(folder: Path, trained: Path, distribution: Path, calibration: Path,
     files = read_files(trained)
     config = _parse_config(trained / CONFIG, files.get(CONFIG, b""))
     check_newest(trained, config)
-    for part, names in ((distribution, DISTRIBUTION), (calibration, (*CALIBRATION, CERTIFICATE))):
+    for part, names in ((density, DENSITY), (calibration, (*CALIBRATION, CERTIFICATE))):
         files |= {name: _read_part(part / name) for name in names}
     files[CARD] = card.encode("utf-8")
     package = _parse(folder, files)
@@ -231,12 +230,12 @@ def _parse(folder: Path, files: Mapping[str, bytes]) -> ModelPackage:
     weights_sha256, preprocessing_sha256 = _sha256(files[WEIGHTS]), hash_preprocessing(config)
     # First the generator: what is damaged belongs to nothing.
     generator = _build_generator(folder / WEIGHTS, files[WEIGHTS], config)
-    distribution, calibration = _parse_bands(folder, files, weights_sha256, preprocessing_sha256)
+    density, calibration = _parse_bands(folder, files, weights_sha256, preprocessing_sha256)
     return ModelPackage(
         folder=folder,
         generator=generator,
         config=config,
-        distribution=distribution,
+        density=density,
         calibration=calibration,
         certificate=files.get(CERTIFICATE) if calibration else None,
         weights_sha256=weights_sha256,
@@ -354,21 +353,21 @@ def _build_generator(path: Path, content: bytes, config: Mapping[str, Any]) -> N
 
 def _parse_bands(
     folder: Path, files: Mapping[str, bytes], weights_sha256: str, preprocessing_sha256: str
-) -> tuple[DistributionModel | None, Calibration | None]:
-    names = (*CALIBRATION, *DISTRIBUTION, CERTIFICATE)
+) -> tuple[Density | None, Calibration | None]:
+    names = (*CALIBRATION, *DENSITY, CERTIFICATE)
     present = [name for name in names if name in files]
-    if not present or is_of_earlier_form(files.get(CALIBRATION[1], b"")):
+    if not present:
         return None, None
     for name in names:
         if name not in present:
             raise PackageError(f"{folder / name}: missing beside {present[0]}; calibrate with `dvc repro`")
     try:
-        distribution, calibration = parse_distribution(folder, files), Calibration.parse(folder, files)
-    except (DistributionError, CalibrationError) as error:
+        density, calibration = parse_density(folder, files), Calibration.parse(folder, files)
+    except (DensityError, CalibrationError) as error:
         raise PackageError(str(error)) from error
     own = {
         "weights_sha256": weights_sha256,
-        "distribution_sha256": distribution.sha256,
+        "distribution_sha256": density.sha256,
         "preprocessing_sha256": preprocessing_sha256,
     }
     for key, value in own.items():
@@ -377,7 +376,7 @@ def _parse_bands(
                 f"{folder / CALIBRATION[1]}: {key} (={other!r}) must be the package's {value!r}:"
                 " the calibration belongs to another model; calibrate again with `dvc repro`"
             )
-    return distribution, calibration
+    return density, calibration
 
 
 def hash_package(folder: Path) -> str:

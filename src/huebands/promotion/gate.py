@@ -63,7 +63,7 @@ def find_champion(model_name: str, alpha: float) -> Champion | None:
         return None
     try:
         colorizer = Colorizer.load(version.uri)
-        supported, _ = colorizer.calibration.supports(alpha), colorizer.distribution
+        supported, _ = colorizer.calibration.supports(alpha), colorizer.density
     except PackageError as error:
         return Champion(version, None, str(error))
     if not supported:

@@ -109,7 +109,7 @@ def _steps(calibration: Calibration) -> dict[str, dict[int, list[int]]]:
 
 
 def describe_tables() -> dict[str, Any]:
-    """What `distribution.positions`, `conformal.luminance` and `pictures.heat_map` look up."""
+    """What `density.positions`, `conformal.luminance` and `pictures.heat_map` look up."""
     linear = color.srgb_to_linear(torch.arange(256, dtype=torch.float64) / 255)
     return {
         "gamut": color.gamut_table().flatten().tolist(),

@@ -23,9 +23,9 @@ from huebands.conformal.coverage import PhotoCoverage, certify, count_widths, re
 from huebands.conformal.groups import GROUPS, UNMERGED, Grouping, choose_grouping, presence_of
 from huebands.conformal.mapie_reference import compare_with_mapie
 from huebands.conformal.scores import joint_first_steps, photo_losses
-from huebands.conformal.table import Tally
+from huebands.conformal.table import LossTable
 from huebands.data.shards import ShardError, data_sha256, read_manifest
-from huebands.density.model import DistributionError, read_distribution
+from huebands.density.model import DensityError, read_density
 from huebands.files import atomic
 from huebands.package.documents.certificate import write_page
 from huebands.package.package import CERTIFICATE, PackageError, read_package
@@ -36,7 +36,7 @@ from huebands.statistics.risk_bounds import first_step
 from huebands.training.distributed import World
 
 RAW, PREPARED = Path("data/raw"), Path("data/prepared")
-TRAINED, DISTRIBUTION = Path("models/trained"), Path("models/distribution")
+TRAINED, DENSITY = Path("models/trained"), Path("models/density")
 CALIBRATION, REPORT = Path("models/calibration"), Path("reports/calibrate")
 _JOINT_OFFSETS = ((0, 0, 0), (0, 6, 0), (0, 12, 0), (0, 24, 0), (0, 48, 0))  # steps by which R, G, B may be ahead
 _OFFSET_PHOTOS = 16  # of the validation split, on which the offsets are compared
@@ -85,16 +85,16 @@ class Photos:
 
 
 def main() -> None:
-    """Read the photos, models/trained and models/distribution, write models/calibration and reports/calibrate."""
+    """Read the photos, models/trained and models/density, write models/calibration and reports/calibrate."""
     world = World.join("cpu")
     try:
         settings = params.load()
-        package = replace(read_package(TRAINED), distribution=read_distribution(DISTRIBUTION))
+        package = replace(read_package(TRAINED), density=read_density(DENSITY))
         photos = Photos(RAW, read_manifest(PREPARED), Colorizer(package, str(TRAINED)))
         data, min_chroma = data_sha256(PREPARED), settings.prepare.min_chroma
         calibrate(photos, data, min_chroma, CALIBRATION, REPORT, settings.calibrate, world)
     except (
-        params.ParamsError, ShardError, PackageError, DistributionError, ImageError, AlphaError, CalibrationError,
+        params.ParamsError, ShardError, PackageError, DensityError, ImageError, AlphaError, CalibrationError,
     ) as error:  # fmt: skip
         raise SystemExit(f"calibrate: {error}") from error
     finally:
@@ -122,15 +122,15 @@ def calibrate(
         world: the processes that share the work.
     """
     shape = choose_shape(photos, settings)
-    tally, pixels = count(photos, shape, settings.seed, world)
+    table, pixels = count(photos, shape, settings.seed, world)
     if world.rank > 0:
         return
     colorizer = photos.colorizer
     calibration = Calibration(
         shape,
-        tally,
+        table,
         weights_sha256=colorizer.package.weights_sha256,
-        distribution_sha256=colorizer.distribution.sha256,
+        distribution_sha256=colorizer.density.sha256,
         preprocessing_sha256=colorizer.package.preprocessing_sha256,
         data_sha256=data,
         min_chroma=min_chroma,
@@ -175,7 +175,7 @@ def calibrate(
 def choose_shape(photos: Photos, settings: CalibrateParams) -> Shape:
     """Fix on the validation photos, before calibration, what the family of bands depends on."""
     unmerged = Grouping(UNMERGED, (0.0, 0.0))
-    start = Shape(settings.evenness, (0, 0, 0), unmerged)
+    start = Shape(settings.adaptivity, (0, 0, 0), unmerged)
     presence, entropies, first_steps, compared = [], [], [], []
     for index, photo in enumerate(photos.split("val")):
         shaped = photos.colorizer.shape(photo.shown, photo.grey, start)
@@ -192,13 +192,13 @@ def choose_shape(photos: Photos, settings: CalibrateParams) -> Shape:
         step = np.minimum(first_step(losses, settings.report_alpha) + np.array(offsets), STEPS - 1)
         bands = [shaped.bands(step, "joint").astype(np.int16) for shaped in compared]
         widths[offsets] = float(np.mean([(of[..., 1] - of[..., 0]).mean() for of in bands]))
-    return Shape(settings.evenness, min(widths, key=lambda offsets: widths[offsets]), grouping)
+    return Shape(settings.adaptivity, min(widths, key=lambda offsets: widths[offsets]), grouping)
 
 
-def count(photos: Photos, shape: Shape, seed: int, world: World) -> tuple[Tally, tuple[np.ndarray, np.ndarray]]:
+def count(photos: Photos, shape: Shape, seed: int, world: World) -> tuple[LossTable, tuple[np.ndarray, np.ndarray]]:
     """Count the losses of the calibration photos, and draw one pixel of each: true and shown, (n, 3)."""
     n = photos.count("calibration")
-    tally, generator = Tally.of(n), np.random.default_rng(seed)
+    table, generator = LossTable.of(n), np.random.default_rng(seed)
     places = generator.random((n, 2))
     pixels = torch.zeros(2, n, 3, dtype=torch.int64)
     for row, photo in zip(
@@ -207,14 +207,14 @@ def count(photos: Photos, shape: Shape, seed: int, world: World) -> tuple[Tally,
         shaped = photos.colorizer.shape(photo.shown, photo.grey, shape)
         first_steps = shaped.nested.first_steps(photo.true)
         groups = shape.grouping.merge(shaped.groups)
-        tally.add(row, photo_losses(first_steps, groups, shape.joint_offsets), shaped.strangeness)
+        table.add(row, photo_losses(first_steps, groups, shape.joint_offsets), shaped.atypicality)
         y, x = (int(place * side) for place, side in zip(places[row], photo.grey.shape, strict=True))
         pixels[:, row] = torch.from_numpy(np.stack((photo.true[y, x], photo.shown[y, x])).astype(np.int64))
     if world.size > 1:
-        tally = tally.all_reduce(world.device)
+        table = table.all_reduce(world.device)
         torch.distributed.all_reduce(pixels)
     true, shown = pixels.numpy().astype(np.uint8)
-    return tally, (true, shown)
+    return table, (true, shown)
 
 
 def cover(
@@ -232,7 +232,7 @@ def cover(
         grouped[mode] = reach(shaped.bands(steps, mode), photo.true, shaped.groups, mode)
     assert width_counts is not None, "alpha is one of alphas"
     shares = np.bincount(shaped.groups.ravel(), minlength=len(GROUPS)) / photo.grey.size
-    return PhotoCoverage(photo.id, photo.title, plain, grouped, shares, width_counts, shaped.strangeness)
+    return PhotoCoverage(photo.id, photo.title, plain, grouped, shares, width_counts, shaped.atypicality)
 
 
 def _headline(row: Mapping[str, Any]) -> dict[str, Any]:

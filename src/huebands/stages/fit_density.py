@@ -16,42 +16,42 @@ from huebands import params
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.density.atypicality import Reference, statistics_of
 from huebands.density.fit import Epoch, FitError, fit, prepare
-from huebands.density.model import write_distribution
-from huebands.density.network import ColourDistribution
+from huebands.density.model import write_density
+from huebands.density.network import DensityNetwork
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
 from huebands.package.lineage import git_commit
-from huebands.params import DistributionParams
+from huebands.params import DensityParams
 
-PREPARED, DISTRIBUTION, REPORT = Path("data/prepared"), Path("models/distribution"), Path("reports/distribution")
+PREPARED, DENSITY, REPORT = Path("data/prepared"), Path("models/density"), Path("reports/density")
 
 
 def main() -> None:
-    """Read data/prepared, write models/distribution and reports/distribution."""
+    """Read data/prepared, write models/density and reports/density."""
     try:
-        fit_distribution(params.load().distribution)
+        fit_density(params.load().density)
     except (params.ParamsError, ShardError, FetchError, FitError) as error:
-        raise SystemExit(f"distribution: {error}") from error
+        raise SystemExit(f"fit_density: {error}") from error
 
 
-def fit_distribution(settings: DistributionParams) -> None:
+def fit_density(settings: DensityParams) -> None:
     """Fit on the train split and keep the epoch that is best on val."""
     torch.manual_seed(settings.seed)
-    network = ColourDistribution(settings.encoder, settings.filters, settings.dropout, settings.bins)
+    network = DensityNetwork(settings.encoder, settings.filters, settings.dropout, settings.bins)
     network.encoder.load_imagenet()
     network.eval()
     train = prepare(network, _photos("train"), settings.image_size, mirror=True)
     val = prepare(network, _photos("val"), settings.image_size, mirror=False)
 
     def log(epoch: Epoch) -> None:
-        print(f"distribution: epoch {epoch.epoch}: {epoch.train:.4f} nats a value on train, {epoch.val:.4f} on val")
+        print(f"fit_density: epoch {epoch.epoch}: {epoch.train:.4f} nats a value on train, {epoch.val:.4f} on val")
 
     history = fit(network, train, val, settings, log)
     photos = ([part[row : row + 1] for part in train.features] for row in range(len(train.rgb_N3SS)))
     reference = Reference.fit(torch.stack([statistics_of(features) for features in photos]))
     lineage = {"git_commit": git_commit(), "data_sha256": data_sha256(PREPARED), "params": asdict(settings)}
     description = {"network": settings.network(), "image_size": settings.image_size, "lineage": lineage}
-    write_distribution(DISTRIBUTION, network, reference, description)
+    write_density(DENSITY, network, reference, description)
     REPORT.mkdir(parents=True, exist_ok=True)
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, ["epoch", "train", "val"], lineterminator="\n")

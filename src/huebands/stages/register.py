@@ -29,9 +29,9 @@ from huebands.registry.tracking import RegisteredPackage, TrackingError
 
 PREPARED = Path("data/prepared")
 TRAINED, GENERATOR = Path("models/trained"), Path("models/generator")
-DISTRIBUTION, CALIBRATION = Path("models/distribution"), Path("models/calibration")
+DENSITY, CALIBRATION = Path("models/density"), Path("models/calibration")
 TRAIN, EVALUATE, CALIBRATE = Path("reports/train"), Path("reports/evaluate"), Path("reports/calibrate")
-FIT = Path("reports/distribution")
+FIT = Path("reports/density")
 RELEASED, REPORT = Path("reports/release"), Path("reports/register")
 HISTORY = "history.csv"  # of a training's or a fit's report
 
@@ -59,7 +59,7 @@ def register(settings: Params) -> None:
     registration = tracking.register_package(
         GENERATOR, package.package_sha256, model_name, run_id, metrics=final, tags=lineage()
     )
-    fit = density_fit(settings, challenger.distribution.sha256)
+    fit = density_fit(settings, challenger.density.sha256)
     tracking.log_stages(run_id, [fit, *stages(settings, package.package_sha256)], final)
     tracking.set_alias(model_name, gate.CHALLENGER, registration.version)
     version = RegisteredPackage(model_name, registration.version, package.package_sha256)
@@ -94,7 +94,7 @@ def write_package() -> ModelPackage:
         read_json(CALIBRATION / "calibration.json"),
         manifest[["split", "source", "licence"]].to_dict("records"),
     )
-    return assemble(GENERATOR, TRAINED, DISTRIBUTION, CALIBRATION, card)
+    return assemble(GENERATOR, TRAINED, DENSITY, CALIBRATION, card)
 
 
 def training_run(experiment: str, weights_sha256: str, report: Path = TRAIN) -> tuple[str, str]:
@@ -162,11 +162,11 @@ def stages(settings: Params, package_sha256: str) -> list[tracking.FinishedRun]:
 
 def density_fit(settings: Params, distribution_sha256: str) -> tracking.FinishedRun:
     """The fit of the colour distribution, from its report and from the lineage that it keeps itself."""
-    description, history = DISTRIBUTION / "distribution.json", read_history(FIT)
+    description, history = DENSITY / "distribution.json", read_history(FIT)
     fitted = read_json(description)["lineage"]
     used = (("train", "training"), ("val", "validation"))
     return tracking.FinishedRun(
-        name="distribution",
+        name="fit-density",
         params=flat(fitted["params"]),
         metrics={"best_val": min(row["val"] for row in history)},
         tags={

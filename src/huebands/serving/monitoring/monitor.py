@@ -133,7 +133,7 @@ class Coverage:
 
     def __init__(self, calibration: Calibration) -> None:
         self._calibration = calibration
-        self._bounds = risk_bounds(calibration.tally.losses)
+        self._bounds = risk_bounds(calibration.table.losses)
         self.alarm = Alarm(Bets())
         self._counts = dict.fromkeys(MODES, 0)
         self._outside = dict.fromkeys(MODES, 0.0)

@@ -176,7 +176,7 @@ class Bands {
   }
 }
 
-/** The value in 8-bit levels at a position in [-1, 1], as distribution.positions.decode_channel has it. */
+/** The value in 8-bit levels at a position in [-1, 1], as density.positions.decode_channel has it. */
 function decode(position, grey, below, above) {
   const size = f(Math.abs(position));
   const s = f(size * f(Math.sqrt(size)));

@@ -1,0 +1,282 @@
+import io
+import threading
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.color import rgb2lab
+
+from huebands import color
+from huebands.colorize.colorizer import Colorizer, grey_of
+from huebands.conformal.calibration import AlphaError
+from huebands.density.atypicality import p_value
+from huebands.models.parts import resize
+from huebands.package.package import PackageError
+from huebands.photos.images import ImageError, encode_png, read_photo
+from huebands.statistics.risk_bounds import RiskError
+from tiny_package import write_trained
+
+
+@pytest.fixture(scope="module")
+def colorizer(tiny_package):
+    return Colorizer.load(tiny_package)
+
+
+def random_grey(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+
+
+def stacked(result):
+    """Bands of R, G and B, uint8 (H, W, 3, 2)."""
+    return np.stack([result.bands[name] for name in "RGB"], axis=2)
+
+
+def assert_holds(wide_HW32, narrow_HW32):
+    assert (wide_HW32[..., 0] <= narrow_HW32[..., 0]).all()
+    assert (wide_HW32[..., 1] >= narrow_HW32[..., 1]).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (2, 3), (16, 16), (33, 47), (1, 3000), (700, 900)])
+def test_the_result_has_the_photos_size(colorizer, size):
+    result = colorizer.colorize(random_grey(*size))
+    assert result.rgb.shape == (*size, 3)
+    assert result.rgb.dtype == np.uint8
+    assert {name: band.shape for name, band in result.bands.items()} == dict.fromkeys("RGB", (*size, 2))
+    assert result.width.shape == size
+    assert result.width.dtype == np.float32
+    assert result.uncertainty.shape == (*size, 3)
+
+
+def test_lightness_is_kept_at_every_pixel(colorizer):
+    grey = random_grey(600, 600)
+    grey[:16, :16] = np.arange(256).reshape(16, 16)  # all levels at least once
+    rgb = colorizer.predict(grey)
+    chroma = np.hypot(*np.moveaxis(rgb2lab(rgb)[..., 1:], -1, 0))
+    assert chroma.mean() > 15, "the tiny network must colour vividly for this test to say anything"
+    wanted = rgb2lab(np.repeat(grey[..., None], 3, axis=2))[..., 0]
+    assert np.abs(rgb2lab(rgb)[..., 0] - wanted).max() <= 0.6
+
+
+def test_slices_are_seamless(colorizer, monkeypatch):
+    grey = random_grey(40, 50)
+    whole = [colorizer.colorize(grey, 0.3, mode, grouped=True) for mode in ("per_channel", "joint")]
+    monkeypatch.setattr("huebands.colorize.colorizer._SLICE", 77)
+    monkeypatch.setattr("huebands.conformal.bands._TILE", 77)
+    for wanted in whole:
+        result = colorizer.colorize(grey, 0.3, wanted.mode, grouped=True)
+        assert np.array_equal(result.rgb, wanted.rgb)
+        assert np.array_equal(stacked(result), stacked(wanted))
+    rgb = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    wanted = color.grey_levels(torch.from_numpy(rgb).permute(2, 0, 1).contiguous()).numpy()
+    assert np.array_equal(grey_of(rgb), wanted)
+
+
+@pytest.mark.parametrize("size", [(3000, 2), (2, 3000)])
+def test_a_thin_strip_is_not_blown_up_on_its_way_through_the_networks(colorizer, monkeypatch, size):
+    grey, between = random_grey(*size), []
+
+    def spy(image_BCHW, target):
+        between.append(image_BCHW.shape[2] * target[1])  # pixels once the width is done and the height is not
+        return interpolate(image_BCHW, target)
+
+    usual = colorizer.colorize(grey).rgb
+    interpolate = resize._interpolate
+    monkeypatch.setattr(resize, "_MOST", 10_000)
+    monkeypatch.setattr(resize, "_interpolate", spy)
+    strip = colorizer.colorize(grey).rgb
+    assert max(between) <= 10_000
+    assert np.abs(strip.astype(int) - usual).max() <= 1, "the order of the two directions must not matter"
+
+
+def test_grey_and_colour_of_the_same_lightness_are_colorized_alike(colorizer):
+    rgb = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    assert np.array_equal(colorizer.colorize(rgb).rgb, colorizer.colorize(grey_of(rgb)).rgb)
+
+
+@pytest.mark.parametrize("mode", ["per_channel", "joint"])
+def test_a_smaller_alpha_gives_a_band_that_holds_the_wider_ones_and_all_hold_the_colour_shown(colorizer, mode):
+    grey = random_grey(50, 60)
+    inner, width = None, 0.0
+    for alpha in (0.9, 0.5, 0.2, 0.1, 0.05):
+        result = colorizer.colorize(grey, alpha, mode)
+        bands = stacked(result)
+        assert_holds(bands, np.repeat(result.rgb[..., None], 2, axis=-1))
+        if inner is not None:
+            assert_holds(bands, inner)
+        assert result.width.mean() > width
+        inner, width = bands, result.width.mean()
+
+
+@pytest.mark.parametrize("mode", ["per_channel", "joint"])
+def test_bands_hold_nothing_that_srgb_cannot_show_at_the_pixels_grey_level(colorizer, mode):
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    result = colorizer.colorize(grey, 0.05, mode)
+    gamut = color.gamut_table().numpy()[grey]
+    bands = stacked(result)
+    # The colour shown is rounded channel by channel, so it may leave by the level next to the grey's own.
+    lower, upper = (np.stack((gamut[..., end], result.rgb)) for end in (0, 1))
+    assert (bands[..., 0] >= lower.min(axis=0)).all()
+    assert (bands[..., 1] <= upper.max(axis=0)).all()
+    assert result.width[0, 0] < 5 < result.width[8].mean(), "black leaves little room"
+
+
+def test_joint_bands_tighten_each_other_and_lose_no_colour_of_the_pixels_grey_level(colorizer):
+    true = np.random.default_rng(0).integers(0, 256, (60, 50, 3), dtype=np.uint8)
+    grey = grey_of(true)
+    result = colorizer.colorize(grey, 0.3, "joint")
+    bands = stacked(result)
+    shaped = colorizer.shape(result.rgb, grey, colorizer.calibration.shape)
+    loose = shaped.nested.at(result.steps)
+    assert_holds(loose, bands)
+    assert (bands[..., 1] - bands[..., 0]).mean() < (loose[..., 1] - loose[..., 0]).mean()
+    inside = [((of[..., 0] <= true) & (true <= of[..., 1])).all(axis=-1) for of in (loose, bands)]
+    assert np.array_equal(*inside)
+    assert 0 < inside[0].mean() < 1, "some pixels must be in and some out for this test to say anything"
+
+
+@pytest.mark.parametrize("mode", ["per_channel", "joint"])
+def test_more_promised_is_not_narrower(colorizer, mode):
+    grey, calibration = random_grey(40, 30), colorizer.calibration
+    plain = colorizer.colorize(grey, 0.5, mode)
+    sure = colorizer.colorize(grey, 0.5, mode, delta=0.1)
+    assert (plain.delta, sure.delta) == (None, 0.1)
+    assert (sure.steps > plain.steps).all()
+    assert_holds(stacked(sure), stacked(plain))
+    grouped = colorizer.colorize(grey, 0.5, mode, grouped=True)
+    assert (plain.grouped, grouped.grouped) == (False, True)
+    assert np.array_equal(grouped.steps, plain.steps), "the least, which every pixel has"
+    assert_holds(stacked(grouped), stacked(plain))
+    shaped = colorizer.shape(plain.rgb, grey, calibration.shape)
+    widest = calibration.group_steps(0.5, mode)[shaped.groups].max(axis=0)
+    assert np.array_equal(stacked(grouped), shaped.bands(widest, mode))
+    both = colorizer.colorize(grey, 0.5, mode, delta=0.1, grouped=True)
+    assert_holds(stacked(both), stacked(sure))
+    assert_holds(stacked(both), stacked(grouped))
+
+
+@pytest.mark.parametrize("delta", [0, 1, -1, float("nan"), 1e-9])
+def test_a_delta_that_is_not_supported_is_refused(colorizer, delta):
+    with pytest.raises(RiskError, match=r"delta|19 photos"):
+        colorizer.colorize(random_grey(2, 2), 0.5, delta=delta)
+
+
+def test_likeness_counts_the_calibration_photos_that_are_as_strange(colorizer):
+    table = colorizer.calibration.table
+    for seed in range(3):
+        grey = random_grey(30, 40, seed)
+        result = colorizer.colorize(grey)
+        sight = colorizer.density.see(grey)
+        assert result.likeness == p_value(sight.atypicality, table.atypicality)
+        assert 0 < result.likeness <= 1
+        assert result.likeness * 20 == pytest.approx(round(result.likeness * 20)), "of 19 photos and this one"
+
+
+def test_the_same_photo_gives_the_same_result_in_any_thread(colorizer):
+    photos = [random_grey(90, 70, seed) for seed in range(4)]
+    alone = [colorizer.colorize(photo) for photo in photos]
+    together = {}
+
+    def work(number):
+        together[number] = colorizer.colorize(photos[number % 4])
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(together) == 8
+    for number, result in together.items():
+        assert np.array_equal(result.rgb, alone[number % 4].rgb)
+        assert np.array_equal(stacked(result), stacked(alone[number % 4]))
+        assert result.likeness == alone[number % 4].likeness
+
+
+def test_every_kind_of_source_gives_the_same_result(colorizer, tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    path = tmp_path / "photo.png"
+    path.write_bytes(encode_png(rgb))
+    results = [
+        colorizer.colorize(source).rgb
+        for source in (rgb, path, str(path), path.read_bytes(), Image.fromarray(rgb), Image.open(path))
+    ]
+    assert all(np.array_equal(result, results[0]) for result in results)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_a_pillow_image_of_any_common_mode_is_seen_as_its_file_would_be(colorizer, mode):
+    image = Image.fromarray(random_grey(12, 10)).convert("I" if mode == "I;16" else mode)
+    if mode == "I;16":
+        image = Image.fromarray(random_grey(12, 10).astype(np.uint16) * 257)
+    buffer = io.BytesIO()
+    image.save(buffer, "TIFF")
+    wanted = grey_of(read_photo(buffer.getvalue()))
+    assert np.array_equal(colorizer.colorize(image).grey, wanted)
+
+
+def test_a_pillow_images_orientation_is_applied(colorizer):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    Image.fromarray(random_grey(8, 12)).save(buffer, "JPEG", exif=exif)
+    assert colorizer.colorize(Image.open(buffer)).rgb.shape == (12, 8, 3)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((4, 4), np.float32),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((0, 4), np.uint8),
+        np.zeros(4, np.uint8),
+        np.zeros((2, 4, 4, 3), np.uint8),
+        Image.new("HSV", (2, 2)),
+        b"no image",
+        b"",
+        "nowhere.jpg",
+    ],
+)
+def test_what_is_no_photo_is_refused_by_name(colorizer, image):
+    with pytest.raises(ImageError, match=r"^\S+: \w+"):
+        colorizer.colorize(image)
+
+
+@pytest.mark.parametrize("alpha", [0, -1, 1, 2, 1e-9, 0.049, float("nan"), float("inf"), "x", None, True])
+def test_an_alpha_that_is_not_supported_is_refused_with_the_range(colorizer, alpha):
+    with pytest.raises(AlphaError, match=r"\[0\.05, 1\)"):
+        colorizer.colorize(random_grey(2, 2), alpha)
+
+
+def test_an_unknown_mode_is_refused(colorizer):
+    with pytest.raises(ValueError, match="pixelwise"):
+        colorizer.colorize(random_grey(2, 2), mode="pixelwise")
+
+
+def test_without_calibration_there_are_colours_but_no_bands(tmp_path):
+    write_trained(tmp_path / "trained")
+    colorizer = Colorizer.load(tmp_path / "trained")
+    assert colorizer.predict(random_grey(3, 4)).shape == (3, 4, 3)
+    with pytest.raises(PackageError, match="no calibration"):
+        colorizer.colorize(random_grey(3, 4))
+    with pytest.raises(PackageError, match="no colour distribution"):
+        _ = colorizer.density
+
+
+def test_the_three_files_hold_what_was_found(colorizer, tmp_path):
+    result = colorizer.colorize(random_grey(9, 11), alpha=0.2)
+    paths = result.save(tmp_path / "new" / "folder", "cat")
+    assert [path.name for path in paths] == ["cat.colorized.png", "cat.bands.npz", "cat.uncertainty.png"]
+    assert np.array_equal(np.asarray(Image.open(paths[0])), result.rgb)
+    assert np.array_equal(np.asarray(Image.open(paths[2]).convert("RGB")), result.uncertainty)
+    with np.load(paths[1], allow_pickle=False) as archive:
+        assert set(archive.files) == {"R", "G", "B", "alpha"}
+        assert archive["alpha"] == 0.2
+        assert all(np.array_equal(archive[name], result.bands[name]) for name in "RGB")
+    again = result.save(tmp_path / "again", "cat")
+    assert all(one.read_bytes() == two.read_bytes() for one, two in zip(paths, again, strict=True))
+
+
+def test_the_map_of_widths_grows_with_the_bands(colorizer):
+    result = colorizer.colorize(random_grey(30, 30))
+    widths = sum(result.bands[name][..., 1].astype(float) - result.bands[name][..., 0] for name in "RGB") / 3
+    assert np.allclose(result.width, widths)

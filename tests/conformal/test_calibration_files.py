@@ -1,0 +1,260 @@
+"""The files of a calibration: what was saved comes back, and what was tampered with is refused by name."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from huebands.conformal.calibration import MODES, Calibration, CalibrationError
+from huebands.package.package import PackageError, read_package
+from tiny_package import seal
+from toy_calibration import toy_calibration, toy_losses
+
+TABLES, DESCRIPTION = "calibration.npz", "calibration.json"
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A calibration with a certificate, and its folder, to be read or copied, never changed."""
+    calibration, folder = toy_calibration(toy_losses(1, 30)), tmp_path_factory.mktemp("calibration")
+    measured = {"coverage": 0.9, "coverage_low": 0.85, "coverage_high": 0.95, "width": 40.5}
+    curve = [
+        {"mode": mode, "alpha": alpha, "steps": calibration.steps(alpha, mode).tolist(), **measured}
+        for mode in MODES
+        for alpha in (0.1, 0.3)
+    ]
+    calibration = replace(calibration, certificate={"alpha": 0.1, "curve": curve})
+    calibration.save(folder)
+    return calibration, folder
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    return shutil.copytree(saved[1], tmp_path / "copy")
+
+
+def describe(folder, **changes):
+    """Change calibration.json by key; `__` goes inwards."""
+    description = json.loads((folder / DESCRIPTION).read_text())
+    for keys, value in changes.items():
+        *inner, last = keys.split("__")
+        part = description
+        for key in inner:
+            part = part[int(key) if key.isdigit() else key]
+        part[last] = value
+    (folder / DESCRIPTION).write_text(json.dumps(description))
+
+
+class TestRoundTrip:
+    def test_a_calibration_comes_back_as_it_was(self, saved):
+        calibration, loaded = saved[0], Calibration.load(saved[1])
+        assert loaded.shape == calibration.shape and loaded.certificate == calibration.certificate
+        for name, table in calibration.table.tables().items():
+            assert (
+                np.array_equal(loaded.table.tables()[name], table) and loaded.table.tables()[name].dtype == table.dtype
+            )
+        for name in ("weights_sha256", "distribution_sha256", "preprocessing_sha256", "data_sha256"):
+            assert getattr(loaded, name) == getattr(calibration, name)
+        assert np.array_equal(loaded.group_steps(0.3), calibration.group_steps(0.3))
+
+    def test_the_same_calibration_gives_the_same_bytes(self, saved, tmp_path):
+        saved[0].save(tmp_path / "again")
+        Calibration.load(saved[1]).save(tmp_path / "from-files")
+        for name in (TABLES, DESCRIPTION):
+            for other in ("again", "from-files"):
+                assert (tmp_path / other / name).read_bytes() == (saved[1] / name).read_bytes()
+
+    def test_limits_come_back_and_files_of_format_2_have_those_of_their_time(self, saved, folder):
+        chosen = replace(saved[0], min_chroma=7.5, unlike_p_value=0.1)
+        chosen.save(folder)
+        assert (Calibration.load(folder).min_chroma, Calibration.load(folder).unlike_p_value) == (7.5, 0.1)
+        description = json.loads((folder / DESCRIPTION).read_text())
+        del description["min_chroma"], description["unlike_p_value"]
+        (folder / DESCRIPTION).write_text(json.dumps(description | {"format": 2}))
+        assert (Calibration.load(folder).min_chroma, Calibration.load(folder).unlike_p_value) == (5.0, 0.05)
+
+    def test_files_of_earlier_formats_have_other_names_for_the_same(self, saved, folder):
+        description = json.loads((folder / DESCRIPTION).read_text())
+        description["shape"]["evenness"] = description["shape"].pop("adaptivity")
+        with np.load(folder / TABLES) as archive:
+            tables = {{"atypicality": "strangeness"}.get(name, name): archive[name] for name in archive.files}
+        np.savez_compressed(folder / TABLES, **tables)
+        description["tables_sha256"] = hashlib.sha256((folder / TABLES).read_bytes()).hexdigest()
+        (folder / DESCRIPTION).write_text(json.dumps(description | {"format": 3}))
+        loaded = Calibration.load(folder)
+        assert loaded.shape == saved[0].shape
+        assert np.array_equal(loaded.table.atypicality, saved[0].table.atypicality)
+
+    def test_people_find_in_the_description_what_it_is_about(self, saved):
+        description = json.loads((saved[1] / DESCRIPTION).read_text())
+        assert description["photos"] == 30 and description["smallest_alpha"] == 1 / 31
+        assert description["groups"]["L below 20, chroma below 5"] == 30 and description["merged"] == {}
+        assert description["tables_sha256"] == hashlib.sha256((saved[1] / TABLES).read_bytes()).hexdigest()
+
+
+class TestDescription:
+    @pytest.mark.parametrize("name", [TABLES, DESCRIPTION])
+    def test_a_missing_file_is_named(self, folder, name):
+        (folder / name).unlink()
+        with pytest.raises(
+            CalibrationError, match=rf"{name}: cannot be read \(No such file.*\); run the calibrate stage"
+        ):
+            Calibration.load(folder)
+
+    @pytest.mark.parametrize("text", ["", "{", "[" * 100_000], ids=["empty", "cut", "deep"])
+    def test_what_is_no_json_is_refused(self, folder, text):
+        (folder / DESCRIPTION).write_text(text)
+        with pytest.raises(
+            CalibrationError, match=r"calibration\.json: not JSON \(.*\); run the calibrate stage again"
+        ):
+            Calibration.load(folder)
+
+    @pytest.mark.parametrize(
+        ("key", "value", "message"),
+        [
+            ("format", 5, r"format \(=5\) must be one of 2, 3, 4"),
+            ("format", 1, r"format \(=1\) must be one of 2, 3, 4"),
+            ("format", 2, r"keys \(=.*'min_chroma'.*\) must be \["),
+            ("min_chroma", "5", r"min_chroma \(='5'\) must be a number in \[0, 200\)"),
+            ("min_chroma", float("nan"), r"min_chroma \(=nan\) must be a number"),
+            ("unlike_p_value", 1, r"unlike_p_value \(=1\) must be a number in \[0, 1\)"),
+            ("unlike_p_value", True, r"unlike_p_value \(=True\) must be a number"),
+            ("extra", 1, r"keys \(=.*'extra'.*\) must be"),
+            ("photos", 29, r"photos \(=29\) must be 30, as the tables say"),
+            ("smallest_alpha", 0.01, r"smallest_alpha \(=0\.01\) must be 0\.03"),
+            ("groups", {"smooth": 30}, r"groups \(=\{'smooth': 30\}\) must be .*, as the tables say"),
+            ("merged", {"smooth": "rough"}, r"merged \(=\{'smooth': 'rough'\}\) must be \{\}, as the tables say"),
+            ("weights_sha256", "short", r"weights_sha256 \(='short'\) must be a sha256"),
+            ("distribution_sha256", None, r"distribution_sha256 \(=None\) must be a sha256"),
+            ("preprocessing_sha256", "A" * 64, "preprocessing_sha256 .* must be a sha256"),
+            ("data_sha256", "0" * 65, "data_sha256 .* must be a sha256"),
+            ("shape", [], r"shape \(=\[\]\) must have the keys"),
+            ("shape__more", 1, r"shape \(=.*\) must have the keys"),
+            ("shape__merged_into", 5, r"shape: merged_into \(=5\) must be a list"),
+            ("shape__photo_edges", "ab", r"shape: photo_edges \(='ab'\) must be a list"),
+            ("shape__joint_offsets", None, r"shape: joint_offsets \(=None\) must be a list"),
+            ("shape__joint_offsets", [1, 2, 3], r"shape: joint_offsets \(=\(1, 2, 3\)\) must be 3 integers"),
+            ("shape__evenness", "0.5", r"shape: adaptivity \(='0\.5'\) must lie in"),
+            ("shape__photo_edges", [4.0, 3.0], r"shape: photo_edges \(=\(4\.0, 3\.0\)\) must be 2 rising numbers"),
+            ("certificate", [], r"certificate \(=\[\]\) must be an object"),
+            ("certificate__curve", {}, r"certificate: curve \(=\{\}\) must be a list"),
+            ("certificate__curve", ["joint"], r"certificate: curve \(='joint'\) must have the keys"),
+            ("certificate__curve", [{"mode": "joint"}], "certificate: curve .* must have the keys"),
+        ],
+    )
+    def test_a_tampered_value_is_named(self, folder, key, value, message):
+        describe(folder, **{key: value})
+        with pytest.raises(CalibrationError, match=rf"^{folder / DESCRIPTION}: {message}"):
+            Calibration.load(folder)
+
+    def test_what_is_no_object_is_refused(self, folder):
+        (folder / DESCRIPTION).write_text("[]")
+        with pytest.raises(CalibrationError, match=r"content \(=\[\]\) must be an object"):
+            Calibration.load(folder)
+
+    @pytest.mark.parametrize(
+        ("key", "value", "message"),
+        [
+            (
+                "steps",
+                [0, 0, 0],
+                r"at alpha 0\.3, per_channel: steps \(=\[0, 0, 0\]\) must be \[.*\], as the tables say",
+            ),
+            ("alpha", 0.001, r"certificate: alpha \(=0\.001\) must be in \[0\.032259, 1\)"),
+            ("alpha", "0.1", r"certificate: curve: alpha \(='0\.1'\) must be a number in \[0, 1\]"),
+            ("mode", "x", r"certificate: mode \(='x'\) must be one of 'per_channel', 'joint'"),
+            ("width", "3", r"certificate: curve: width \(='3'\) must be a number in \[0, 255\]"),
+            ("width", float("nan"), r"certificate: curve: width \(=nan\) must be a number"),
+            ("coverage", 1.5, r"certificate: curve: coverage \(=1\.5\) must be a number in \[0, 1\]"),
+            ("coverage_low", True, r"certificate: curve: coverage_low \(=True\) must be a number"),
+            ("coverage_high", None, r"certificate: curve: coverage_high \(=None\) must be a number"),
+        ],
+    )
+    def test_a_certificate_that_the_tables_do_not_give_is_refused(self, folder, key, value, message):
+        describe(folder, **{f"certificate__curve__1__{key}": value})
+        with pytest.raises(CalibrationError, match=message):
+            Calibration.load(folder)
+
+
+class TestTables:
+    def test_tampered_tables_are_refused(self, folder):
+        content = bytearray((folder / TABLES).read_bytes())
+        content[len(content) // 2] ^= 1
+        (folder / TABLES).write_bytes(content)
+        with pytest.raises(
+            CalibrationError, match=rf"{TABLES}: sha256 \(=.*\) is not [0-9a-f]{{64}}, which {DESCRIPTION}"
+        ):
+            Calibration.load(folder)
+
+    def rewrite(self, folder, content):
+        """Put other bytes in the place of the tables, with the right hash."""
+        (folder / TABLES).write_bytes(content)
+        describe(folder, tables_sha256=hashlib.sha256(content).hexdigest())
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"losses": lambda of: of[..., ::-1]}, "losses must hold shares"),
+            ({"losses": lambda of: np.where(of > 0.5, np.nan, of)}, "losses must hold shares"),
+            ({"losses": lambda of: of[..., :-1]}, "losses must be float64"),
+            ({"losses": lambda of: np.array(0.0)}, "losses must be float64"),
+            ({"losses": lambda of: of[:0]}, "at least one photo"),
+            ({"group_sums": lambda of: of.astype(np.float32)}, "group_sums must be float64"),
+            ({"group_photos": lambda of: of.astype(str)}, "group_photos must be int64"),
+            ({"atypicality": lambda of: of[1:]}, "atypicality must be float64"),
+            (
+                {"atypicality": None},
+                r"arrays \(=\['group_photos', 'group_sums', 'losses'\]\) must be .*; run the calibrate",
+            ),
+            ({"more": lambda of: np.zeros(3)}, r"arrays \(=.*'more'.*\) must be"),
+            ({"atypicality": lambda of: np.array([{}] * 30, dtype=object)}, "no archive of plain arrays"),
+        ],
+    )
+    def test_what_is_no_count_is_refused_even_with_the_right_hash(self, folder, tmp_path, change, message):
+        with np.load(folder / TABLES) as archive:
+            tables = dict(archive)
+        changed = {name: of and of(tables.get(name)) for name, of in change.items()}
+        tables = {name: table for name, table in {**tables, **changed}.items() if table is not None}
+        np.savez_compressed(tmp_path / "other.npz", **tables)
+        self.rewrite(folder, (tmp_path / "other.npz").read_bytes())
+        with pytest.raises(CalibrationError, match=rf"^{folder / TABLES}: .*{message}"):
+            Calibration.load(folder)
+
+    def test_what_is_no_archive_is_refused_even_with_the_right_hash(self, folder):
+        content = bytearray((folder / TABLES).read_bytes())
+        content[content.find(b"PK\x01\x02") + 10] = 99  # a way of compression that is none
+        for damaged in (b"no archive", bytes(content), b""):
+            self.rewrite(folder, damaged)
+            with pytest.raises(CalibrationError, match=r"calibration\.npz: no archive of plain arrays \(.*\); run the"):
+                Calibration.load(folder)
+
+    def test_what_would_fill_the_memory_is_refused(self, folder, monkeypatch):
+        monkeypatch.setattr("huebands.conformal.calibration_files._LARGEST", 1000)
+        with pytest.raises(CalibrationError, match=r"bytes unpacked, more than 1,000"):
+            Calibration.load(folder)
+
+
+class TestPackage:
+    @pytest.fixture
+    def package(self, tiny_package, tmp_path):
+        return shutil.copytree(tiny_package, tmp_path / "package")
+
+    @pytest.mark.parametrize("key", ["weights_sha256", "distribution_sha256", "preprocessing_sha256"])
+    def test_a_calibration_of_another_model_is_refused(self, package, key):
+        own = json.loads((package / DESCRIPTION).read_text())[key]
+        describe(package, **{key: "e" * 64})
+        seal(package)
+        message = (
+            rf"calibration\.json: {key} \(='e+'\) must be the package's '{own}': the calibration belongs to another"
+        )
+        with pytest.raises(PackageError, match=message):
+            read_package(package)
+
+    def test_what_is_wrong_with_a_calibration_is_told(self, package):
+        describe(package, photos=1)
+        seal(package)
+        with pytest.raises(PackageError, match=r"calibration\.json: photos \(=1\) must be"):
+            read_package(package)

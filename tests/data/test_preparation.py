@@ -1,0 +1,279 @@
+"""Grouping, splitting and the prepare stage."""
+
+import hashlib
+import io
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from huebands.data import preparation, shards
+from huebands.data.preparation import Candidate, Placement
+from huebands.params import SPLITS, PrepareParams
+from huebands.photos import images
+from huebands.stages import prepare
+
+FRACTIONS = {"train": 0.6, "val": 0.1, "calibration": 0.16, "test": 0.14}
+DISTANCE = 10
+
+
+def place(candidates: list[Candidate], min_chroma: float = 5.0) -> list[Placement]:
+    return preparation.place(candidates, min_chroma, DISTANCE, "salt", FRACTIONS)
+
+
+def candidate(number: int, phash: int, chroma: float = 20.0) -> Candidate:
+    return Candidate(id=hashlib.sha256(b"%d" % number).hexdigest()[:16], phash=phash, chroma_mean=chroma)
+
+
+def flip_bits(phash: int, bits: range) -> int:
+    return phash ^ sum(1 << bit for bit in bits)
+
+
+def crowd(rng: np.random.Generator, count: int) -> list[Candidate]:
+    """Photos around a few scenes, so wide apart that near-duplicates meet across groups and splits."""
+    scenes = rng.integers(2**63, size=count // 8)
+    hashes = []
+    for scene in rng.choice(scenes, size=count):
+        bits = rng.choice(64, size=rng.integers(0, 10), replace=False)
+        hashes.append(int(scene) ^ sum(1 << int(bit) for bit in bits))
+    chroma = rng.uniform(2, 40, size=count)
+    return [candidate(number, phash, float(chroma[number])) for number, phash in enumerate(hashes)]
+
+
+def two_photos(bits_apart: int, same_split: bool) -> tuple[Candidate, Candidate]:
+    first = candidate(0, 0)
+    far = flip_bits(0, range(bits_apart))
+    for other in (candidate(number, far) for number in itertools.count(1)):
+        splits = {preparation.split_of(photo.id, "salt", FRACTIONS) for photo in (first, other)}
+        if (len(splits) == 1) == same_split:
+            return first, other
+    raise AssertionError("unreachable: the numbers never end")
+
+
+def test_near_duplicates_share_the_first_ones_group() -> None:
+    leader, edge = candidate(0, 0), candidate(1, flip_bits(0, range(DISTANCE)))
+    beyond = candidate(2, flip_bits(0, range(20, 20 + DISTANCE + 1)))
+    placements = place([leader, edge, beyond])
+    assert [placement.group for placement in placements] == [leader.id, leader.id, beyond.id]
+    assert placements[0].split == placements[1].split
+
+
+def test_a_near_duplicate_of_a_member_joins_its_group() -> None:
+    chain = [candidate(number, flip_bits(0, range(8 * number))) for number in range(4)]
+    assert {placement.group for placement in place(chain)} == {chain[0].id}
+
+
+def test_a_photo_that_bridges_two_splits_is_set_aside_with_the_reason() -> None:
+    first, second = two_photos(bits_apart=16, same_split=False)
+    bridge = candidate(10_000, flip_bits(0, range(8)))
+    placements = place([first, second, bridge])
+    assert placements[:2] == place([first, second])
+    assert placements[2].split == placements[2].group == ""
+    assert "bridges splits" in placements[2].reason
+    assert first.id in placements[2].reason and second.id in placements[2].reason
+
+
+def test_a_photo_near_two_groups_of_one_split_joins_the_first() -> None:
+    first, second = two_photos(bits_apart=16, same_split=True)
+    between = candidate(10_000, flip_bits(0, range(8)))
+    assert [placement.group for placement in place([first, second, between])] == [
+        first.id,
+        second.id,
+        first.id,
+    ]
+    assert place([second, first, between])[2].group == second.id
+
+
+def test_a_set_aside_photo_neither_leads_nor_bridges() -> None:
+    grey = candidate(0, 0, chroma=4.99)
+    colour = candidate(1, 0, chroma=5.0)
+    placements = place([grey, colour])
+    assert "near-grey" in placements[0].reason and "4.99" in placements[0].reason
+    assert placements[0].split == ""
+    assert placements[1].group == colour.id
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_adding_photos_moves_no_old_one(seed: int) -> None:
+    candidates = crowd(np.random.default_rng(seed), 400)
+    whole = place(candidates)
+    assert any("bridges" in placement.reason for placement in whole), "the crowd must hold bridging photos"
+    for count in (1, 57, 200, 399):
+        assert place(candidates[:count]) == whole[:count]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_scene_sits_in_two_splits(seed: int) -> None:
+    candidates = crowd(np.random.default_rng(100 + seed), 400)
+    kept = [(c, p) for c, p in zip(candidates, place(candidates), strict=True) if not p.reason]
+    assert len({p.split for _, p in kept}) == len(SPLITS)
+    for (one, one_placed), (other, other_placed) in itertools.combinations(kept, 2):
+        if (one.phash ^ other.phash).bit_count() <= DISTANCE or one_placed.group == other_placed.group:
+            assert one_placed.split == other_placed.split, f"{one} and {other} are one scene"
+
+
+def test_splits_meet_their_fractions() -> None:
+    count = 20_000
+    splits = [preparation.split_of(candidate(n, 0).id, "salt", FRACTIONS) for n in range(count)]
+    for split, share in FRACTIONS.items():
+        tolerance = 5 * math.sqrt(share * (1 - share) / count)
+        assert splits.count(split) / count == pytest.approx(share, abs=tolerance), split
+
+
+def test_another_salt_is_another_split() -> None:
+    ids = [candidate(number, 0).id for number in range(200)]
+    assert [preparation.split_of(i, "a", FRACTIONS) for i in ids] != [
+        preparation.split_of(i, "b", FRACTIONS) for i in ids
+    ]
+
+
+def test_a_split_of_share_zero_stays_empty() -> None:
+    fractions = {"train": 0.5, "val": 0.0, "calibration": 0.5, "test": 0.0}
+    splits = {preparation.split_of(candidate(number, 0).id, "salt", fractions) for number in range(500)}
+    assert splits == {"train", "calibration"}
+
+
+def test_the_perceptual_hash_sees_the_scene_and_not_the_file() -> None:
+    painting = Image.fromarray(painting_of(3, 240, 320))
+    small = painting.resize((160, 120))
+    buffer = io.BytesIO()
+    painting.save(buffer, "JPEG", quality=60)
+    other = Image.fromarray(painting_of(4, 240, 320))
+    original = preparation.perceptual_hash(painting)
+    for same in (small, Image.open(buffer)):
+        assert (original ^ preparation.perceptual_hash(same)).bit_count() <= 4
+    assert (original ^ preparation.perceptual_hash(other)).bit_count() > DISTANCE
+
+
+def test_statistics_are_those_of_the_pixels() -> None:
+    lab = np.zeros((3, 4, 4), dtype=np.int16)
+    lab[0, :2], lab[1], lab[2] = 8000, 300, -400
+    assert preparation.measure(lab) == {"L_mean": 40.0, "L_std": 40.0, "chroma_mean": 5.0, "chroma_p95": 5.0}
+
+
+def painting_of(seed: int, height: int, width: int, chroma: float = 1.0) -> np.ndarray:
+    """A smooth random picture, uint8 (height, width, 3); chroma 0 makes it grey."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    picture = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC), float)
+    grey = picture.mean(axis=2, keepdims=True)
+    return (grey + chroma * (picture - grey)).clip(0, 255).astype(np.uint8)
+
+
+def write_raw(raw: Path, pictures: dict[str, np.ndarray]) -> None:
+    """Write what the ingest stage would."""
+    (raw / "photos").mkdir(parents=True, exist_ok=True)
+    rows = []
+    for name, picture in pictures.items():
+        content = images.encode_png(picture)
+        sha256 = hashlib.sha256(content).hexdigest()
+        (raw / "photos" / f"{sha256[:16]}.png").write_bytes(content)
+        rows.append(
+            {
+                "id": sha256[:16],
+                "file": f"photos/{sha256[:16]}.png",
+                "source": "test",
+                "name": name,
+                "licence": "CC0",
+                "title": "",
+                "artist": "",
+                "sha256": sha256,
+                "width": picture.shape[1],
+                "height": picture.shape[0],
+            }
+        )
+    pd.DataFrame(rows).to_parquet(raw / "index.parquet", index=False)
+
+
+SETTINGS = PrepareParams(image_size=16, min_chroma=5.0, group_distance=DISTANCE, salt="huebands", fractions=FRACTIONS)
+
+
+@pytest.fixture
+def pictures() -> dict[str, np.ndarray]:
+    """30 different pictures, one of them again at another size, one grey."""
+    colours = {f"picture-{seed}": painting_of(seed, 40 + seed, 60) for seed in range(30)}
+    return {**colours, "again": painting_of(7, 94, 120), "grey": painting_of(99, 40, 40, chroma=0.02)}
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, pictures: dict[str, np.ndarray]) -> Path:
+    write_raw(tmp_path / "raw", pictures)
+    prepare.prepare(tmp_path / "raw", tmp_path / "prepared", SETTINGS)
+    return tmp_path / "prepared"
+
+
+def test_every_photo_is_prepared_or_set_aside(prepared: Path, pictures: dict[str, np.ndarray]) -> None:
+    manifest = shards.read_manifest(prepared)
+    aside = pd.read_csv(prepared / "set_aside.csv")
+    assert sorted([*manifest["name"], *aside["name"]]) == sorted(pictures)
+    assert list(aside.columns) == ["id", "name", "reason"]
+    assert aside.loc[aside["name"] == "grey", "reason"].str.contains("near-grey").all()
+    assert tuple(manifest.columns) == shards.MANIFEST_COLUMNS
+
+
+def test_rows_follow_ids_and_hold_the_squashed_photo(prepared: Path, pictures: dict[str, np.ndarray]) -> None:
+    manifest = shards.read_manifest(prepared)
+    for split in SPLITS:
+        photos = manifest[manifest["split"] == split]
+        assert list(photos["row"]) == list(range(len(photos)))
+        assert list(photos["id"]) == sorted(photos["id"])
+        restored = shards.LabShard(prepared, split).rgb().permute(0, 2, 3, 1).numpy()
+        assert len(restored) == len(photos)
+        for name, square in zip(photos["name"], restored, strict=True):
+            wanted = Image.fromarray(pictures[name]).resize((16, 16), Image.Resampling.LANCZOS)
+            assert np.array_equal(square, np.asarray(wanted)), name
+
+
+def test_near_duplicates_of_real_pictures_share_a_group(prepared: Path) -> None:
+    manifest = shards.read_manifest(prepared).set_index("name")
+    assert manifest.loc["again", "group"] == manifest.loc["picture-7", "id"]
+    assert manifest["group"].nunique() == len(manifest) - 1
+
+
+def test_preparing_again_gives_the_same_bytes(prepared: Path, tmp_path: Path) -> None:
+    prepare.prepare(tmp_path / "raw", tmp_path / "again", SETTINGS)
+    files = sorted(path.name for path in prepared.iterdir())
+    assert files == sorted(["manifest.parquet", "set_aside.csv", *(f"{split}.npy" for split in SPLITS)])
+    for name in files:
+        assert (prepared / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
+
+
+def test_photos_added_to_the_folder_move_no_old_one(
+    prepared: Path, tmp_path: Path, pictures: dict[str, np.ndarray]
+) -> None:
+    added = {f"new-{seed}": painting_of(seed, 80, 90) for seed in range(20, 50)}
+    write_raw(tmp_path / "raw", {**pictures, **added})
+    prepare.prepare(tmp_path / "raw", tmp_path / "more", SETTINGS)
+    columns = ["group", "split", "phash", "L_mean", "chroma_p95"]
+    old = shards.read_manifest(prepared).set_index("name")[columns]
+    new = shards.read_manifest(tmp_path / "more").set_index("name")[columns]
+    assert len(new) > len(old)
+    pd.testing.assert_frame_equal(new.loc[old.index], old)
+
+
+def test_a_missing_index_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"index\.parquet: not found; run the ingest stage first"):
+        prepare.prepare(tmp_path / "raw", tmp_path / "prepared", SETTINGS)
+
+
+def test_the_stage_ends_with_one_line_when_a_photo_is_broken(
+    tmp_path: Path, pictures: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_raw(tmp_path / "data" / "raw", pictures)
+    broken = min((tmp_path / "data" / "raw" / "photos").iterdir())
+    broken.write_bytes(broken.read_bytes()[:100])
+    (tmp_path / "params.yaml").write_bytes((Path(__file__).parents[2] / "params.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=f"prepare: photos/{broken.name}: ") as ended:
+        prepare.main()
+    assert "\n" not in str(ended.value)
+
+
+def test_photos_that_are_all_near_grey_leave_empty_splits(tmp_path: Path) -> None:
+    write_raw(tmp_path / "raw", {"grey": painting_of(1, 30, 30, chroma=0)})
+    prepare.prepare(tmp_path / "raw", tmp_path / "prepared", SETTINGS)
+    assert shards.read_manifest(tmp_path / "prepared").empty
+    assert [len(shards.LabShard(tmp_path / "prepared", split)) for split in SPLITS] == [0, 0, 0, 0]

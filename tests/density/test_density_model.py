@@ -1,0 +1,222 @@
+"""The colour distribution: its network, what it sees in a photo, and its two files."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from huebands import color
+from huebands.density.atypicality import statistics_of
+from huebands.density.intervals import KNOTS
+from huebands.density.model import DensityError, grey_of_lightness, read_density, write_density
+from huebands.density.network import DensityNetwork, build_distribution
+from huebands.models.weights import read_weights, write_weights
+from tiny_package import write_tiny_density
+
+NETWORK = {"encoder": "efficientnet-lite0", "filters": 2, "dropout": 0.5, "bins": 5}
+WEIGHTS, DESCRIPTION = "distribution.safetensors", "distribution.json"
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return build_distribution(NETWORK).eval()
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A distribution's folder, to be read or copied, never changed."""
+    folder = tmp_path_factory.mktemp("distribution")
+    write_tiny_density(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(written, tmp_path):
+    return shutil.copytree(written, tmp_path / "copy")
+
+
+class TestNetwork:
+    @pytest.mark.parametrize("size", [(32, 32), (64, 32)])
+    def test_each_pixel_of_half_the_size_gets_a_histogram_of_each_channel(self, network, size):
+        with torch.inference_mode():
+            log_probabilities = network(torch.rand(2, 1, *size) * 2 - 1)
+        assert log_probabilities.shape == (2, 3, 5, size[0] // 2, size[1] // 2)
+        torch.testing.assert_close(log_probabilities.exp().sum(dim=2), torch.ones(2, 3, size[0] // 2, size[1] // 2))
+
+    def test_the_encoder_learns_nothing_and_stays_in_evaluation(self, network):
+        try:
+            assert network.train().decoder.training and not network.encoder.training
+            assert not any(module.training for module in network.encoder.modules())
+            learned = {name.partition(".")[0] for name, of in network.named_parameters() if of.requires_grad}
+            assert learned == {"decoder", "histograms"}
+        finally:
+            network.eval()
+
+    def test_dropout_is_for_fitting_alone(self, network):
+        features = [part.detach() for part in network.encoder(torch.rand(1, 1, 32, 32))]
+        with torch.no_grad():
+            assert torch.equal(network.decode(features), network.decode(features))
+            try:
+                network.train()
+                assert not torch.equal(network.decode(features), network.decode(features))
+            finally:
+                network.eval()
+
+    def test_an_unknown_encoder_is_refused(self):
+        with pytest.raises(ValueError, match=r"encoder \(='lenet'\) must be one of efficientnet-lite0"):
+            build_distribution({**NETWORK, "encoder": "lenet"})
+
+
+class TestSight:
+    def test_grey_levels_and_their_lightness_are_one(self):
+        greys = torch.arange(256).to(torch.uint8)
+        lightness = color.lightness_of_grey(greys)
+        assert torch.equal(grey_of_lightness(lightness), greys)
+        assert torch.equal(grey_of_lightness(lightness[1:] - 1e-3), greys[1:]), "the nearest level"
+
+    @pytest.mark.parametrize("size", [(1, 1), (1, 70), (20, 33), (90, 40)])
+    def test_a_photo_of_any_size_is_seen_at_the_networks_size(self, written, size):
+        model = read_density(written)
+        sight = model.see(np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8))
+        assert sight.log_probabilities_3BHW.shape == (3, 8, 16, 16) and sight.grey_HW.shape == (16, 16)
+        assert sight.grey_HW.dtype == torch.uint8 and sight.L_SS.shape == (32, 32)
+        assert sight.atypicality >= 0 and np.isfinite(sight.entropy)
+        for ends in sight.intervals(0.5).knots(0, KNOTS + 1, 0):
+            assert ends.shape == (KNOTS + 1, 16, 16)
+
+    def test_what_is_seen_is_what_network_and_reference_say(self, written):
+        model = read_density(written)
+        grey = np.full((32, 32), 100, np.uint8)
+        grey[:16] = 30
+        sight = model.see(grey)
+        L_11SS = color.lightness_of_grey(torch.from_numpy(grey))[None, None]
+        with torch.inference_mode():
+            expected = model.network(L_11SS / 50 - 1)[0]
+            features = model.network.encoder(L_11SS / 50 - 1)
+        torch.testing.assert_close(sight.log_probabilities_3BHW, expected, rtol=0, atol=1e-5)
+        assert sight.atypicality == pytest.approx(model.reference.atypicality(statistics_of(features)), rel=1e-5)
+        assert set(sight.grey_HW[[0, -1]].unique().tolist()) == {30, 100}
+
+
+class TestFiles:
+    def test_a_distribution_survives_the_round_trip_with_kernels_in_half_precision(self, written, tmp_path):
+        model = read_density(written)
+        assert model.image_size == 32 and model.description["lineage"]["params"] == {"epochs": 1}
+        assert not model.network.training and not any(of.requires_grad for of in model.network.parameters())
+        description = {key: model.description[key] for key in ("network", "image_size", "lineage")}
+        write_density(tmp_path / "again", model.network, model.reference, description)
+        for name in (WEIGHTS, DESCRIPTION):
+            assert (tmp_path / "again" / name).read_bytes() == (written / name).read_bytes()
+        stored = read_weights(written / WEIGHTS)
+        assert stored["network.histograms.weight"].dtype == torch.float16
+        assert stored["network.histograms.bias"].dtype == torch.float32
+
+    def test_the_hash_is_that_of_both_files(self, folder):
+        before = read_density(folder).sha256
+        contents = [(folder / name).read_bytes() for name in (WEIGHTS, DESCRIPTION)]
+        hashes = "".join(hashlib.sha256(content).hexdigest() for content in contents)
+        assert before == hashlib.sha256(hashes.encode()).hexdigest()
+        (folder / DESCRIPTION).write_bytes(contents[1] + b"\n")
+        assert read_density(folder).sha256 != before
+
+    @pytest.mark.parametrize("name", [WEIGHTS, DESCRIPTION])
+    def test_a_missing_file_is_named(self, folder, name):
+        (folder / name).unlink()
+        with pytest.raises(DensityError, match=rf"{name}: missing; `dvc repro` makes it"):
+            read_density(folder)
+
+    @pytest.mark.parametrize("text", ["", "{", "[" * 100_000], ids=["empty", "cut", "deep"])
+    def test_a_description_that_is_no_json_is_refused(self, folder, text):
+        (folder / DESCRIPTION).write_text(text)
+        with pytest.raises(DensityError, match=r"distribution\.json: not JSON \(.*\); fit it again"):
+            read_density(folder)
+
+    @pytest.mark.parametrize(
+        ("key", "value", "must"),
+        [
+            ("", [], "the content (=[]) must be a mapping with the keys format, image_size, lineage, network"),
+            ("extra", 1, "must be a mapping with the keys format, image_size, lineage, network"),
+            ("format", 2, "format (=2) must be 1"),
+            ("network", None, "network (=None) must be a mapping with the keys bins, dropout, encoder, filters"),
+            ("network.norm", "batch", "must be a mapping with the keys bins, dropout, encoder, filters"),
+            ("network.encoder", "lenet", "network.encoder (='lenet') must be one of efficientnet-lite0, vgg16"),
+            ("network.encoder", ["vgg16"], "network.encoder (=['vgg16']) must be one of"),
+            ("network.filters", 0, "network.filters (=0) must be an integer in [1, 1024]"),
+            ("network.filters", 1025, "network.filters (=1025) must be an integer in [1, 1024]"),
+            ("network.filters", True, "network.filters (=True) must be an integer"),
+            ("network.bins", 1, "network.bins (=1) must be an integer in [2, 1024]"),
+            ("network.bins", 8.0, "network.bins (=8.0) must be an integer"),
+            ("network.dropout", 1, "network.dropout (=1) must be in [0, 1)"),
+            ("network.dropout", -0.1, "network.dropout (=-0.1) must be in [0, 1)"),
+            ("network.dropout", float("nan"), "network.dropout (=nan) must be in [0, 1)"),
+            ("network.dropout", "0", "network.dropout (='0') must be in [0, 1)"),
+            ("image_size", 16, "image_size (=16) must be an integer in [32, 4096]"),
+            ("image_size", 8192, "image_size (=8192) must be an integer in [32, 4096]"),
+            ("image_size", 48, "image_size (=48) must be a multiple of 32"),
+            ("lineage", {}, "lineage (={}) must be a mapping with the keys data_sha256, git_commit, params"),
+        ],
+    )
+    def test_a_value_that_is_not_allowed_is_named(self, folder, key, value, must):
+        description = json.loads((folder / DESCRIPTION).read_text())
+        *inner, last = key.split(".")
+        (description[inner[0]] if inner else description)[last] = value
+        (folder / DESCRIPTION).write_text(json.dumps(description if key else value))
+        with pytest.raises(DensityError) as caught:
+            read_density(folder)
+        assert str(caught.value).startswith(f"{folder / DESCRIPTION}: ") and must in str(caught.value)
+
+    def change(self, folder, **tensors):
+        """Replace tensors by name, or leave them out; `__` stands for a dot."""
+        state = read_weights(folder / WEIGHTS) | {name.replace("__", "."): of for name, of in tensors.items()}
+        write_weights(folder / WEIGHTS, {name: of for name, of in state.items() if of is not None})
+
+    @pytest.mark.parametrize(
+        ("tensors", "reason"),
+        [
+            ({"network__histograms__bias": None}, "Missing key.*histograms.bias"),
+            ({"network__histograms__bias": torch.zeros(3)}, "size mismatch for histograms.bias"),
+            ({"network__other": torch.zeros(3)}, "Unexpected key.*other"),
+            ({"reference__mean_F": None}, "reference.mean_F"),
+            ({"reference__spread_F": None}, "reference.spread_F"),
+        ],
+    )
+    def test_weights_of_another_network_are_refused(self, folder, tensors, reason):
+        self.change(folder, **tensors)
+        with pytest.raises(DensityError, match=rf"{WEIGHTS}: does not hold the weights of {{.*}}: .*{reason}"):
+            read_density(folder)
+
+    def test_what_is_no_weights_file_is_refused(self, folder):
+        (folder / WEIGHTS).write_bytes(b"no weights")
+        with pytest.raises(DensityError, match=rf"{WEIGHTS}: does not hold the weights of"):
+            read_density(folder)
+
+    @pytest.mark.parametrize("name", ["network__histograms__bias", "reference__mean_F"])
+    def test_weights_that_are_not_finite_are_refused(self, folder, name):
+        tensor = read_weights(folder / WEIGHTS)[name.replace("__", ".")]
+        tensor[0] = torch.nan
+        self.change(folder, **{name: tensor})
+        with pytest.raises(DensityError, match=r": (network|reference)\..* holds values that are not finite; fit"):
+            read_density(folder)
+
+    @pytest.mark.parametrize("tensors", [{"mean_F": torch.zeros(7)}, {"spread_F": torch.ones(4, 7)}])
+    def test_a_reference_to_other_features_is_refused(self, folder, tensors):
+        model = read_density(folder)
+        reference = replace(model.reference, **tensors)
+        description = {key: model.description[key] for key in ("network", "image_size", "lineage")}
+        write_density(folder, model.network, reference, description)
+        with pytest.raises(DensityError, match=r": (mean_F|spread_F) has shape \(.*7.*\), not \(384,\); fit"):
+            read_density(folder)
+
+
+def test_the_network_of_a_description_is_that_of_its_parts():
+    torch.manual_seed(1)
+    one = build_distribution(NETWORK)
+    torch.manual_seed(1)
+    two = DensityNetwork("efficientnet-lite0", 2, 0.5, 5)
+    for name, tensor in one.state_dict().items():
+        assert torch.equal(tensor, two.state_dict()[name]), name

@@ -1,0 +1,144 @@
+"""The fit of the colour distribution: it learns what colours are likely, the same way each time, and keeps the best."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from huebands import color
+from huebands.density.fit import FitError, FitPhotos, fit, negative_log_likelihood, prepare
+from huebands.density.network import build_distribution
+from huebands.params import DensityParams
+
+PARAMS = DensityParams(
+    encoder="efficientnet-lite0", filters=2, dropout=0.1, bins=8, image_size=32, epochs=20, batch_size=2, seed=3
+)
+
+
+def tinted(seed, red, blue):
+    """A photo of grey noise with some red and blue added: uint8 (3, 40, 24)."""
+    grey = np.random.default_rng(seed).integers(60, 160, (40, 24))
+    return torch.from_numpy(np.stack([grey + red, grey, grey + blue]).astype(np.uint8))
+
+
+def new_network(seed=0):
+    torch.manual_seed(seed)
+    return build_distribution(PARAMS.network()).eval()
+
+
+@pytest.fixture(scope="module")
+def photos():
+    """Reddish photos to train on and to validate with."""
+    network = new_network()
+    train = prepare(network, (tinted(seed, 60, -30) for seed in range(6)), PARAMS.image_size, mirror=True)
+    return train, prepare(network, (tinted(seed, 60, -30) for seed in (10, 11)), PARAMS.image_size, mirror=False)
+
+
+def fitted(photos, params=PARAMS):
+    """A network fitted from the same start: itself and its history."""
+    network, epochs = new_network(), []
+    history = fit(network, *photos, params, epochs.append)
+    assert epochs == history
+    return network, history
+
+
+@pytest.fixture(scope="module")
+def once(photos):
+    return fitted(photos)
+
+
+def likelihood(network, photos, params=PARAMS):
+    """Mean negative log-likelihood as an epoch's end measures it; the photos fit into a batch."""
+    with torch.inference_mode():
+        rows = torch.arange(len(photos))
+        return negative_log_likelihood(network, *photos.batch(rows), torch.Generator().manual_seed(params.seed)).item()
+
+
+def test_photos_are_shown_to_the_encoder_as_they_are_and_mirrored(photos):
+    train, val = photos
+    assert len(train) == 12 and len(val) == 2 and train.rgb_N3SS.shape == (6, 3, 32, 32)
+    rgb_B3SS = torch.cat((train.rgb_N3SS[:1], train.rgb_N3SS[:1].flip(3)))
+    L_B1SS = color.lightness_of_grey(color.grey_levels(rgb_B3SS))[:, None]
+    with torch.inference_mode():
+        expected = new_network().encoder(L_B1SS / 50 - 1)
+    for part, of in zip(train.features, expected, strict=True):
+        assert part.dtype == torch.float16
+        torch.testing.assert_close(part[[0, 6]].float(), of, rtol=1e-2, atol=1e-2)
+
+
+def test_rows_beyond_the_photos_are_the_mirrored_ones():
+    rgb = torch.arange(2 * 3 * 2 * 2, dtype=torch.uint8).reshape(2, 3, 2, 2)
+    photos = FitPhotos([torch.arange(4.0).half()[:, None, None, None]], rgb)
+    features, found = photos.batch(torch.tensor([1, 2, 3, 0]))
+    assert features[0].dtype == torch.float32 and features[0].ravel().tolist() == [1, 2, 3, 0]
+    for mine, theirs in zip(found, (rgb[1], rgb[0].flip(2), rgb[1].flip(2), rgb[0]), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_of_even_histograms_each_value_costs_the_logarithm_of_the_bins(photos):
+    network = new_network()
+    torch.nn.init.zeros_(network.histograms.weight)
+    # In float32: bfloat16, which many processors only imitate, would know the logarithm to 3 digits.
+    assert likelihood(network, photos[1]) == pytest.approx(math.log(8), rel=1e-6)
+
+
+def test_fitting_makes_the_true_colours_likelier(photos, once):
+    network, history = once
+    assert [epoch.epoch for epoch in history] == list(range(1, 21))
+    assert history[-1].train < 0.9 * history[0].train
+    assert likelihood(network, photos[1]) < 0.9 * likelihood(new_network(), photos[1])
+
+
+def test_the_weights_of_the_best_epoch_are_kept(photos, once):
+    network, history = once
+    assert not network.training
+    assert likelihood(network, photos[1]) == min(epoch.val for epoch in history)
+
+
+def test_the_last_epoch_is_not_kept_when_an_earlier_one_is_better(photos):
+    # Photos of other colours than those of the training grow less likely.
+    bluish = prepare(new_network(), (tinted(seed, -50, 60) for seed in (10, 11)), PARAMS.image_size, mirror=False)
+    network, history = fitted((photos[0], bluish))
+    best = min(epoch.val for epoch in history)
+    assert history[-1].val > best + 0.01
+    assert likelihood(network, bluish) == best
+
+
+def test_the_encoder_stays_as_it_was(once):
+    before, after = new_network().encoder.state_dict(), once[0].encoder.state_dict()
+    for name, tensor in before.items():
+        assert torch.equal(after[name], tensor), name
+
+
+def test_a_fit_follows_its_seed(photos):
+    brief, runs = replace(PARAMS, epochs=2), []
+    for params, elsewhere in ((brief, 1), (brief, 2), (replace(brief, seed=4), 1)):
+        network = new_network()
+        network.dropout = 0.0  # which torch draws from its own generator, seeded by the stage
+        for module in network.decoder.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        torch.manual_seed(elsewhere)
+        runs.append((fit(network, *photos, params, lambda epoch: None), network.state_dict()))
+    (history, state), (history_again, state_again), (other_history, _) = runs
+    assert history == history_again != other_history
+    for name, tensor in state.items():
+        assert torch.equal(state_again[name], tensor), name
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 10, 15])
+def test_a_fit_may_take_however_few_steps(photos, steps):
+    _, history = fitted(photos, replace(PARAMS, batch_size=12, epochs=steps))
+    assert len(history) == steps
+
+
+@pytest.mark.parametrize(("which", "message"), [(0, "epoch 1: the likelihood is not"), (1, "validation photos is not")])
+def test_a_likelihood_that_is_not_finite_ends_the_fit(photos, which, message):
+    broken = list(photos)
+    features = [part.clone() for part in broken[which].features]
+    features[-1][:] = torch.nan
+    broken[which] = replace(broken[which], features=features)
+    with pytest.raises(FitError, match=message):
+        fit(new_network(), *broken, PARAMS, lambda epoch: None)

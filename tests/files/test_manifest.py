@@ -1,0 +1,175 @@
+"""A package is held as a whole: what was changed, added, taken away or put in another's place is refused by name."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from huebands.files import manifest
+from huebands.package.package import FILES, PackageError, assemble, copy_package, read_package
+from tiny_package import seal, write_trained
+
+
+@pytest.fixture
+def package(tiny_package: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(tiny_package, tmp_path / "package")
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_bit_of_any_file_is_refused_by_name(package: Path, name: str) -> None:
+    flip(package / name)
+    with pytest.raises(PackageError, match=rf"package/{name}: sha256 \(=.*\) must be .*, which manifest\.json lists"):
+        read_package(package)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("calibration.json", '"coverage": 0.', '"coverage": 0.99'),
+        ("config.json", '"name": "tiny"', '"name": "grand"'),
+        ("config.json", '"git_commit": "0', '"git_commit": "1'),
+        ("certificate.html", "<h1>", "<h1>Perfect: "),
+        ("MODEL_CARD.md", "# Tiny", "# Certified"),
+    ],
+)
+def test_a_figure_or_a_word_that_was_changed_is_refused(package: Path, name: str, old: str, new: str) -> None:
+    text = (package / name).read_text(encoding="utf-8")
+    assert old in text
+    (package / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(PackageError, match=rf"{name}: sha256 .* the file was changed; take the folder from its source"):
+        read_package(package)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_refused_by_name(package: Path, name: str) -> None:
+    (package / name).unlink()
+    with pytest.raises(PackageError, match=rf"package/{name}: missing"):
+        read_package(package)
+
+
+def test_a_package_of_this_format_needs_the_manifest(package: Path) -> None:
+    (package / "manifest.json").unlink()
+    with pytest.raises(PackageError, match=r"package/manifest\.json: missing; take the folder from its source again"):
+        read_package(package)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", ".hidden", "generator.pkl"])
+def test_a_foreign_file_is_refused_by_name(package: Path, name: str) -> None:
+    (package / name).touch()
+    with pytest.raises(PackageError, match=rf"package/{name}: does not belong there; move it to another folder"):
+        read_package(package)
+
+
+def test_a_file_that_is_not_listed_is_refused_by_name(tmp_path: Path) -> None:
+    write_trained(tmp_path / "trained")
+    (tmp_path / "trained/MODEL_CARD.md").write_text("# Of another\n")
+    with pytest.raises(PackageError, match=r"MODEL_CARD\.md: manifest\.json does not list it; move it to another"):
+        read_package(tmp_path / "trained")
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("name", [*FILES[:-1], "manifest.json"])
+def test_a_link_is_refused_even_to_the_same_bytes(package: Path, tmp_path: Path, name: str, listed: bool) -> None:
+    if not listed:
+        config = json.loads((package / "config.json").read_text())
+        (package / "config.json").write_text(json.dumps(config | {"format": 3}))
+        (package / "manifest.json").rename(tmp_path / "manifest.json")
+    moved = tmp_path / name if name == "manifest.json" and not listed else (package / name).rename(tmp_path / name)
+    (package / name).symlink_to(moved)
+    with pytest.raises(PackageError, match=rf"package/{name}: is a link; put the file itself there"):
+        read_package(package)
+
+
+def test_what_is_no_file_is_refused_at_once(package: Path) -> None:
+    card = package / "MODEL_CARD.md"
+    for make in (os.mkfifo, os.mkdir):  # a pipe would be waited for until somebody writes
+        card.unlink()
+        make(card)
+        with pytest.raises(PackageError, match=r"package/MODEL_CARD\.md: is no regular file; move it to another"):
+            read_package(package)
+        shutil.rmtree(card) if card.is_dir() else None
+
+
+def test_a_package_may_be_reached_through_a_link(package: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(package)
+    assert read_package(tmp_path / "link").package_sha256 == read_package(package).package_sha256
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_what_is_used_is_what_was_hashed(package: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A file that changes after its only read has no effect on what is hashed, checked or parsed."""
+    before, read, opened = read_package(package), manifest._read, []
+
+    def swap_after_read(path: Path, *place: object) -> bytes:
+        content = read(path, *place)
+        opened.append(path.name)
+        if path.name == name:
+            path.write_bytes(b"changed meanwhile")
+        return content
+
+    monkeypatch.setattr(manifest, "_read", swap_after_read)
+    after = read_package(package)
+    assert sorted(opened) == sorted([*FILES, "manifest.json"]), "each once"
+    assert after.package_sha256 == before.package_sha256
+    assert (after.config, after.certificate) == (before.config, before.certificate)
+
+
+def test_the_manifest_gives_the_hash_of_the_package(package: Path) -> None:
+    hashes = json.loads((package / "manifest.json").read_text())["files"]
+    assert set(hashes) == set(FILES)
+    text = json.dumps(hashes, sort_keys=True, separators=(",", ":"))
+    assert manifest.hashlib.sha256(text.encode()).hexdigest() == read_package(package).package_sha256
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[]", r"content \(='list'\) must be an object with the keys format and files"),
+        ('{"format": 2, "files": {}}', r"format \(=2\) must be 1"),
+        ('{"format": 1, "files": []}', r"files \(=\[\]\) must be an object"),
+        ('{"format": 1, "files": {"config.json": "ab"}}', r"config\.json \(='ab'\) must be a sha256"),
+    ],
+)
+def test_a_manifest_that_is_none_is_refused(package: Path, text: str, reason: str) -> None:
+    (package / "manifest.json").write_text(text)
+    with pytest.raises(PackageError, match=rf"package/manifest\.json: {reason}"):
+        read_package(package)
+
+
+def test_assembling_takes_no_link_for_a_part(tiny_package: Path, tmp_path: Path) -> None:
+    calibration = shutil.copytree(tiny_package.with_name("tiny-calibration"), tmp_path / "calibration")
+    (tmp_path / "secret").write_text("of the machine")
+    (calibration / "certificate.html").unlink()
+    (calibration / "certificate.html").symlink_to(tmp_path / "secret")
+    parts = [tiny_package.with_name(f"tiny-{part}") for part in ("trained", "distribution")]
+    with pytest.raises(PackageError, match=r"calibration/certificate\.html: is a link"):
+        assemble(tmp_path / "package", *parts, calibration, "# Tiny\n")
+    assert not (tmp_path / "package").exists()
+
+
+def test_a_copy_is_the_package_that_was_read(package: Path, tmp_path: Path) -> None:
+    read = read_package(package)
+    copy_package(read, tmp_path / "copy")
+    for path in package.iterdir():
+        assert (tmp_path / "copy" / path.name).read_bytes() == path.read_bytes()
+    (package / "MODEL_CARD.md").write_text("# Another\n")
+    seal(package)
+    with pytest.raises(PackageError, match=r"package: package_sha256 .* must be .* its files were changed"):
+        copy_package(read, tmp_path / "copy")
+    assert read_package(tmp_path / "copy").package_sha256 == read.package_sha256
+
+
+@pytest.mark.parametrize("name", ["models/trained", "models/generator", "models/release/photos", "models/seed"])
+def test_the_packages_of_the_project_are_read(name: str) -> None:
+    folder = Path(__file__).parents[2] / name
+    read_package(folder)

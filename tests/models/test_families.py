@@ -1,0 +1,143 @@
+"""What every family promises: one contract over all of conf/model."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from composition import CONF, composed
+from huebands import params
+from huebands.color import srgb_to_lab, to_units
+from huebands.colorize.colorizer import Colorizer
+from huebands.conformal.calibration import MODES
+from huebands.models.interface import Condition, Network
+from huebands.models.registry import build_network, network_names, objective_names
+from huebands.package import package
+from huebands.package.package import CARD, CERTIFICATE, assemble, read_package, write_generator
+from huebands.training.learner import set_up
+from huebands.training.report import describe
+from tiny_package import PHOTOS, write_calibration, write_tiny_density
+
+FAMILIES = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+STEPS = 10
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def settings(request: pytest.FixtureRequest) -> params.Params:
+    """A family at its own size, trained in float32 at a rate that suits few steps."""
+    chosen = params.from_mapping(composed(f"model={request.param}"))
+    return replace(chosen, train=replace(chosen.train, precision="float32", learning_rate=1e-3))
+
+
+@pytest.fixture(scope="module")
+def photos(settings: params.Params) -> tuple[torch.Tensor, torch.Tensor]:
+    """Four photos whose colour follows their lightness: L_unit (4, 1, S, S) and ab_unit (4, 2, S, S)."""
+    ramp = torch.linspace(0.1, 0.9, settings.model.image_size)
+    shade = torch.stack([ramp.expand(len(ramp), -1).rot90(turns) for turns in range(4)])
+    return to_units(srgb_to_lab(torch.stack([shade, shade**2, 0.5 * shade], dim=1)))
+
+
+@pytest.fixture(scope="module")
+def trained(settings: params.Params, photos: tuple[torch.Tensor, torch.Tensor]) -> tuple[Network, list[float]]:
+    """A network after ten steps on the four photos, and its loss in each."""
+    torch.manual_seed(0)
+    network, objective, learners = set_up(settings.model, settings.train)
+    L_unit, ab_unit = photos
+    objective.prepare([ab_unit])
+    learners.train()
+    losses = []
+    for _ in range(STEPS):
+        figures = objective.step(learners, Condition(L_unit_B1SS=L_unit), ab_unit, epoch=settings.train.epochs)
+        assert set(figures) == set(objective.figures) >= {"generator", "clipped", "generator_gradient"}
+        losses.append(figures["generator"].item())
+    return network.eval().requires_grad_(False), losses
+
+
+@pytest.fixture(scope="module")
+def written(
+    settings: params.Params, trained: tuple[Network, list[float]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Its package, without calibration."""
+    folder = tmp_path_factory.mktemp("family") / "trained"
+    config = describe(settings.data, settings.model, settings.train, "1" * 64, "0" * 40)
+    write_generator(folder, trained[0].state_dict(), config)
+    return folder
+
+
+def colours(network: Network, L_unit: torch.Tensor, seed: int = 0) -> torch.Tensor:
+    with torch.inference_mode():
+        return network.colours(Condition(L_unit_B1SS=L_unit), torch.Generator().manual_seed(seed))
+
+
+def test_every_file_of_a_network_or_objective_belongs_to_a_family() -> None:
+    chosen = [composed(f"model={family}")["model"] for family in FAMILIES]
+    assert {model["network"]["name"] for model in chosen} == set(network_names())
+    assert {model["objective"]["name"] for model in chosen} == set(objective_names())
+
+
+def test_ten_steps_lower_the_loss(trained: tuple[Network, list[float]]) -> None:
+    _, losses = trained
+    assert losses[-1] < losses[0]
+
+
+def test_colours_are_finite_ab_of_the_photos_size(
+    trained: tuple[Network, list[float]], photos: tuple[torch.Tensor, ...]
+) -> None:
+    ab_unit = colours(trained[0], photos[0])
+    assert ab_unit.shape == photos[1].shape and ab_unit.dtype == torch.float32
+    assert ab_unit.isfinite().all() and ab_unit.abs().max() <= 1
+
+
+def test_equal_seeds_give_equal_colours(trained: tuple[Network, list[float]], photos: tuple[torch.Tensor, ...]) -> None:
+    assert torch.equal(colours(trained[0], photos[0]), colours(trained[0], photos[0]))
+
+
+def test_a_package_keeps_the_colours(
+    trained: tuple[Network, list[float]], photos: tuple[torch.Tensor, ...], written: Path
+) -> None:
+    read = read_package(written).generator
+    # Kernels are stored in half precision: 11 bits of each, through some twenty layers.
+    torch.testing.assert_close(colours(read, photos[0]), colours(trained[0], photos[0]), rtol=0, atol=0.02)
+
+
+def test_the_compiled_core_equals_the_eager_one(written: Path, photos: tuple[torch.Tensor, ...]) -> None:
+    read = read_package(written).generator
+    # Sums of float32 come in another order.
+    torch.testing.assert_close(colours(read.compiled(), photos[0]), colours(read, photos[0]), rtol=0, atol=1e-4)
+
+
+def test_a_network_of_another_shape_is_refused(settings: params.Params, written: Path, tmp_path: Path) -> None:
+    network = replace(settings.model.network, filters=settings.model.network.filters + 1)
+    other = build_network(network, settings.model.image_size)
+    config = describe(settings.data, settings.model, settings.train, "1" * 64, "0" * 40)
+    write_generator(tmp_path, other.state_dict(), config)
+    with pytest.raises(package.PackageError, match="does not hold the weights of"):
+        read_package(tmp_path)
+
+
+def test_bands_of_a_calibration_hold(written: Path, tmp_path: Path) -> None:
+    write_tiny_density(tmp_path / "distribution")
+    write_calibration(tmp_path / "calibration", read_package(written), tmp_path / "distribution", photos=PHOTOS)
+    folder = tmp_path / "package"
+    assemble(folder, written, tmp_path / "distribution", tmp_path / "calibration", "# Card\n")
+    assert (folder / CARD).is_file() and (folder / CERTIFICATE).is_file()
+    colorizer, random, alpha = Colorizer.load(folder), np.random.default_rng(7), 0.3
+    missed: dict[str, list[float]] = {mode: [] for mode in MODES}
+    for _ in range(12):
+        true = random.integers(0, 256, (20, 20, 3), dtype=np.uint8)  # as the calibration photos were drawn
+        examined = colorizer.examine(true)
+        for mode in MODES:
+            result = colorizer.promise(examined, alpha, mode)
+            outside = np.stack(
+                [
+                    (true[..., index] < band[..., 0]) | (true[..., index] > band[..., 1])
+                    for index, band in enumerate(result.bands.values())
+                ]
+            )
+            missed[mode].append(float(outside.any(axis=0).mean() if mode == "joint" else outside.mean()))
+    for mode, shares in missed.items():
+        # At most alpha on average over photos; 12 photos of 400 independent pixels stray by 0.01 at four deviations.
+        assert np.mean(shares) <= alpha + 0.02, mode
+        assert np.mean(shares) > 0, "bands that hold everything promise nothing"

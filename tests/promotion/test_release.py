@@ -1,0 +1,148 @@
+"""Releasing: the pipeline's package is taken in, and is the best when it is better by the one rule."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from huebands.data.shards import ShardError, data_sha256
+from huebands.package.choose import default_package
+from huebands.package.package import PackageError, read_package
+from huebands.promotion import release
+from huebands.promotion.criteria import COLOURS
+from tiny_package import seal, write_uncalibrated
+from tiny_photos import LevelScorer, PlainColourScorer, tiny_photo, write_prepared
+
+
+@pytest.fixture
+def tree(tiny_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a dataset, and a package that was trained on it."""
+    write_prepared(tmp_path / "data/prepared", {"val": [tiny_photo(seed) for seed in range(8)]})
+    shutil.copytree(tiny_package, tmp_path / "models/generator")
+    relate(tmp_path / "models/generator", data_sha256(tmp_path / "data/prepared"))
+    (tmp_path / "reports/train").mkdir(parents=True)
+    tell(tmp_path, read_package(tiny_package).weights_sha256)
+    (tmp_path / "reports/train/history.csv").write_text("epoch\n1\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def index(tree: Path) -> dict:
+    return json.loads((tree / "models/release/index.json").read_text())
+
+
+def tell(tree: Path, weights_sha256: str) -> None:
+    (tree / "reports/train/run.json").write_text(json.dumps({"weights_sha256": weights_sha256}))
+
+
+def relate(package: Path, data: str) -> None:
+    config = json.loads((package / "config.json").read_text())
+    config["lineage"]["data_sha256"] = data
+    (package / "config.json").write_text(json.dumps(config))
+    seal(package)
+
+
+def test_a_release_is_the_pipelines_package_and_the_default(tree: Path) -> None:
+    release.release("tiny", LevelScorer())
+    for path in (tree / "models/generator").iterdir():
+        assert (tree / "models/release/tiny" / path.name).read_bytes() == path.read_bytes()
+    assert default_package((tree,)) == tree / "models/release/tiny"
+    written = index(tree)
+    assert (written["best"], written["split"], list(written["packages"])) == ("tiny", "val", ["tiny"])
+    assert set(written["packages"]["tiny"]) == {*COLOURS, "package_sha256"}
+    assert written["packages"]["tiny"]["package_sha256"] == read_package(tree / "models/generator").package_sha256
+    kept = {path.name: path.read_bytes() for path in (tree / "reports/release/tiny").iterdir()}
+    assert kept == {name: (tree / "reports/train" / name).read_bytes() for name in ("run.json", "history.csv")}
+
+
+def test_the_curves_must_be_those_of_the_package(tree: Path) -> None:
+    tell(tree, "0" * 64)
+    with pytest.raises(PackageError, match=r"reports/train/run\.json: tells of other weights \(000000000000\) than"):
+        release.release("tiny", LevelScorer())
+    (tree / "reports/train/history.csv").unlink()
+    with pytest.raises(PackageError, match=r"reports/train/history\.csv: missing"):
+        release.release("tiny", LevelScorer())
+    assert not (tree / "models/release").exists()
+
+
+@pytest.mark.parametrize(("level", "best"), [(8.0, "second"), (9.0, "first"), (9.5, "first")])
+def test_the_best_stays_unless_the_new_one_is_better(tree: Path, level: float, best: str) -> None:
+    release.release("first", LevelScorer())
+    release.release("second", LevelScorer(models=level))
+    assert index(tree)["best"] == best
+    assert index(tree)["packages"]["second"]["lpips"] == pytest.approx(level, abs=0.02)
+    assert default_package((tree,)) == tree / "models/release" / best
+
+
+def test_what_is_not_better_than_grey_is_not_released(tree: Path) -> None:
+    with pytest.raises(PackageError, match=r"models/generator: not better than grey: no clear difference .*; nothing"):
+        release.release("tiny", LevelScorer(models=10.0))
+    with pytest.raises(PackageError, match=r"not better than grey"):
+        release.release("tiny", PlainColourScorer())
+    assert not (tree / "models/release").exists()
+
+
+def test_what_breaks_its_promise_is_not_released(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huebands.promotion.criteria.LEVEL", 2.0)
+    with pytest.raises(PackageError, match=r"coverage at alpha 0\.1 is .* too little for the 0\.9 promised"):
+        release.release("tiny", LevelScorer())
+
+
+def test_the_best_is_not_overwritten_by_a_worse_one_of_its_name(tree: Path) -> None:
+    release.release("tiny", LevelScorer())
+    release.release("tiny", LevelScorer())  # alike: the same package again
+    before = (tree / "models/release/tiny/config.json").read_bytes()
+    config = json.loads((tree / "models/generator/config.json").read_text())
+    (tree / "models/generator/config.json").write_text(json.dumps(config | {"name": "worse"}))
+    seal(tree / "models/generator")
+    with pytest.raises(
+        PackageError, match=r"models/release/tiny: the best, whose place .* release it under another name"
+    ):
+        release.release("tiny", LevelScorer(models=9.5))
+    assert (tree / "models/release/tiny/config.json").read_bytes() == before
+    release.release("other", LevelScorer(models=9.5))
+    release.release("other", LevelScorer(models=9.8, other=9.5))  # not the best: whoever releases it may make it worse
+    assert index(tree)["best"] == "tiny"
+
+
+@pytest.mark.parametrize("name", ["", "../up", "With Space", "-x"])
+def test_a_name_is_a_plain_word(tree: Path, name: str) -> None:
+    with pytest.raises(PackageError, match=r"name .* must be of lower-case letters"):
+        release.release(name, LevelScorer())
+
+
+def test_what_must_not_ship_does_not(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release, "LARGEST", 1000)
+    with pytest.raises(PackageError, match=r"generator: \d+ bytes, more than 1000"):
+        release.release("tiny", LevelScorer())
+    monkeypatch.undo()
+    monkeypatch.chdir(tree)
+    relate(tree / "models/generator", "f" * 64)
+    with pytest.raises(PackageError, match="trained on the data ffffffffffff, while"):
+        release.release("tiny", LevelScorer())
+    assert not (tree / "models/release").exists()
+
+
+def test_a_package_without_calibration_is_named_and_nothing_ships(tree: Path) -> None:
+    write_uncalibrated(tree / "models/release/old")
+    with pytest.raises(PackageError, match=r"models/release/old: has no calibration"):
+        release.release("tiny", LevelScorer())
+    assert [path.name for path in (tree / "models/release").iterdir()] == ["old"]
+
+
+def test_another_package_that_was_changed_since_its_release_stops_it(tree: Path) -> None:
+    release.release("other", LevelScorer())
+    (tree / "models/release/other/MODEL_CARD.md").write_text("# Changed\n")
+    seal(tree / "models/release/other")
+    with pytest.raises(PackageError, match=r"release/other: package_sha256 .* must be .*its files were changed"):
+        release.release("tiny", LevelScorer())
+    assert not (tree / "models/release/tiny").exists()
+
+
+def test_choosing_needs_validation_photos(tree: Path) -> None:
+    shutil.rmtree(tree / "data/prepared")
+    write_prepared(tree / "data/prepared", {"test": [tiny_photo(0)]})
+    relate(tree / "models/generator", data_sha256(tree / "data/prepared"))
+    with pytest.raises(ShardError, match="the val split, which is empty"):
+        release.release("tiny", LevelScorer())

@@ -1,0 +1,296 @@
+"""A bento: serves what was put into it with nothing else at hand, and its image has what a container needs."""
+
+import io
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import venv
+import zipfile
+from collections.abc import Iterator
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from huebands.package.package import read_package
+from huebands.photos.images import encode_png
+from huebands.registry import local_store, tracking
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+CHECKOUT = Path(__file__).parents[2]
+LOCK, SERVING_LOCK = CHECKOUT / "requirements.lock", CHECKOUT / "requirements-serve.lock"
+PHOTO = encode_png(np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8))
+# Put into an environment as sitecustomize.py: every process there notes whom it calls, and reaches itself alone.
+CUT_OFF = """
+import sys
+
+def watch(event, arguments):
+    if event == "socket.getaddrinfo":
+        host = arguments[0]
+    elif event == "socket.connect" and isinstance(arguments[1], tuple):
+        host = arguments[1][0]
+    else:
+        return
+    if host not in ("127.0.0.1", "::1", "localhost", "0.0.0.0", None):
+        with open({calls!r}, "a") as file:
+            print(host, file=file)
+        raise OSError(f"{{host}}: the network is cut")
+
+sys.addaudithook(watch)
+"""
+# In BentoML's own template, which is not ours to change: useradd without -l, pip where it is not reached, and a user by
+# name before ours by number.
+ACCEPTED = ("DL3046", "DL3013", "DL3042", "DL3066")
+
+
+@pytest.fixture(scope="module")
+def bento(tiny_package: Path, empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a bento, built as `make bento` does from a registry that is away afterwards."""
+    folder = tmp_path_factory.mktemp("bento")
+    registry = folder / "registry"
+    registry.mkdir()
+    shutil.copy(empty_store, registry)
+    store = local_store.store_uri(registry)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", store)
+        run = tracking.TrainingRun.start("tiny", "huebands", {}, {})
+        sha256 = read_package(tiny_package).package_sha256
+        tracking.register_package(tiny_package, sha256, "bands", run.run_id, {}, {})
+        tracking.set_alias("bands", "champion", 1)
+    built = subprocess.run(
+        [sys.executable, "-m", "huebands.serving.bento_build"],
+        cwd=CHECKOUT,
+        env=os.environ
+        | {
+            "HUEBANDS_MODEL": "models:/bands@champion",
+            "MLFLOW_TRACKING_URI": store,
+            "BENTOML_HOME": str(folder / "bentoml"),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    shutil.rmtree(registry)
+    (bento,) = (path.parent for path in (folder / "bentoml").rglob("bento.yaml"))
+    return bento
+
+
+@pytest.fixture(scope="module")
+def lean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment that has what the serving lock names and no more: no huebands, and no network."""
+    folder = tmp_path_factory.mktemp("lean")
+    venv.create(folder, symlinks=True)
+    (packages,) = folder.glob("lib/python3*/site-packages")
+    for line in SERVING_LOCK.read_text().splitlines():
+        for source in parts_of(distribution(line.partition("==")[0])):
+            target = packages / source.name
+            if not target.exists():  # distributions may share a namespace
+                target.symlink_to(source)
+    (packages / "sitecustomize.py").write_text(CUT_OFF.format(calls=str(folder / "calls")))
+    return folder
+
+
+def parts_of(package: Distribution) -> set[Path]:
+    """The files and folders of a distribution that lie in site-packages itself."""
+    root = Path(str(package.locate_file("")))
+    names = {file.parts[0] for file in package.files or []}
+    return {root / name for name in names if name not in ("..", "__pycache__") and (root / name).exists()}
+
+
+@pytest.fixture(scope="module")
+def address(bento: Path, lean: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of the served bento: from another folder, no registry, no network, nothing of the checkout."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "BENTOML_HOME": str(folder / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "true",
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+        "OMP_NUM_THREADS": "1",
+        "HUEBANDS_PROCESSES": "1",
+    }
+    command = [str(lean / "bin/python"), "-m", "bentoml", "serve", str(bento), "--port", str(port)]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        end = time.monotonic() + 120
+        while not is_ready(address):
+            assert server.poll() is None and time.monotonic() < end, (folder / "log").read_text()[-3000:]
+            time.sleep(0.2)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def is_ready(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/readyz", timeout=10).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_the_environment_that_serves_has_no_huebands_and_no_registry(lean: Path) -> None:
+    for name in ("huebands", "mlflow", "dvc", "great_expectations"):
+        ended = subprocess.run([lean / "bin/python", "-Ec", f"import {name}"], cwd=lean, capture_output=True, text=True)
+        assert f"No module named '{name}'" in ended.stderr
+
+
+def test_the_environment_that_serves_is_cut_off(lean: Path) -> None:
+    call = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=1)"
+    ended = subprocess.run([lean / "bin/python", "-c", call], capture_output=True, text=True)
+    assert "the network is cut" in ended.stderr
+    (lean / "calls").unlink()
+
+
+def test_a_bento_serves_the_package_inside_without_registry_and_network(
+    address: str, lean: Path, tiny_package: Path
+) -> None:
+    sha256 = read_package(tiny_package).package_sha256
+    everything = {"alpha": "0.5", "mode": "joint", "delta": "0.5", "grouped": "true"}
+    answer = httpx.post(f"{address}/bands", files={"image": ("a.png", PHOTO)}, data=everything, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert (answer.headers["huebands-model"], answer.headers["huebands-version"]) == ("tiny", sha256[:12])
+    report = json.loads(zipfile.ZipFile(io.BytesIO(answer.content)).read("report.json"))
+    assert report["model"] == {"name": "tiny", "package_sha256": sha256}
+    model = httpx.get(f"{address}/model").json()
+    assert model["hashes"]["package_sha256"] == sha256
+    assert model["source"] == "models:/bands@champion"
+    assert model["registry"] == {"model": "bands", "version": 1, "alias": "champion"}
+    assert httpx.get(f"{address}/").status_code == httpx.get(f"{address}/certificate").status_code == 200
+    assert not (lean / "calls").exists(), f"it called {(lean / 'calls').read_text()}"
+
+
+def test_a_bento_holds_one_package_and_none_of_this_machines_paths(bento: Path, tiny_package: Path) -> None:
+    assert [path.parent.name for path in bento.rglob("generator.safetensors")] == ["generator"]
+    for file in tiny_package.iterdir():
+        assert (bento / "src/models/generator" / file.name).read_bytes() == file.read_bytes()
+    for name in ("src/models/served.json", "src/bentofile.yaml", "bento.yaml", "env/docker/Dockerfile"):
+        assert str(CHECKOUT) not in (bento / name).read_text()
+        assert str(tiny_package.parent) not in (bento / name).read_text()
+
+
+def test_a_package_that_is_not_sound_is_not_built(tmp_path: Path) -> None:
+    built = subprocess.run(
+        [sys.executable, "-m", "huebands.serving.bento_build"],
+        cwd=CHECKOUT,
+        env=os.environ | {"HUEBANDS_MODEL": str(tmp_path / "none"), "BENTOML_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 1
+    assert built.stderr.startswith("huebands: ") and "no such folder" in built.stderr
+    assert built.stderr.count("\n") == 1
+
+
+def pins(lock: Path) -> dict[str, str]:
+    return dict(line.split("==") for line in lock.read_text().splitlines())
+
+
+def test_the_serving_lock_holds_the_same_releases_as_the_lock() -> None:
+    whole, serving = pins(LOCK), pins(SERVING_LOCK)
+    assert "setuptools" in serving, "torch needs it, and `pip freeze` leaves it out of the lock"
+    assert {name: version for name, version in serving.items() if whole.get(name) != version} == {
+        "setuptools": serving["setuptools"]
+    }
+
+
+def instructions(bento: Path) -> list[str]:
+    """The Dockerfile's instructions, one a line."""
+    text = (bento / "env/docker/Dockerfile").read_text().replace("\\\n", " ")
+    return [re.sub(r"\s+", " ", line).strip() for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def test_the_image_is_made_from_a_slim_python_of_one_release(bento: Path) -> None:
+    (base,) = (line for line in instructions(bento) if line.startswith("FROM"))
+    assert re.fullmatch(r"FROM python:3\.11\.\d+-slim-\w+ as base-container", base)
+
+
+def test_the_image_runs_as_somebody_who_is_not_root(bento: Path) -> None:
+    users = [line.removeprefix("USER ") for line in instructions(bento) if line.startswith("USER")]
+    assert users[-1] == "1034", "a number, which Kubernetes can check"
+
+
+def test_the_image_is_watched_without_tools_that_it_lacks(bento: Path) -> None:
+    (check,) = (line for line in instructions(bento) if line.startswith("HEALTHCHECK"))
+    command = json.loads(check.partition("CMD ")[2])
+    assert command[:2] == ["python", "-c"] and "/readyz" in command[2]
+
+
+@pytest.mark.parametrize(("path", "code"), [("/readyz", 0), ("/nowhere", 1)])
+def test_the_health_check_tells_ready_from_not_ready(bento: Path, address: str, path: str, code: int) -> None:
+    (check,) = (line for line in instructions(bento) if line.startswith("HEALTHCHECK"))
+    command = json.loads(check.partition("CMD ")[2])
+    call = command[2].replace("http://127.0.0.1:3000", address).replace("/readyz", path)
+    assert subprocess.run([sys.executable, "-c", call], stderr=subprocess.DEVNULL).returncode == code
+
+
+def test_the_image_gets_signals_and_a_port(bento: Path) -> None:
+    lines = instructions(bento)
+    assert 'ENTRYPOINT [ "/home/bentoml/bento/env/docker/entrypoint.sh" ]' in lines, "no shell before it"
+    assert 'exec "$@"' in (bento / "env/docker/entrypoint.sh").read_text()
+    assert "EXPOSE 3000" in lines
+
+
+def test_the_image_gets_torch_for_processors_and_the_serving_lock_only(bento: Path) -> None:
+    lines = instructions(bento)
+    install = next(place for place, line in enumerate(lines) if "env/python/install.sh" in line)
+    assert lines.index("ENV UV_TORCH_BACKEND=cpu") < install
+    assert any(re.fullmatch(r"RUN pip install --no-cache-dir uv==[\d.]+", line) for line in lines[:install])
+    assert "PIP_ARGS=(--no-deps)" in (bento / "env/python/install.sh").read_text()
+    wanted = (bento / "env/python/requirements.txt").read_text().split()
+    assert set(wanted) == set(SERVING_LOCK.read_text().split())
+
+
+def test_the_image_writes_temporary_files_only(bento: Path) -> None:
+    settings = dict(line[4:].split("=", 1) for line in instructions(bento) if line.startswith("ENV "))
+    for name in ("BENTOML_HOME", "MPLCONFIGDIR"):
+        assert settings[name].startswith("/tmp/")
+    assert settings["PYTHONDONTWRITEBYTECODE"] == "1"
+
+
+def test_the_dockerfile_is_as_its_linter_wants_it(bento: Path) -> None:
+    linter = Path(sys.executable).with_name("hadolint")
+    ignored = [f"--ignore={code}" for code in ACCEPTED]
+    found = subprocess.run([linter, *ignored, bento / "env/docker/Dockerfile"], capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout
+
+
+def test_containerize_hands_the_same_dockerfile_to_docker(bento: Path, tmp_path: Path) -> None:
+    docker = tmp_path / "bin/docker"
+    docker.parent.mkdir()
+    docker.write_text(
+        '#!/bin/sh\ncase "$1" in\nversion) echo 28.2.2 ;;\n'
+        f'*) for context; do :; done; cp "$context/env/docker/Dockerfile" {tmp_path} ;;\nesac\n'
+    )
+    docker.chmod(0o755)
+    subprocess.run(
+        [sys.executable, "-m", "bentoml", "containerize", f"huebands:{bento.name}"],
+        cwd=tmp_path,
+        env=os.environ
+        | {
+            "PATH": f"{docker.parent}:{os.environ['PATH']}",
+            "BENTOML_HOME": str(bento.parents[2]),
+            "BENTOML_DO_NOT_TRACK": "true",
+            "TMPDIR": str(tmp_path),  # as `make container` does
+        },
+        check=True,
+        capture_output=True,
+    )
+    handed = (tmp_path / "Dockerfile").read_text()
+    own = (bento / "env/docker/Dockerfile").read_text()
+    for line in own.splitlines():
+        assert line in handed or line.startswith(("# ", "RUN bash")), "BuildKit adds a mount to that step"
+    assert "HEALTHCHECK" in handed and "USER 1034" in handed

@@ -1,0 +1,69 @@
+"""Without a browser: tests of the page are skipped by name, and fail where CI asks for one."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import browser
+
+TESTS = """
+def test_of_the_page(browser): pass
+def test_of_another_thing(): pass
+"""
+
+
+def run_without_browser(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    (folder / "test_it.py").write_text(TESTS)
+    inherited = {name: value for name, value in os.environ.items() if name not in ("PATH", *browser.REQUIRING)}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "browser", "-p", "no:cacheprovider", "test_it.py"],
+        cwd=folder,
+        env=inherited | {"PATH": "", "PYTHONPATH": str(Path(browser.__file__).parent)} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_missing_browser_is_told_with_the_tests_that_lacked_it(tmp_path: Path) -> None:
+    done = run_without_browser(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed, 1 skipped" in done.stdout
+    _, told = done.stdout.split("= skipped for lack of a browser =")
+    assert "\ntest_it.py::test_of_the_page\n" in told and "test_of_another_thing" not in told
+
+
+@pytest.mark.parametrize("variable", browser.REQUIRING)
+def test_where_a_browser_is_required_its_lack_is_an_error(variable: str, tmp_path: Path) -> None:
+    done = run_without_browser(tmp_path, **{variable: "1"})
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 passed, 1 error" in done.stdout
+    assert "no browser: none of chromium, chromium-browser, google-chrome is installed" in done.stdout
+
+
+def run_ci(folder: Path, *programs: str) -> subprocess.CompletedProcess[str]:
+    """Run .ci/run where these programs are installed; each tells its arguments, and whether a browser is required."""
+    for program in ("bash", "dirname"):
+        (folder / program).symlink_to(str(shutil.which(program)))
+    for program in programs:
+        (folder / program).write_text(f'#!{folder}/bash\necho {program} "$@" ${{HUEBANDS_REQUIRE_BROWSER-}}\n')
+        (folder / program).chmod(0o755)
+    command = [str(folder / "bash"), str(Path(__file__).parents[2] / ".ci/run")]
+    return subprocess.run(command, env={"PATH": str(folder)}, capture_output=True, text=True, check=False)
+
+
+def test_ci_asks_for_a_browser(tmp_path: Path) -> None:
+    done = run_ci(tmp_path, "chromium", "make")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "make lint 1\nmake test 1\n", "")
+
+
+@pytest.mark.parametrize("programs", [("make",), ("make", "apt-get")])
+def test_ci_ends_where_no_browser_can_be_installed(programs: tuple[str, ...], tmp_path: Path) -> None:
+    done = run_ci(tmp_path, *programs)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "apt-get" in done.stderr.splitlines()[0]
+    assert done.stderr.splitlines()[-1].startswith(".ci/run: no browser, and apt-get cannot install chromium")

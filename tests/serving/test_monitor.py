@@ -1,0 +1,251 @@
+"""Alarms: none when photos stay as the calibration photos were, whatever these happen to be, and one when they do not.
+
+Strangeness is drawn uniformly: p-values depend on ranks alone.
+"""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from huebands.serving.monitoring import monitor
+from huebands.serving.monitoring.monitor import DELTA, Coverage, Drift, Monitor, frequency_bounds, risk_bounds
+from huebands.serving.workers.jobs import Facts, Job
+from huebands.statistics.e_process import Bets
+from toy_calibration import SHAPE, toy_calibration, toy_losses
+
+RANKS = {36: [1, 3, 7], 163: [8, 16, 32]}
+
+
+def first_alarms(photos, draws, stream, atypicality, bounds=None, seed=0):
+    """When the alarm was raised for each draw of calibration and stream: the number of photos, or infinity.
+
+    Args:
+        photos: of each calibration.
+        draws: side by side.
+        stream: photos that come in.
+        atypicality: (random, size, time) -> atypicality of new photos; of the calibration photos it is uniform.
+        bounds: instead of the ones that allow for the draw of the calibration.
+        seed: of all draws.
+    """
+    random, ranks = np.random.default_rng(seed), np.array(RANKS[photos])
+    bounds = frequency_bounds(ranks, photos) if bounds is None else bounds
+    strangest_first = -np.sort(-random.random((draws, photos)), axis=1)
+    bets, raised = Bets((draws, len(ranks))), np.full(draws, math.inf)
+    for count in range(1, stream + 1):
+        new = atypicality(random, draws, count)
+        bets.add((new[:, None] > strangest_first[:, ranks - 1]).astype(float), bounds)
+        evidence = np.exp(bets.log_wealth).mean(axis=1)
+        raised[(raised == math.inf) & (evidence >= 2 / DELTA)] = count
+    return raised
+
+
+def alike(random, draws, count):
+    return random.random(draws)
+
+
+def three_times(random, draws, count):
+    """Three times as many photos are among the strangest fifth; within each part nothing changes."""
+    strange, place = random.random(draws) < 0.6, random.random(draws)
+    return np.where(strange, 0.8 + 0.2 * place, 0.8 * place)
+
+
+def blurred(random, draws, count):
+    return 1 - random.beta(0.3, 1, draws)
+
+
+def assert_seldom(raised):
+    """No more than DELTA, but for three standard errors: one test in 700 would fail by chance, and seeds are fixed."""
+    error = math.sqrt(DELTA * (1 - DELTA) / len(raised))
+    assert np.isfinite(raised).mean() <= DELTA + 3 * error
+
+
+@pytest.mark.parametrize("photos", RANKS)
+def test_like_photos_seldom_raise_the_alarm(photos):
+    assert_seldom(first_alarms(photos, draws=400, stream=2000, atypicality=alike))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("photos", RANKS)
+def test_like_photos_seldom_raise_the_alarm_in_the_long_run(photos):
+    assert_seldom(first_alarms(photos, draws=1500, stream=10_000, atypicality=alike))
+
+
+@pytest.mark.parametrize("photos", RANKS)
+def test_without_room_for_the_draw_of_the_calibration_like_photos_would_raise_it(photos):
+    bounds = np.array(RANKS[photos]) / (photos + 1)
+    raised = first_alarms(photos, draws=400, stream=2000, atypicality=alike, bounds=bounds)
+    assert np.isfinite(raised).mean() > 0.2
+
+
+@pytest.mark.parametrize(
+    ("photos", "atypicality", "after", "within"),
+    [
+        (163, three_times, 0, 200),
+        (163, three_times, 1000, 450),
+        (163, blurred, 0, 75),
+        (36, blurred, 0, 350),
+        (36, blurred, 1000, 900),
+    ],
+)
+def test_photos_of_another_kind_raise_it_soon_in_95_of_100_draws(photos, atypicality, after, within):
+    def changing(random, draws, count):
+        return (alike if count <= after else atypicality)(random, draws, count)
+
+    raised = first_alarms(photos, draws=400, stream=after + within, atypicality=changing)
+    assert np.isfinite(raised).mean() >= 0.95
+
+
+def test_p_values_are_counted_as_the_draws_above_are():
+    random, photos = np.random.default_rng(0), 36
+    calibration, ranks = random.random(photos), np.array(RANKS[photos])
+    drift, bets = Drift(photos), Bets((3,))
+    for new in random.random(50) ** 0.3:
+        drift.add((1 + (calibration >= new).sum()) / (photos + 1))
+        bets.add((new > np.sort(calibration)[::-1][ranks - 1]).astype(float), frequency_bounds(ranks, photos))
+    assert 10**drift.alarm.log10_evidence == pytest.approx(np.exp(bets.log_wealth).mean())
+
+
+@pytest.mark.parametrize("photos", [1, 3, 12, 36, 163])
+def test_any_number_of_calibration_photos_can_be_watched(photos):
+    drift = Drift(photos)
+    for _ in range(3):
+        drift.add(1 / (photos + 1))
+        drift.add(1.0)
+    assert drift.describe()["state"] == "watching"
+    assert all(0 < row["p_value_at_most"] <= row["share_explained"] <= 1 for row in drift.describe()["watched"])
+
+
+def test_what_is_said_of_patience_is_what_it_takes():
+    assert [Drift(photos).describe()["three_times_as_many_noticed_after"] for photos in (12, 163)] == [None, 48]
+
+
+def test_an_alarm_stays(monkeypatch):
+    times = map(str, itertools.count())
+    monkeypatch.setattr(monitor, "now", lambda: next(times))
+    drift = Drift(163)
+    for _ in range(100):
+        drift.add(1 / 164)
+    raised = drift.describe()
+    for _ in range(1000):
+        drift.add(1.0)
+    assert raised["state"] == drift.describe()["state"] == "alarm"
+    assert raised["since"] == drift.describe()["since"] is not None
+    assert drift.alarm.log10_evidence < math.log10(2 / DELTA)
+
+
+@pytest.fixture(scope="module")
+def pool():
+    """Losses (photos, KINDS, STEPS) of so many photos that they stand for all there are."""
+    return np.stack([photo.whole for photo in toy_losses(seed=0, photos=1500)])
+
+
+def broken(pool, photos, draws):
+    """In which draws of a calibration the bounds are below the expected loss somewhere."""
+    random, risks = np.random.default_rng(1), pool.mean(axis=0)
+    drawn = (pool[random.integers(0, len(pool), photos)] for _ in range(draws))
+    return np.array([(risks > risk_bounds(losses)).any() for losses in drawn])
+
+
+def test_expected_losses_are_within_their_bounds(pool):
+    assert not broken(pool, photos=36, draws=10).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("photos", [36, 163])
+def test_expected_losses_are_within_their_bounds_in_all_but_few_draws(pool, photos):
+    assert broken(pool, photos, draws=150).mean() <= DELTA / 2 + 3 * math.sqrt(DELTA / 2 / 150)
+
+
+def test_bounds_tell_something_and_never_rise_with_the_step(pool):
+    bounds = risk_bounds(pool[:163])
+    assert (np.diff(bounds, axis=1) <= 0).all()
+    assert (bounds[:, -1] < 0.15).all() and (bounds[:, 0] > 0.5).all()
+
+
+def job(content=b"", alpha=0.2, mode="per_channel", delta=None):
+    return Job(kind="bands", content=content, name="a", alpha=alpha, mode=mode, delta=delta, grouped=False)
+
+
+def facts(likeness=0.5, outside=None):
+    return Facts(width=8, height=8, band_width=20.0, likeness=likeness, outside=outside)
+
+
+@pytest.fixture(scope="module")
+def calibration():
+    return toy_calibration(toy_losses(seed=2, photos=163))
+
+
+def outside_of(losses, calibration, asked):
+    """What a photo of these losses (KINDS, STEPS) loses at the steps that are asked for."""
+    steps = calibration.steps(asked.alpha, asked.mode, asked.delta)
+    if asked.mode == "joint":
+        return losses[3, (steps - np.array(SHAPE.joint_offsets)).max()]
+    return losses[range(3), steps].mean()
+
+
+@pytest.mark.parametrize("mode", ["per_channel", "joint"])
+@pytest.mark.parametrize("alpha", [0.1, 0.5])
+def test_photos_that_are_covered_as_promised_raise_no_alarm(pool, calibration, alpha, mode):
+    coverage, asked = Coverage(calibration), job(alpha=alpha, mode=mode)
+    for losses in pool:
+        coverage.add(outside_of(losses, calibration, asked), asked)
+    described = coverage.describe()
+    assert described["state"] == "watching"
+    assert described["modes"][mode]["outside"] == pytest.approx(alpha, abs=0.05)
+    assert list(described["modes"]) == [mode]
+
+
+@pytest.mark.slow
+def test_coverage_as_promised_seldom_raises_the_alarm_over_draws_of_the_calibration():
+    random, raised = np.random.default_rng(3), []
+    kept = toy_losses(seed=4, photos=1500)
+    for _ in range(100):
+        calibration = toy_calibration(kept[index] for index in random.integers(0, len(kept), 36))
+        coverage, asked = Coverage(calibration), job()
+        for index in random.integers(0, len(kept), 1000):
+            coverage.add(outside_of(kept[index].whole, calibration, asked), asked)
+        raised.append(coverage.alarm.since is not None)
+    assert np.mean(raised) <= DELTA + 3 * math.sqrt(DELTA / 100)
+
+
+def test_three_times_as_much_outside_raises_the_alarm(pool, calibration):
+    coverage, asked = Coverage(calibration), job(alpha=0.1)
+    for losses in pool[:450]:
+        coverage.add(min(3 * outside_of(losses, calibration, asked), 1.0), asked)
+    assert coverage.describe()["state"] == "alarm"
+
+
+def test_no_less_than_alpha_may_be_outside(calibration):
+    coverage = Coverage(calibration)
+    assert coverage.bound(job(alpha=0.2)) >= 0.2
+    assert 0.4 <= coverage.bound(job(alpha=0.4, delta=0.001)) < coverage.bound(job(alpha=0.4))
+    assert coverage.bound(job(alpha=0.999)) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_same_photo_again_is_no_new_evidence(calibration):
+    watched = Monitor(calibration)
+    for _ in range(100):
+        watched.add(job(b"the same"), facts(likeness=1 / 164, outside=1.0))
+    described = watched.describe()
+    assert described["repeated"] == 99
+    assert (described["drift"]["photos"], described["coverage"]["photos"]) == (1, 1)
+    assert described["drift"]["state"] == described["coverage"]["state"] == "watching"
+
+
+def test_what_was_seen_longest_ago_is_forgotten_first(calibration, monkeypatch):
+    monkeypatch.setattr(monitor, "REMEMBERED", 2)
+    watched = Monitor(calibration)
+    for content in (b"a", b"b", b"a", b"c", b"a", b"b"):
+        watched.add(job(content), facts())
+    assert watched.repeated == 2
+    assert watched.drift.alarm.count == 4
+
+
+def test_grey_photos_tell_nothing_of_coverage(calibration):
+    watched = Monitor(calibration)
+    watched.add(job(b"a"), facts(outside=None))
+    described = watched.describe()
+    assert (described["drift"]["photos"], described["coverage"]["photos"]) == (1, 0)
+    assert described["coverage"]["modes"] == {}

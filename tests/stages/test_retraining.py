@@ -1,0 +1,147 @@
+"""The workflow that retrains: what starts it, what it finds to do, and the branch that it pushes."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pathspec
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/retrain.yml").read_text(encoding="utf-8"))
+STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+MADE = ("data/", "models/", "reports/")
+
+# Two stages: data that git does not hold, and a model that it does.
+PIPELINE = {
+    "stages": {
+        "prepare": {"cmd": "mkdir data && cp photos.txt data", "deps": ["photos.txt"], "outs": ["data"]},
+        "train": {
+            "cmd": "mkdir -p models reports && cat data/photos.txt params.yaml > models/weights && date > reports/time",
+            "deps": ["data"],
+            "params": ["epochs"],
+            "outs": [{"models/weights": {"cache": False}}, {"reports/time": {"cache": False}}],
+        },
+    }
+}
+
+
+class Checkout:
+    """A clone of the project in which the commands of the workflow run."""
+
+    def __init__(self, folder: Path, origin: Path) -> None:
+        self.folder, self.origin = folder, origin
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC"))}
+        roles = ("GIT_AUTHOR", "GIT_COMMITTER")
+        self.environment = {
+            **kept,
+            **{f"{role}_NAME": "test" for role in roles},
+            **{f"{role}_EMAIL": "test@example.org" for role in roles},
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def clone(self, folder: Path) -> "Checkout":
+        """A fresh checkout of the newest commit of main, as a runner has it."""
+        self.run("git", "clone", "--quiet", "--depth=1", "--branch=main", f"file://{self.origin}", str(folder))
+        return Checkout(folder, self.origin)
+
+    def push(self, file: str, content: str) -> None:
+        """Change a file on main."""
+        (self.folder / file).write_text(content)
+        self.run("git", "add", file)
+        self.run("git", "commit", "--quiet", f"--message={file}")
+        self.run("git", "push", "--quiet", "origin", "main")
+
+    def plan(self) -> str:
+        return self.run(".ci/retrain-plan")
+
+    def push_results(self, branch: str) -> str:
+        self.run("dvc", "repro", "--quiet")
+        return self.run(".ci/retrain-branch", f"file://{self.origin}", branch)
+
+    def branches(self) -> list[str]:
+        listed = self.run("git", "ls-remote", "--heads", f"file://{self.origin}").split()[1::2]
+        return [head.removeprefix("refs/heads/") for head in listed]
+
+
+@pytest.fixture
+def developer(tmp_path: Path) -> Checkout:
+    """A project whose pipeline has run, pushed to main."""
+    origin, folder = tmp_path / "origin.git", tmp_path / "developer"
+    subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", str(origin)], check=True)
+    (folder / ".ci").mkdir(parents=True)
+    for script in ("retrain-plan", "retrain-branch"):
+        shutil.copy(ROOT / ".ci" / script, folder / ".ci")
+    (folder / "dvc.yaml").write_text(yaml.safe_dump(PIPELINE))
+    (folder / "params.yaml").write_text("epochs: 1\n")
+    (folder / "photos.txt").write_text("photos\n")
+    (folder / ".gitignore").write_text("/data\n")
+    checkout = Checkout(folder, origin)
+    checkout.run("git", "init", "--quiet", "--initial-branch=main")
+    checkout.run("dvc", "init", "--quiet")
+    shutil.copy(ROOT / ".dvc/config", folder / ".dvc")
+    checkout.run("git", "remote", "add", "origin", f"file://{origin}")
+    checkout.run("dvc", "repro", "--quiet")
+    checkout.run("git", "add", ".")
+    checkout.run("git", "commit", "--quiet", "--message=trained")
+    checkout.run("git", "push", "--quiet", "origin", "main")
+    return checkout
+
+
+def test_without_a_change_there_is_nothing_to_run_and_no_branch(developer: Checkout, tmp_path: Path) -> None:
+    developer.push("README.md", "words\n")
+    runner = developer.clone(tmp_path / "runner")
+    assert runner.plan() == "changed=false\n"
+    assert not (runner.folder / "data").exists(), "a plan needs no data"
+    assert runner.push_results("retrain/1") == "branch=\n"
+    assert (runner.folder / "data").exists(), "the whole pipeline has run"
+    assert runner.branches() == ["main"]
+
+
+# The first is of a stage that lacks its data in a fresh clone, the second of one that does not.
+@pytest.mark.parametrize(("file", "content"), [("params.yaml", "epochs: 2\n"), ("photos.txt", "more photos\n")])
+def test_a_change_is_trained_once(file: str, content: str, developer: Checkout, tmp_path: Path) -> None:
+    developer.push(file, content)
+    runner = developer.clone(tmp_path / "runner")
+    assert runner.plan() == "changed=true\n"
+    assert runner.push_results("retrain/1") == "branch=retrain/1\n"
+    assert runner.branches() == ["main", "retrain/1"]
+    developer.run("git", "fetch", "--quiet", "origin", "retrain/1")
+    changed = developer.run("git", "diff", "--name-only", "main", "FETCH_HEAD").split()
+    assert changed == ["dvc.lock", "models/weights", "reports/time"]
+    assert not started_by(changed), "the merge starts no run"
+    developer.run("git", "merge", "--quiet", "--no-edit", "FETCH_HEAD")
+    developer.run("git", "push", "--quiet", "origin", "main")
+    again = developer.clone(tmp_path / "again")
+    assert again.plan() == "changed=false\n"
+    assert again.push_results("retrain/2") == "branch=\n"
+    assert again.branches() == ["main", "retrain/1"]
+
+
+def started_by(files: list[str]) -> list[str]:
+    """Those of the files whose change on main starts the workflow; the last pattern that fits decides."""
+    # YAML reads the word `on` as true.
+    patterns = pathspec.GitIgnoreSpec.from_lines(WORKFLOW[True]["push"]["paths"])
+    return [file for file in files if patterns.match_file(file)]
+
+
+def test_what_stages_make_starts_no_run() -> None:
+    made = [name if isinstance(name, str) else next(iter(name)) for stage in STAGES.values() for name in stage["outs"]]
+    assert not started_by(["dvc.lock", *made, *(f"{name}/file" for name in made)])
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_a_stage_depends_on_starts_a_run(stage: str) -> None:
+    listed = [name for name in STAGES[stage]["deps"] if not name.startswith((*MADE, "${"))]
+    files = [f"{name}/__init__.py" if (ROOT / name).is_dir() else name for name in listed]
+    files += ["conf/data/photos.yaml", "params.yaml", "dvc.yaml"]
+    assert started_by(files) == files

@@ -1,0 +1,360 @@
+"""The stages evaluate, distribution and calibrate on a tiny dataset and networks that were hardly trained."""
+
+import io
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.distributed as dist
+from PIL import Image
+
+from huebands.colorize.colorizer import Colorizer, grey_of
+from huebands.conformal.calibration import MODES, Calibration
+from huebands.data.preparation import prepare_photo
+from huebands.data.shards import MANIFEST_COLUMNS, LabShard, data_sha256, write_manifest, write_shard
+from huebands.density.model import read_density
+from huebands.fetch.pypi import FetchError
+from huebands.metrics.report import METRICS, OF_SETS
+from huebands.models.encoders.encoder import Encoder
+from huebands.package.package import read_package, write_generator
+from huebands.params import SPLITS, CalibrateParams, DensityParams
+from huebands.photos.images import encode_png, read_photo
+from huebands.stages import calibrate, evaluate, fit_density
+from huebands.statistics.risk_bounds import first_step
+from huebands.training.distributed import World
+from tiny_package import network_of, seal, tiny_config, write_tiny_density
+
+COUNTS = {"train": 3, "val": 2, "calibration": 9, "test": 3}
+SIZE = 16
+ALPHAS = (0.1, 0.2, 0.3, 0.5)  # of nine photos
+SETTINGS = CalibrateParams(
+    adaptivity=0.5, alphas=(0.01, *ALPHAS), report_alpha=0.2, unlike_p_value=0.05, heatmaps=2, seed=0
+)
+FIT = DensityParams(
+    encoder="efficientnet-lite0", filters=2, dropout=0.1, bins=8, image_size=32, epochs=2, batch_size=4, seed=0
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A working folder as prepare and train leave it: photos of several sizes, shards, manifest, weights."""
+    tmp_path = tmp_path_factory.mktemp("trained")
+    generator, rows = np.random.default_rng(0), []
+    (tmp_path / "data/raw/photos").mkdir(parents=True)
+    (tmp_path / "data/prepared").mkdir()
+    for split in SPLITS:
+        squares = []
+        for row in range(COUNTS[split]):
+            coarse = Image.fromarray(generator.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+            photo = coarse.resize((24 + 3 * row, 40 - row), Image.Resampling.BICUBIC)
+            file = f"photos/{split}{row}.png"
+            photo.save(tmp_path / "data/raw" / file)
+            squares.append(prepare_photo(np.asarray(photo), SIZE).lab)
+            known = {
+                "id": f"{split}{row}",
+                "group": f"{split}{row}",
+                "name": file,
+                "file": file,
+                "split": split,
+                "row": row,
+                "title": "",
+            }
+            rows.append({**dict.fromkeys(MANIFEST_COLUMNS, ""), **known})
+        write_shard(tmp_path / "data/prepared", split, squares, len(squares), SIZE)
+    write_manifest(tmp_path / "data/prepared", pd.DataFrame(rows))
+    torch.manual_seed(0)
+    config = tiny_config()
+    network = network_of(config["network"], SIZE)
+    write_generator(tmp_path / "models/trained", network.state_dict(), config)
+    write_tiny_density(tmp_path / "models/density")
+    return tmp_path
+
+
+@pytest.fixture
+def folder(trained, tmp_path):
+    """A copy of `trained`, to be changed."""
+    return shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+
+
+def photos_of(folder, kind=calibrate.Photos):
+    package = read_package(folder / "models/trained")
+    package = replace(package, density=read_density(folder / "models/density"))
+    manifest = calibrate.read_manifest(folder / "data/prepared")
+    return kind(folder / "data/raw", manifest, Colorizer(package, "tiny"))
+
+
+def run_calibrate(folder, settings=SETTINGS):
+    places = (folder / "models/calibration", folder / "reports")
+    calibrate.calibrate(photos_of(folder), "d" * 64, 4.0, *places, settings, World(0, 1, torch.device("cpu")))
+    return Calibration.load(places[0])
+
+
+@pytest.fixture(scope="module")
+def calibrated(trained, tmp_path_factory):
+    """A copy of `trained` in which calibrate has run as `SETTINGS` say; to be read or copied, never changed."""
+    folder = shutil.copytree(trained, tmp_path_factory.mktemp("calibrated"), dirs_exist_ok=True)
+    run_calibrate(folder)
+    return folder
+
+
+@pytest.fixture
+def run_evaluate(folder, photo_scorer, monkeypatch):
+    monkeypatch.setattr(evaluate, "PhotoScorer", lambda: photo_scorer)
+
+    def run(report="reports"):
+        evaluate.evaluate(folder / "data/prepared", folder / "models/trained", folder / report, sheet_rows=2, seed=0)
+        return folder / report
+
+    return run
+
+
+def test_evaluate_writes_metrics_table_and_sheet(run_evaluate, capsys):
+    report = run_evaluate()
+    metrics = json.loads((report / "metrics.json").read_text())
+    table = pd.read_csv(report / "photos.csv")
+    assert metrics.pop("photos") == len(table) == COUNTS["test"]
+    assert table["id"].tolist() == ["test0", "test1", "test2"]
+    assert list(metrics) == [metric.key for metric in METRICS]
+    for name, figures in metrics.items():
+        beside = {"colourfulness": {"truth"}, "clipped": {"truth"}, "kid": {"standard_error"}}.get(name, set())
+        assert set(figures) == {"model", "low", "high", "grey"} | beside
+        if name not in OF_SETS:
+            for of in {"model", "grey", "truth"} & set(figures):
+                assert figures[of] == pytest.approx(table[f"{name}_{of}"].mean(), abs=1e-3)
+    assert metrics["colourfulness"]["truth"] > 10 and metrics["colourfulness"]["grey"] == 0
+    assert metrics["kid"]["low"] <= metrics["kid"]["model"] <= metrics["kid"]["high"]
+    # Three photos are too few for an interval of a mean.
+    assert (metrics["psnr"]["low"], metrics["psnr"]["high"]) == (0, None)
+    assert read_photo(report / "sheet.png").shape[1] > 500
+    assert "ciede2000 model" in capsys.readouterr().out
+
+
+def test_evaluate_gives_the_same_files_again(run_evaluate):
+    first, second = run_evaluate("first"), run_evaluate("second")
+    names = sorted(path.name for path in first.iterdir())
+    assert names == ["metrics.json", "photos.csv", "sheet.png"]
+    for name in names:
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+@pytest.fixture
+def fit(folder, monkeypatch):
+    """Run the stage distribution around a random encoder: ImageNet's weights take a download."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(Encoder, "load_imagenet", lambda self: None)
+    shutil.rmtree("models/density")
+
+    def run(settings=FIT):
+        fit_density.fit_density(settings)
+        return read_density(folder / "models/density")
+
+    return run
+
+
+def test_distribution_writes_a_model_and_its_history(fit, folder, capsys):
+    model = fit()
+    assert (model.image_size, model.network.bins) == (32, 8)
+    assert model.description["network"] == FIT.network()
+    lineage = model.description["lineage"]
+    assert lineage["data_sha256"] == data_sha256(folder / "data/prepared")
+    assert lineage["params"] == asdict(FIT)
+    history = pd.read_csv(folder / "reports/density/history.csv")
+    assert list(history.columns) == ["epoch", "train", "val"]
+    assert history["epoch"].tolist() == [1, 2]
+    assert (history[["train", "val"]] < 10).all(axis=None), "nats"
+    assert f"distribution: epoch 2: {history['train'][1]:.4f} nats a value on train" in capsys.readouterr().out
+
+
+def test_distribution_gives_the_same_files_again(fit, folder):
+    sha256, path = fit().sha256, folder / "reports/density/history.csv"
+    history = path.read_bytes()
+    assert fit().sha256 == sha256
+    assert path.read_bytes() == history
+    assert fit(replace(FIT, seed=1)).sha256 != sha256
+
+
+def test_distribution_looks_at_training_and_validation_photos_alone(fit, monkeypatch):
+    opened = []
+
+    class Spy(LabShard):
+        def __init__(self, folder, split):
+            opened.append(split)
+            super().__init__(folder, split)
+
+    monkeypatch.setattr(fit_density, "LabShard", Spy)
+    fit()
+    assert sorted(opened) == ["train", "val"]
+
+
+def test_distribution_ends_with_one_line_that_says_what_to_do(fit, folder, monkeypatch):
+    class Loaded:
+        distribution = FIT
+
+    def refuse(encoder):
+        raise FetchError("pip cannot fetch it")
+
+    monkeypatch.setattr(fit_density.params, "load", lambda: Loaded)
+    with monkeypatch.context() as patch:
+        patch.setattr(Encoder, "load_imagenet", refuse)
+        with pytest.raises(SystemExit, match=r"^distribution: pip cannot fetch it$"):
+            fit_density.main()
+    write_shard(folder / "data/prepared", "train", [], 0, SIZE)
+    with pytest.raises(SystemExit, match=r"^distribution: data/prepared: the train split is empty; enlarge prepare\."):
+        fit_density.main()
+
+
+def test_calibrate_writes_a_calibration_of_both_networks(calibrated):
+    calibration = Calibration.load(calibrated / "models/calibration")
+    package = read_package(calibrated / "models/trained")
+    assert calibration.photos == 9 and calibration.data_sha256 == "d" * 64
+    assert calibration.weights_sha256 == package.weights_sha256
+    assert calibration.distribution_sha256 == read_density(calibrated / "models/density").sha256
+    assert calibration.preprocessing_sha256 == package.preprocessing_sha256
+    assert (calibration.min_chroma, calibration.unlike_p_value) == (4.0, 0.05)
+    certificate = calibration.certificate
+    assert [(row["mode"], row["alpha"]) for row in certificate["curve"]] == [(m, a) for m in MODES for a in ALPHAS]
+    assert [(row["mode"], row["alpha"]) for row in certificate["grouped"]] == [(mode, 0.2) for mode in MODES]
+    assert (certificate["alpha"], certificate["test_photos"]) == (0.2, 3)
+    page = (calibrated / "models/calibration/certificate.html").read_text()
+    assert "tiny" in page and calibration.weights_sha256 in page
+
+
+def test_what_shapes_the_bands_comes_from_the_validation_photos_alone(calibrated):
+    """A family of bands that calibration or test photos had shaped would void the promise."""
+
+    class OnlyVal(calibrate.Photos):
+        def split(self, split, part=0, parts=1):
+            assert split == "val"
+            return super().split(split, part, parts)
+
+    shape = Calibration.load(calibrated / "models/calibration").shape
+    assert shape == calibrate.choose_shape(photos_of(calibrated, OnlyVal), SETTINGS)
+
+
+def test_the_joint_offsets_are_those_of_the_narrowest_bands(folder, monkeypatch):
+    settings, photos = replace(SETTINGS, report_alpha=0.5), photos_of(folder)
+    candidates, widths = ((0, 0, 0), (0, 96, 0), (96, 0, 96)), {}
+    for offsets in candidates:
+        monkeypatch.setattr(calibrate, "_JOINT_OFFSETS", (offsets,))
+        shape = calibrate.choose_shape(photos, settings)
+        assert shape.joint_offsets == offsets
+        shaped = [(photo, photos.colorizer.shape(photo.shown, photo.grey, shape)) for photo in photos.split("val")]
+        losses = [
+            calibrate.photo_losses(of.nested.first_steps(photo.true), of.groups, offsets).whole for photo, of in shaped
+        ]
+        step = int(first_step(np.stack(losses)[:, 3], 0.5))
+        steps = np.minimum(step + np.array(offsets), calibrate.STEPS - 1)
+        bands = [of.bands(steps, "joint").astype(int) for _, of in shaped]
+        widths[offsets] = np.mean([(of[..., 1] - of[..., 0]).mean() for of in bands])
+    monkeypatch.setattr(calibrate, "_JOINT_OFFSETS", candidates)
+    assert len(set(widths.values())) == 3, "they must differ to tell"
+    assert calibrate.choose_shape(photos, settings).joint_offsets == min(widths, key=widths.get)
+
+
+@pytest.mark.parametrize("mode", ["per_channel", "joint"])
+@pytest.mark.parametrize("upload", ["colour", "grey"])
+def test_what_was_calibrated_is_what_a_user_gets(calibrated, tmp_path, mode, upload):
+    """Counted in the bands' files, photos miss what the calibration says, whether sent in colour or as grey."""
+    folder = shutil.copytree(calibrated, tmp_path, dirs_exist_ok=True)
+    for part in ("calibration", "distribution"):
+        shutil.copytree(folder / "models" / part, folder / "models/trained", dirs_exist_ok=True)
+    seal(folder / "models/trained")
+    colorizer = Colorizer.load(folder / "models/trained")
+    losses = colorizer.calibration.table.losses
+    kinds = range(3) if mode == "per_channel" else range(3, 4)
+    steps = first_step(losses[:, kinds], 0.3)
+    for row in range(COUNTS["calibration"]):
+        path = folder / f"data/raw/photos/calibration{row}.png"
+        true = read_photo(path)
+        content = path.read_bytes() if upload == "colour" else encode_png(grey_of(true))
+        files = dict(colorizer.colorize(content, 0.3, mode).files("photo"))
+        with np.load(io.BytesIO(files["photo.bands.npz"])) as band:
+            pairs = np.stack([band[name] for name in "RGB"], axis=2)
+        outside = (true < pairs[..., 0]) | (true > pairs[..., 1])
+        missed = outside.mean(axis=(0, 1)) if mode == "per_channel" else [outside.any(axis=-1).mean()]
+        assert missed == pytest.approx(losses[row, kinds, steps], abs=1e-11)  # shares are rounded to 2^-40
+
+
+@pytest.fixture
+def gloo():
+    """A group of this process alone: what it reduces stays as it is."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def test_the_counts_of_many_processes_add_up_to_that_of_one_to_the_bit(folder, gloo):
+    photos, cpu = photos_of(folder), torch.device("cpu")
+    shape = calibrate.choose_shape(photos, SETTINGS)
+    whole, pixels = calibrate.count(photos, shape, 0, World(0, 1, cpu))
+    parts = [calibrate.count(photos, shape, 0, World(rank, 2, cpu)) for rank in range(2)]
+    (first, first_pixels), (second, second_pixels) = parts
+    for name, table in whole.tables().items():
+        assert np.array_equal((first + second).tables()[name], table)
+        assert not np.array_equal(first.tables()[name], table)
+    for one, part, other in zip(pixels, first_pixels, second_pixels, strict=True):
+        assert np.array_equal(one, part + other)
+
+
+def test_near_duplicates_count_as_one_photo(folder):
+    manifest = calibrate.read_manifest(folder / "data/prepared")
+    for split in ("calibration", "test"):
+        near = manifest["id"].isin([f"{split}1", f"{split}2"])
+        manifest.loc[near, "group"] = f"{split}1"
+    write_manifest(folder / "data/prepared", manifest)
+    assert run_calibrate(folder, replace(SETTINGS, report_alpha=0.5)).smallest_alpha == 1 / 9
+    assert json.loads((folder / "reports/metrics.json").read_text())["photos"] == {"calibration": 8, "test": 2}
+
+
+def test_calibrate_reports_every_supported_alpha_and_equals_mapie(calibrated):
+    metrics = json.loads((calibrated / "reports/metrics.json").read_text())
+    table = pd.read_csv(calibrated / "reports/coverage.csv")
+    assert metrics["photos"] == {"calibration": 9, "test": 3}
+    assert metrics["one_pixel"]["mapie"] == metrics["one_pixel"]["huebands"]
+    assert metrics["one_pixel"]["alphas_compared"] > 0
+    assert list(table.columns) == [
+        "alpha", "mode", "nominal", "coverage", "low", "high", "width", "width_R", "width_G", "width_B",
+    ]  # fmt: skip
+    for mode in ("per_channel", "joint"):
+        rows = table[table["mode"] == mode]
+        assert rows["alpha"].tolist() == list(ALPHAS)
+        assert rows["coverage"].is_monotonic_decreasing and rows["width"].is_monotonic_decreasing
+        at_report = rows[rows["alpha"] == 0.2].iloc[0]
+        assert metrics[mode]["coverage"] == pytest.approx(at_report["coverage"], abs=1e-3)
+        assert metrics[mode]["width"] == pytest.approx(at_report["width"], abs=1e-2)
+        assert metrics["grouped"][mode]["width"] >= metrics[mode]["width"]
+        assert metrics["grouped"][mode]["coverage"] >= metrics[mode]["coverage"]
+    assert set(metrics["worst_stratum"]) == {"group", "coverage", "standard_error", "grouped_coverage"}
+    assert 0 <= metrics["unlike"] <= 1
+    for name in ("coverage.png", "heatmaps.png"):
+        assert read_photo(calibrated / "reports" / name).shape[1] > 500
+
+
+def test_calibrate_gives_the_same_files_again(calibrated, folder):
+    run_calibrate(folder)
+    paths = [p for place in ("models/calibration", "reports") for p in sorted((calibrated / place).iterdir())]
+    again = [(folder / path.relative_to(calibrated)).read_bytes() for path in paths]
+    assert len(paths) == 7 and again == [path.read_bytes() for path in paths]
+
+
+def test_a_stage_ends_with_one_line_that_says_what_to_do(folder, monkeypatch):
+    class Loaded:
+        calibrate = replace(SETTINGS, report_alpha=0.01)
+        prepare = evaluate.params.load(Path(__file__).parents[2] / "params.yaml").prepare
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(calibrate.params, "load", lambda: Loaded)
+    with pytest.raises(SystemExit, match=r"calibrate: alpha \(=0\.01\) must be in \[0\.1, 1\): 9 calibration"):
+        calibrate.main()
+    (folder / "models/density/distribution.json").unlink()
+    with pytest.raises(SystemExit, match=r"calibrate: models/density/distribution\.json: missing; `dvc repro`"):
+        calibrate.main()
+    (folder / "data/prepared/test.npy").unlink()
+    Loaded.evaluate = evaluate.params.EvaluateParams(sheet_rows=1, seed=0)
+    with pytest.raises(SystemExit, match=r"evaluate: .*test\.npy: not found; run the prepare stage"):
+        evaluate.main()
