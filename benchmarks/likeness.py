@@ -20,7 +20,7 @@ import torch
 from huebands.colorize.colorizer import Colorizer, grey_of
 from huebands.data.shards import LabShard
 from huebands.density.atypicality import Reference, p_value, statistics_of
-from huebands.models.parts.resize import resize
+from huebands.photos.resize import resize
 
 STATISTICS = ("lightness", "entropy", "coarsest", "others")
 

@@ -93,7 +93,7 @@ def write_calibration(
     colorizer, random = Colorizer(package, "tiny"), np.random.default_rng(1)
     # So few photos leave one group of each partition.
     shape = Shape(0.5, (0, 6, 0), choose_grouping(np.ones((1, len(GROUPS)), bool), [4.0], photos))
-    table, tests = LossTable.of(photos), []
+    table, tests = LossTable.empty(photos), []
 
     def shaped_photo():
         true = random.integers(0, 256, (20, 20, 3), dtype=np.uint8)

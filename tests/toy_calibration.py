@@ -45,7 +45,7 @@ def toy_losses(seed: int, photos: int, size: tuple[int, int] = (6, 7), shape: Sh
 def toy_tally(losses: Iterable[PhotoLosses]) -> LossTable:
     """Count photos; the atypicality of each is its place in the row."""
     losses = list(losses)
-    table = LossTable.of(len(losses))
+    table = LossTable.empty(len(losses))
     for row, photo in enumerate(losses):
         table.add(row, photo, float(row))
     return table

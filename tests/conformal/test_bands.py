@@ -58,7 +58,7 @@ def scores(pixels, shape):
 @pytest.mark.parametrize("name", [OURS, "8 ours, each group"])
 def test_ours_is_what_a_package_gives(colorizer, photos, shape, scores, name, mode):
     shaped = [colorizer.shape(colorizer.predict(grey), grey, shape) for grey in map(grey_of, photos)]
-    table = LossTable.of(CALIBRATING)
+    table = LossTable.empty(CALIBRATING)
     for row in ROWS:
         groups = shape.grouping.merge(shaped[row].groups)
         table.add(row, photo_losses(shaped[row].nested.first_steps(photos[row]), groups, shape.joint_offsets), 0.0)

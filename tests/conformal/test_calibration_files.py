@@ -137,7 +137,7 @@ class TestDescription:
             ("shape__photo_edges", "ab", r"shape: photo_edges \(='ab'\) must be a list"),
             ("shape__joint_offsets", None, r"shape: joint_offsets \(=None\) must be a list"),
             ("shape__joint_offsets", [1, 2, 3], r"shape: joint_offsets \(=\(1, 2, 3\)\) must be 3 integers"),
-            ("shape__evenness", "0.5", r"shape: adaptivity \(='0\.5'\) must lie in"),
+            ("shape__adaptivity", "0.5", r"shape: adaptivity \(='0\.5'\) must lie in"),
             ("shape__photo_edges", [4.0, 3.0], r"shape: photo_edges \(=\(4\.0, 3\.0\)\) must be 2 rising numbers"),
             ("certificate", [], r"certificate \(=\[\]\) must be an object"),
             ("certificate__curve", {}, r"certificate: curve \(=\{\}\) must be a list"),

@@ -84,7 +84,7 @@ class TestLosses:
 
 class TestTally:
     def part(self, losses, rows):
-        table = LossTable.of(len(losses))
+        table = LossTable.empty(len(losses))
         for row in rows:
             table.add(row, losses[row], float(row))
         return table
@@ -108,7 +108,7 @@ class TestTally:
             shards = [self.part(losses, shard) for shard in np.array_split(rows, parts)]
             self.assert_same(reduce(LossTable.__add__, shards), whole)
             self.assert_same(reduce(LossTable.__add__, reversed(shards)), whole)
-        empty = LossTable.of(len(losses))
+        empty = LossTable.empty(len(losses))
         self.assert_same(empty + whole + empty, whole)
 
     def test_processes_add_their_parts_to_the_same_bits(self, losses, tmp_path):
@@ -125,7 +125,7 @@ class TestTally:
     def test_what_photos_lose_is_sound(self, losses):
         toy_tally(losses[:1]).check()
         with pytest.raises(CalibrationError, match="at least one photo, got none"):
-            LossTable.of(0).check()
+            LossTable.empty(0).check()
 
     @pytest.mark.parametrize(
         ("name", "change", "message"),

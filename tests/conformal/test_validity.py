@@ -36,7 +36,7 @@ class Pool:
 
     def calibrate(self, photos, grouped=False):
         """A calibration on photos by their numbers; without groups it is quicker."""
-        table = replace(LossTable.of(len(photos)), losses=self.whole[photos])
+        table = replace(LossTable.empty(len(photos)), losses=self.whole[photos])
         if grouped:
             counts = self.present[photos].sum(axis=0)
             table = replace(table, group_sums=self.of_groups[photos].sum(axis=0), group_photos=counts)

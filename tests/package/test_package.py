@@ -137,12 +137,12 @@ def test_a_package_without_calibration_gives_colours_but_no_bands(tmp_path):
         _ = colorizer.calibration
 
 
-@pytest.mark.parametrize("number", [0, 4, "1", None])
+@pytest.mark.parametrize("number", [0, 5, "1", None])
 def test_a_calibration_of_a_format_that_never_was_is_refused(package, number):
     description = json.loads((package / "calibration.json").read_text())
     (package / "calibration.json").write_text(json.dumps(description | {"format": number}))
     seal(package)
-    with pytest.raises(PackageError, match=r"calibration\.json: format \(=.*must be 2 or 3"):
+    with pytest.raises(PackageError, match=r"calibration\.json: format \(=.*must be one of 2, 3, 4"):
         read_package(package)
 
 

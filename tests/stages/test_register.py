@@ -40,7 +40,7 @@ MODEL = SETTINGS.register.model_name
 
 
 def train(bias: float, epochs: int = 3) -> None:
-    """Write what train, evaluate, distribution and calibrate would; `bias` moves all weights, and so the colours."""
+    """Write what train, evaluate, fit-density and calibrate would; `bias` moves all weights, and so the colours."""
     torch.manual_seed(0)
     config = tiny_config() | {"name": MODEL}
     config["lineage"] |= {"git_commit": "c0ffee", "data_sha256": shards.data_sha256(register.PREPARED), "data": "noise"}

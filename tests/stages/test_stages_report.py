@@ -1,4 +1,4 @@
-"""The stages evaluate, distribution and calibrate on a tiny dataset and networks that were hardly trained."""
+"""The stages evaluate, fit-density and calibrate on a tiny dataset and networks that were hardly trained."""
 
 import io
 import json
@@ -144,7 +144,7 @@ def test_evaluate_gives_the_same_files_again(run_evaluate):
 
 @pytest.fixture
 def fit(folder, monkeypatch):
-    """Run the stage distribution around a random encoder: ImageNet's weights take a download."""
+    """Run the stage fit-density around a random encoder: ImageNet's weights take a download."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(Encoder, "load_imagenet", lambda self: None)
     shutil.rmtree("models/density")
@@ -156,7 +156,7 @@ def fit(folder, monkeypatch):
     return run
 
 
-def test_distribution_writes_a_model_and_its_history(fit, folder, capsys):
+def test_the_fit_of_the_density_writes_a_model_and_its_history(fit, folder, capsys):
     model = fit()
     assert (model.image_size, model.network.bins) == (32, 8)
     assert model.description["network"] == FIT.network()
@@ -167,10 +167,10 @@ def test_distribution_writes_a_model_and_its_history(fit, folder, capsys):
     assert list(history.columns) == ["epoch", "train", "val"]
     assert history["epoch"].tolist() == [1, 2]
     assert (history[["train", "val"]] < 10).all(axis=None), "nats"
-    assert f"distribution: epoch 2: {history['train'][1]:.4f} nats a value on train" in capsys.readouterr().out
+    assert f"fit-density: epoch 2: {history['train'][1]:.4f} nats a value on train" in capsys.readouterr().out
 
 
-def test_distribution_gives_the_same_files_again(fit, folder):
+def test_the_fit_of_the_density_gives_the_same_files_again(fit, folder):
     sha256, path = fit().sha256, folder / "reports/density/history.csv"
     history = path.read_bytes()
     assert fit().sha256 == sha256
@@ -178,7 +178,7 @@ def test_distribution_gives_the_same_files_again(fit, folder):
     assert fit(replace(FIT, seed=1)).sha256 != sha256
 
 
-def test_distribution_looks_at_training_and_validation_photos_alone(fit, monkeypatch):
+def test_the_fit_of_the_density_looks_at_training_and_validation_photos_alone(fit, monkeypatch):
     opened = []
 
     class Spy(LabShard):
@@ -191,9 +191,9 @@ def test_distribution_looks_at_training_and_validation_photos_alone(fit, monkeyp
     assert sorted(opened) == ["train", "val"]
 
 
-def test_distribution_ends_with_one_line_that_says_what_to_do(fit, folder, monkeypatch):
+def test_the_fit_of_the_density_ends_with_one_line_that_says_what_to_do(fit, folder, monkeypatch):
     class Loaded:
-        distribution = FIT
+        density = FIT
 
     def refuse(encoder):
         raise FetchError("pip cannot fetch it")
@@ -201,10 +201,10 @@ def test_distribution_ends_with_one_line_that_says_what_to_do(fit, folder, monke
     monkeypatch.setattr(fit_density.params, "load", lambda: Loaded)
     with monkeypatch.context() as patch:
         patch.setattr(Encoder, "load_imagenet", refuse)
-        with pytest.raises(SystemExit, match=r"^distribution: pip cannot fetch it$"):
+        with pytest.raises(SystemExit, match=r"^fit-density: pip cannot fetch it$"):
             fit_density.main()
     write_shard(folder / "data/prepared", "train", [], 0, SIZE)
-    with pytest.raises(SystemExit, match=r"^distribution: data/prepared: the train split is empty; enlarge prepare\."):
+    with pytest.raises(SystemExit, match=r"^fit-density: data/prepared: the train split is empty; enlarge prepare\."):
         fit_density.main()
 
 
@@ -261,7 +261,7 @@ def test_the_joint_offsets_are_those_of_the_narrowest_bands(folder, monkeypatch)
 def test_what_was_calibrated_is_what_a_user_gets(calibrated, tmp_path, mode, upload):
     """Counted in the bands' files, photos miss what the calibration says, whether sent in colour or as grey."""
     folder = shutil.copytree(calibrated, tmp_path, dirs_exist_ok=True)
-    for part in ("calibration", "distribution"):
+    for part in ("calibration", "density"):
         shutil.copytree(folder / "models" / part, folder / "models/trained", dirs_exist_ok=True)
     seal(folder / "models/trained")
     colorizer = Colorizer.load(folder / "models/trained")

@@ -14,7 +14,7 @@ from torch import Tensor
 from huebands import color
 from huebands.colorize.colorizer import grey_of
 from huebands.data.shards import LabShard, ShardError
-from huebands.models.parts.resize import resize
+from huebands.photos.resize import resize
 
 NEIGHBOURS = 100
 SAMPLES = 45_056  # training pixels among which neighbours are sought: 512 of each of 88 photos
