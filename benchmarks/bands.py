@@ -41,7 +41,7 @@ from huebands.conformal.bands import CHANNELS
 from huebands.conformal.calibration import MODES, AlphaError, Mode
 from huebands.data.shards import LabShard, ShardError, data_sha256, read_manifest
 from huebands.package.lineage import Dataset, git_commit
-from huebands.package.package import PackageError
+from huebands.package.schema import PackageError
 from huebands.statistics.risk_bounds import RiskError
 
 EXPERIMENT = "huebands-bands"

@@ -13,7 +13,7 @@ from PIL import Image
 
 from huebands import cli
 from huebands.conformal.calibration import MODES
-from huebands.package.package import read_package
+from huebands.package.read import read_package
 from huebands.registry import tracking
 from tiny_package import write_uncalibrated
 from tiny_photos import PlainScorer, tiny_photo, write_prepared

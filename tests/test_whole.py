@@ -19,7 +19,8 @@ from huebands import params
 from huebands.colorize.colorizer import Colorizer
 from huebands.comparison import report
 from huebands.data.shards import data_sha256
-from huebands.package.package import assemble, read_package
+from huebands.package.read import read_package
+from huebands.package.write import assemble
 from huebands.promotion import release
 from huebands.stages import prepare
 from huebands.training.offsite import import_job as bring_home
@@ -89,7 +90,7 @@ def test_a_package_stays_whole_on_a_full_disk(
 KILLED = """
     import itertools, os, signal, sys
     from pathlib import Path
-    from huebands.package.package import assemble
+    from huebands.package.write import assemble
 
     package, *parts = map(Path, sys.argv[1:])
     for step in (0, 9, 27, 28, -1):

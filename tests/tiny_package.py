@@ -22,7 +22,9 @@ from huebands.models.interface import Network
 from huebands.models.parameters import build
 from huebands.models.registry import ChosenNetwork, build_network
 from huebands.package.documents.certificate import write_page
-from huebands.package.package import CARD, CERTIFICATE, ModelPackage, assemble, read_package, write_generator
+from huebands.package.read import ModelPackage, read_package
+from huebands.package.schema import CARD, CERTIFICATE
+from huebands.package.write import assemble, write_generator
 
 PHOTOS = 19  # so that the smallest alpha is 0.05
 

@@ -12,7 +12,7 @@ from huebands.colorize.colorizer import Colorizer, grey_of
 from huebands.conformal.calibration import AlphaError
 from huebands.density.atypicality import p_value
 from huebands.models.parts import resize
-from huebands.package.package import PackageError
+from huebands.package.schema import PackageError
 from huebands.photos.images import ImageError, encode_png, read_photo
 from huebands.statistics.risk_bounds import RiskError
 from tiny_package import write_trained

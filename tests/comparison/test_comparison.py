@@ -20,7 +20,8 @@ from huebands.comparison.table import overall_cells, to_csv, to_json, to_markdow
 from huebands.data.preparation import squash
 from huebands.data.shards import ShardError
 from huebands.metrics.report import METRICS, OF_SETS, Estimate, PhotoScorer
-from huebands.package.package import PackageError, read_package
+from huebands.package.read import read_package
+from huebands.package.schema import PackageError
 from huebands.photos.images import ImageError
 from tiny_package import seal
 from tiny_photos import SIZE, PlainScorer, painter, photo_set, tiny_photo, write_prepared

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from huebands.conformal.calibration import MODES, Calibration, CalibrationError
-from huebands.package.package import PackageError, read_package
+from huebands.package.read import read_package
+from huebands.package.schema import PackageError
 from tiny_package import seal
 from toy_calibration import toy_calibration, toy_losses
 

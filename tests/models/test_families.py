@@ -14,8 +14,9 @@ from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.calibration import MODES
 from huebands.models.interface import Condition, Network
 from huebands.models.registry import build_network, network_names, objective_names
-from huebands.package import package
-from huebands.package.package import CARD, CERTIFICATE, assemble, read_package, write_generator
+from huebands.package.read import read_package
+from huebands.package.schema import CARD, CERTIFICATE, PackageError
+from huebands.package.write import assemble, write_generator
 from huebands.training.learner import set_up
 from huebands.training.report import describe
 from tiny_package import PHOTOS, write_calibration, write_tiny_density
@@ -113,7 +114,7 @@ def test_a_network_of_another_shape_is_refused(settings: params.Params, written:
     other = build_network(network, settings.model.image_size)
     config = describe(settings.data, settings.model, settings.train, "1" * 64, "0" * 40)
     write_generator(tmp_path, other.state_dict(), config)
-    with pytest.raises(package.PackageError, match="does not hold the weights of"):
+    with pytest.raises(PackageError, match="does not hold the weights of"):
         read_package(tmp_path)
 
 

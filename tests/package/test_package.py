@@ -8,7 +8,9 @@ import torch
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.package.choose import default_package, released_sha256
-from huebands.package.package import PackageError, assemble, read_package, write_generator
+from huebands.package.read import read_package
+from huebands.package.schema import PackageError
+from huebands.package.write import assemble, write_generator
 from huebands.serving import served
 from tiny_package import (
     network_of,
@@ -137,12 +139,12 @@ def test_a_package_without_calibration_gives_colours_but_no_bands(tmp_path):
         _ = colorizer.calibration
 
 
-@pytest.mark.parametrize("number", [0, 4, "1", None])
+@pytest.mark.parametrize("number", [0, 5, "1", None])
 def test_a_calibration_of_a_format_that_never_was_is_refused(package, number):
     description = json.loads((package / "calibration.json").read_text())
     (package / "calibration.json").write_text(json.dumps(description | {"format": number}))
     seal(package)
-    with pytest.raises(PackageError, match=r"calibration\.json: format \(=.*must be 2 or 3"):
+    with pytest.raises(PackageError, match=r"calibration\.json: format \(=.*must be one of 2, 3, 4"):
         read_package(package)
 
 
@@ -189,8 +191,7 @@ def test_equal_packages_have_equal_hashes_and_any_change_shows(tiny_package, pac
 )
 def test_every_value_of_the_configuration_is_checked(package, key, value):
     change_config(package, key, value)
-    name = {"extra": "the content", "preprocessing.upsampling.sigma": "preprocessing.upsampling"}.get(key, key)
-    with pytest.raises(PackageError, match=name) as error:
+    with pytest.raises(PackageError, match=key) as error:
         read_package(package)
     assert str(package) in str(error.value)
 
@@ -335,5 +336,5 @@ def test_an_index_that_names_no_package_is_an_error(tmp_path, content):
 def test_an_index_without_the_hash_of_the_best_package_is_an_error(tiny_package, tmp_path):
     shutil.copytree(tiny_package, tmp_path / "models/release/tiny")
     (tmp_path / "models/release/index.json").write_text('{"best": "tiny", "packages": {"tiny": {"lpips": 0.2}}}')
-    with pytest.raises(PackageError, match=r"says no package_sha256 of the best package \(='tiny'\); write it anew"):
+    with pytest.raises(PackageError, match=r"packages\.tiny\.package_sha256 is missing; .*write it anew"):
         default_package((tmp_path,))

@@ -14,7 +14,7 @@ from PIL import Image
 from huebands import cli
 from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.calibration import Calibration
-from huebands.package.package import read_package
+from huebands.package.read import read_package
 from huebands.photos.images import encode_png
 from huebands.serving.answers import describe_model
 from huebands.serving.exploration import pack_exploration

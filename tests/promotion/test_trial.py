@@ -10,7 +10,7 @@ from huebands.colorize.colorizer import Colorizer, grey_of
 from huebands.conformal.calibration import MODES
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.metrics.lpips import LPIPS
-from huebands.package.package import PackageError
+from huebands.package.schema import PackageError
 from huebands.promotion.criteria import COLOURS
 from huebands.promotion.trial import ColourScorer, Trial, check_data
 from tiny_photos import PlainColourScorer, tiny_photo, write_prepared

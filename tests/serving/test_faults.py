@@ -19,7 +19,8 @@ import numpy as np
 import psutil
 import pytest
 
-from huebands.package.package import PackageError, read_package
+from huebands.package.read import read_package
+from huebands.package.schema import PackageError
 from huebands.photos.images import encode_png
 from huebands.serving.workers.provision import PrivateCopy, copy_privately
 from in_process import build_in_process

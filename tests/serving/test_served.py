@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from huebands.package.choose import GENERATOR
-from huebands.package.package import PackageError, read_package
+from huebands.package.read import read_package
+from huebands.package.schema import PackageError
 from huebands.photos.images import encode_png
 from huebands.registry import local_store, tracking
 from huebands.serving import served

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from huebands.package.package import PackageError
+from huebands.package.schema import PackageError
 from huebands.photos import images
 from huebands.serving.workers import worker
 from huebands.serving.workers.channel import Done, Task, TooLarge

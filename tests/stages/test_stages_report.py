@@ -21,7 +21,8 @@ from huebands.density.model import read_density
 from huebands.fetch.pypi import FetchError
 from huebands.metrics.report import METRICS, OF_SETS
 from huebands.models.encoders.encoder import Encoder
-from huebands.package.package import read_package, write_generator
+from huebands.package.read import read_package
+from huebands.package.write import write_generator
 from huebands.params import SPLITS, CalibrateParams, DensityParams
 from huebands.photos.images import encode_png, read_photo
 from huebands.stages import calibrate, evaluate, fit_density

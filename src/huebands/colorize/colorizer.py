@@ -30,7 +30,8 @@ from huebands.files import atomic
 from huebands.models.interface import Condition, Network
 from huebands.models.parts.resize import resize
 from huebands.package.choose import default_package, released_sha256
-from huebands.package.package import ModelPackage, PackageError, read_package
+from huebands.package.read import ModelPackage, read_package
+from huebands.package.schema import PackageError
 from huebands.photos import images
 from huebands.plots import pictures
 

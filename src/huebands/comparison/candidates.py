@@ -14,10 +14,12 @@ from huebands.colorize.colorizer import Colorizer
 from huebands.comparison.baselines import Grey, Lightness, Neighbours
 from huebands.comparison.own_photos import ComparisonError
 from huebands.package.choose import GENERATOR, default_package
-from huebands.package.package import BILINEAR, ModelPackage, PackageError, read_package
+from huebands.package.read import ModelPackage, read_package
+from huebands.package.schema import PackageError
 
 BASELINES = ("grey", "lightness", "neighbours", "seed")
 TRUTH = "truth"  # stands beside the candidates in pictures and tables
+BILINEAR = {"name": "bilinear"}
 SEED = Path("models/seed")  # the weights that the project began with; later trainings leave them alone
 
 

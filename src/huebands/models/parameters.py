@@ -72,6 +72,8 @@ def build(kind: Any, value: Any) -> Any:
         ParamsError: names the key below `value`, its value and what is allowed.
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return value
     if origin is Annotated:
         return _build_chosen(arguments[1], value)
     if origin is types.UnionType:

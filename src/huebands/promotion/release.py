@@ -18,7 +18,8 @@ from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
 from huebands.package.choose import GENERATOR, INDEX, RELEASE
-from huebands.package.package import CONFIG, PackageError, copy_package
+from huebands.package.schema import CONFIG, PackageError
+from huebands.package.write import copy_package
 from huebands.promotion.trial import ColourScorer, Trial, Verdict, check_data
 from huebands.training.offsite.import_job import check_report
 

@@ -26,7 +26,7 @@ from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.metrics.bleeding import bleeding
 from huebands.metrics.image import ciede2000, colourfulness
 from huebands.metrics.lpips import LPIPS
-from huebands.package.package import PackageError
+from huebands.package.schema import PackageError
 from huebands.promotion.criteria import (
     BESIDE_GREY,
     COLOURS,

@@ -28,7 +28,8 @@ from huebands.data.shards import ShardError, data_sha256, read_manifest
 from huebands.density.model import DensityError, read_density
 from huebands.files import atomic
 from huebands.package.documents.certificate import write_page
-from huebands.package.package import CERTIFICATE, PackageError, read_package
+from huebands.package.read import read_package
+from huebands.package.schema import CERTIFICATE, PackageError
 from huebands.params import CalibrateParams
 from huebands.photos.images import ImageError, read_photo
 from huebands.plots.pictures import Strip, draw_coverage, draw_sheet, heat_map, mark_outside

@@ -13,7 +13,7 @@ from huebands.data.shards import LabShard, ShardError, read_manifest
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
 from huebands.metrics.report import METRICS, OF_TRUTH, PhotoScorer, ScoredPhoto, in_words, summarise
-from huebands.package.package import PackageError
+from huebands.package.schema import PackageError
 from huebands.plots.pictures import Strip, draw_sheet
 
 PREPARED, TRAINED, REPORT = Path("data/prepared"), Path("models/trained"), Path("reports/evaluate")
