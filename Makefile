@@ -35,8 +35,8 @@ test-slow: install ## run the slow tests of validity
 	$(BIN)/python -m pytest -m slow
 
 lint: install ## ruff, mypy and the workflows
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks studies
+	$(BIN)/ruff format --check src tests benchmarks studies
 	$(BIN)/mypy
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/zizmor --offline --quiet .github/workflows
@@ -66,7 +66,7 @@ bundle: install ## pack what a box needs that only trains, for params.yaml, into
 	$(BIN)/python -m huebands.training.offsite.export_job
 
 bench: install ## run the benchmarks
-	@for benchmark in $(filter-out benchmarks/plain_pix2pix.py benchmarks/band_%.py benchmarks/soak.py,$(wildcard benchmarks/*.py)); do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+	@for benchmark in $(filter-out benchmarks/plain_pix2pix.py benchmarks/soak.py,$(wildcard benchmarks/*.py)); do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
 
 MINUTES ?= 10
 soak: install ## overload the service for MINUTES; fails when an accepted photo is lost or memory grows

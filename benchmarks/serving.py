@@ -143,7 +143,7 @@ def compare(client: httpx.Client, colorizer: Colorizer, content: bytes, rounds: 
         "bare: decode, colorize, PNG": lambda: images.encode_png(colorizer.colorize(content).rgb),
         "bare: decode, colorize": lambda: colorizer.colorize(content),
         "its networks": lambda: (
-            colorizer.generator.run(zeros[size]),
+            colorizer.colours.compiled.run(zeros[size]),
             density.run(zeros[density.image_size]),
         ),
         "plain U-Net, eager float32": lambda: plain(zeros[256]),

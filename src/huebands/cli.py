@@ -245,7 +245,9 @@ def _coverage(options: argparse.Namespace) -> int:
             code = _complain(error, photo)
             continue
         measured.append(one)
-        print(f"{photo}: {one.coverage:.1%} covered, width {one.width:.1f}, likeness p = {one.likeness:.3f}", flush=True)
+        print(
+            f"{photo}: {one.coverage:.1%} covered, width {one.width:.1f}, likeness p = {one.likeness:.3f}", flush=True
+        )
     if not measured:
         return _complain(ValueError("no photo in colour could be measured"))
     for line in verdict(colorizer, measured, guarantee):

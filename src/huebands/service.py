@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import bentoml
 
-from huebands.package.package import PackageError
+from huebands.package.schema import PackageError
 from huebands.serving import served
 from huebands.serving.admission.admission import AdmissionControl
 from huebands.serving.admission.limits import LimitError, Limits

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from huebands.files import manifest
-from huebands.package.package import FILES, PackageError, assemble, copy_package, read_package
+from huebands.package.read import read_package
+from huebands.package.schema import FILES, PackageError
+from huebands.package.write import assemble, copy_package
 from tiny_package import seal, write_trained
 
 

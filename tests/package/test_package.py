@@ -8,13 +8,17 @@ import torch
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.package.choose import default_package, released_sha256
-from huebands.package.package import PackageError, assemble, read_package, write_generator
+from huebands.package.generator import write_generator
+from huebands.package.read import read_package
+from huebands.package.schema import PackageError
+from huebands.package.write import assemble
+from huebands.photos.grey import GreyPhoto
 from huebands.serving import served
 from tiny_package import (
+    calibrate_tiny,
     network_of,
     seal,
     tiny_config,
-    write_calibration,
     write_tiny_density,
     write_trained,
     write_uncalibrated,
@@ -75,7 +79,7 @@ def test_a_package_of_format_3_may_lack_the_manifest(tmp_path):
 def test_a_training_of_an_earlier_format_becomes_no_package_of_today(tmp_path):
     trained = write_trained(tmp_path / "trained")
     write_tiny_density(tmp_path / "distribution")
-    write_calibration(tmp_path / "calibration", trained, tmp_path / "distribution")
+    calibrate_tiny(tmp_path / "calibration", trained, tmp_path / "distribution")
     age(tmp_path / "trained", tiny_config() | {"format": 3})
     with pytest.raises(PackageError, match=r"trained/config\.json: format \(=3\) must be 4; train again"):
         assemble(tmp_path / "new", *(tmp_path / name for name in ("trained", "distribution", "calibration")), "card")
@@ -132,7 +136,7 @@ def test_a_package_without_calibration_gives_colours_but_no_bands(tmp_path):
     package = write_uncalibrated(tmp_path / "earlier")
     assert (package.calibration, package.density) == (None, None)
     colorizer = Colorizer.load(tmp_path / "earlier")
-    assert colorizer.predict(np.zeros((3, 4), np.uint8)).shape == (3, 4, 3)
+    assert colorizer.colours.predict(GreyPhoto(np.zeros((3, 4), np.uint8))).shape == (3, 4, 3)
     with pytest.raises(PackageError, match=r"earlier: has no calibration, so no bands"):
         _ = colorizer.calibration
 
@@ -189,8 +193,7 @@ def test_equal_packages_have_equal_hashes_and_any_change_shows(tiny_package, pac
 )
 def test_every_value_of_the_configuration_is_checked(package, key, value):
     change_config(package, key, value)
-    name = {"extra": "the content", "preprocessing.upsampling.sigma": "preprocessing.upsampling"}.get(key, key)
-    with pytest.raises(PackageError, match=name) as error:
+    with pytest.raises(PackageError, match=key) as error:
         read_package(package)
     assert str(package) in str(error.value)
 
@@ -240,7 +243,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
 
 def test_a_calibration_of_other_weights_is_refused(tiny_package, package, tmp_path):
     other = write_trained(tmp_path / "other", seed=1)
-    write_calibration(tmp_path / "calibration", other, tiny_package, **FEW)
+    calibrate_tiny(tmp_path / "calibration", other, tiny_package, **FEW)
     shutil.copytree(tmp_path / "calibration", package, dirs_exist_ok=True)
     seal(package)
     with pytest.raises(PackageError, match="weights_sha256"):
@@ -265,10 +268,10 @@ def test_assembling_replaces_a_package_whole_or_not_at_all(package, tmp_path):
     before = read_package(package).package_sha256
     trained, distribution = write_trained(tmp_path / "trained", seed=2), tmp_path / "distribution"
     write_tiny_density(distribution, seed=2)
-    write_calibration(tmp_path / "foreign", write_trained(tmp_path / "other", seed=3), distribution, **FEW)
+    calibrate_tiny(tmp_path / "foreign", write_trained(tmp_path / "other", seed=3), distribution, **FEW)
     with pytest.raises(PackageError, match="weights_sha256"):
         assemble(package, trained.folder, distribution, tmp_path / "foreign", "# New\n")
-    write_calibration(tmp_path / "own", trained, distribution, **FEW)
+    calibrate_tiny(tmp_path / "own", trained, distribution, **FEW)
     for folder, name in ((distribution, "distribution.json"), (tmp_path / "own", "certificate.html")):
         moved = (folder / name).rename(tmp_path / name)
         with pytest.raises(PackageError, match=rf"{folder.name}/{name}: missing; `dvc repro` makes it"):
@@ -335,5 +338,5 @@ def test_an_index_that_names_no_package_is_an_error(tmp_path, content):
 def test_an_index_without_the_hash_of_the_best_package_is_an_error(tiny_package, tmp_path):
     shutil.copytree(tiny_package, tmp_path / "models/release/tiny")
     (tmp_path / "models/release/index.json").write_text('{"best": "tiny", "packages": {"tiny": {"lpips": 0.2}}}')
-    with pytest.raises(PackageError, match=r"says no package_sha256 of the best package \(='tiny'\); write it anew"):
+    with pytest.raises(PackageError, match=r"packages\.tiny\.package_sha256 is missing; .*write it anew"):
         default_package((tmp_path,))

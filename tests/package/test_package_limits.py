@@ -13,8 +13,8 @@ from PIL import Image
 
 from huebands import cli
 from huebands.colorize.colorizer import Colorizer
-from huebands.conformal.calibration import Calibration
-from huebands.package.package import read_package
+from huebands.conformal.calibration_files import read_calibration, write_calibration
+from huebands.package.read import read_package
 from huebands.photos.images import encode_png
 from huebands.serving.answers import describe_model
 from huebands.serving.exploration import pack_exploration
@@ -31,7 +31,7 @@ COLOURFUL = np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint
 def strict(tiny_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A package for which every photo is nearly grey, and one of two is unlike."""
     folder = shutil.copytree(tiny_package, tmp_path_factory.mktemp("strict") / "strict")
-    replace(Calibration.load(folder), min_chroma=190.0, unlike_p_value=0.5).save(folder)
+    write_calibration(folder, replace(read_calibration(folder), min_chroma=190.0, unlike_p_value=0.5))
     seal(folder)
     return folder
 

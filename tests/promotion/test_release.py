@@ -8,7 +8,8 @@ import pytest
 
 from huebands.data.shards import ShardError, data_sha256
 from huebands.package.choose import default_package
-from huebands.package.package import PackageError, read_package
+from huebands.package.read import read_package
+from huebands.package.schema import PackageError
 from huebands.promotion import release
 from huebands.promotion.criteria import COLOURS
 from tiny_package import seal, write_uncalibrated

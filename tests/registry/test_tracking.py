@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from huebands.package.hashes import hash_package
 from huebands.package.lineage import Dataset
-from huebands.package.package import hash_package
 from huebands.photos import images
 from huebands.registry import local_store, tracking
 from huebands.registry.tracking import FinishedRun, TrackingError, TrainingRun

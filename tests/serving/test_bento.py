@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-
 from huebands.package.package import read_package
+
 from huebands.photos.images import encode_png
 from huebands.registry import local_store, tracking
 

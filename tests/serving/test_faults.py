@@ -18,8 +18,8 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-
 from huebands.package.package import PackageError, read_package
+
 from huebands.photos.images import encode_png
 from huebands.serving.workers.provision import PrivateCopy, copy_privately
 from in_process import build_in_process

@@ -14,9 +14,9 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+from huebands.package.package import PackageError, read_package
 
 from huebands.package.choose import GENERATOR
-from huebands.package.package import PackageError, read_package
 from huebands.photos.images import encode_png
 from huebands.registry import local_store, tracking
 from huebands.serving import served

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from huebands.package.package import PackageError
+
 from huebands.photos import images
 from huebands.serving.workers import worker
 from huebands.serving.workers.channel import Done, Task, TooLarge

@@ -15,8 +15,10 @@ import torch
 
 from huebands import params
 from huebands.data import shards
-from huebands.package import package
 from huebands.package.documents.card import write_card
+from huebands.package.generator import write_generator
+from huebands.package.read import read_package
+from huebands.package.schema import PackageError
 from huebands.photos.images import write_png
 from huebands.promotion import gate
 from huebands.promotion.criteria import COLOURS
@@ -24,9 +26,9 @@ from huebands.registry import local_store, tracking
 from huebands.stages import register
 from tiny_package import (
     PHOTOS,
+    calibrate_tiny,
     network_of,
     tiny_config,
-    write_calibration,
     write_tiny_density,
     write_uncalibrated,
 )
@@ -47,10 +49,10 @@ def train(bias: float, epochs: int = 3) -> None:
     config["lineage"]["params"]["train"]["epochs"] = epochs
     generator = network_of(config["network"], SIZE)
     state = {name: tensor + (bias if name.endswith("weight") else 0) for name, tensor in generator.state_dict().items()}
-    package.write_generator(register.TRAINED, state, config)
-    trained = package.read_package(register.TRAINED)
+    write_generator(register.TRAINED, state, config)
+    trained = read_package(register.TRAINED)
     write_tiny_density(register.DENSITY)
-    write_calibration(register.CALIBRATION, trained, register.DENSITY, alphas=(0.1, 0.2))
+    calibrate_tiny(register.CALIBRATION, trained, register.DENSITY, alphas=(0.1, 0.2))
     write_json(register.CALIBRATE / "metrics.json", CALIBRATION)
     write_json(register.EVALUATE / "metrics.json", EVALUATION)
     write_png(register.EVALUATE / "sheet.png", np.zeros((4, 4, 3), np.uint8))
@@ -219,7 +221,7 @@ def test_registering_twice_registers_once_with_the_same_bytes(checkout: Path) ->
 
 def test_the_live_run_is_taken_where_the_store_has_it(checkout: Path) -> None:
     live = tracking.TrainingRun.start("noise", "huebands", {}, {})
-    live.finish(package.read_package(register.TRAINED).weights_sha256)
+    live.finish(read_package(register.TRAINED).weights_sha256)
     register.register(SETTINGS)
     assert client().get_model_version(MODEL, "1").run_id == live.run_id
 
@@ -355,8 +357,8 @@ def test_a_champion_whose_calibration_ends_above_alpha_cannot_be_compared(checko
 
 def test_a_recalibration_of_the_champion_is_decided_by_its_bands(checkout: Path, scorer: Scorer) -> None:
     register.register(SETTINGS)
-    trained = package.read_package(register.TRAINED)
-    write_calibration(register.CALIBRATION, trained, register.DENSITY, photos=29, alphas=(0.1, 0.2))
+    trained = read_package(register.TRAINED)
+    calibrate_tiny(register.CALIBRATION, trained, register.DENSITY, photos=29, alphas=(0.1, 0.2))
     register.register(SETTINGS)
     assert alias("challenger") == 2
     lines = [line for line in decision().splitlines() if "bands in use" in line]
@@ -412,7 +414,7 @@ def test_trainings_of_released_packages_are_restored_once(checkout: Path) -> Non
 def test_a_history_of_other_weights_is_refused(checkout: Path) -> None:
     record = register.read_json(register.TRAIN / "run.json")
     write_json(register.TRAIN / "run.json", record | {"weights_sha256": "00" * 32})
-    with pytest.raises(package.PackageError, match=r"run\.json: weights_sha256 \(='0000"):
+    with pytest.raises(PackageError, match=r"run\.json: weights_sha256 \(='0000"):
         register.register(SETTINGS)
 
 
@@ -424,7 +426,7 @@ def test_a_missing_report_ends_in_one_line(checkout: Path) -> None:
 
 
 def test_the_card_tells_licences_figures_and_promise(checkout: Path) -> None:
-    config = package.read_package(register.TRAINED).config
+    config = read_package(register.TRAINED).config
     photos = [{"source": "met|1", "licence": "CC0", "split": split} for split in ("train", "train", "test")]
     calibration = register.read_json(register.CALIBRATION / "calibration.json")
     card = write_card(config, EVALUATION, calibration, photos)
@@ -445,7 +447,7 @@ def test_the_card_tells_licences_figures_and_promise(checkout: Path) -> None:
 
 
 def test_the_card_of_few_photos_shows_infinity_and_tells_nothing_of_sets(checkout: Path) -> None:
-    config = package.read_package(register.TRAINED).config
+    config = read_package(register.TRAINED).config
     calibration = register.read_json(register.CALIBRATION / "calibration.json")
     few = {"psnr": {"model": None, "low": 0.0, "high": None, "grey": 19.0}, "photos": 1}
     card = write_card(config, few, calibration, [])

@@ -17,7 +17,7 @@ from huebands import params
 from huebands.data import shards
 from huebands.models.networks import unet
 from huebands.models.objectives import cgan
-from huebands.package.package import read_package
+from huebands.package.read import read_package
 from huebands.registry import local_store
 from huebands.training import __main__ as training
 from tiny_photos import tiny_photo, write_prepared

@@ -16,7 +16,8 @@ from huebands import params
 from huebands.data.shards import data_sha256
 from huebands.models.encoders import encoder
 from huebands.models.objectives import cgan
-from huebands.package.package import PackageError, read_package
+from huebands.package.read import read_package
+from huebands.package.schema import PackageError
 from huebands.training.offsite import export_job as bundle
 from huebands.training.offsite.import_job import bring_home
 from tiny_photos import tiny_photo, write_prepared

@@ -13,7 +13,8 @@ from test_training import MODEL, PARAMS, Recorder, figures, random_photos
 
 from huebands import params
 from huebands.data.shards import data_sha256
-from huebands.package.package import PackageError, read_package
+from huebands.package.read import read_package
+from huebands.package.schema import PackageError
 from huebands.params import TrainParams
 from huebands.registry import tracking
 from huebands.stages import train as stage

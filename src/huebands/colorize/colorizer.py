@@ -19,7 +19,8 @@ from huebands.conformal.shape import Shape
 from huebands.density.atypicality import p_value
 from huebands.density.model import Density
 from huebands.package.choose import default_package, released_sha256
-from huebands.package.package import ModelPackage, PackageError, read_package
+from huebands.package.read import ModelPackage, read_package
+from huebands.package.schema import PackageError
 from huebands.photos.grey import GreyPhoto, PhotoInput
 
 
@@ -85,8 +86,7 @@ class Colorizer:
     @cached_property
     def colours(self) -> ColourModel:
         """The generator with its preprocessing."""
-        preprocessing = self.package.config["preprocessing"]
-        return ColourModel(self.package.generator, preprocessing["image_size"], preprocessing["upsampling"])
+        return ColourModel.build(self.package.generator, self.package.config)
 
     def colorize(
         self,

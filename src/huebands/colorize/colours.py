@@ -7,7 +7,7 @@ Pixels are handled in tiles, so that memory grows with the photo's bytes, not wi
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -35,6 +35,12 @@ class ColourModel:
     network: Network
     image_size: int
     upsampling: Mapping[str, Any]
+
+    @classmethod
+    def build(cls, network: Network, config: Mapping[str, Any]) -> Self:
+        """Take the preprocessing from a package's config.json."""
+        preprocessing = config["preprocessing"]
+        return cls(network, preprocessing["image_size"], preprocessing["upsampling"])
 
     @cached_property
     def compiled(self) -> Network:

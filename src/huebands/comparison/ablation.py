@@ -18,7 +18,7 @@ from huebands.comparison.command import Request, run
 from huebands.comparison.own_photos import read_prepared
 from huebands.data.shards import data_sha256
 from huebands.files import atomic
-from huebands.package.package import read_package
+from huebands.package.read import read_package
 
 CONF, REPORT = Path("conf/ablation.yaml"), Path("reports/ablation")
 TRAINED, PREPARED = "models/trained", "data/prepared"

@@ -14,10 +14,13 @@ from huebands.colorize.colorizer import Colorizer
 from huebands.comparison.baselines import Grey, Lightness, Neighbours
 from huebands.comparison.own_photos import ComparisonError
 from huebands.package.choose import GENERATOR, default_package
-from huebands.package.package import BILINEAR, ModelPackage, PackageError, read_package
+from huebands.package.read import ModelPackage, read_package
+from huebands.package.schema import PackageError
+from huebands.photos.grey import GreyPhoto
 
 BASELINES = ("grey", "lightness", "neighbours", "seed")
 TRUTH = "truth"  # stands beside the candidates in pictures and tables
+BILINEAR = {"name": "bilinear"}
 SEED = Path("models/seed")  # the weights that the project began with; later trainings leave them alone
 
 
@@ -108,7 +111,7 @@ def _seed(name: str) -> Candidate:
         "seed",
         "The project's first generator: a plain U-Net, whose colours are brought to the photo's size bilinearly.",
         {"weights_sha256": colorizer.package.weights_sha256},
-        lambda _, grey_HW: colorizer.predict(grey_HW),
+        lambda _, grey_HW: colorizer.colours.predict(GreyPhoto(grey_HW)),
     )
 
 
@@ -120,7 +123,7 @@ def _package(name: str, source: str | Path) -> Candidate:
         "package",
         f"The model package {config['name']}, {sha256[:12]}.",
         {"package": config["name"], "package_sha256": sha256},
-        lambda _, grey_HW: colorizer.predict(grey_HW),
+        lambda _, grey_HW: colorizer.colours.predict(GreyPhoto(grey_HW)),
     )
 
 

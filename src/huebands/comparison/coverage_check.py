@@ -52,9 +52,7 @@ def measure(
     y, x = (int(random.integers(side)) for side in prediction.photo.shape)
     inside_3 = (bands_HW32[y, x, :, 0] <= true_HW3[y, x]) & (true_HW3[y, x] <= bands_HW32[y, x, :, 1])
     covered = inside_3[random.integers(3)] if mode == "per_channel" else inside_3.all()
-    return Measured(
-        reached.coverage, float(reached.widths.mean()), colorizer.likeness(prediction), bool(covered)
-    )
+    return Measured(reached.coverage, float(reached.widths.mean()), colorizer.likeness(prediction), bool(covered))
 
 
 def verdict(colorizer: Colorizer, photos: Sequence[Measured], guarantee: Guarantee) -> Iterator[str]:

@@ -22,7 +22,7 @@ from huebands.models.weights import WeightsError, encode_weights, parse_weights
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.resize import resize
 
-WEIGHTS, DESCRIPTION = "distribution.safetensors", "distribution.json"
+WEIGHTS, DESCRIPTION = "distribution.safetensors", "distribution.json"  # names of the package's format
 FORMAT = 1
 _NETWORK_KEYS = {"encoder", "filters", "dropout", "bins"}
 _LINEAGE_KEYS = {"git_commit", "data_sha256", "params"}

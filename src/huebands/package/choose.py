@@ -1,16 +1,42 @@
-"""Which model package is taken when nobody names one, and what the index of released ones says of them."""
+"""Which model package is taken when nobody names one, and the index of the released packages."""
 
 import json
+import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from huebands.files import atomic
-from huebands.package.package import CONFIG, PackageError
+from huebands.models.parameters import ParamsError, build, check
+from huebands.package.schema import CONFIG, PackageError
 
 RELEASE, GENERATOR = Path("models/release"), Path("models/generator")
-INDEX = "index.json"  # of models/release, written by `huebands.release`
+INDEX = "index.json"  # of models/release, written by `huebands.promotion.release`
 INSTALLED = Path(__file__).parents[2]  # holds models only in a bento, which serves what is inside wherever it starts
 _CHECKOUT = Path(__file__).parents[3]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasedPackage:
+    """A released package: its hash, and its mean figures on the split of the index; NaN where none was measured."""
+
+    package_sha256: str
+    ciede2000: float = math.nan
+    lpips: float = math.nan
+    colourfulness_error: float = math.nan
+    bleeding: float = math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseIndex:
+    """The content of models/release/index.json."""
+
+    best: str  # name of the package that is taken by default
+    split: str = ""  # that the packages were compared on
+    data_sha256: str = ""  # of its dataset
+    packages: dict[str, ReleasedPackage]
+
+    def __post_init__(self) -> None:
+        check(self.best in self.packages, "best", self.best, f"be one of {', '.join(self.packages)}")
 
 
 def default_package(folders: tuple[Path, ...] = (INSTALLED, Path(), _CHECKOUT)) -> Path:
@@ -20,7 +46,7 @@ def default_package(folders: tuple[Path, ...] = (INSTALLED, Path(), _CHECKOUT)) 
         folders: searched in turn: the bento that this module lies in, the current folder, the module's checkout.
 
     Raises:
-        PackageError: when no folder has one, or an index names none that is there.
+        PackageError: when no folder has one, or an index names a package that is missing.
     """
     for folder in folders:
         if (folder / RELEASE / INDEX).is_file():
@@ -35,39 +61,39 @@ def default_package(folders: tuple[Path, ...] = (INSTALLED, Path(), _CHECKOUT)) 
 
 
 def released_sha256(folder: Path) -> str | None:
-    """The package_sha256 that the index says of a package in models/release; None for what is in no index.
+    """The package_sha256 that the index has for a package of models/release; None for a package outside the index.
 
     Raises:
         PackageError: when the index cannot be read.
     """
-    release = folder.resolve().parent
-    path = release / INDEX
-    if release.parts[-2:] != RELEASE.parts or not path.is_file():
+    folder = folder.resolve()
+    path = folder.parent / INDEX
+    if folder.parent.parts[-2:] != RELEASE.parts or not path.is_file():
         return None
-    sha256 = _read_index(path)["packages"].get(folder.resolve().name, {}).get("package_sha256")
-    return None if sha256 is None else str(sha256)
+    released = read_index(path).packages.get(folder.name)
+    return released.package_sha256 if released else None
+
+
+def read_index(path: Path) -> ReleaseIndex:
+    """Read the index of the released packages.
+
+    Raises:
+        PackageError: names the key, its value and what to do.
+    """
+    try:
+        index: ReleaseIndex = build(ReleaseIndex, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        problem = str(error) if isinstance(error, ParamsError) else f"cannot be read ({error})"
+        raise PackageError(
+            f"{path}: {problem}; take it from git again, or write it anew with"
+            " `python -m huebands.promotion.release NAME`"
+        ) from error
+    return index
 
 
 def _best(release: Path) -> Path:
     path = release / INDEX
-    best = release / str(_read_index(path)["best"])
+    best = release / read_index(path).best
     if not (best / CONFIG).is_file():
-        raise PackageError(f"{path}: the best package (={best.name!r}) is not there; take it from git again")
-    if released_sha256(best) is None:
-        raise PackageError(
-            f"{path}: says no package_sha256 of the best package (={best.name!r}); write it anew with"
-            f" `python -m huebands.promotion.release {best.name}`"
-        )
+        raise PackageError(f"{path}: the best package (={best.name!r}) is missing; take it from git again")
     return best
-
-
-def _read_index(path: Path) -> dict[str, Any]:
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-        _ = str(index["best"]), {name: dict(entry) for name, entry in index["packages"].items()}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise PackageError(
-            f"{path}: names no best package ({error!r}); take it from git again, or write it anew with"
-            " `python -m huebands.promotion.release NAME`"
-        ) from error
-    return dict(index)

@@ -20,7 +20,7 @@ from huebands.colorize.colorizer import Colorizer
 from huebands.data.shards import LabShard, ShardError
 from huebands.fetch.pypi import FetchError
 from huebands.package import lineage
-from huebands.package.package import PackageError
+from huebands.package.schema import PackageError
 from huebands.promotion.trial import ColourScorer, Trial, Verdict, check_data
 from huebands.registry import tracking
 from huebands.registry.tracking import RegisteredPackage, TrackingError

@@ -13,12 +13,13 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 
 from huebands.colorize.colorizer import Colorizer
-from huebands.conformal.calibration import AlphaError
+from huebands.conformal.guarantee import AlphaError
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
 from huebands.package.choose import GENERATOR, INDEX, RELEASE
-from huebands.package.package import CONFIG, PackageError, copy_package
+from huebands.package.schema import CONFIG, PackageError
+from huebands.package.write import copy_package
 from huebands.promotion.trial import ColourScorer, Trial, Verdict, check_data
 from huebands.training.offsite.import_job import check_report
 

@@ -426,7 +426,7 @@ def _holdings(client: mlflow.MlflowClient, name: str) -> str:
 
 
 def _check_files(what: str, package: Path, registered: str) -> None:
-    from huebands.package.package import hash_package  # it imports torch, which takes seconds
+    from huebands.package.hashes import hash_package  # it imports torch, which takes seconds
 
     found = hash_package(package)
     if found != registered:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from huebands.files import atomic
 from huebands.package.choose import GENERATOR
-from huebands.package.package import ModelPackage, PackageError
+from huebands.package.read import ModelPackage
+from huebands.package.schema import PackageError
 from huebands.serving import served
 
 _BUILD = Path("build")  # BentoML takes nothing from outside the current folder

@@ -5,7 +5,7 @@ from urllib.parse import quote
 from starlette.datastructures import MutableHeaders, State
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from huebands.package.package import ModelPackage
+from huebands.package.read import ModelPackage
 
 _MAX_NAME = 100  # characters: a client may refuse long headers
 

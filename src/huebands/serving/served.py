@@ -10,7 +10,8 @@ from typing import Any
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.package.choose import INSTALLED, default_package, released_sha256
-from huebands.package.package import PackageError, read_package
+from huebands.package.read import read_package
+from huebands.package.schema import PackageError
 
 RECORD = Path("models/served.json")  # of a bento
 

@@ -9,12 +9,13 @@ import pandas as pd
 
 from huebands import params
 from huebands.colorize.colours import ColourModel
-from huebands.photos.grey import GreyPhoto
 from huebands.data.shards import LabShard, ShardError, read_manifest
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
 from huebands.metrics.report import METRICS, OF_TRUTH, PhotoScorer, ScoredPhoto, in_words, summarise
-from huebands.package.package import PackageError
+from huebands.package.generator import read_generator
+from huebands.package.schema import PackageError
+from huebands.photos.grey import GreyPhoto
 from huebands.plots.pictures import Strip, draw_sheet
 
 PREPARED, TRAINED, REPORT = Path("data/prepared"), Path("models/trained"), Path("reports/evaluate")
@@ -31,7 +32,7 @@ def main() -> None:
 
 def evaluate(prepared: Path, trained: Path, report: Path, sheet_rows: int, seed: int) -> None:
     """Replace the report: metrics.json, photos.csv and sheet.png of the test split."""
-    shard, colours = LabShard(prepared, "test"), read_colours(trained)
+    shard, colours = LabShard(prepared, "test"), colours_of(trained)
     manifest = read_manifest(prepared)
     photos = manifest[manifest["split"] == "test"].sort_values("row")
     if photos.empty:
@@ -55,6 +56,12 @@ def evaluate(prepared: Path, trained: Path, report: Path, sheet_rows: int, seed:
         _draw(new / "sheet.png", table.assign(title=photos["title"].to_numpy()), shard, colours, sheet_rows)
     for name, values in summary.items():
         print(f"evaluate: {name} " + ", ".join(f"{of} {in_words(value)}" for of, value in values.items()))
+
+
+def colours_of(trained: Path) -> ColourModel:
+    """Read the trained generator."""
+    generator = read_generator(trained)
+    return ColourModel.build(generator.network, generator.config)
 
 
 def _row(score: ScoredPhoto) -> dict[str, float]:

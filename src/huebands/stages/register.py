@@ -20,7 +20,9 @@ from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
 from huebands.package.documents.card import write_card
 from huebands.package.lineage import dataset, flat, git_commit
-from huebands.package.package import CERTIFICATE, ModelPackage, PackageError, assemble, check_newest, read_package
+from huebands.package.read import ModelPackage, read_package
+from huebands.package.schema import CERTIFICATE, PackageError, check_newest
+from huebands.package.write import assemble
 from huebands.params import Params
 from huebands.promotion import gate
 from huebands.promotion.trial import ColourScorer

@@ -18,9 +18,9 @@ from huebands import params
 from huebands.data import shards
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
-from huebands.package import package
+from huebands.package.generator import write_generator
 from huebands.package.lineage import Dataset, git_commit
-from huebands.package.package import PackageError
+from huebands.package.schema import PackageError
 from huebands.params import TrainParams
 from huebands.photos.images import write_png
 from huebands.registry import tracking
@@ -107,7 +107,7 @@ def run_training(settings: params.Params) -> None:
     finally:
         follower.close()
     config = with_precision(config, trained.precision)
-    weights_sha256 = package.write_generator(TRAINED, trained.state, config)
+    weights_sha256 = write_generator(TRAINED, trained.state, config)
     write_report(REPORT, PICTURES, trained, run.started_at, weights_sha256, config, datasets)
     run.finish(weights_sha256)
     shutil.rmtree(UNFINISHED)

@@ -21,7 +21,7 @@ from huebands import params
 from huebands.data import shards
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
-from huebands.package import package
+from huebands.package.generator import write_generator
 from huebands.package.lineage import git_commit
 from huebands.photos.images import write_png
 from huebands.training.augment import Photos, load_photos
@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> None:
         if world.leads:
             config = with_precision(config, trained.precision)
             folder = options.out / "models" / "trained"
-            weights_sha256 = package.write_generator(folder, trained.state, config)
+            weights_sha256 = write_generator(folder, trained.state, config)
             write_report(
                 options.out / "reports" / "train",
                 options.out / "pictures",

@@ -13,8 +13,8 @@ from typing import Any
 from huebands.color import AB_SCALE
 from huebands.files import atomic
 from huebands.models.parameters import describe as describe_params
-from huebands.package import package
 from huebands.package.lineage import Dataset, dataset, flat
+from huebands.package.schema import CONFIG, FORMAT, LIGHTNESS, RESIZE, check_config
 from huebands.params import DataParams, ModelParams, TrainParams
 from huebands.training.loop import Trained
 from huebands.training.precision import Precision
@@ -31,13 +31,13 @@ def describe(
         PackageError: when no package may hold these values; better before the training than after it.
     """
     config = {
-        "format": package.FORMAT,
+        "format": FORMAT,
         "name": data.name,
         "network": describe_params(model.network),
         "preprocessing": {
             "image_size": model.image_size,
-            "lightness": package.LIGHTNESS,
-            "resize": package.RESIZE,
+            "lightness": LIGHTNESS,
+            "resize": RESIZE,
             "ab_scale": AB_SCALE,
             "upsampling": asdict(model.upsampling),
         },
@@ -48,7 +48,7 @@ def describe(
             "params": {"model": asdict(model), "train": asdict(train)},
         },
     }
-    package.check_config(Path(package.CONFIG), config)
+    check_config(Path(CONFIG), config)
     return config
 
 

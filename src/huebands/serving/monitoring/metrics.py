@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from huebands.package.package import ModelPackage
+from huebands.package.read import ModelPackage
 from huebands.serving.monitoring.monitor import Alarm, Monitor
 from huebands.serving.monitoring.visit import Visit
 

@@ -6,7 +6,7 @@ import signal
 import sys
 from types import FrameType
 
-from huebands.package.package import PackageError
+from huebands.package.schema import PackageError
 from huebands.serving.admission.limits import Limits
 from huebands.serving.workers import worker
 from huebands.serving.workers.pool import Pool

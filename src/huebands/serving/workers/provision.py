@@ -14,7 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from huebands.files.manifest import write_folder
-from huebands.package.package import PackageError, check_hash, hash_files, read_files
+from huebands.package.generator import read_files
+from huebands.package.hashes import check_hash, hash_files
+from huebands.package.schema import PackageError
 
 LOOK_EVERY = 600.0  # seconds; cleaners leave alone what was touched within days
 _log = logging.getLogger("huebands.serving")

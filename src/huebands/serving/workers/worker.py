@@ -13,7 +13,7 @@ import numpy as np
 from PIL import UnidentifiedImageError
 
 from huebands.colorize.colorizer import Colorization, Colorizer, Examined
-from huebands.package.package import check_hash
+from huebands.package.hashes import check_hash
 from huebands.photos import images
 from huebands.serving.answers import pack, safe_stem
 from huebands.serving.exploration import pack_exploration

@@ -15,7 +15,9 @@ from huebands import params
 from huebands.data import shards
 from huebands.files import atomic
 from huebands.package.lineage import flat
-from huebands.package.package import ModelPackage, PackageError, check_newest, copy_package, read_package
+from huebands.package.read import ModelPackage, read_package
+from huebands.package.schema import PackageError, check_newest
+from huebands.package.write import copy_package
 from huebands.training.loop import fingerprint_of
 
 PREPARED, PLACES = Path("data/prepared"), (Path("models/trained"), Path("reports/train"))

@@ -1,6 +1,6 @@
 """How wide each way of making bands is, and whether it keeps its promise, on the same frozen generator.
 
-    python benchmarks/bands.py [--model FOLDER] [--prepared FOLDER] [--stride K] [--splits N] [--no-tracking]
+    python studies/bands/bands.py [--model FOLDER] [--prepared FOLDER] [--stride K] [--splits N] [--no-tracking]
 
 Photos are those of the calibration and test splits at the prepared size, of near-duplicates the leader; every score is
 measured on the same pixels, every K-th in both directions. Each row is measured twice: calibrated on the calibration
@@ -38,10 +38,10 @@ from band_pixels import Measured, Pixels, dropouts, look
 from band_scores import ALPHA, MAPIE, OURS, Score, make_scores, quantile_shares
 from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.bands import CHANNELS
-from huebands.conformal.calibration import MODES, AlphaError, Mode
+from huebands.conformal.guarantee import MODES, AlphaError, Mode
 from huebands.data.shards import LabShard, ShardError, data_sha256, read_manifest
 from huebands.package.lineage import Dataset, git_commit
-from huebands.package.package import PackageError
+from huebands.package.schema import PackageError
 from huebands.statistics.risk_bounds import RiskError
 
 EXPERIMENT = "huebands-bands"

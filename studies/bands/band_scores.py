@@ -8,13 +8,15 @@ import numpy as np
 import torch
 
 from band_pixels import EQUAL_TAILED, Pixels, Reached
-from huebands.colorize.colorizer import ShapedPhoto
 from huebands.conformal.bands import STEPS, STEPS_PER_KNOT, NestedBands
-from huebands.conformal.calibration import MODES, Calibration, Mode, Shape
+from huebands.conformal.calibration import Calibration
 from huebands.conformal.groups import GROUPS
+from huebands.conformal.guarantee import MODES, Guarantee, Mode
 from huebands.conformal.luminance import propagate
 from huebands.conformal.mapie_reference import mapie_half_widths, mapie_quantile_margin
+from huebands.conformal.photo_bands import PhotoBands
 from huebands.conformal.scores import KINDS, photo_losses
+from huebands.conformal.shape import Shape
 from huebands.conformal.table import LossTable
 from huebands.density import coordinate
 from huebands.density.intervals import KNOTS
@@ -104,7 +106,7 @@ class Calibrated:
         bands: at steps.
         first_steps_HW3: uint16, of the true values.
         shape: joint offsets and groups.
-        delta: as `Calibration.steps` takes it.
+        delta: of the guarantee.
         grouped: each group keeps the promise.
     """
 
@@ -129,9 +131,10 @@ class Calibrated:
         table = LossTable(losses[rows], sums, photos, np.zeros(len(rows)))
         calibration = Calibration(self.shape, table, "", "", "", "", min_chroma=0.0, unlike_p_value=0.05)
         if self.grouped:
-            steps = calibration.group_steps(ALPHA, mode, self.delta)[self.pixels.groups_HWP].max(axis=2)
+            group_steps = calibration.group_steps(Guarantee(alpha=ALPHA, mode=mode, delta=self.delta))
+            steps = group_steps[self.pixels.groups_HWP].max(axis=2)
             return self.pixels.reach(self.bands(steps, mode), mode)
-        first, second, third = calibration.steps(ALPHA, mode, self.delta).tolist()
+        first, second, third = calibration.steps(Guarantee(alpha=ALPHA, mode=mode, delta=self.delta)).tolist()
         if mode == "joint":
             return self._reached(mode, (first, second, third))
         return Reached.of_channels([self._reached(mode, (step,) * 3) for step in (first, second, third)])
@@ -245,8 +248,8 @@ def make_scores(pixels: Pixels, val: Pixels, shape: Shape, dropout: bool) -> dic
 
 def of_distribution(pixels: Pixels, nested: NestedBands, shape: Shape, shown: bool = True) -> Calibrated:
     """Bands as a package gives them; shown: joint, the colour shown is taken in after the luminance constraint too."""
-    photo = ShapedPhoto(nested, shape.grouping, torch.empty(0), entropy=0.0, atypicality=0.0)
-    bands = photo.bands if shown else with_luminance(nested.at, pixels, shown=False)
+    photo = PhotoBands(nested, shape.grouping, torch.empty(0), entropy=0.0, atypicality=0.0)
+    bands = photo.at if shown else with_luminance(nested.at, pixels, shown=False)
     return Calibrated(pixels, bands, nested.first_steps(pixels.true_HW3), shape)
 
 
@@ -261,7 +264,7 @@ def symmetric(
 
 
 def with_luminance(at: Callable[[np.ndarray], np.ndarray], pixels: Pixels, shown: bool = True) -> Bands:
-    """Joint: let the channels tighten each other, as `ShapedPhoto.bands` does."""
+    """Joint: let the channels tighten each other, as `PhotoBands.at` does."""
 
     def bands(steps: np.ndarray, mode: Mode) -> np.ndarray:
         bands_HW32 = at(steps)

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from huebands import color
-from huebands.colorize.colorizer import Colorizer, grey_of
+from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.bands import CHANNELS, Ends, Grid, Intervals, NestedBands
-from huebands.conformal.calibration import Mode
 from huebands.conformal.groups import GROUPS, PARTITIONS, texture_of
+from huebands.conformal.guarantee import Mode
 from huebands.density import coordinate
 from huebands.density.intervals import KNOTS
+from huebands.photos.grey import GreyPhoto
 from huebands.statistics.bootstrap import resampling_weights
 
 CELLS = len(PARTITIONS["lightness x chroma"])  # they come first among the groups
@@ -211,7 +212,7 @@ def look(
     colorizer: Colorizer,
     true_HW3: np.ndarray,
     stride: int,
-    evennesses: Sequence[float],
+    adaptivities: Sequence[float],
     shares: Sequence[float],
     seed: int,
 ) -> Pixels:
@@ -221,27 +222,27 @@ def look(
         colorizer: of a complete package.
         true_HW3: uint8.
         stride: pixels.
-        evennesses: of the nested intervals to read off the distribution.
+        adaptivities: of the nested intervals to read off the distribution.
         shares: of the quantiles to read off it.
         seed: of dropout.
     """
-    grey_HW = grey_of(true_HW3)
-    shown_HW3 = colorizer.predict(grey_HW)
-    sight = colorizer.density.see(grey_HW)
-    grouping, texture_SS = colorizer.calibration.shape.grouping, texture_of(sight.L_SS)
-    groups_PHW = grouping.of_pixels(shown_HW3, grey_HW, texture_SS, sight.entropy)
-    ends: dict[str, Intervals] = {f"{adaptivity:g}": sight.intervals(adaptivity) for adaptivity in evennesses}
-    ends[EQUAL_TAILED] = equal_tailed_intervals(sight.log_probabilities_3BHW)
+    photo = GreyPhoto.of_rgb(true_HW3)
+    grey_HW, shown_HW3 = photo.levels_HW, colorizer.colours.predict(photo)
+    density = colorizer.density.estimate(photo)
+    grouping, texture_SS = colorizer.calibration.shape.grouping, texture_of(density.L_SS)
+    groups_PHW = grouping.of_pixels(shown_HW3, grey_HW, texture_SS, density.entropy)
+    ends: dict[str, Intervals] = {f"{adaptivity:g}": density.intervals(adaptivity) for adaptivity in adaptivities}
+    ends[EQUAL_TAILED] = equal_tailed_intervals(density.log_probabilities_3BHW)
     places = slice(stride // 2, None, stride)
     at = np.s_[places, places]
-    grid, grey = Grid.over(sight.grey_HW.shape, grey_HW.shape, *at), torch.from_numpy(grey_HW[at].copy())
+    grid, grey = Grid.over(density.grey_HW.shape, grey_HW.shape, *at), torch.from_numpy(grey_HW[at].copy())
 
     def up(samples: Tensor) -> Tensor:
         result: Tensor = grid.up(samples.flatten(0, 1)).unflatten(0, samples.shape[:2])
         return result
 
-    quantiles_Q3HW = coordinate.decode(up(quantiles(sight.log_probabilities_3BHW, torch.tensor(shares))), grey)
-    expected_3HW = expected_distance(up(sight.log_probabilities_3BHW.exp()), torch.from_numpy(shown_HW3[at]), grey)
+    quantiles_Q3HW = coordinate.decode(up(quantiles(density.log_probabilities_3BHW, torch.tensor(shares))), grey)
+    expected_3HW = expected_distance(up(density.log_probabilities_3BHW.exp()), torch.from_numpy(shown_HW3[at]), grey)
     return Pixels(
         1,
         true_HW3[at],
@@ -251,7 +252,7 @@ def look(
         {name: NestedBands(shown_HW3, grey_HW, of).sampled(*at) for name, of in ends.items()},
         quantiles_Q3HW.permute(2, 3, 0, 1).numpy(),
         expected_3HW.permute(1, 2, 0).numpy(),
-        dropout_deviation(colorizer, grey_HW, seed)[at],
+        dropout_deviation(colorizer, photo, seed)[at],
     )
 
 
@@ -309,22 +310,23 @@ def sampler(colorizer: Colorizer) -> Colorizer:
     result = Colorizer(replace(colorizer.package, generator=generator), colorizer.source)
     for layer in dropouts(result):
         layer.train()
-    result.generator = generator  # eager: a compiled one was traced in evaluation, and has no dropout
+    # Eager: a compiled network was traced in evaluation, and has no dropout.
+    vars(result.colours)["compiled"] = generator
     return result
 
 
-def dropout_deviation(colorizer: Colorizer, grey_HW: np.ndarray, seed: int) -> np.ndarray:
+def dropout_deviation(colorizer: Colorizer, photo: GreyPhoto, seed: int) -> np.ndarray:
     """Standard deviation of `SAMPLES` colorizations with dropout, float32 (H, W, 3).
 
     Raises:
         RuntimeError: when the samples are equal, although the generator has dropout.
     """
     if not dropouts(colorizer):
-        return np.zeros((*grey_HW.shape, 3), np.float32)
+        return np.zeros((*photo.shape, 3), np.float32)
     sampling = sampler(colorizer)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        samples = [sampling.predict(grey_HW).astype(np.float32) for _ in range(SAMPLES)]
+        samples = [sampling.colours.predict(photo).astype(np.float32) for _ in range(SAMPLES)]
     deviation_HW3 = np.asarray(np.std(samples, axis=0, ddof=1))
     if not deviation_HW3.any():
         raise RuntimeError(f"{colorizer.source}: {SAMPLES} samples with dropout are equal: it is not at work")

@@ -1,6 +1,6 @@
 """How well photos of another kind are told from photos like the training's, without their true colours.
 
-    python benchmarks/likeness.py [--model FOLDER] [--prepared FOLDER] [--other FOLDER]
+    python studies/bands/atypicality.py [--model FOLDER] [--prepared FOLDER] [--other FOLDER]
 
 Statistics of a photo, each a distance from the training photos: of lightness (mean, spread, skewness and the shares of
 eight bands), of the entropy of its colour distributions (what band widths follow), of the encoder's feature maps: means
@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from huebands.colorize.colorizer import Colorizer, grey_of
+from huebands.colorize.colorizer import Colorizer
 from huebands.data.shards import LabShard
 from huebands.density.atypicality import Reference, p_value, statistics_of
+from huebands.photos.grey import GreyPhoto
 from huebands.photos.resize import resize
 
 STATISTICS = ("lightness", "entropy", "coarsest", "others")
@@ -66,20 +67,20 @@ class Look:
 
     @torch.inference_mode()
     def __call__(self, grey_HW: np.ndarray) -> list[torch.Tensor]:
-        sight = self.density.see(grey_HW)
-        L = sight.L_SS.flatten() / 100
+        estimate = self.density.estimate(GreyPhoto(grey_HW))
+        L = estimate.L_SS.flatten() / 100
         skewness = ((L - L.mean()) / L.std().clamp_min(1e-6)).pow(3).mean()
         shares = torch.histc(L, 8, 0, 1)[:-1] / len(L)
         lightness = torch.cat((torch.stack((L.mean(), L.std(), skewness)), shares))
-        features = self.density.network.encoder(sight.L_SS[None, None] / 50 - 1)
-        return [lightness, torch.tensor([sight.entropy]), features[-1].mean(dim=(0, 2, 3)), statistics_of(features)]
+        features = self.density.network.encoder(estimate.L_SS[None, None] / 50 - 1)
+        return [lightness, torch.tensor([estimate.entropy]), features[-1].mean(dim=(0, 2, 3)), statistics_of(features)]
 
 
 def greys(prepared: Path, split: str) -> Iterator[np.ndarray]:
     """The photos of a split as the model sees them."""
     shard = LabShard(prepared, split)
     for row in range(len(shard)):
-        yield grey_of(shard.rgb([row])[0].permute(1, 2, 0).numpy())
+        yield GreyPhoto.of_rgb(shard.rgb([row])[0].permute(1, 2, 0).numpy()).levels_HW
 
 
 def _blurred(grey_HW: np.ndarray) -> np.ndarray:
