@@ -9,7 +9,7 @@ import torch
 from huebands.colorize.colorizer import Colorizer
 from huebands.package.choose import default_package, released_sha256
 from huebands.package.package import PackageError, assemble, read_package, write_generator
-from huebands.serving import served
+from huebands.serving import served_model
 from tiny_package import (
     network_of,
     seal,
@@ -310,8 +310,8 @@ def test_a_released_package_that_was_changed_is_refused(tiny_package, tmp_path, 
     loads = (
         Colorizer.load,
         lambda: Colorizer.load("models/release/tiny"),
-        lambda: served.choose(None, tmp_path).load(),
-        lambda: served.choose("models/release/tiny").load(),
+        lambda: served_model.choose(None, tmp_path).load(),
+        lambda: served_model.choose("models/release/tiny").load(),
     )
     for load in loads:
         assert load().package.folder.resolve() == released

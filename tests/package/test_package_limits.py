@@ -17,9 +17,9 @@ from huebands.conformal.calibration import Calibration
 from huebands.package.package import read_package
 from huebands.photos.images import encode_png
 from huebands.serving.answers import describe_model
-from huebands.serving.exploration import pack_exploration
 from huebands.serving.monitoring.monitor import Monitor
 from huebands.serving.workers import worker
+from huebands.serving.workers.exploration import pack_exploration
 from huebands.serving.workers.jobs import Answer, Job
 from in_process import Client, build_in_process
 from tiny_package import seal

@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 from huebands.colorize.colorizer import grey_of
 from huebands.conformal.luminance import propagate
 from huebands.photos.images import encode_png
-from huebands.serving.exploration import MAX_SHOWN, describe_tables
+from huebands.serving.workers.exploration import MAX_SHOWN, describe_tables
 
 DESKTOP, PHONE = {"width": 1400, "height": 900}, {"width": 360, "height": 740}
 MOST = 95  # percent that 19 calibration photos support

@@ -6,8 +6,8 @@ import pytest
 from huebands.package.package import PackageError
 from huebands.photos import images
 from huebands.serving.workers import worker
-from huebands.serving.workers.channel import Done, Task, TooLarge
 from huebands.serving.workers.jobs import Answer, Job, Refusal
+from huebands.serving.workers.messages import Done, Task, TooLarge
 
 PHOTO = images.encode_png(np.arange(20 * 30, dtype=np.uint32).astype(np.uint8).reshape(20, 30))
 

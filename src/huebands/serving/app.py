@@ -15,14 +15,14 @@ from starlette.routing import Match, Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from huebands.colorize.colorizer import Colorizer
-from huebands.serving.admission.admission import Admission
 from huebands.serving.admission.body_limit import BodyLimit
+from huebands.serving.admission.control import Admission
 from huebands.serving.answers import describe_model
-from huebands.serving.assets import PageFiles, page_response
 from huebands.serving.forms import MAX_BODY, read_upload
+from huebands.serving.monitoring.access_log import HUNG_UP, Visit, Witness, cause_of
 from huebands.serving.monitoring.metrics import Metrics
-from huebands.serving.monitoring.visit import HUNG_UP, Visit, Witness, cause_of
 from huebands.serving.openapi import describe_api
+from huebands.serving.pages import PageFiles, page_response
 from huebands.serving.workers.jobs import Facts, Job, Kind, Outcome, Refusal
 from huebands.serving.workers.pool import UnservedError
 

@@ -5,8 +5,8 @@ from typing import Any
 from huebands import __version__
 from huebands.conformal.calibration import MODES, Calibration
 from huebands.photos import images
-from huebands.serving.exploration import MAX_SHOWN
 from huebands.serving.forms import DEFAULT_ALPHA, MAX_BODY
+from huebands.serving.workers.exploration import MAX_SHOWN
 
 Document = dict[str, Any]
 

@@ -15,12 +15,12 @@ from PIL import UnidentifiedImageError
 from huebands.colorize.colorizer import Colorization, Colorizer, Examined
 from huebands.package.package import check_hash
 from huebands.photos import images
+from huebands.serving import json_log
 from huebands.serving.answers import pack, safe_stem
-from huebands.serving.exploration import pack_exploration
-from huebands.serving.monitoring import log
 from huebands.serving.truth import share_outside
-from huebands.serving.workers.channel import Done, Reply, Task, TooLarge, serve
+from huebands.serving.workers.exploration import pack_exploration
 from huebands.serving.workers.jobs import Answer, Facts, Job, Kind, Outcome, Refusal
+from huebands.serving.workers.messages import Done, Reply, Task, TooLarge, serve
 
 _SIGNATURES = re.compile(rb"\xff\xd8|\x89PNG|II\*\0|MM\0\*|RIFF....WEBP|BM|GIF8|P[1-7f][\s#]", re.DOTALL)
 
@@ -100,5 +100,5 @@ def prepare(folder: str, sha256: str) -> Callable[[Task], Reply]:
 
 
 if __name__ == "__main__":
-    log.configure()
+    json_log.configure()
     serve(lambda: prepare(*sys.argv[1:]))

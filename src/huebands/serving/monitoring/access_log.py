@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from huebands.conformal.calibration import AlphaError, ModeError
-from huebands.serving.monitoring import log
+from huebands.serving import json_log
 from huebands.serving.workers.jobs import Facts, Job
 from huebands.statistics.risk_bounds import RiskError
 
@@ -167,9 +167,9 @@ class Witness:
             visit.refused("disconnected")
         except Exception as error:
             visit.refused("failed")
-            log.failure(visit.id, error)
+            json_log.failure(visit.id, error)
             if not visit.status:
                 told = JSONResponse({"error": f"internal error, request ID {visit.id}; see the server's log"}, 500)
                 await told(scope, receive_counted, send_counted)
         finally:
-            log.access(visit.describe())
+            json_log.access(visit.describe())
