@@ -14,7 +14,8 @@ from huebands.density.atypicality import p_value
 from huebands.package.schema import PackageError
 from huebands.photos import resize
 from huebands.photos.grey import GreyPhoto
-from huebands.photos.images import ImageError, encode_png
+from huebands.photos.read import ImageError
+from huebands.photos.write import encode_png
 from huebands.statistics.risk_bounds import RiskError
 from tiny_package import write_trained
 

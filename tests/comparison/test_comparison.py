@@ -23,7 +23,7 @@ from huebands.metrics.report import METRICS, OF_SETS, Estimate, PhotoScorer
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
 from huebands.photos.grey import GreyPhoto
-from huebands.photos.images import ImageError
+from huebands.photos.read import ImageError
 from tiny_package import seal
 from tiny_photos import SIZE, PlainScorer, painter, photo_set, tiny_photo, write_prepared
 

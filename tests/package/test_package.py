@@ -13,7 +13,7 @@ from huebands.package.read import read_package
 from huebands.package.schema import PackageError
 from huebands.package.write import assemble
 from huebands.photos.grey import GreyPhoto
-from huebands.serving import served
+from huebands.serving import served_model
 from tiny_package import (
     calibrate_tiny,
     network_of,
@@ -313,8 +313,8 @@ def test_a_released_package_that_was_changed_is_refused(tiny_package, tmp_path, 
     loads = (
         Colorizer.load,
         lambda: Colorizer.load("models/release/tiny"),
-        lambda: served.choose(None, tmp_path).load(),
-        lambda: served.choose("models/release/tiny").load(),
+        lambda: served_model.choose(None, tmp_path).load(),
+        lambda: served_model.choose("models/release/tiny").load(),
     )
     for load in loads:
         assert load().package.folder.resolve() == released

@@ -18,9 +18,9 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from huebands.package.package import read_package
 
-from huebands.photos.images import encode_png
+from huebands.package.read import read_package
+from huebands.photos.write import encode_png
 from huebands.registry import local_store, tracking
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")

@@ -19,7 +19,7 @@ from huebands.package.documents.card import write_card
 from huebands.package.generator import write_generator
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
-from huebands.photos.images import write_png
+from huebands.photos.write import write_png
 from huebands.promotion import gate
 from huebands.promotion.criteria import COLOURS
 from huebands.registry import local_store, tracking

@@ -30,7 +30,8 @@ from huebands.package.generator import write_generator
 from huebands.package.read import read_package
 from huebands.params import SPLITS, CalibrateParams, DensityParams
 from huebands.photos.grey import GreyPhoto
-from huebands.photos.images import encode_png, read_photo
+from huebands.photos.read import read_photo
+from huebands.photos.write import encode_png
 from huebands.stages import calibrate as stage
 from huebands.stages import evaluate, fit_density
 from huebands.statistics.risk_bounds import first_step

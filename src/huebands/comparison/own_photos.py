@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from huebands.data.preparation import encode_square, measure, squash
 from huebands.data.shards import LabShard, data_sha256, read_manifest
 from huebands.photos.grey import GreyPhoto
-from huebands.photos.images import ImageError, encode_png, find_photos, read_photo
+from huebands.photos.read import ImageError, find_photos, read_photo
+from huebands.photos.write import encode_png
 
 SPLITS = ("test", "val")  # test judges a finished model; val is for choosing between candidates
 SIZES = (16, 2048)  # pixels; the metrics' networks halve a picture four times

@@ -22,7 +22,7 @@ from huebands.package.generator import write_generator
 from huebands.package.lineage import Dataset, git_commit
 from huebands.package.schema import PackageError
 from huebands.params import TrainParams
-from huebands.photos.images import write_png
+from huebands.photos.write import write_png
 from huebands.registry import tracking
 from huebands.registry.tracking import TrackingError
 from huebands.training.augment import Photos, load_photos

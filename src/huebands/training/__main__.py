@@ -23,7 +23,7 @@ from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
 from huebands.package.generator import write_generator
 from huebands.package.lineage import git_commit
-from huebands.photos.images import write_png
+from huebands.photos.write import write_png
 from huebands.training.augment import Photos, load_photos
 from huebands.training.checkpoint import CheckpointError
 from huebands.training.distributed import World

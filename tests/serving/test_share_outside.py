@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from huebands.colorize.colorizer import Colorizer, grey_of
+from huebands.colorize.colorizer import Colorizer
 from huebands.data.preparation import encode_square, measure, squash
 from huebands.metrics.chroma import mean_chroma
+from huebands.photos.grey import GreyPhoto
 from huebands.serving.truth import share_outside
 
 
@@ -19,7 +20,7 @@ def colourful(height=40, width=50):
 
 
 def toned(rgb_HW3, tint=(255, 250, 242)):
-    return (grey_of(rgb_HW3)[..., None] * (np.array(tint) / 255)).round().astype(np.uint8)
+    return (GreyPhoto.of_rgb(rgb_HW3).levels_HW[..., None] * (np.array(tint) / 255)).round().astype(np.uint8)
 
 
 def test_chroma_is_measured_as_the_calibration_photos_were_chosen():
@@ -39,7 +40,7 @@ def test_the_share_of_a_photo_in_colour_is_counted_as_the_mode_says(colorizer, m
 
 
 def test_grey_and_toned_photos_tell_nothing(colorizer):
-    grey = np.repeat(grey_of(colourful())[..., None], 3, axis=2)
+    grey = np.repeat(GreyPhoto.of_rgb(colourful()).levels_HW[..., None], 3, axis=2)
     sepia = toned(colourful())
     assert 0 < mean_chroma(sepia) < 5.0
     for photo in (grey, sepia):

@@ -12,8 +12,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from huebands.conformal.calibration import AlphaError, ModeError
-from huebands.serving.monitoring import log
+from huebands.conformal.guarantee import AlphaError, ModeError
+from huebands.serving import json_log
 from huebands.serving.workers.jobs import Facts, Job
 from huebands.statistics.risk_bounds import RiskError
 
@@ -85,7 +85,8 @@ class Visit:
     def answered(self, job: Job, facts: Facts, seconds: float) -> None:
         """Note a photo, and the seconds that passed between handing it to the queue and getting it back."""
         # Not the job itself: its content would be kept until the answer is sent.
-        self.asked = {"mode": job.mode, "alpha": job.alpha, "delta": job.delta, "grouped": job.grouped}
+        guarantee = job.guarantee
+        self.asked = {name: getattr(guarantee, name) for name in ("mode", "alpha", "delta", "grouped")}
         self.facts = facts
         self.parts = {"queue": max(seconds - sum(facts.seconds.values()), 0.0), **facts.seconds}
 
@@ -167,9 +168,9 @@ class Witness:
             visit.refused("disconnected")
         except Exception as error:
             visit.refused("failed")
-            log.failure(visit.id, error)
+            json_log.failure(visit.id, error)
             if not visit.status:
                 told = JSONResponse({"error": f"internal error, request ID {visit.id}; see the server's log"}, 500)
                 await told(scope, receive_counted, send_counted)
         finally:
-            log.access(visit.describe())
+            json_log.access(visit.describe())

@@ -16,7 +16,7 @@ READY_WITHIN = 120  # seconds; it takes some 10
 
 
 @contextmanager
-def served(package: Path, folder: Path, **variables: str) -> Iterator[str]:
+def serve_package(package: Path, folder: Path, **variables: str) -> Iterator[str]:
     """Serve a package; gives the address.
 
     Args:

@@ -9,9 +9,9 @@ from types import FrameType
 from huebands.package.schema import PackageError
 from huebands.serving.admission.limits import Limits
 from huebands.serving.workers import worker
+from huebands.serving.workers.package_copy import PrivateCopy
 from huebands.serving.workers.pool import Pool
 from huebands.serving.workers.process import Process, ProcessEndedError
-from huebands.serving.workers.provision import PrivateCopy
 
 
 def build_pool(copy: PrivateCopy, limits: Limits) -> Pool:

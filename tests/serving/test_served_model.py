@@ -14,14 +14,15 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-from huebands.package.package import PackageError, read_package
 
+from bento_server import serve_package
 from huebands.package.choose import GENERATOR
-from huebands.photos.images import encode_png
+from huebands.package.read import read_package
+from huebands.package.schema import PackageError
+from huebands.photos.write import encode_png
 from huebands.registry import local_store, tracking
-from huebands.serving import served
+from huebands.serving import served_model
 from huebands.serving.named import headers_of
-from served import served as serving
 from tiny_package import write_tiny_package
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -50,18 +51,18 @@ def register(package: Path, **tags: str) -> None:
 
 def test_a_version_is_served_as_it_was_registered(registry: Path, tiny_package: Path) -> None:
     for address, alias in ((f"models:/{NAME}/1", None), (f"models:/{NAME}@champion", "champion")):
-        chosen = served.choose(address)
+        chosen = served_model.choose(address)
         package = chosen.load().package
         assert package.package_sha256 == read_package(tiny_package).package_sha256
         assert chosen.describe() == {
             "source": address,
             "registry": {"model": NAME, "version": 1, "alias": alias},
         }
-        assert served.decode(chosen.encode()) == chosen
+        assert served_model.decode(chosen.encode()) == chosen
 
 
 def test_a_folder_is_told_by_its_name_without_the_path_to_it(tiny_package: Path) -> None:
-    described = served.choose(str(tiny_package)).describe()
+    described = served_model.choose(str(tiny_package)).describe()
     assert described == {"source": "tiny", "registry": None}
 
 
@@ -90,7 +91,7 @@ def test_a_file_that_is_not_the_registered_one_is_refused_with_both_hashes(
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
     with pytest.raises(PackageError, match="are not those that were registered") as error:
-        served.choose(f"models:/{NAME}@champion")
+        served_model.choose(f"models:/{NAME}@champion")
     assert read_package(tiny_package).package_sha256 in str(error.value)
     assert "version 1" in str(error.value) and "restore the store" in str(error.value)
 
@@ -100,7 +101,7 @@ def test_a_version_of_unknown_files_is_refused(registry: Path) -> None:
     client = tracking.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
     client.delete_model_version_tag(NAME, "1", tracking.PACKAGE_TAG)
     with pytest.raises(PackageError, match=f"version 1 .* has no tag {tracking.PACKAGE_TAG}"):
-        served.choose(f"models:/{NAME}/1")
+        served_model.choose(f"models:/{NAME}/1")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_what_the_registry_does_not_hold_is_refused_with_what_it_holds(
     store = local_store.store_uri(registry)
     tracking.mlflow.MlflowClient(tracking_uri=store, registry_uri=store).create_registered_model("empty")
     with pytest.raises(PackageError, match=reason):
-        served.choose(address)
+        served_model.choose(address)
 
 
 def test_without_mlflow_a_registry_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +129,7 @@ def test_without_mlflow_a_registry_is_refused_with_the_remedy(monkeypatch: pytes
     monkeypatch.delitem(sys.modules, "huebands.registry.tracking")
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(PackageError, match=r"needs mlflow, which is not installed here; .* leave HUEBANDS_MODEL out"):
-        served.choose(f"models:/{NAME}@champion")
+        served_model.choose(f"models:/{NAME}@champion")
 
 
 def test_patience_with_a_store_ends_where_the_download_ends(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +175,7 @@ def address(registry: Path, tmp_path: Path) -> Iterator[str]:
     folder = tmp_path / "service"
     folder.mkdir()
     source = Path(f"models:/{NAME}@champion")
-    with serving(source, folder, HUEBANDS_MODEL=str(source), HUEBANDS_PROCESSES="1") as address:
+    with serve_package(source, folder, HUEBANDS_MODEL=str(source), HUEBANDS_PROCESSES="1") as address:
         yield address
 
 
@@ -256,7 +257,7 @@ def test_a_name_of_any_text_fits_into_a_header(tiny_package: Path) -> None:
 
 
 def test_a_bento_serves_what_was_put_into_it(tmp_path: Path) -> None:
-    put = served.Served(folder=GENERATOR.as_posix(), source="models:/bands@champion", model="bands", version=3)
-    (tmp_path / served.RECORD).parent.mkdir()
-    (tmp_path / served.RECORD).write_text(put.encode(), encoding="utf-8")
-    assert served.choose(None, tmp_path) == replace(put, folder=str(tmp_path / GENERATOR))
+    put = served_model.Served(folder=GENERATOR.as_posix(), source="models:/bands@champion", model="bands", version=3)
+    (tmp_path / served_model.RECORD).parent.mkdir()
+    (tmp_path / served_model.RECORD).write_text(put.encode(), encoding="utf-8")
+    assert served_model.choose(None, tmp_path) == replace(put, folder=str(tmp_path / GENERATOR))

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from huebands.serving.workers.channel import Done, Failed, TooLarge, serve
+from huebands.serving.workers.messages import Done, Failed, TooLarge, serve
 from huebands.serving.workers.process import Process
 
 LARGE = b"large"

@@ -13,37 +13,38 @@ import numpy as np
 import torch
 
 from huebands import color
-from huebands.colorize.colorizer import Colorizer, Examined
+from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.prediction import Prediction
 from huebands.conformal import luminance
 from huebands.conformal.bands import STEPS_PER_KNOT, NestedBands
-from huebands.conformal.calibration import MODES, Calibration
+from huebands.conformal.calibration import Calibration
+from huebands.conformal.guarantee import MODES, Guarantee
 from huebands.density.intervals import KNOTS, PARTS
-from huebands.photos import images
-from huebands.plots import pictures
-from huebands.serving.workers.jobs import Job
+from huebands.photos.heatmap import magma
+from huebands.photos.write import encode_png
 
 MAX_SHOWN = 1_500_000  # pixels
 _MAX_SIDE = 8192  # pixels: some browsers have no larger canvas
 CONFIDENCES = range(50, 100)  # percent
 
 
-def pack_exploration(colorizer: Colorizer, job: Job, examined: Examined) -> bytes:
+def pack_exploration(colorizer: Colorizer, name: str, prediction: Prediction, likeness: float) -> bytes:
     """Pack what the page draws from.
 
     Returns:
         A zip: colorized.png and grey.png, of every `stride`-th row and column; knots.bin, see `_encode_knots`, and
         exploration.json.
     """
-    stride = _stride(*examined.grey.shape)
+    stride = _stride(*prediction.photo.shape)
     shown = np.s_[::stride, ::stride]
-    description = _describe(colorizer, job, examined, stride)
+    description = _describe(colorizer, name, prediction, likeness, stride)
     knots = description["knots"]
     stored = {
-        "colorized.png": images.encode_png(np.ascontiguousarray(examined.rgb[shown])),
-        "grey.png": images.encode_png(np.ascontiguousarray(examined.grey[shown])),
+        "colorized.png": encode_png(np.ascontiguousarray(prediction.rgb[shown])),
+        "grey.png": encode_png(np.ascontiguousarray(prediction.photo.levels_HW[shown])),
     }
     compressed = {
-        "knots.bin": _encode_knots(examined.shaped.nested, slice(knots["first"], knots["first"] + knots["count"])),
+        "knots.bin": _encode_knots(prediction.bands.nested, slice(knots["first"], knots["first"] + knots["count"])),
         "exploration.json": json.dumps(description, ensure_ascii=False).encode(),
     }
     buffer = io.BytesIO()
@@ -73,21 +74,21 @@ def _encode_knots(nested: NestedBands, wanted: slice) -> bytes:
     return np.ascontiguousarray(parts.view(np.uint8).reshape(-1, 2).T).tobytes()
 
 
-def _describe(colorizer: Colorizer, job: Job, examined: Examined, stride: int) -> dict[str, Any]:
-    height, width = examined.grey.shape
+def _describe(colorizer: Colorizer, name: str, prediction: Prediction, likeness: float, stride: int) -> dict[str, Any]:
+    height, width = prediction.photo.shape
     steps = _steps(colorizer.calibration)
     used = np.array([chosen for by_confidence in steps.values() for chosen in by_confidence.values()])
     first, last = int(used.min()) // STEPS_PER_KNOT, min(int(used.max()) // STEPS_PER_KNOT + 1, KNOTS)
     package = colorizer.package
     return {
-        "photo": job.name,
+        "photo": name,
         "width": width,
         "height": height,
         "stride": stride,
-        "samples": list(examined.shaped.nested.intervals.size),
+        "samples": list(prediction.bands.nested.intervals.size),
         "knots": {"first": first, "count": last + 1 - first, "parts": PARTS, "steps_per_knot": STEPS_PER_KNOT},
         "steps": steps,
-        "likeness": examined.likeness,
+        "likeness": likeness,
         "unlike_p_value": colorizer.calibration.unlike_p_value,
         "model": {"name": package.config["name"], "version": package.package_sha256[:12]},
         "calibration_photos": colorizer.calibration.photos,
@@ -100,7 +101,7 @@ def _steps(calibration: Calibration) -> dict[str, dict[int, list[int]]]:
     alphas = {percent: (100 - percent) / 100 for percent in CONFIDENCES}
     return {
         mode: {
-            percent: calibration.steps(alpha, mode).tolist()
+            percent: calibration.steps(Guarantee(alpha=alpha, mode=mode)).tolist()
             for percent, alpha in alphas.items()
             if calibration.supports(alpha)
         }
@@ -109,7 +110,7 @@ def _steps(calibration: Calibration) -> dict[str, dict[int, list[int]]]:
 
 
 def describe_tables() -> dict[str, Any]:
-    """What `density.positions`, `conformal.luminance` and `pictures.heat_map` look up."""
+    """What `density.coordinate`, `conformal.luminance` and `photos.heatmap` look up."""
     linear = color.srgb_to_linear(torch.arange(256, dtype=torch.float64) / 255)
     return {
         "gamut": color.gamut_table().flatten().tolist(),
@@ -117,5 +118,5 @@ def describe_tables() -> dict[str, Any]:
         "luminance_edges": color.grey_edges().double().tolist(),
         "luminance_weights": list(color.RGB_TO_XYZ[1]),
         "luminance_slack": luminance.SLACK,
-        "heat": pictures.magma().flatten().tolist(),
+        "heat": magma().flatten().tolist(),
     }
