@@ -41,13 +41,14 @@ def compile_once() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A created store, to be copied: its creation takes seconds."""
-    from huebands.registry import local_store, tracking
+    from huebands.registry import local_store
+    from huebands.registry.restoration import find_run
 
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        assert tracking.find_run("huebands", "none") is None
+        assert find_run("huebands", "none") is None
     return folder / local_store.DATABASE
 
 

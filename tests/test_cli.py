@@ -14,7 +14,7 @@ from PIL import Image
 from huebands import cli
 from huebands.conformal.guarantee import MODES
 from huebands.package.read import read_package
-from huebands.registry import tracking
+from huebands.registry.connection import TrackingError
 from tiny_package import write_uncalibrated
 from tiny_photos import PlainScorer, tiny_photo, write_prepared
 
@@ -358,7 +358,7 @@ def test_what_cannot_be_compared_is_one_line(compare, tmp_path, arguments, reaso
 
 def test_comparing_logs_one_run_a_candidate(compare, tmp_path, monkeypatch):
     logged = []
-    monkeypatch.setattr(tracking, "log_runs", lambda *arguments: logged.append(arguments) or "run1")
+    monkeypatch.setattr("huebands.registry.runs.log_runs", lambda *arguments: logged.append(arguments) or "run1")
     code, output, _ = compare("grey", "lightness", "--experiment", "mine", tracked=True)
     ((experiment, parent, children),) = logged
     assert (code, experiment) == (0, "mine")
@@ -378,9 +378,9 @@ def test_comparing_logs_one_run_a_candidate(compare, tmp_path, monkeypatch):
 
 def test_a_store_that_does_not_answer_is_one_line_and_the_files_are_there(compare, tmp_path, monkeypatch):
     def refuse(*arguments):
-        raise tracking.TrackingError("the store does not answer")
+        raise TrackingError("the store does not answer")
 
-    monkeypatch.setattr(tracking, "log_runs", refuse)
+    monkeypatch.setattr("huebands.registry.runs.log_runs", refuse)
     code, _, errors = compare("grey", tracked=True)
     assert (code, errors) == (2, ["huebands: reports/compare is written, but not logged: the store does not answer"])
     assert (tmp_path / "reports/compare/index.html").is_file()

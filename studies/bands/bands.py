@@ -252,7 +252,8 @@ def _rounded(value: Any) -> Any:
 
 def track(rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any], prepared: Path, reports: Sequence[Path]) -> str:
     """Log a run a score, below one for the benchmark; gives that one's id."""
-    from huebands.registry import tracking  # it imports mlflow, which takes seconds
+    from huebands.registry.connection import TrackingError
+    from huebands.registry.runs import FinishedRun, log_runs
 
     tags = {"git_commit": git_commit()}
     dataset = Dataset(f"calibration and test splits of {prepared}", data_sha256(prepared), str(prepared), "evaluation")
@@ -266,14 +267,14 @@ def track(rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any], prepared:
             for name, value in row.items()
             if isinstance(value, float) and math.isfinite(value)
         }
-        run = tracking.FinishedRun(name=score, params=params, metrics=metrics, tags=tags, datasets=[dataset])
+        run = FinishedRun(name=score, params=params, metrics=metrics, tags=tags, datasets=[dataset])
         children.append(run)
-    parent = tracking.FinishedRun(
+    parent = FinishedRun(
         name=f"bands on {prepared}", params=params, metrics={}, tags=tags, datasets=[dataset], reports=reports
     )
     try:
-        return tracking.log_runs(EXPERIMENT, parent, children)
-    except tracking.TrackingError as error:
+        return log_runs(EXPERIMENT, parent, children)
+    except TrackingError as error:
         raise SystemExit(f"bands: {reports[0].parent} is written, but not logged: {error}") from error
 
 

@@ -60,18 +60,3 @@ def test_without_git_the_commit_is_unknown(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert lineage.git_commit() == "unknown"
-
-
-def test_an_experiment_is_known_by_what_dvc_tells_and_by_its_copy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
-    assert lineage.experiment() is None
-    monkeypatch.setenv("DVC_EXP_NAME", "sunny-yak")
-    assert lineage.experiment() == "sunny-yak"
-    monkeypatch.delenv("DVC_EXP_NAME")
-    copy = tmp_path / ".dvc/tmp/exps/tmpabc"
-    copy.mkdir(parents=True)
-    monkeypatch.chdir(copy)
-    assert lineage.experiment() == "tmpabc"

@@ -12,8 +12,22 @@ import pytest
 from huebands.package.hashes import hash_package
 from huebands.package.lineage import Dataset
 from huebands.photos.write import write_png
-from huebands.registry import local_store, tracking
-from huebands.registry.tracking import FinishedRun, TrackingError, TrainingRun
+from huebands.registry import connection, local_store
+from huebands.registry.connection import TrackingError
+from huebands.registry.models import (
+    PACKAGE_TAG,
+    RegisteredPackage,
+    Registration,
+    champion_version,
+    download_package,
+    find_package,
+    register_package,
+    set_alias,
+    tag_version,
+)
+from huebands.registry.restoration import find_run, restore_run
+from huebands.registry.runs import FinishedRun, log_runs, log_stages
+from huebands.registry.training_run import TrainingRun
 
 # MLflow's own use of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -59,7 +73,7 @@ class GoneClient:
     tracking_uri = "http://gone"
 
     def __getattr__(self, name: str) -> Any:
-        raise tracking.mlflow.MlflowException("refused")
+        raise connection.mlflow.MlflowException("refused")
 
 
 def history(epochs: int, first: int = 1) -> list[dict[str, float]]:
@@ -85,16 +99,14 @@ def points(run_id: str, term: str) -> list[tuple[int, float]]:
     return [(metric.step, metric.value) for metric in sorted(found, key=lambda metric: metric.step)]
 
 
-def client() -> "tracking.mlflow.MlflowClient":
+def client() -> "connection.mlflow.MlflowClient":
     store = local_store.store_uri(Path.cwd())
-    return tracking.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+    return connection.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
 
 
-def register(package: Path, sha256: str | None = None, run_id: str | None = None) -> tracking.Registration:
+def register(package: Path, sha256: str | None = None, run_id: str | None = None) -> Registration:
     run_id, sha256 = run_id or finished_run(), sha256 or hash_package(package)
-    return tracking.register_package(
-        package, sha256, "generator", run_id, {"test/psnr": 23.0}, {"dvc_lock_sha256": "10c4"}
-    )
+    return register_package(package, sha256, "generator", run_id, {"test/psnr": 23.0}, {"dvc_lock_sha256": "10c4"})
 
 
 def finished_run() -> str:
@@ -113,11 +125,11 @@ def test_a_run_can_be_watched_while_it_runs(checkout: Path) -> None:
     assert points(run.run_id, "huber") == [(row["epoch"], row["huber"]) for row in history(2)]
 
 
-def parent_of(run_id: str) -> "tracking.mlflow.entities.Run":
+def parent_of(run_id: str) -> "connection.mlflow.entities.Run":
     return client().get_run(client().get_run(run_id).data.tags["mlflow.parentRunId"])
 
 
-def children_of(run_id: str) -> list["tracking.mlflow.entities.Run"]:
+def children_of(run_id: str) -> list["connection.mlflow.entities.Run"]:
     experiment = client().get_run(run_id).info.experiment_id
     return client().search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'")
 
@@ -132,11 +144,11 @@ def test_a_training_is_the_child_of_its_pipeline_and_shares_its_fate(checkout: P
         assert {client().get_run(each).info.status for each in (run.run_id, parent.info.run_id)} == {status}
     run.finish("ab" * 32)
     assert parent_of(run.run_id).info.status == "FINISHED"
-    assert tracking.find_run("huebands", "ab" * 32) == run.run_id, "the training's, not the pipeline's"
+    assert find_run("huebands", "ab" * 32) == run.run_id, "the training's, not the pipeline's"
 
 
 def test_a_run_names_the_datasets_that_it_has_used(checkout: Path) -> None:
-    for run_id in (start().run_id, tracking.restore_run("huebands", RUN, history(1), [])):
+    for run_id in (start().run_id, restore_run("huebands", RUN, history(1), [])):
         (used,) = client().get_run(run_id).inputs.dataset_inputs
         assert (used.dataset.name, used.dataset.digest, used.dataset.source) == ("noise train", "da" * 18, "noise==1.0")
         assert [(tag.key, tag.value) for tag in used.tags] == [("mlflow.data.context", "training")]
@@ -166,7 +178,7 @@ def test_stages_stand_beside_their_training_with_the_figures_on_top(checkout: Pa
         datasets=[Dataset("noise test", "da" * 32, "noise==1.0", "evaluation")],
         reports=[report],
     )
-    tracking.log_stages(run_id, [stage], {"test.psnr": 24.0})
+    log_stages(run_id, [stage], {"test.psnr": 24.0})
     parent = parent_of(run_id)
     assert parent.data.metrics == {"test.psnr": 24.0}
     names = {run.info.run_name: run for run in children_of(parent.info.run_id)}
@@ -187,8 +199,8 @@ def test_stages_are_logged_once_for_each_package(checkout: Path) -> None:
     run_id = finished_run()
     parent_id = parent_of(run_id).info.run_id
     for _ in range(2):
-        tracking.log_stages(run_id, [stage_run("evaluate"), stage_run("calibrate")], {"x": 1.0})
-    tracking.log_stages(run_id, [stage_run("calibrate", "22")], {"x": 2.0})
+        log_stages(run_id, [stage_run("evaluate"), stage_run("calibrate")], {"x": 1.0})
+    log_stages(run_id, [stage_run("calibrate", "22")], {"x": 2.0})
     names = sorted(run.info.run_name for run in children_of(parent_id))
     assert names == ["cgan: calibrate", "cgan: calibrate", "cgan: evaluate", "cgan: train"]
     assert [metric.value for metric in client().get_metric_history(parent_id, "x")] == [1.0, 2.0]
@@ -197,7 +209,7 @@ def test_stages_are_logged_once_for_each_package(checkout: Path) -> None:
 def test_the_curves_of_a_stage_are_logged_by_epoch(checkout: Path) -> None:
     run_id = finished_run()
     rows = [{"epoch": epoch, "train": 1 / epoch, "val": 2 / epoch} for epoch in range(1, 4)]
-    tracking.log_stages(run_id, [stage_run("fit-density", history=rows)], {})
+    log_stages(run_id, [stage_run("fit-density", history=rows)], {})
     logged = next(run for run in children_of(parent_of(run_id).info.run_id) if "fit-density" in run.info.run_name)
     for term in ("train", "val"):
         assert points(logged.info.run_id, term) == [(row["epoch"], row[term]) for row in rows]
@@ -205,7 +217,7 @@ def test_the_curves_of_a_stage_are_logged_by_epoch(checkout: Path) -> None:
 
 def cut_off(monkeypatch: pytest.MonkeyPatch, method: str, call: int) -> None:
     """Kill the program at this call of a client's method, as far as a test can."""
-    whole, calls = getattr(tracking.mlflow.MlflowClient, method), []
+    whole, calls = getattr(connection.mlflow.MlflowClient, method), []
 
     def cut(*arguments: Any, **options: Any) -> Any:
         calls.append(method)
@@ -213,7 +225,7 @@ def cut_off(monkeypatch: pytest.MonkeyPatch, method: str, call: int) -> None:
             raise KeyboardInterrupt
         return whole(*arguments, **options)
 
-    monkeypatch.setattr(tracking.mlflow.MlflowClient, method, cut)
+    monkeypatch.setattr(connection.mlflow.MlflowClient, method, cut)
 
 
 @pytest.mark.parametrize(
@@ -236,8 +248,8 @@ def test_stages_that_were_cut_off_are_logged_whole(
     stages = [stage_run(name, reports=[report], datasets=[Dataset(**DATASET)]) for name in ("evaluate", "calibrate")]
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         cut_off(patch, method, call)
-        tracking.log_stages(run_id, stages, {"x": 1.0})
-    tracking.log_stages(run_id, stages, {"x": 1.0})
+        log_stages(run_id, stages, {"x": 1.0})
+    log_stages(run_id, stages, {"x": 1.0})
     runs = {run.info.run_name: run for run in children_of(parent_id)}
     assert len(children_of(parent_id)) == len(runs) == 3
     for name in ("cgan: evaluate", "cgan: calibrate"):
@@ -257,13 +269,13 @@ def test_stages_that_were_cut_off_are_logged_whole(
 def test_a_restoration_that_was_cut_off_is_completed(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, call: int
 ) -> None:
-    monkeypatch.setattr(tracking, "_BATCH", 25)
+    monkeypatch.setattr("huebands.registry.runs._BATCH", 25)
     restored = ("huebands", RUN, history(6), [picture(tmp_path, 1), picture(tmp_path, 6)])
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         cut_off(patch, method, call)
-        tracking.restore_run(*restored)
-    assert tracking.find_run("huebands", RUN["weights_sha256"]) is None
-    run_id = tracking.restore_run(*restored)
+        restore_run(*restored)
+    assert find_run("huebands", RUN["weights_sha256"]) is None
+    run_id = restore_run(*restored)
     experiment = client().get_experiment_by_name("huebands").experiment_id
     runs = client().search_runs([experiment])
     assert {run.info.run_id for run in runs} == {run_id, parent_of(run_id).info.run_id} and len(runs) == 2
@@ -275,19 +287,19 @@ def test_a_restoration_that_was_cut_off_is_completed(
         assert points(run_id, term) == [(row["epoch"], row[term]) for row in history(6)]
     pictures = [item for item in client().list_artifacts(run_id, "images") if item.path.endswith(".png")]
     assert len(pictures) == 2
-    assert tracking.find_run("huebands", RUN["weights_sha256"]) == run_id
+    assert find_run("huebands", RUN["weights_sha256"]) == run_id
 
 
 def test_stages_of_a_training_without_a_pipeline_become_its_children(checkout: Path) -> None:
     lone = client().create_run(client().create_experiment("old"))
-    tracking.log_stages(lone.info.run_id, [stage_run("evaluate")], {"x": 1.0})
+    log_stages(lone.info.run_id, [stage_run("evaluate")], {"x": 1.0})
     assert len(children_of(lone.info.run_id)) == 1
     assert client().get_run(lone.info.run_id).data.metrics == {"x": 1.0}
 
 
 def test_a_comparison_has_one_run_a_candidate_below_one_for_all(checkout: Path) -> None:
     candidates = [FinishedRun(name=name, params={"kind": name}, metrics={"psnr": 1.0}, tags={}) for name in ("a", "b")]
-    parent_id = tracking.log_runs("compare", FinishedRun(name="two", params={}, metrics={}, tags={}), candidates)
+    parent_id = log_runs("compare", FinishedRun(name="two", params={}, metrics={}, tags={}), candidates)
     assert {run.data.params["kind"] for run in children_of(parent_id)} == {"a", "b"}
     assert client().get_run(parent_id).info.status == "FINISHED"
 
@@ -326,7 +338,7 @@ def test_resuming_in_another_store_says_so_and_starts_anew(checkout: Path, caplo
 
 def test_a_restored_run_has_every_point_at_its_time(checkout: Path, tmp_path: Path) -> None:
     rows = history(500)
-    run_id = tracking.restore_run("huebands", RUN, rows, [picture(tmp_path, 1), picture(tmp_path, 500)])
+    run_id = restore_run("huebands", RUN, rows, [picture(tmp_path, 1), picture(tmp_path, 500)])
     began = round(datetime.fromisoformat(STARTED).timestamp() * 1000)
     for term in TERMS:
         found = sorted(client().get_metric_history(run_id, term), key=lambda metric: metric.step)
@@ -343,17 +355,23 @@ def test_a_restored_run_has_every_point_at_its_time(checkout: Path, tmp_path: Pa
 
 
 def test_a_run_is_found_by_its_weights(checkout: Path) -> None:
-    assert tracking.find_run("huebands", RUN["weights_sha256"]) is None
-    run_id = tracking.restore_run("huebands", RUN, history(2), [])
-    assert tracking.find_run("huebands", RUN["weights_sha256"]) == run_id
-    assert tracking.find_run("huebands", "cd" * 32) is None
+    assert find_run("huebands", RUN["weights_sha256"]) is None
+    run_id = restore_run("huebands", RUN, history(2), [])
+    assert find_run("huebands", RUN["weights_sha256"]) == run_id
+    assert find_run("huebands", "cd" * 32) is None
 
 
 def test_a_package_is_registered_once(checkout: Path, package: Path) -> None:
     run_id = finished_run()
-    assert register(package, "11" * 32, run_id) == tracking.Registration(1, created=True)
-    assert register(package, "11" * 32, run_id) == tracking.Registration(1, created=False)
-    assert register(package, "22" * 32, run_id) == tracking.Registration(2, created=True)
+    assert register(package, "11" * 32, run_id) == Registration(
+        RegisteredPackage("generator", 1, "11" * 32), created=True
+    )
+    assert register(package, "11" * 32, run_id) == Registration(
+        RegisteredPackage("generator", 1, "11" * 32), created=False
+    )
+    assert register(package, "22" * 32, run_id) == Registration(
+        RegisteredPackage("generator", 2, "22" * 32), created=True
+    )
     assert len(client().search_model_versions("name = 'generator'")) == 2
     stored = client().get_run(run_id).data
     assert stored.metrics["test/psnr"] == 23.0
@@ -365,36 +383,36 @@ def test_one_run_keeps_each_of_its_packages(checkout: Path, package: Path) -> No
     register(package, run_id=run_id)
     (package / "config.json").write_text("calibrated anew")
     register(package, run_id=run_id)
-    assert (tracking.download_package("models:/generator/1") / "config.json").read_text() == "{}"
-    assert (tracking.download_package("models:/generator/2") / "config.json").read_text() == "calibrated anew"
+    assert (download_package("models:/generator/1") / "config.json").read_text() == "{}"
+    assert (download_package("models:/generator/2") / "config.json").read_text() == "calibrated anew"
 
 
 def test_tags_of_a_version_are_replaced(checkout: Path, package: Path) -> None:
     register(package, "11" * 32)
-    version = tracking.find_package("models:/generator/1")
+    version = find_package("models:/generator/1")
     for value in ("a", "b"):
-        tracking.tag_version(version, {"gate.reason": value})
+        tag_version(version, {"gate.reason": value})
     assert client().get_model_version("generator", "1").tags["huebands.gate.reason"] == "b"
 
 
 def test_aliases_point_at_versions(checkout: Path, package: Path) -> None:
-    assert tracking.champion("generator") is None
+    assert champion_version("generator") is None
     register(package, "11" * 32)
-    assert tracking.champion("generator") is None
-    tracking.set_alias("generator", "champion", 1)
+    assert champion_version("generator") is None
+    set_alias("generator", "champion", 1)
     register(package, "22" * 32)
-    tracking.set_alias("generator", "challenger", 2)
-    found = tracking.champion("generator")
-    assert found == tracking.RegisteredPackage("generator", 1, "11" * 32)
+    set_alias("generator", "challenger", 2)
+    found = champion_version("generator")
+    assert found == RegisteredPackage("generator", 1, "11" * 32)
     assert found.uri == "models:/generator/1"
-    assert client().get_model_version_by_alias("generator", "challenger").tags[tracking.PACKAGE_TAG] == "22" * 32
+    assert client().get_model_version_by_alias("generator", "challenger").tags[PACKAGE_TAG] == "22" * 32
 
 
 @pytest.mark.parametrize("address", ["models:/generator/1", "models:/generator@champion"])
 def test_a_registered_package_comes_back_as_it_was(checkout: Path, package: Path, address: str) -> None:
     register(package)
-    tracking.set_alias("generator", "champion", 1)
-    folder = tracking.download_package(address)
+    set_alias("generator", "champion", 1)
+    folder = download_package(address)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
         "config.json": b"{}",
         "generator.safetensors": b"weights",
@@ -414,29 +432,31 @@ def test_a_registered_package_comes_back_as_it_was(checkout: Path, package: Path
 def test_a_wrong_address_is_named_with_its_reason(checkout: Path, package: Path, address: str, reason: str) -> None:
     register(package)
     with pytest.raises(TrackingError, match=reason):
-        tracking.download_package(address)
+        download_package(address)
 
 
 def test_outside_a_checkout_no_store_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(TrackingError, match="set MLFLOW_TRACKING_URI"):
-        tracking.download_package("models:/generator@champion")
+        download_package("models:/generator@champion")
     assert not (tmp_path / "mlflow.db").exists()
 
 
 def test_a_moved_checkout_keeps_its_packages_and_pictures(
     checkout: Path, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id = tracking.restore_run("huebands", RUN, history(2), [picture(tmp_path, 1)])
+    run_id = restore_run("huebands", RUN, history(2), [picture(tmp_path, 1)])
     register(package, run_id=run_id)
     moved = tmp_path / "moved"
     checkout.rename(moved)
     monkeypatch.chdir(moved)
-    folder = tracking.download_package("models:/generator/1")
+    folder = download_package("models:/generator/1")
     assert (folder / "generator.safetensors").read_bytes() == b"weights"
     assert len(client().list_artifacts(run_id, "images")) == 2
-    assert register(package, "33" * 32, finished_run()) == tracking.Registration(2, created=True)
+    assert register(package, "33" * 32, finished_run()) == Registration(
+        RegisteredPackage("generator", 2, "33" * 32), created=True
+    )
     assert not checkout.exists()
 
 
@@ -446,7 +466,7 @@ def test_a_store_named_by_its_uri_keeps_its_artifacts_beside_it(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", local_store.store_uri(checkout))
     monkeypatch.chdir(tmp_path)
     register(package)
-    assert (tracking.download_package("models:/generator/1") / "config.json").read_text() == "{}"
+    assert (download_package("models:/generator/1") / "config.json").read_text() == "{}"
     assert len(list((checkout / "mlartifacts" / "huebands").glob("*/artifacts/package/*/config.json"))) == 1
 
 
@@ -475,14 +495,14 @@ def test_an_experiment_in_a_copy_of_dvc_is_kept_by_its_checkout(
     register(package)
     shutil.rmtree(copy)
     monkeypatch.chdir(checkout)
-    assert (tracking.download_package("models:/generator/1") / "config.json").read_text() == "{}"
+    assert (download_package("models:/generator/1") / "config.json").read_text() == "{}"
 
 
 def test_a_database_without_its_artifacts_is_a_clear_error(checkout: Path, package: Path) -> None:
     register(package)
     shutil.rmtree(checkout / "mlartifacts")
     with pytest.raises(TrackingError, match=r"models:/generator/1: .* but not its files .* move mlartifacts/"):
-        tracking.download_package("models:/generator/1")
+        download_package("models:/generator/1")
 
 
 def test_a_deleted_experiment_is_named_with_the_remedy(checkout: Path) -> None:
@@ -496,12 +516,12 @@ def test_a_store_that_does_not_answer_is_named_without_its_password(monkeypatch:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://name:secret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(TrackingError, match=r"no answer from http://127\.0\.0\.1:9: ") as caught:
-        tracking.champion("generator")
+        champion_version("generator")
     assert "secret" not in str(caught.value)
 
 
 def test_a_store_of_an_unknown_kind_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "carrier-pigeon://me:secret@coop")
     with pytest.raises(TrackingError, match="carrier-pigeon") as caught:
-        tracking.champion("generator")
+        champion_version("generator")
     assert "secret" not in str(caught.value)

@@ -21,7 +21,8 @@ DECIDES_NOTHING = {
     f"src/huebands/{name}.py"
     for name in (
         *("__init__", "params", "models/parameters"),
-        *("registry/tracking", "registry/local_store", "package/lineage", "package/choose"),
+        *("registry/connection", "registry/local_store", "registry/models", "registry/restoration", "registry/runs"),
+        *("registry/stage_runs", "registry/training_run", "package/lineage", "package/choose"),
     )
 }
 # Colours do not depend on bands: a package's reader and the colorizer import both.

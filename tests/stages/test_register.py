@@ -18,11 +18,14 @@ from huebands.data import shards
 from huebands.package.documents.card import write_card
 from huebands.package.generator import write_generator
 from huebands.package.read import read_package
-from huebands.package.schema import PackageError
 from huebands.photos.write import write_png
 from huebands.promotion import gate
 from huebands.promotion.criteria import COLOURS
-from huebands.registry import local_store, tracking
+from huebands.registry import connection, local_store, restoration
+from huebands.registry.connection import TrackingError
+from huebands.registry.models import champion_version, download_package, register_package, set_alias
+from huebands.registry.reports import read_report
+from huebands.registry.training_run import TrainingRun
 from huebands.stages import register
 from tiny_package import (
     PHOTOS,
@@ -51,11 +54,11 @@ def train(bias: float, epochs: int = 3) -> None:
     state = {name: tensor + (bias if name.endswith("weight") else 0) for name, tensor in generator.state_dict().items()}
     write_generator(register.TRAINED, state, config)
     trained = read_package(register.TRAINED)
-    write_tiny_density(register.DENSITY)
-    calibrate_tiny(register.CALIBRATION, trained, register.DENSITY, alphas=(0.1, 0.2))
-    write_json(register.CALIBRATE / "metrics.json", CALIBRATION)
-    write_json(register.EVALUATE / "metrics.json", EVALUATION)
-    write_png(register.EVALUATE / "sheet.png", np.zeros((4, 4, 3), np.uint8))
+    write_tiny_density(register.STAGES.density)
+    calibrate_tiny(register.STAGES.calibration, trained, register.STAGES.density, alphas=(0.1, 0.2))
+    write_json(register.STAGES.calibrate / "metrics.json", CALIBRATION)
+    write_json(register.STAGES.evaluate / "metrics.json", EVALUATION)
+    write_png(register.STAGES.evaluate / "sheet.png", np.zeros((4, 4, 3), np.uint8))
     run = {
         "name": "noise",
         "started_at": "2026-01-02T03:04:05+00:00",
@@ -67,9 +70,9 @@ def train(bias: float, epochs: int = 3) -> None:
     write_json(register.TRAIN / "run.json", run)
     history = pd.DataFrame({"epoch": range(1, epochs + 1), "seconds": np.arange(epochs) / 3, "huber": 1 / 7})
     history.to_csv(register.TRAIN / "history.csv", index=False)
-    register.FIT.mkdir(parents=True, exist_ok=True)
+    register.STAGES.fit.mkdir(parents=True, exist_ok=True)
     pd.DataFrame({"epoch": [1, 2], "train": [3.5, 3.0], "val": [3.25, 3.5]}).to_csv(
-        register.FIT / "history.csv", index=False
+        register.STAGES.fit / "history.csv", index=False
     )
     (register.TRAIN / "pictures").mkdir(exist_ok=True)
     write_png(register.TRAIN / "pictures" / "epoch-0003.png", np.zeros((4, 4, 3), np.uint8))
@@ -95,6 +98,10 @@ CALIBRATION = {
 def write_json(path: Path, content: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
+
+
+# Modules that call a function of the registry, where it is not the stage itself.
+CALLERS = {"restore_run": restoration, "tag_version": gate}
 
 
 class Scorer:
@@ -133,12 +140,12 @@ def checkout(tmp_path: Path, empty_store: Path, scorer: Scorer, monkeypatch: pyt
     return tmp_path
 
 
-def client() -> "tracking.mlflow.MlflowClient":
+def client() -> "connection.mlflow.MlflowClient":
     store = local_store.store_uri(Path.cwd())
-    return tracking.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+    return connection.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
 
 
-def runs() -> list["tracking.mlflow.entities.Run"]:
+def runs() -> list["connection.mlflow.entities.Run"]:
     return client().search_runs([client().get_experiment_by_name("huebands").experiment_id])
 
 
@@ -166,7 +173,7 @@ def test_the_first_package_is_challenger_and_champion_with_all_that_belongs_to_i
     run = client().get_run(version.run_id)
     assert [metric.value for metric in client().get_metric_history(version.run_id, "huber")] == [1 / 7] * 3
     assert run.data.metrics["test.psnr"] == 20.0
-    certificate = register.read_json(register.CALIBRATION / "calibration.json")["certificate"]
+    certificate = read_report(register.STAGES.calibration / "calibration.json")["certificate"]
     for part, ending in (("curve", ""), ("grouped", ".grouped")):
         for row in certificate[part]:
             if row["alpha"] == 0.1:
@@ -197,7 +204,7 @@ def test_the_first_package_is_challenger_and_champion_with_all_that_belongs_to_i
     assert fit.data.tags["huebands.git_commit"] == "0" * 40
     assert {used.dataset.name for used in fit.inputs.dataset_inputs} == {"paintings train", "paintings val"}
     logged = {item.path for item in client().list_artifacts(fit.info.run_id, "reports")}
-    assert logged == {"reports/history.csv", "reports/density.json"}
+    assert logged == {"reports/history.csv", "reports/distribution.json"}
     calibration = stages["noise: calibrate"]
     assert calibration.data.metrics["worst_stratum.coverage"] == 0.8, "its group is no figure"
     assert calibration.data.params["adaptivity"] == str(SETTINGS.calibrate.adaptivity)
@@ -205,7 +212,7 @@ def test_the_first_package_is_challenger_and_champion_with_all_that_belongs_to_i
     assert used == {"paintings val", "paintings calibration", "paintings test"}
     logged = {item.path for item in client().list_artifacts(calibration.info.run_id, "reports")}
     assert logged == {f"reports/{name}" for name in ("metrics.json", "certificate.html", "calibration.json")}
-    assert hashes(tracking.download_package(f"models:/{MODEL}@champion")) == hashes(register.GENERATOR)
+    assert hashes(download_package(f"models:/{MODEL}@champion")) == hashes(register.GENERATOR)
 
 
 def test_registering_twice_registers_once_with_the_same_bytes(checkout: Path) -> None:
@@ -220,7 +227,7 @@ def test_registering_twice_registers_once_with_the_same_bytes(checkout: Path) ->
 
 
 def test_the_live_run_is_taken_where_the_store_has_it(checkout: Path) -> None:
-    live = tracking.TrainingRun.start("noise", "huebands", {}, {})
+    live = TrainingRun.start("noise", "huebands", {}, {})
     live.finish(read_package(register.TRAINED).weights_sha256)
     register.register(SETTINGS)
     assert client().get_model_version(MODEL, "1").run_id == live.run_id
@@ -241,7 +248,7 @@ def test_a_model_that_is_not_better_than_grey_is_never_champion(checkout: Path, 
     scorer.levels["challenger"] = 10.0
     register.register(SETTINGS)
     assert alias("challenger") == 1
-    assert tracking.champion(MODEL) is None
+    assert champion_version(MODEL) is None
     assert "it does not become champion: not better than grey: no clear difference" in decision()
 
 
@@ -273,10 +280,10 @@ def uncalibrated_champion(folder: Path) -> None:
     """Register a package that was never calibrated as champion."""
     earlier = write_uncalibrated(folder / "earlier")
     assert earlier.calibration is None
-    run = tracking.TrainingRun.start("earlier", "huebands", {}, {})
+    run = TrainingRun.start("earlier", "huebands", {}, {})
     run.finish(earlier.weights_sha256)
-    tracking.register_package(earlier.folder, earlier.package_sha256, MODEL, run.run_id, {}, {})
-    tracking.set_alias(MODEL, "champion", 1)
+    register_package(earlier.folder, earlier.package_sha256, MODEL, run.run_id, {}, {})
+    set_alias(MODEL, "champion", 1)
 
 
 def lost_champion(folder: Path) -> None:
@@ -318,7 +325,7 @@ def test_no_reason_makes_a_model_champion_that_is_not_better_than_grey(
     with pytest.raises(SystemExit) as left:
         gate.main(["--override", "I like it"])
     assert left.value.code == 1 and "not better than grey" in capsys.readouterr().out
-    assert tracking.champion(MODEL) is None
+    assert champion_version(MODEL) is None
 
 
 def test_an_experiment_registers_and_never_promotes(
@@ -329,7 +336,7 @@ def test_an_experiment_registers_and_never_promotes(
         patch.setenv("DVC_EXP_NAME", "sunny-yak")
         register.register(SETTINGS)
     assert alias("challenger") == 1
-    assert tracking.champion(MODEL) is None
+    assert champion_version(MODEL) is None
     text = decision()
     assert "it does not become champion: better than grey" in text
     assert "but no experiment (='sunny-yak') becomes champion by itself: apply it, and run" in text
@@ -358,7 +365,7 @@ def test_a_champion_whose_calibration_ends_above_alpha_cannot_be_compared(checko
 def test_a_recalibration_of_the_champion_is_decided_by_its_bands(checkout: Path, scorer: Scorer) -> None:
     register.register(SETTINGS)
     trained = read_package(register.TRAINED)
-    calibrate_tiny(register.CALIBRATION, trained, register.DENSITY, photos=29, alphas=(0.1, 0.2))
+    calibrate_tiny(register.STAGES.calibration, trained, register.STAGES.density, photos=29, alphas=(0.1, 0.2))
     register.register(SETTINGS)
     assert alias("challenger") == 2
     lines = [line for line in decision().splitlines() if "bands in use" in line]
@@ -369,7 +376,7 @@ def test_a_recalibration_of_the_champion_is_decided_by_its_bands(checkout: Path,
 def test_what_was_cut_off_is_completed_and_nothing_is_there_twice(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = register.read_json(register.TRAIN / "run.json")
+    record = read_report(register.TRAIN / "run.json")
     write_json(register.RELEASED / "photos/run.json", record | {"name": "photos", "weights_sha256": "ab" * 32})
     shutil.copy(register.TRAIN / "history.csv", register.RELEASED / "photos")
     for name, after in (
@@ -389,19 +396,20 @@ def test_what_was_cut_off_is_completed_and_nothing_is_there_twice(
 
 
 def cut_off(patch: pytest.MonkeyPatch, name: str, after: bool) -> None:
-    """Kill the program before or after it calls this function of `tracking`."""
-    whole = getattr(tracking, name)
+    """Kill the program before or after it calls this function of the registry."""
+    module = CALLERS.get(name, register)
+    whole = getattr(module, name)
 
     def cut(*arguments: Any, **options: Any) -> None:
         if after:
             whole(*arguments, **options)
         raise KeyboardInterrupt
 
-    patch.setattr(tracking, name, cut)
+    patch.setattr(module, name, cut)
 
 
 def test_trainings_of_released_packages_are_restored_once(checkout: Path) -> None:
-    record = register.read_json(register.TRAIN / "run.json")
+    record = read_report(register.TRAIN / "run.json")
     write_json(register.RELEASED / "photos/run.json", record | {"name": "photos", "weights_sha256": "ab" * 32})
     shutil.copy(register.TRAIN / "history.csv", register.RELEASED / "photos")
     register.register(SETTINGS)
@@ -412,14 +420,14 @@ def test_trainings_of_released_packages_are_restored_once(checkout: Path) -> Non
 
 
 def test_a_history_of_other_weights_is_refused(checkout: Path) -> None:
-    record = register.read_json(register.TRAIN / "run.json")
+    record = read_report(register.TRAIN / "run.json")
     write_json(register.TRAIN / "run.json", record | {"weights_sha256": "00" * 32})
-    with pytest.raises(PackageError, match=r"run\.json: weights_sha256 \(='0000"):
+    with pytest.raises(TrackingError, match=r"run\.json: weights_sha256 \(='0000"):
         register.register(SETTINGS)
 
 
 def test_a_missing_report_ends_in_one_line(checkout: Path) -> None:
-    (register.EVALUATE / "metrics.json").unlink()
+    (register.STAGES.evaluate / "metrics.json").unlink()
     (checkout / "params.yaml").write_text((Path(__file__).parents[2] / "params.yaml").read_text())
     with pytest.raises(SystemExit, match=r"^register: reports/evaluate/metrics\.json: not found; `dvc repro`"):
         register.main()
@@ -428,7 +436,7 @@ def test_a_missing_report_ends_in_one_line(checkout: Path) -> None:
 def test_the_card_tells_licences_figures_and_promise(checkout: Path) -> None:
     config = read_package(register.TRAINED).config
     photos = [{"source": "met|1", "licence": "CC0", "split": split} for split in ("train", "train", "test")]
-    calibration = register.read_json(register.CALIBRATION / "calibration.json")
+    calibration = read_report(register.STAGES.calibration / "calibration.json")
     card = write_card(config, EVALUATION, calibration, photos)
     assert "| met\\|1 | CC0 | 2 | 0 | 0 | 1 |" in card
     assert "| PSNR, dB (higher is better) | 20 | 18 to 22 | 19 |  |" in card
@@ -448,7 +456,7 @@ def test_the_card_tells_licences_figures_and_promise(checkout: Path) -> None:
 
 def test_the_card_of_few_photos_shows_infinity_and_tells_nothing_of_sets(checkout: Path) -> None:
     config = read_package(register.TRAINED).config
-    calibration = register.read_json(register.CALIBRATION / "calibration.json")
+    calibration = read_report(register.STAGES.calibration / "calibration.json")
     few = {"psnr": {"model": None, "low": 0.0, "high": None, "grey": 19.0}, "photos": 1}
     card = write_card(config, few, calibration, [])
     assert "| PSNR, dB (higher is better) | ∞ | 0 to ∞ | 19 |  |" in card

@@ -177,7 +177,8 @@ def test_the_report_is_that_of_the_stage_train(out: Path) -> None:
 def test_the_run_is_restored_at_home_as_if_trained_there(
     out: Path, tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from huebands.registry import tracking
+    from huebands.registry import connection
+    from huebands.registry.restoration import find_or_restore_run, find_run
     from huebands.stages import register
 
     shutil.copy(empty_store, tmp_path)
@@ -185,11 +186,11 @@ def test_the_run_is_restored_at_home_as_if_trained_there(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     shutil.copytree(out / "reports/train", register.TRAIN)
     weights_sha256 = read_package(out / "models/trained").weights_sha256
-    run_id, origin = register.training_run("huebands", weights_sha256)
+    run_id, origin = find_or_restore_run("huebands", weights_sha256, register.TRAIN)
     assert origin == "trained it, restored from reports/train: 30 epochs, 4 pictures"
-    assert tracking.find_run("huebands", weights_sha256) == run_id
+    assert find_run("huebands", weights_sha256) == run_id
     store = local_store.store_uri(Path.cwd())
-    client = tracking.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+    client = connection.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
     run = client.get_run(run_id)
     assert run.info.status == "FINISHED"
     assert run.data.params["model.network.filters"] == "4"

@@ -16,7 +16,8 @@ from huebands.data.shards import data_sha256
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
 from huebands.params import TrainParams
-from huebands.registry import tracking
+from huebands.registry import connection
+from huebands.registry.restoration import find_run
 from huebands.stages import train as stage
 from huebands.training import __main__ as training
 from huebands.training.checkpoint import CheckpointError
@@ -173,10 +174,10 @@ def test_package_report_and_run_tell_the_precision(
     assert (lineage["params"]["train"]["precision"], lineage["precision"]) == ("auto", chosen)
     record = json.loads((stage.REPORT / "run.json").read_text())
     assert (record["params"]["train.precision"], record["lineage"]["precision"]) == ("auto", chosen)
-    run_id = tracking.find_run("huebands", package.weights_sha256)
+    run_id = find_run("huebands", package.weights_sha256)
     assert run_id is not None
     store = f"sqlite:///{checkout / 'mlflow.db'}"
-    client = tracking.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+    client = connection.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
     trained = client.get_run(run_id).data
     parent = client.get_run(trained.tags["mlflow.parentRunId"]).data
     for data in (trained, parent):

@@ -50,11 +50,12 @@ class Colorizer:
         if source is None:
             source = default_package()
         if str(source).startswith("models:"):
-            from huebands.registry import tracking  # it imports mlflow, which takes seconds
+            from huebands.registry.connection import TrackingError
+            from huebands.registry.models import download_package
 
             try:
-                folder = tracking.download_package(str(source))
-            except tracking.TrackingError as error:
+                folder = download_package(str(source))
+            except TrackingError as error:
                 raise PackageError(str(error)) from error
             return cls(read_package(folder), str(source))
         return cls(read_package(Path(source), released_sha256(Path(source))), str(source))

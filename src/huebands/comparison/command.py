@@ -17,7 +17,7 @@ from huebands.metrics.report import METRICS, PhotoScorer
 from huebands.package.lineage import Dataset, git_commit
 
 if TYPE_CHECKING:
-    from huebands.registry.tracking import FinishedRun
+    from huebands.registry.runs import FinishedRun
 
 PREPARED, SIZE = Path("data/prepared"), 256
 
@@ -84,11 +84,12 @@ def run(request: Request, photos: PhotoSet, say: Callable[[str], None]) -> Compa
 
 
 def _track(comparison: Comparison, experiment: str, reports: Sequence[Path]) -> str:
-    from huebands.registry import tracking  # it imports mlflow, which takes seconds
+    from huebands.registry.connection import TrackingError
+    from huebands.registry.runs import FinishedRun, log_runs
 
     photos = comparison.photos
     try:
-        parent = tracking.FinishedRun(
+        parent = FinishedRun(
             name=f"compare {photos.name}, {summary(comparison)}",
             params={"photos": len(photos.photos)},
             metrics={},
@@ -96,13 +97,13 @@ def _track(comparison: Comparison, experiment: str, reports: Sequence[Path]) -> 
             datasets=[_dataset(photos)],
             reports=reports,
         )
-        return tracking.log_runs(experiment, parent, [_tracked(each, comparison) for each in comparison.candidates])
-    except tracking.TrackingError as error:
+        return log_runs(experiment, parent, [_tracked(each, comparison) for each in comparison.candidates])
+    except TrackingError as error:
         raise ComparisonError(f"{reports[0].parent} is written, but not logged: {error}") from error
 
 
 def _tracked(candidate: Candidate, comparison: Comparison) -> "FinishedRun":
-    from huebands.registry import tracking
+    from huebands.registry.runs import FinishedRun
 
     estimates = comparison.estimates[candidate.name]
     figures = {
@@ -115,7 +116,7 @@ def _tracked(candidate: Candidate, comparison: Comparison) -> "FinishedRun":
             ("_high", estimates[metric.key].high),
         )
     }
-    return tracking.FinishedRun(
+    return FinishedRun(
         name=candidate.name,
         params={"kind": candidate.kind, **candidate.params},
         metrics={name: value for name, value in figures.items() if math.isfinite(value)},

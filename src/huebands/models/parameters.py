@@ -107,6 +107,14 @@ def describe(params: Any) -> dict[str, Any]:
     }
 
 
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested mappings to dotted names: {"loss": {"chroma": 1}} to {"loss.chroma": 1}."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
 @contextmanager
 def below(key: str) -> Iterator[None]:
     """Name the section in which an error was found."""

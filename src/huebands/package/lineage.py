@@ -1,21 +1,20 @@
-"""Where a model comes from: the commit of the code, the datasets, and parameters as flat names."""
+"""Where a result comes from: the commit of the code and the datasets."""
 
-import os
+import hashlib
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from huebands.params import DataParams, FolderSource, PackageSource
-from huebands.registry import local_store
 
-# What decides a result, beside the data, which have a hash of their own.
+# Files that decide a result; the data are not among them, because they have a hash of their own.
 _DECIDES = ("src", "conf", "params.yaml", "dvc.yaml", "pyproject.toml", "requirements.lock")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Photos that a run has used.
+    """Photos that a run used.
 
     Attributes:
         name: such as "paintings train".
@@ -56,23 +55,20 @@ def git_commit() -> str:
     return f"{commit}+changes" if changed else commit
 
 
-def experiment() -> str | None:
-    """The name of the DVC experiment that runs this program, None outside experiments.
+def registration_tags(data_sha256: str) -> dict[str, Any]:
+    """The tags of a registration: the code, the pipeline's lock and the data that it was made from.
 
-    DVC tells it to each stage of `dvc exp run`, in the workspace and in copies below `.dvc/tmp/exps` alike. A program
-    that somebody starts in such a copy belongs to the experiment as well.
+    Args:
+        data_sha256: of the prepared dataset.
     """
-    here = Path.cwd()
-    name = os.environ.get("DVC_EXP_NAME")
-    return name or (here.name if local_store.home(here) != here else None)
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested mappings to dotted names: {"loss": {"chroma": 1}} to {"loss.chroma": 1}."""
-    result: dict[str, Any] = {}
-    for name, value in values.items():
-        result |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return result
+    commit, _, changes = git_commit().partition("+")
+    lock = Path("dvc.lock")
+    return {
+        "register.git_commit": commit,
+        "register.git_dirty": bool(changes),
+        "register.dvc_lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else "none",
+        "register.data_sha256": data_sha256,
+    }
 
 
 def _git(*arguments: str) -> str:

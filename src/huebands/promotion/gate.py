@@ -19,11 +19,11 @@ from huebands import params
 from huebands.colorize.colorizer import Colorizer
 from huebands.data.shards import LabShard, ShardError
 from huebands.fetch.pypi import FetchError
-from huebands.package import lineage
 from huebands.package.schema import PackageError
+from huebands.promotion.experiment import experiment_name
 from huebands.promotion.trial import ColourScorer, Trial, Verdict, check_data
-from huebands.registry import tracking
-from huebands.registry.tracking import RegisteredPackage, TrackingError
+from huebands.registry.connection import TrackingError
+from huebands.registry.models import RegisteredPackage, champion_version, find_package, set_alias, tag_version
 
 PREPARED = Path("data/prepared")
 CHALLENGER, CHAMPION = "challenger", "champion"
@@ -58,7 +58,7 @@ class Decision:
 
 def find_champion(model_name: str, alpha: float) -> Champion | None:
     """Find the champion, and load it for a comparison with the bands' promise at alpha."""
-    version = tracking.champion(model_name)
+    version = champion_version(model_name)
     if version is None:
         return None
     try:
@@ -107,9 +107,9 @@ def decide(
     promoted, reason = _conclude(verdict, champion, version, override)
     tags = {f"gate.{name.replace(' ', '_')}": interval for name, interval in verdict.intervals.items()}
     tags |= {"gate.promoted": str(promoted), "gate.reason": reason} | ({"gate.override": override} if override else {})
-    tracking.tag_version(version, tags)
+    tag_version(version, tags)
     if promoted:
-        tracking.set_alias(version.model_name, CHAMPION, version.version)
+        set_alias(version.model_name, CHAMPION, version.version)
     return Decision(promoted, reason, lines)
 
 
@@ -125,7 +125,7 @@ def _conclude(
             f"the champion, version {champion.version.version}, cannot be compared: {champion.problem};"
             f' {command} --override "WHY"` puts version {version.version} in its place'
         )
-    if (experiment := lineage.experiment()) is not None:
+    if (experiment := experiment_name()) is not None:
         return False, (
             f"{verdict.reason}; but no experiment (={experiment!r}) becomes champion by itself: apply it, and run"
             f" {command}`"
@@ -163,7 +163,7 @@ def promote(address: str, alpha: float, override: str, scorer: ColourScorer) -> 
         ShardError: when data/prepared has no validation photos.
         TrackingError: when the registry does not answer or lacks the version.
     """
-    version = tracking.find_package(address)
+    version = find_package(address)
     challenger = Colorizer.load(version.uri)
     check_data(challenger, PREPARED)
     champion = find_champion(version.model_name, alpha)

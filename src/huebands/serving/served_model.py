@@ -84,16 +84,17 @@ def choose(source: str | None, installed: Path = INSTALLED) -> Served:
 
 def _fetch(source: str) -> Served:
     try:
-        from huebands.registry import tracking
+        from huebands.registry.connection import TrackingError
+        from huebands.registry.models import download_package, find_package
     except ModuleNotFoundError as error:
         raise PackageError(
             f"{source}: the registry needs {error.name}, which is not installed here; a bento has its package inside:"
             " leave HUEBANDS_MODEL out, or build it anew with `make bento`"
         ) from error
     try:
-        registered = tracking.find_package(source)
-        folder = tracking.download_package(registered.uri)
-    except tracking.TrackingError as error:
+        registered = find_package(source)
+        folder = download_package(registered.uri)
+    except TrackingError as error:
         raise PackageError(str(error)) from error
     return Served(
         folder=str(folder),

@@ -23,8 +23,8 @@ from huebands.package.lineage import Dataset, git_commit
 from huebands.package.schema import PackageError
 from huebands.params import TrainParams
 from huebands.photos.write import write_png
-from huebands.registry import tracking
-from huebands.registry.tracking import TrackingError
+from huebands.registry.connection import TrackingError
+from huebands.registry.training_run import TrainingRun
 from huebands.training.augment import Photos, load_photos
 from huebands.training.checkpoint import CheckpointError
 from huebands.training.distributed import World
@@ -40,7 +40,7 @@ CHECKPOINT, RUN_ID, PICTURES = UNFINISHED / "last.pt", UNFINISHED / "mlflow_run"
 class Follower:
     """Shows the progress, keeps the pictures, and hands rows on to MLflow when they are safe in a checkpoint."""
 
-    def __init__(self, settings: TrainParams, photos: int, run: tracking.TrainingRun, device: torch.device) -> None:
+    def __init__(self, settings: TrainParams, photos: int, run: TrainingRun, device: torch.device) -> None:
         self._run, self._photos, self._device = run, photos, device
         self._bar = tqdm(total=settings.epochs * photos, unit="images", smoothing=0.05, mininterval=1.0)
 
@@ -123,12 +123,12 @@ def read_split(split: str, size: int) -> Photos:
     return load_photos(shards.open_shard(PREPARED, split), ids, size)
 
 
-def start_run(experiment: str, config: dict[str, Any], datasets: Sequence[Dataset]) -> tracking.TrainingRun:
+def start_run(experiment: str, config: dict[str, Any], datasets: Sequence[Dataset]) -> TrainingRun:
     """Start the MLflow run, or take up that of the checkpoint."""
     if not CHECKPOINT.exists():
         shutil.rmtree(UNFINISHED, ignore_errors=True)
     run_id = RUN_ID.read_text(encoding="utf-8") if RUN_ID.exists() else None
-    run = tracking.TrainingRun.start(**record_of(config), experiment=experiment, datasets=datasets, run_id=run_id)
+    run = TrainingRun.start(**record_of(config), experiment=experiment, datasets=datasets, run_id=run_id)
     RUN_ID.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_text(RUN_ID, run.run_id)
     run.watch_system()

@@ -13,7 +13,8 @@ from typing import Any
 from huebands.color import AB_SCALE
 from huebands.files import atomic
 from huebands.models.parameters import describe as describe_params
-from huebands.package.lineage import Dataset, dataset, flat
+from huebands.models.parameters import flatten
+from huebands.package.lineage import Dataset, dataset
 from huebands.package.schema import CONFIG, FORMAT, LIGHTNESS, RESIZE, check_config
 from huebands.params import DataParams, ModelParams, TrainParams
 from huebands.training.loop import Trained
@@ -68,7 +69,7 @@ def datasets_of(data: DataParams, data_sha256: str) -> list[Dataset]:
 def record_of(config: dict[str, Any]) -> dict[str, Any]:
     """What identifies a run in MLflow: its name, its flat parameters and its tags."""
     lineage = config["lineage"]
-    params = {key: value for key, value in flat(lineage["params"]).items() if key not in NOT_LOGGED}
+    params = {key: value for key, value in flatten(lineage["params"]).items() if key not in NOT_LOGGED}
     model, epochs = lineage["params"]["model"], lineage["params"]["train"]["epochs"]
     family = f"{model['network']['name']} {model['objective']['name']}"
     experiment = os.environ.get("DVC_EXP_NAME")  # the name by which `dvc exp show` lists it

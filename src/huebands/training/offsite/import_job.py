@@ -14,7 +14,7 @@ from pathlib import Path
 from huebands import params
 from huebands.data import shards
 from huebands.files import atomic
-from huebands.package.lineage import flat
+from huebands.models.parameters import flatten
 from huebands.package.read import ModelPackage, read_package
 from huebands.package.schema import PackageError, check_newest
 from huebands.package.write import copy_package
@@ -62,8 +62,8 @@ def bring_home(out: Path, settings: params.Params) -> None:
     if wanted.precision == "auto":
         wanted = replace(wanted, precision=trained.train.precision)
     if fingerprint_of(trained.model, trained.train, "") != fingerprint_of(settings.model, wanted, ""):
-        ours = flat({"model": asdict(settings.model), "train": asdict(wanted)})
-        theirs = flat({"model": asdict(trained.model), "train": asdict(trained.train)})
+        ours = flatten({"model": asdict(settings.model), "train": asdict(wanted)})
+        theirs = flatten({"model": asdict(trained.model), "train": asdict(trained.train)})
         names = ", ".join(name for name in ours if ours[name] != theirs.get(name))
         raise PackageError(f"{package.folder}: trained with other parameters than params.yaml has: {names}")
     copy_package(package, PLACES[0])

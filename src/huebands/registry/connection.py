@@ -1,0 +1,93 @@
+"""The connection to MLflow: which store, what it answers with, and what goes wrong.
+
+The store is MLFLOW_TRACKING_URI where that is set, else `mlflow.db` and `mlartifacts/` in the current folder, or in the
+checkout whose queued experiment the current folder is.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+
+from huebands.registry import local_store
+
+_COMMIT_TAG = "mlflow.source.git.commit"
+# MLflow tries for minutes. Whoever waits for a package gives up after seconds; a training that lasts hours goes on.
+_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+
+
+class TrackingError(RuntimeError):
+    """The tracking store does not answer or lacks what was asked for."""
+
+    def __init__(self, message: str) -> None:
+        # The address of a store can carry a name and a password, and its answer can have several lines.
+        super().__init__(" ".join(re.sub(r"(//)[^/@\s]*@", r"\1", message).split()))
+
+
+def store_uri() -> str:
+    """The tracking URI of the store."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or local_store.store_uri(local_store.home(Path.cwd()))
+
+
+def open_client() -> mlflow.MlflowClient:
+    """Connect to the store.
+
+    Raises:
+        TrackingError: when it does not answer.
+    """
+    store = store_uri()
+    folder = local_store.folder_of(store)
+    if folder is not None:
+        local_store.rehome(folder)
+    try:
+        client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+        client.search_experiments(max_results=1)
+    except mlflow.MlflowException as error:
+        raise TrackingError(
+            f"no answer from {store}: {error.message}; start it, or name another store in MLFLOW_TRACKING_URI"
+        ) from error
+    return client
+
+
+def experiment_id_of(client: mlflow.MlflowClient, name: str) -> str:
+    """Find or create an experiment.
+
+    Raises:
+        TrackingError: when it was deleted.
+    """
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        folder = local_store.folder_of(client.tracking_uri)
+        place = None if folder is None else local_store.artifact_location(folder, name)
+        # With this kind MLflow's page opens on training runs, not on traces of language models.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        return str(client.create_experiment(name, artifact_location=place, tags=kind))
+    if experiment.lifecycle_stage != "active":
+        raise TrackingError(
+            f"experiment {name!r} is deleted: `mlflow experiments restore -x {experiment.experiment_id}`"
+        )
+    return str(experiment.experiment_id)
+
+
+@contextmanager
+def short_timeouts() -> Iterator[None]:
+    """Give up on a store after seconds; what the environment sets stays."""
+    timeouts = {name: value for name, value in _TIMEOUTS.items() if name not in os.environ}
+    os.environ.update(timeouts)
+    try:
+        yield
+    finally:
+        for name in timeouts:
+            os.environ.pop(name, None)
+
+
+def prefixed(tags: Mapping[str, Any]) -> dict[str, str]:
+    """Write tags as MLflow takes them, with the prefix `huebands.`; mappings are left out."""
+    texts = {f"huebands.{key}": str(value) for key, value in tags.items() if not isinstance(value, Mapping)}
+    commit = re.match("[0-9a-f]{40}", str(tags.get("git_commit")))
+    # MLflow's page links the commit under its own tag.
+    return texts | ({_COMMIT_TAG: commit[0]} if commit else {})

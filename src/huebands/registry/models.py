@@ -1,0 +1,194 @@
+"""Versions and aliases of registered models: a model package is logged as files, and comes back to the byte."""
+
+import atexit
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+
+from huebands.registry import local_store
+from huebands.registry.connection import TrackingError, open_client, prefixed, short_timeouts, store_uri
+from huebands.registry.runs import log_figures
+
+PACKAGE_FOLDER = "package"  # of a run's artifacts
+PACKAGE_TAG = "huebands.package_sha256"
+_SHOWN = 5  # versions that an error lists
+
+
+@dataclass(frozen=True)
+class RegisteredPackage:
+    """One version of a registered model."""
+
+    model_name: str
+    version: int
+    package_sha256: str | None  # None: not registered by huebands
+
+    @property
+    def uri(self) -> str:
+        """Address for `download_package` and `huebands colorize --model`."""
+        return f"models:/{self.model_name}/{self.version}"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """The version of a package that was registered, now or before."""
+
+    version: RegisteredPackage
+    created: bool  # False: the same package was registered before
+
+    def __str__(self) -> str:
+        return f"{self.version.uri} ({'new' if self.created else 'registered before'})"
+
+
+def register_package(
+    package: Path,
+    package_sha256: str,
+    model_name: str,
+    run_id: str,
+    metrics: Mapping[str, float],
+    tags: Mapping[str, Any],
+) -> Registration:
+    """Log a package with its figures to its run and make it a model version, unless it is one already.
+
+    Args:
+        package: folder.
+        package_sha256: of the package.
+        model_name: of the registered model, created if need be.
+        run_id: of the training.
+        metrics: for the run.
+        tags: lineage of the registration, for run and version; their names get the prefix `huebands.`.
+    """
+    client = open_client()
+    try:
+        client.create_registered_model(model_name, description="Colorization with conformal bands")
+    except mlflow.MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    query = f"name = '{model_name}' AND tags.`{PACKAGE_TAG}` = '{package_sha256}'"
+    earlier = client.search_model_versions(query)
+    if earlier:
+        number = min(int(version.version) for version in earlier)
+        return Registration(RegisteredPackage(model_name, number, package_sha256), created=False)
+    # A run can carry several packages (the same weights calibrated again): each has its own folder.
+    folder = f"{PACKAGE_FOLDER}/{package_sha256[:16]}"
+    client.log_artifacts(run_id, str(package), folder)
+    all_tags = {**prefixed(tags), PACKAGE_TAG: package_sha256}
+    client.log_batch(run_id, tags=[mlflow.entities.RunTag(key, value) for key, value in all_tags.items()])
+    log_figures(client, run_id, metrics)
+    version = client.create_model_version(model_name, f"runs:/{run_id}/{folder}", run_id, tags=all_tags)
+    return Registration(RegisteredPackage(model_name, int(version.version), package_sha256), created=True)
+
+
+def champion_version(model_name: str) -> RegisteredPackage | None:
+    """The version that the alias `champion` points at, if any."""
+    try:
+        version = open_client().get_model_version_by_alias(model_name, "champion")
+    except mlflow.MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+    return RegisteredPackage(model_name, int(version.version), version.tags.get(PACKAGE_TAG))
+
+
+def set_alias(model_name: str, alias: str, version: int) -> None:
+    """Point an alias at a version."""
+    open_client().set_registered_model_alias(model_name, alias, str(version))
+
+
+def tag_version(version: RegisteredPackage, tags: Mapping[str, str]) -> None:
+    """Set tags of a version; their names get the prefix `huebands.`."""
+    client = open_client()
+    for name, value in tags.items():
+        client.set_model_version_tag(version.model_name, str(version.version), f"huebands.{name}", value)
+
+
+def find_package(uri: str) -> RegisteredPackage:
+    """Find the version that `models:/NAME/VERSION` or `models:/NAME@ALIAS` names now.
+
+    Raises:
+        TrackingError: when the address is malformed, or the store does not answer or lacks the version.
+    """
+    version = _find_version(uri)
+    return RegisteredPackage(version.name, int(version.version), version.tags.get(PACKAGE_TAG))
+
+
+def download_package(uri: str) -> Path:
+    """Copy the package behind `models:/NAME/VERSION` or `models:/NAME@ALIAS` from the registry.
+
+    Returns:
+        The folder of the package, the same bytes that were registered; it is removed when the program ends.
+
+    Raises:
+        TrackingError: when the address is malformed, or the store does not answer, lacks the version or its files, or
+            their bytes are not those that were registered.
+    """
+    version = _find_version(uri)
+    store, registered = store_uri(), version.tags.get(PACKAGE_TAG)
+    if registered is None:
+        raise TrackingError(
+            f"{uri}: version {version.version} in {store} has no tag {PACKAGE_TAG}, so its files cannot be checked"
+            "; register the package with `dvc repro`"
+        )
+    folder = tempfile.mkdtemp(prefix="huebands-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        with short_timeouts():
+            package = Path(mlflow.artifacts.download_artifacts(version.source, tracking_uri=store, dst_path=folder))
+    except (mlflow.MlflowException, OSError) as error:
+        raise TrackingError(
+            f"{uri}: the registry {store} holds version {version.version} but not its files"
+            f" {version.source} ({error}); move {local_store.ARTIFACTS}/ along with {local_store.DATABASE}"
+        ) from error
+    _check_files(f"{uri}: the files of version {version.version} in {store}", package, registered)
+    return package
+
+
+def _find_version(uri: str) -> "mlflow.entities.model_registry.ModelVersion":
+    parts = re.fullmatch(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))", uri)
+    if parts is None:
+        raise TrackingError(f"{uri}: not a model address; write models:/NAME/VERSION or models:/NAME@ALIAS")
+    name, number, alias = parts.groups()
+    store = store_uri()
+    home = local_store.folder_of(store)
+    if home is not None and not (home / local_store.DATABASE).exists():
+        raise TrackingError(
+            f"{uri}: no {local_store.DATABASE} in {home}; run in the checkout, set MLFLOW_TRACKING_URI,"
+            " or make it with `dvc repro --force --single-item register`"
+        )
+    with short_timeouts():
+        client = open_client()
+        try:
+            return client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
+        except mlflow.MlflowException as error:
+            raise TrackingError(
+                f"{uri}: not in the registry {store}: {error.message}; it holds {_holdings(client, name)}"
+            ) from error
+
+
+def _holdings(client: mlflow.MlflowClient, name: str) -> str:
+    """The versions and aliases of a model in words, for the error about one that is missing."""
+    try:
+        model = client.get_registered_model(name)
+        versions = sorted(int(version.version) for version in client.search_model_versions(f"name = '{name}'"))
+    except mlflow.MlflowException:
+        return f"no model {name!r}"
+    if not versions:
+        return f"no version of {name!r}; register one with `dvc repro`"
+    aliases = "".join(f", {alias} (={version})" for alias, version in sorted(model.aliases.items()))
+    return f"version {', '.join(map(str, versions[-_SHOWN:]))} of {name!r}{aliases}"
+
+
+def _check_files(subject: str, package: Path, registered: str) -> None:
+    from huebands.package.hashes import hash_package  # it imports torch, which takes seconds
+
+    downloaded = hash_package(package)
+    if downloaded != registered:
+        raise TrackingError(
+            f"{subject} are not those that were registered: their sha256 (={downloaded!r}) must be {PACKAGE_TAG}"
+            f" (={registered!r}); restore the store from its backup, or name another version"
+        )

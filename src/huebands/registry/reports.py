@@ -1,0 +1,47 @@
+"""Reads what the stages report: JSON figures, and the history of a training or a fit."""
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+RUN, HISTORY = "run.json", "history.csv"  # of a training's report
+METRICS = "metrics.json"  # of a stage's report
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageFolders:
+    """Folders that the stages after the training have filled."""
+
+    density: Path = Path("models/density")
+    fit: Path = Path("reports/density")  # report of the density's fit
+    evaluate: Path = Path("reports/evaluate")
+    calibration: Path = Path("models/calibration")  # tables and certificate
+    calibrate: Path = Path("reports/calibrate")
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """Read a JSON report of a stage.
+
+    Raises:
+        FileNotFoundError: naming the file and the remedy.
+    """
+    report: dict[str, Any] = json.loads(_read(path))
+    return report
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """Read the curves of a training or a fit, one row an epoch; empty values are left out.
+
+    Raises:
+        FileNotFoundError: naming the file and the remedy.
+    """
+    rows = csv.DictReader(_read(folder / HISTORY).splitlines())
+    return [{key: float(value) for key, value in row.items() if value} for row in rows]
+
+
+def _read(path: Path) -> str:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: not found; `dvc repro` makes it")
+    return path.read_text(encoding="utf-8")

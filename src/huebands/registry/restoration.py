@@ -1,0 +1,123 @@
+"""Finds the MLflow run that trained given weights, or restores it from the report of the training."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities import Run
+
+from huebands.package.lineage import Dataset
+from huebands.registry.connection import TrackingError, open_client
+from huebands.registry.reports import RUN, read_history, read_report
+from huebands.registry.runs import PARENT_TAG
+from huebands.registry.training_run import WEIGHTS_TAG, TrainingRun
+
+_RESTORES = "restores"  # tag of a restored run: its weights, which an unfinished one has too
+
+
+def find_run(experiment: str, weights_sha256: str) -> str | None:
+    """Find the first finished run that made these weights."""
+    client = open_client()
+    query = f"tags.`{WEIGHTS_TAG}` = '{weights_sha256}' AND attributes.status = 'FINISHED'"
+    runs = _search(client, experiment, query)
+    return runs[0].info.run_id if runs else None
+
+
+def find_or_restore_run(experiment: str, weights_sha256: str, report: Path) -> tuple[str, str]:
+    """Find the run that trained the weights, or restore it from its report.
+
+    Args:
+        experiment: in MLflow.
+        weights_sha256: of generator.safetensors.
+        report: folder with run.json, history.csv and pictures/, as the stage train fills it.
+
+    Returns:
+        The id of the run, and its origin in words.
+
+    Raises:
+        TrackingError: when the report is of another training.
+        FileNotFoundError: when the report is incomplete.
+    """
+    run_id = find_run(experiment, weights_sha256)
+    if run_id is not None:
+        return run_id, "trained it"
+    record = read_report(report / RUN)
+    if record["weights_sha256"] != weights_sha256:
+        raise TrackingError(
+            f"{report / RUN}: weights_sha256 (={record['weights_sha256']!r}) must be {weights_sha256!r}, that of the"
+            " trained package; take both from one training, or train with `dvc repro --force train`"
+        )
+    history = read_history(report)
+    pictures = sorted((report / "pictures").glob("epoch-*.png"))
+    run_id = restore_run(experiment, record, history, pictures)
+    return run_id, f"trained it, restored from {report}: {len(history)} epochs, {len(pictures)} pictures"
+
+
+def restore_released_runs(experiment: str, folder: Path) -> list[str]:
+    """Restore the trainings of released packages, and say in a line each which run it is.
+
+    Args:
+        experiment: in MLflow.
+        folder: with a training's report for each released package.
+    """
+    lines = []
+    for record in sorted(folder.glob(f"*/{RUN}")):
+        run_id, _ = find_or_restore_run(experiment, read_report(record)["weights_sha256"], record.parent)
+        lines.append(f"run {run_id} trained the released {record.parent.name}")
+    return lines
+
+
+def restore_run(
+    experiment: str,
+    record: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    pictures: Sequence[Path],
+) -> str:
+    """Write a finished run again from its record, with its times; a restoration that was cut off is completed.
+
+    Args:
+        experiment: in MLflow.
+        record: name, started_at, weights_sha256, lineage, params and datasets, as in run.json.
+        history: one row an epoch.
+        pictures: sample grids called `epoch-0001.png` and so on.
+
+    Returns:
+        The id of the run.
+    """
+    weights_sha256, datasets = record["weights_sha256"], [Dataset(**values) for values in record["datasets"]]
+    run = TrainingRun.start(
+        record["name"],
+        experiment,
+        record["params"],
+        {**record["lineage"], "restored": True, _RESTORES: weights_sha256},
+        datasets,
+        run_id=_find_unfinished_restoration(experiment, weights_sha256),
+        started_at=record["started_at"],
+    )
+    run.describe(record["params"], datasets)
+    run.log_history(history)
+    for picture in pictures:
+        run.log_picture(picture, epoch=int(picture.stem.removeprefix("epoch-")))
+    run.finish(weights_sha256, seconds=max((float(row["seconds"]) for row in history), default=0.0))
+    return run.run_id
+
+
+def _find_unfinished_restoration(experiment: str, weights_sha256: str) -> str | None:
+    """Find a restoration that was cut off; a parent that was left without a child is deleted."""
+    client = open_client()
+    query = f"tags.`huebands.{_RESTORES}` = '{weights_sha256}' AND attributes.status != 'FINISHED'"
+    runs = _search(client, experiment, query)
+    children = {run.data.tags[PARENT_TAG]: run.info.run_id for run in runs if PARENT_TAG in run.data.tags}
+    for run in runs:
+        if PARENT_TAG not in run.data.tags and run.info.run_id not in children:
+            client.delete_run(run.info.run_id)
+    return next(iter(children.values()), None)
+
+
+def _search(client: mlflow.MlflowClient, experiment: str, query: str) -> list[Run]:
+    """Search the runs of an experiment, the oldest first; none where there is no such experiment."""
+    known = client.get_experiment_by_name(experiment)
+    if known is None:
+        return []
+    return list(client.search_runs([known.experiment_id], query, order_by=["attributes.start_time ASC"]))

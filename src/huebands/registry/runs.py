@@ -1,0 +1,167 @@
+"""Runs in MLflow that are logged once their results are there: of stages, of comparisons, of benchmarks."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import mlflow
+
+from huebands.package.lineage import Dataset
+from huebands.registry.connection import experiment_id_of, open_client, prefixed
+
+PARENT_TAG = "mlflow.parentRunId"
+_BATCH = 1000  # metrics in one request: MLflow's limit
+_DIGEST = 36  # characters of a dataset's digest: MLflow's limit
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """A run that is logged once its results are there.
+
+    Attributes:
+        name: for people.
+        params: few, by flat name.
+        metrics: final figures.
+        tags: their names get the prefix `huebands.`.
+        identity: name of the tag that tells it from other runs of its name.
+        datasets: that it used.
+        reports: files, logged under `reports/`.
+        history: one row an epoch, with `epoch` and figures.
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, Any]
+    identity: str = "package_sha256"
+    datasets: Sequence[Dataset] = ()
+    reports: Sequence[Path] = ()
+    history: Sequence[Mapping[str, float]] = ()
+
+
+def log_runs(experiment: str, parent: FinishedRun, children: Sequence[FinishedRun]) -> str:
+    """Log a run and its children, all finished.
+
+    Returns:
+        The parent's id.
+    """
+    client = open_client()
+    experiment_id = experiment_id_of(client, experiment)
+    parent_id = _log_finished(client, experiment_id, parent)
+    for child in children:
+        _log_finished(client, experiment_id, child, parent_id)
+    return parent_id
+
+
+def log_stages(run_id: str, stages: Sequence[FinishedRun], metrics: Mapping[str, float]) -> None:
+    """Log the stages after a training, each as a child of the training's pipeline run.
+
+    A stage that is logged stays as it is; one whose logging was cut off is logged again.
+
+    Args:
+        run_id: of the training.
+        stages: that used its weights.
+        metrics: of the pipeline, for its run.
+    """
+    client = open_client()
+    run = client.get_run(run_id)
+    parent = client.get_run(run.data.tags.get(PARENT_TAG, run_id))
+    children = client.search_runs([run.info.experiment_id], f"tags.`{PARENT_TAG}` = '{parent.info.run_id}'")
+    for stage in stages:
+        named = replace(stage, name=f"{parent.info.run_name}: {stage.name}")
+        tag, identity = f"huebands.{stage.identity}", str(stage.tags[stage.identity])
+        earlier = [
+            child for child in children if child.info.run_name == named.name and child.data.tags.get(tag) == identity
+        ]
+        unfinished = [child for child in earlier if child.info.status != "FINISHED"]
+        for child in unfinished:
+            client.delete_run(child.info.run_id)
+        if len(unfinished) == len(earlier):
+            _log_finished(client, run.info.experiment_id, named, parent.info.run_id)
+    log_figures(client, parent.info.run_id, metrics)
+
+
+def create_run(
+    client: mlflow.MlflowClient,
+    experiment_id: str,
+    name: str,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+    datasets: Sequence[Dataset],
+    parent_id: str | None = None,
+    started_at: int | None = None,
+) -> str:
+    """Create a run, log its parameters and datasets, and give its id."""
+    tags = {**tags, **({} if parent_id is None else {PARENT_TAG: parent_id})}
+    run_id: str = client.create_run(experiment_id, start_time=started_at, tags=tags, run_name=name).info.run_id
+    describe_run(client, run_id, params, datasets)
+    return run_id
+
+
+def describe_run(
+    client: mlflow.MlflowClient, run_id: str, params: Mapping[str, Any], datasets: Sequence[Dataset]
+) -> None:
+    """Log parameters and datasets; doing so again changes nothing."""
+    client.log_batch(run_id, params=[mlflow.entities.Param(key, str(value)) for key, value in params.items()])
+    inputs = [
+        mlflow.entities.DatasetInput(
+            mlflow.entities.Dataset(dataset.name, dataset.digest[:_DIGEST], "local", dataset.source),
+            [mlflow.entities.InputTag("mlflow.data.context", dataset.context)],
+        )
+        for dataset in datasets
+    ]
+    if inputs:
+        client.log_inputs(run_id, inputs)
+
+
+def _log_finished(
+    client: mlflow.MlflowClient, experiment_id: str, run: FinishedRun, parent_id: str | None = None
+) -> str:
+    run_id = create_run(client, experiment_id, run.name, run.params, prefixed(run.tags), run.datasets, parent_id)
+    log_epochs(client, run_id, run.history)
+    log_figures(client, run_id, run.metrics)
+    for report in run.reports:
+        client.log_artifact(run_id, str(report), "reports")
+    client.set_terminated(run_id, "FINISHED")
+    return run_id
+
+
+def log_figures(client: mlflow.MlflowClient, run_id: str, figures: Mapping[str, float]) -> None:
+    """Log final figures; those that the run has already are left out."""
+    now, logged = _now(), client.get_run(run_id).data.metrics
+    new = {key: float(value) for key, value in figures.items() if logged.get(key) != float(value)}
+    client.log_batch(run_id, metrics=[mlflow.entities.Metric(key, value, now, 0) for key, value in new.items()])
+
+
+def log_epochs(
+    client: mlflow.MlflowClient, run_id: str, rows: Iterable[Mapping[str, Any]], started: int | None = None
+) -> None:
+    """Log rows of `epoch` and figures; an epoch is logged as a whole or not at all.
+
+    Args:
+        client: of the store.
+        run_id: the run.
+        rows: in order of their epochs; empty values are skipped.
+        started: start of the run in milliseconds, if the rows have `seconds` since then; None: their time is now.
+    """
+    now, batch = _now(), list[mlflow.entities.Metric]()
+    for row in rows:
+        moment = now if started is None else started + round(float(row["seconds"]) * 1000)
+        metrics = [
+            mlflow.entities.Metric(key, float(value), moment, int(row["epoch"]))
+            for key, value in row.items()
+            if key != "epoch" and value is not None and not math.isnan(value)
+        ]
+        if len(batch) + len(metrics) > _BATCH:
+            client.log_batch(run_id, metrics=batch)
+            batch = []
+        batch += metrics
+    if batch:
+        client.log_batch(run_id, metrics=batch)
+
+
+def _now() -> int:
+    return int(datetime.now().timestamp() * 1000)

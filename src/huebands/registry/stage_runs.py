@@ -1,0 +1,109 @@
+"""The stages after the training as MLflow runs, made of what the stages reported."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from huebands.models.parameters import flatten
+from huebands.package.lineage import Dataset, dataset, git_commit
+from huebands.package.schema import CALIBRATION, CERTIFICATE, DENSITY
+from huebands.params import CalibrateParams, DataParams, EvaluateParams, Params
+from huebands.registry.reports import HISTORY, METRICS, StageFolders, read_history, read_report
+from huebands.registry.runs import FinishedRun
+
+
+def runs_of_stages(
+    settings: Params, folders: StageFolders, data_sha256: str, package_sha256: str, distribution_sha256: str
+) -> list[FinishedRun]:
+    """The fit of the colour density, the evaluation and the calibration of a package.
+
+    Args:
+        settings: of the pipeline.
+        folders: of the stages.
+        data_sha256: of the prepared dataset.
+        package_sha256: of the package.
+        distribution_sha256: of its density.
+
+    Raises:
+        FileNotFoundError: when a report is missing.
+    """
+    tags = {"git_commit": git_commit(), "data_sha256": data_sha256, "package_sha256": package_sha256}
+    evaluated = [dataset(settings.data, data_sha256, "test", "evaluation")]
+    calibrated = [
+        dataset(settings.data, data_sha256, split, context)
+        for split, context in (("val", "validation"), ("calibration", "calibration"), ("test", "evaluation"))
+    ]
+    certificate = [folders.calibration / name for name in (CERTIFICATE, CALIBRATION[1])]
+    return [
+        _density_run(settings.data, folders, distribution_sha256),
+        _reported_run("evaluate", settings.evaluate, folders.evaluate, tags, evaluated),
+        _reported_run("calibrate", settings.calibrate, folders.calibrate, tags, calibrated, certificate),
+    ]
+
+
+def final_figures(
+    evaluation: Mapping[str, Any], certificate: Mapping[str, Any], validation: Mapping[str, float], alpha: float
+) -> dict[str, float]:
+    """The figures of a pipeline's run.
+
+    Args:
+        evaluation: metrics.json of the evaluation: {metric: {"model": value, ...}}.
+        certificate: of the calibration. Figures of the bands that keep the promise in each group of pixels end in
+            ".grouped".
+        validation: means on the validation split.
+        alpha: of the bands.
+    """
+    figures = {
+        f"test.{key}": float(metric["model"])
+        for key, metric in evaluation.items()
+        if isinstance(metric, dict) and metric["model"] is not None
+    }
+    for part, ending in (("curve", ""), ("grouped", ".grouped")):
+        for row in certificate.get(part, []):
+            if abs(row["alpha"] - alpha) < 1e-9:
+                figures |= {f"test.{key}.{row['mode']}{ending}": float(row[key]) for key in ("coverage", "width")}
+    return figures | {f"val.{key}": value for key, value in validation.items()}
+
+
+def _density_run(data: DataParams, folders: StageFolders, distribution_sha256: str) -> FinishedRun:
+    """The fit, which has a lineage of its own: one fit serves many packages."""
+    description = folders.density / DENSITY[1]
+    lineage, history = read_report(description)["lineage"], read_history(folders.fit)
+    return FinishedRun(
+        name="fit-density",
+        params=flatten(lineage["params"]),
+        metrics={"best_val": min(row["val"] for row in history)},
+        tags={
+            "git_commit": lineage["git_commit"],
+            "data_sha256": lineage["data_sha256"],
+            "distribution_sha256": distribution_sha256,
+        },
+        identity="distribution_sha256",
+        datasets=[
+            dataset(data, lineage["data_sha256"], split, context)
+            for split, context in (("train", "training"), ("val", "validation"))
+        ],
+        reports=[folders.fit / HISTORY, description],
+        history=history,
+    )
+
+
+def _reported_run(
+    name: str,
+    params: EvaluateParams | CalibrateParams,
+    report: Path,
+    tags: Mapping[str, str],
+    datasets: Sequence[Dataset],
+    further_files: Sequence[Path] = (),
+) -> FinishedRun:
+    """A stage whose folder holds metrics.json and other files."""
+    metrics = flatten(read_report(report / METRICS))
+    return FinishedRun(
+        name=name,
+        params=asdict(params),
+        metrics={key: float(value) for key, value in metrics.items() if isinstance(value, int | float)},
+        tags=tags,
+        datasets=datasets,
+        reports=[*(path for path in sorted(report.iterdir()) if path.is_file()), *further_files],
+    )
