@@ -4,9 +4,9 @@
     python docs/results.py --check   # change nothing; exit with 1 when a page is out of date
     python docs/results.py --take    # first copy the tables of `make compare`, `make ablation` and benchmarks/bands.py
 
-docs/results.md.j2 is the page. Its blocks also fill what stands between `<!-- results: BLOCK -->` and `<!-- /results -->`
-in README.md and docs/. Every measurement below reports/benchmarks and reports/results is NAME.json (command, machine,
-date, figures) with NAME.csv beside it where there is a table.
+docs/results.md.j2 is the page. Its blocks also fill what stands between `<!-- results: BLOCK -->` and
+`<!-- /results -->` in README.md and docs/. Every measurement below reports/benchmarks and reports/results is NAME.json
+(command, machine, date, figures) with NAME.csv beside it where there is a table.
 """
 
 import argparse
@@ -129,7 +129,9 @@ class Model:
 
     def at(self, mode: str, alpha: float = 0.1, grouped: bool = False) -> Mapping[str, Any]:
         """Coverage and widths of one promise."""
-        rows = [row for row in (self.grouped if grouped else self.curve) if (row["mode"], row["alpha"]) == (mode, alpha)]
+        rows = [
+            row for row in (self.grouped if grouped else self.curve) if (row["mode"], row["alpha"]) == (mode, alpha)
+        ]
         if len(rows) != 1:
             raise ResultsError(f"{self.folder}/calibration.json has {len(rows)} rows for {mode} at {alpha}, need one")
         return rows[0]
@@ -276,7 +278,7 @@ def make_template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # it writes Markdown  # noqa: S701
+        autoescape=False,  # it writes Markdown
     )
     filters: dict[str, Callable[..., str]] = {"fixed": fixed, "interval": interval, "with_error": with_error}
     environment.filters |= filters | {"commas": grouped_digits}
@@ -316,7 +318,9 @@ def make_pages() -> dict[Path, str]:
 def reflow(markdown: str) -> str:
     """Wrap paragraphs and list items at 120 characters; tables, headings, pictures and comments stay as they are."""
     blocks = re.split(r"\n{2,}", markdown.strip("\n"))
-    return "\n\n".join(block if block[0] in "|#!<`" else _wrap(block) for block in blocks) + "\n"
+    return (
+        "\n\n".join(block if block.startswith(("|", "#", "!", "<", "```")) else _wrap(block) for block in blocks) + "\n"
+    )
 
 
 def _wrap(block: str) -> str:
