@@ -9,42 +9,54 @@ import re
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("CHANGELOG.md", "CONTRIBUTING.md")
-PICTURES = ("reports/evaluate/sheet.png", "reports/calibrate/coverage.png", "reports/calibrate/heatmaps.png")
+# Path in the repository, and in the site. MkDocs would take a README.md for the index of its folder.
+OUTSIDE = {
+    "README.md": "start.md",
+    "CHANGELOG.md": "CHANGELOG.md",
+    "CONTRIBUTING.md": "CONTRIBUTING.md",
+    "LICENSE": "LICENSE",
+    "data/README.md": "data/terms.md",
+    "reports/evaluate/sheet.png": "reports/evaluate/sheet.png",
+    "reports/calibrate/coverage.png": "reports/calibrate/coverage.png",
+    "reports/calibrate/heatmaps.png": "reports/calibrate/heatmaps.png",
+}
 CARDS = "models/release/*/MODEL_CARD.md"
+IN_NAVIGATION = ("start.md", "CHANGELOG.md", "CONTRIBUTING.md")
 LINK = re.compile(r"(\]\()([^)\s#]+)")
 
 
-def outside_files() -> list[str]:
-    """The files from outside docs/ that the site shows, as paths in the repository."""
+def outside_files() -> dict[str, str]:
+    """The files from outside docs/ that the site shows: paths in the repository, and in the site."""
     cards = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob(CARDS))
-    return [*PAGES, *PICTURES, *cards]
+    return OUTSIDE | {card: card for card in cards}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the files to the site, under the paths that they have in the repository."""
-    for path in outside_files():
-        file = File.generated(config, path, abs_src_path=str(ROOT / path))
-        if path not in PAGES and path.endswith(".md"):
-            file.inclusion = file.inclusion.NOT_IN_NAV
+    """Add the files to the site."""
+    for source, target in outside_files().items():
+        file = File.generated(config, target, abs_src_path=str(ROOT / source))
+        if target.endswith(".md") and target not in IN_NAVIGATION:
+            file.inclusion = InclusionLevel.NOT_IN_NAV
         files.append(file)
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Turn links between docs/ and the files from outside into links within the site."""
-    outside = page.file.src_uri in outside_files()
-    folder = posixpath.dirname(page.file.src_uri if outside else f"docs/{page.file.src_uri}")
+    outside = outside_files()
+    sources = {target: source for source, target in outside.items()}
+    here = page.file.src_uri
+    folder = posixpath.dirname(sources.get(here, f"docs/{here}"))
 
     def within_site(match: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(folder, match[2]))
-        if "://" in match[2] or not (target in outside_files() or target.startswith("docs/")):
+        linked = posixpath.normpath(posixpath.join(folder, match[2]))
+        if "://" in match[2] or not (linked in outside or linked.startswith("docs/")):
             return match[0]
-        here = posixpath.dirname(page.file.src_uri)
-        return match[1] + posixpath.relpath(target.removeprefix("docs/"), here or ".")
+        target = outside.get(linked, linked.removeprefix("docs/"))
+        return match[1] + posixpath.relpath(target, posixpath.dirname(here) or ".")
 
     return LINK.sub(within_site, markdown)
