@@ -385,24 +385,19 @@ def main() -> None:
         pages = make_pages()
     except (ResultsError, OSError, KeyError, jinja2.TemplateError) as error:
         raise SystemExit(f"results: {type(error).__name__}: {error}") from error
-    old = [path for path, text in pages.items() if not is_current(path, text)]
-    for path in old:
+    changed = {path: text for path, text in pages.items() if read_page(path) != text}
+    for path, text in changed.items():
         if options.check:
             print(f"{path}: out of date; run `make results`")
         else:
-            (ROOT / path).write_text(text_of(pages, path), encoding="utf-8")
+            (ROOT / path).write_text(text, encoding="utf-8")
             print(f"{path}: written")
-    sys.exit(1 if options.check and old else 0)
+    sys.exit(1 if options.check and changed else 0)
 
 
-def is_current(path: Path, text: str) -> bool:
-    """Whether a page is as it should be."""
-    return (ROOT / path).exists() and (ROOT / path).read_text(encoding="utf-8") == text
-
-
-def text_of(pages: Mapping[Path, str], path: Path) -> str:
-    """A page as it should be."""
-    return pages[path]
+def read_page(path: Path) -> str:
+    """A page as it is; empty where there is none."""
+    return (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).exists() else ""
 
 
 if __name__ == "__main__":
