@@ -13,7 +13,7 @@ from huebands.comparison.page import to_html
 from huebands.photos.images import encode_webp, read_photo
 from tiny_photos import SIZE, PlainScorer, painter, photo_set, tiny_photo
 
-HOSTILE = "</script><script>alert(1)</script> & \"quotes\" 'and' <!-- $content ${style} \u2028 größe"
+HOSTILE = "</script><script>alert(1)</script> & \"quotes\" 'and' <!-- {{ content }} {% raw %} {# \u2028 größe"
 
 
 def page_of(titles=None, names=("warm",)):
