@@ -1,6 +1,7 @@
 """The ablation: what it lists can be trained, and what was trained is found again."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,26 +27,26 @@ def test_every_variant_differs_from_the_full_training_in_valid_parameters(name: 
     assert ((varied.model, varied.train) == (full.model, full.train)) == (name == "full")
 
 
-def test_a_generator_is_taken_out_of_its_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def git(*arguments: str) -> None:
-        identity = ("-c", "user.name=x", "-c", "user.email=x@localhost")
-        subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+def test_an_output_is_taken_out_of_its_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*command: str) -> None:
+        subprocess.run(command, check=True, capture_output=True)
 
     monkeypatch.chdir(tmp_path)
-    git("init")
+    run("git", "init")
+    run(sys.executable, "-m", "dvc", "init", "--quiet")
     trained = tmp_path / "models/trained"
     trained.mkdir(parents=True)
     (trained / "generator.safetensors").write_bytes(b"weights\0")
-    git("add", ".")
-    git("commit", "-m", "trained")
-    git("update-ref", "refs/exps/ab/cdef/ablation-full", "HEAD")
-    ablation.take_generator("ablation-full", tmp_path / "full")
-    assert (tmp_path / "full/generator.safetensors").read_bytes() == b"weights\0"
-    with pytest.raises(ablation.AblationError, match=r"0 experiments are called ablation-other.*dvc queue logs"):
-        ablation.take_generator("ablation-other", tmp_path / "other")
-    git("update-ref", "refs/exps/12/3456/ablation-full", "HEAD")
-    with pytest.raises(ablation.AblationError, match="2 experiments are called ablation-full"):
-        ablation.take_generator("ablation-full", tmp_path / "full")
+    run("git", "add", ".")
+    run("git", "-c", "user.name=x", "-c", "user.email=x@localhost", "commit", "-m", "trained")
+    run("git", "update-ref", "refs/exps/ab/" + "c" * 38 + "/ablation-full", "HEAD")
+    (tmp_path / "out/full").mkdir(parents=True)
+    (tmp_path / "out/full/stale").touch()
+    ablation.take_output("ablation-full", ablation.TRAINED, tmp_path / "out/full")
+    assert [path.name for path in (tmp_path / "out/full").iterdir()] == ["generator.safetensors"]
+    assert (tmp_path / "out/full/generator.safetensors").read_bytes() == b"weights\0"
+    with pytest.raises(ablation.AblationError, match=r"^ablation-other: models/trained cannot be taken .*dvc queue"):
+        ablation.take_output("ablation-other", ablation.TRAINED, tmp_path / "out/other")
 
 
 def test_generators_of_other_data_are_not_judged(tmp_path: Path) -> None:

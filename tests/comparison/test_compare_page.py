@@ -14,7 +14,7 @@ from huebands.photos.read import read_photo
 from huebands.photos.write import encode_webp
 from tiny_photos import SIZE, PlainScorer, painter, photo_set, tiny_photo
 
-HOSTILE = "</script><script>alert(1)</script> & \"quotes\" 'and' <!-- $content ${style} \u2028 größe"
+HOSTILE = "</script><script>alert(1)</script> & \"quotes\" 'and' <!-- {{ content }} {% raw %} {# \u2028 größe"
 
 
 def page_of(titles=None, names=("warm",)):

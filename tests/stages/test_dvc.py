@@ -66,6 +66,11 @@ def imports(file: Path) -> set[Path]:
     return {path for path in found if path.is_file()}
 
 
+def documents(file: Path) -> set[Path]:
+    """The templates and styles that lie beside a file under its name."""
+    return {path for path in file.parent.glob(f"{file.stem}.*") if path.suffix in (".j2", ".css", ".js")}
+
+
 def deciding(stage: str, params: Any) -> set[str]:
     """The files that a stage's script imports, directly or through others, and that decide its output."""
     found, waiting = set[str](), {f"src/huebands/stages/{stage.replace('-', '_')}.py"}
@@ -74,6 +79,9 @@ def deciding(stage: str, params: Any) -> set[str]:
         if name in found or name in DECIDES_NOTHING or name.startswith(NOT_FOLLOWED.get(stage, ("\0",))):
             continue
         found.add(name)
+        if not name.endswith(".py"):
+            continue
+        waiting |= {str(path.relative_to(ROOT)) for path in documents(ROOT / name)}
         waiting |= {str(path.relative_to(ROOT)) for path in imports(ROOT / name)}
         if name.endswith("models/registry.py"):
             waiting |= {f"src/huebands/{resolve(chosen, params)}" for chosen in CHOSEN[stage]}

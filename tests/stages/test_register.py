@@ -441,11 +441,11 @@ def test_the_card_tells_licences_figures_and_promise(checkout: Path) -> None:
     assert "| met\\|1 | CC0 | 2 | 0 | 0 | 1 |" in card
     assert "| PSNR, dB (higher is better) | 20 | 18 to 22 | 19 |  |" in card
     assert "| colourfulness | 5 | 4 to 6 | 0 | 30 |" in card
-    assert "compare it with FID of 5 photos only. KID has no such bias; its standard error is 0.005." in card
+    assert "compare it with FID of 5 photos only. KID has no such bias; its\nstandard error is 0.005." in card
     assert "| each channel's values | 0.1 | 90.0% |" in card
     assert "| each channel's values, in each group | 0.1 | 90.0% |" in card
     assert "19 photos calibrated it, so alpha starts at\n1/20." in card
-    assert "the least covered at alpha 0.1 is " in card and "All of them: certificate.html." in card
+    assert "the least covered at alpha\n0.1 is " in card and "has all groups: certificate.html." in card
     assert calibration["distribution_sha256"] in card
     assert calibration["weights_sha256"] in card
     assert "A U-Net generator (4 filters, depth 3). It works at 16x16 pixels" in card

@@ -1,14 +1,14 @@
-"""What each part of the training does: trains and compares what conf/ablation.yaml lists (`make ablation`).
+"""The ablation: what each part of the training does (`make ablation`).
 
-Each training is a queued DVC experiment over conf/, up to the stage train, in a copy of the tree and in the same MLflow
-store. Their generators and data come to reports/ablation/, where they are compared on the validation split.
+conf/ablation.yaml lists the trainings. Each is a queued DVC experiment up to the stage train, in a copy of the tree and
+in the same MLflow store. Their generators and data are copied to reports/ablation/, and compared on the validation
+split.
 """
 
-import io
 import os
+import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +17,6 @@ import yaml
 from huebands.comparison.command import Request, run
 from huebands.comparison.own_photos import read_prepared
 from huebands.data.shards import data_sha256
-from huebands.files import atomic
 from huebands.package.read import read_package
 
 CONF, REPORT = Path("conf/ablation.yaml"), Path("reports/ablation")
@@ -30,7 +29,7 @@ class AblationError(RuntimeError):
 
 
 def main() -> None:
-    """Train what is missing, compare all."""
+    """Train the variants that are missing, and compare all."""
     try:
         variants: dict[str, list[str]] = yaml.safe_load(CONF.read_text(encoding="utf-8"))
         known = set(_dvc("exp", "list", "--names-only").split())
@@ -41,31 +40,34 @@ def main() -> None:
         if missing:
             _dvc("exp", "run", "--run-all", "--jobs", os.environ.get("JOBS", "1"))
         for name in variants:
-            take_generator(f"ablation-{name}", REPORT / "models" / name)
-        data = REPORT / "prepared"  # the tree's own dataset may be another
-        _dvc("get", ".", PREPARED, "--rev", f"ablation-{next(iter(variants))}", "--out", str(data), "--force")
+            take_output(f"ablation-{name}", TRAINED, REPORT / "models" / name)
+        data = REPORT / "prepared"  # the dataset of the working tree may be another
+        take_output(f"ablation-{next(iter(variants))}", PREPARED, data)
         judge([REPORT / "models" / name for name in variants], data)
     except (AblationError, ValueError, OSError) as error:
         raise SystemExit(f"ablation: {error}") from error
 
 
-def take_generator(experiment: str, folder: Path) -> None:
-    """Take an experiment's generator out of git.
+def take_output(experiment: str, output: str, folder: Path) -> None:
+    """Copy an output of a DVC experiment, whether git or DVC's cache has it.
+
+    Args:
+        experiment: its name.
+        output: a folder of the pipeline.
+        folder: is replaced.
 
     Raises:
-        AblationError: when it has none.
+        AblationError: when the experiment is missing, ambiguous or without this output.
     """
-    listed = _run(["git", "for-each-ref", "--format=%(refname)", f"refs/exps/**/{experiment}"]).decode().split()
-    if len(listed) != 1:
+    shutil.rmtree(folder, ignore_errors=True)  # DVC would copy into a folder that is there
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _dvc("get", ".", output, "--rev", experiment, "--out", str(folder))
+    except AblationError as error:
         raise AblationError(
-            f"{len(listed)} experiments are called {experiment}, need one: `dvc queue logs {experiment}` says what"
-            f" failed, `dvc exp remove {experiment}` takes one away"
-        )
-    archive = _run(["git", "archive", "--format=tar", listed[0], TRAINED])
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar, atomic.replace_folder(folder) as new:
-        for member in tar.getmembers():
-            if (content := tar.extractfile(member)) is not None:
-                atomic.write_bytes(new / Path(member.name).name, content.read())
+            f"{experiment}: {output} cannot be taken ({error}); `dvc queue logs {experiment}` shows what failed,"
+            f" `dvc exp remove {experiment}` lets it be trained again"
+        ) from error
 
 
 def judge(generators: Sequence[Path], data: Path) -> None:
@@ -76,15 +78,16 @@ def judge(generators: Sequence[Path], data: Path) -> None:
         data: a prepared dataset.
 
     Raises:
-        AblationError: when a generator has learned from other data.
+        AblationError: when a generator was trained on other data.
         ValueError, OSError: say what else was wrong.
     """
     sha256 = data_sha256(data)
     for folder in generators:
-        if (own := read_package(folder).config["lineage"]["data_sha256"]) != sha256:
+        trained = read_package(folder).config["lineage"]["data_sha256"]
+        if trained != sha256:
             raise AblationError(
-                f"{folder}: trained on the data {own[:12]}, while {data} is {sha256[:12]}; run"
-                f" `dvc exp remove ablation-{folder.name}` and train it anew"
+                f"{folder}: trained on the data {trained[:12]}, while {data} is {sha256[:12]}; run"
+                f" `dvc exp remove ablation-{folder.name}` and train it again"
             )
     request = Request(
         candidates=["grey", "lightness", *(f"{folder.name}={folder}" for folder in generators)],
@@ -98,13 +101,10 @@ def judge(generators: Sequence[Path], data: Path) -> None:
 
 
 def _dvc(*arguments: str) -> str:
-    return _run([sys.executable, "-m", "dvc", *arguments]).decode()
-
-
-def _run(command: Sequence[str]) -> bytes:
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise AblationError(f"{' '.join(command)} failed with exit code {done.returncode}; its words stand above")
+        command = " ".join(("dvc", *arguments))
+        raise AblationError(f"`{command}` failed with exit code {done.returncode}, see its output above")
     return done.stdout
 
 

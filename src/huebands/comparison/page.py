@@ -1,26 +1,20 @@
 """A comparison as one HTML file that needs no other: pictures under a slider, beside their figures."""
 
 import base64
-import json
 import math
 from collections.abc import Mapping
-from importlib import resources
-from string import Template
 from typing import Any
 
 from huebands.comparison.candidates import TRUTH
 from huebands.comparison.compare import INPUT, Comparison
 from huebands.comparison.table import NOTES, Cell, heading, overall_cells, photo_cells, summary
 from huebands.metrics.report import METRICS, OF_SETS
+from huebands.package.documents.templates import render
 
 
 def to_html(comparison: Comparison) -> str:
     """Write index.html."""
-    parts = resources.files("huebands.comparison")
-    page, style, script = (
-        parts.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")
-    )
-    return Template(page).substitute(style=style, script=script, content=_script_safe(_content(comparison)))
+    return render("huebands.comparison", "page.html.j2", content=_content(comparison))
 
 
 def _content(comparison: Comparison) -> dict[str, Any]:
@@ -73,9 +67,3 @@ def _finite(value: float) -> float | None:
 
 def _data_uri(webp: bytes) -> str:
     return f"data:image/webp;base64,{base64.b64encode(webp).decode()}"
-
-
-def _script_safe(content: Any) -> str:
-    """Write JSON that cannot end the script element it stands in: titles may hold anything."""
-    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
