@@ -18,7 +18,7 @@ from skimage import data
 from huebands import color
 from huebands.colorize.colorizer import Colorizer
 from huebands.models.interface import Condition
-from huebands.models.parts.resize import resize
+from huebands.photos.resize import resize
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 import measurement
@@ -40,8 +40,9 @@ def main() -> None:
     def colours(L_HW: torch.Tensor) -> torch.Tensor:
         L_11SS = resize(L_HW[None, None], (size, size))
         condition = Condition(L_unit_B1SS=L_11SS / 50 - 1)
-        ab_unit_12SS = colorizer.generator.colours(condition, torch.Generator().manual_seed(0))
-        return ab_unit_12SS[0] * color.AB_SCALE
+        ab_unit_12SS = colorizer.colours.compiled.colours(condition, torch.Generator().manual_seed(0))
+        result: torch.Tensor = ab_unit_12SS[0] * color.AB_SCALE
+        return result
 
     rows = []
     for name, load in PHOTOS.items():
