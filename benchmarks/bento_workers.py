@@ -8,7 +8,7 @@ import bentoml
 from bentoml.validators import ContentType
 
 from huebands.colorize.colorizer import Colorizer
-from huebands.photos import images
+from huebands.photos.write import encode_png
 
 WORKERS, ACCEPTED = 2, 18  # as many photos as the pool of two processes accepts: two in work, 16 waiting
 
@@ -31,5 +31,5 @@ class BentoWorkers:
         """Colorize one photo; the header tells which worker did it."""
         ctx.response.headers["worker"] = str(os.getpid())
         path = image.with_suffix(".colorized.png")
-        path.write_bytes(images.encode_png(self.colorizer.colorize(image.read_bytes()).rgb))
+        path.write_bytes(encode_png(self.colorizer.colorize(image.read_bytes()).rgb))
         return path

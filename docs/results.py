@@ -2,7 +2,7 @@
 
     python docs/results.py           # or `make results`
     python docs/results.py --check   # change nothing; exit with 1 when a page is out of date
-    python docs/results.py --take    # first copy the tables of `make compare`, `make ablation` and studies/bands/bands.py
+    python docs/results.py --take    # first copy the tables that `make compare` and the like have written
 
 docs/results.md.j2 is the page. Its blocks also fill what stands between `<!-- results: BLOCK -->` and
 `<!-- /results -->` in README.md and docs/. Every measurement below reports/benchmarks and reports/results is NAME.json
