@@ -68,7 +68,7 @@ compare: install ## compare the model with the baselines on the test split
 ablation: install ## train and compare what conf/ablation.yaml lists, on photos; JOBS at a time
 	$(BIN)/python -m huebands.comparison.ablation
 
-bundle: install ## pack what a box needs that only trains, for params.yaml, into bundle.tar
+bundle: install ## export a training of params.yaml to a machine that only trains: bundle.tar
 	$(BIN)/python -m huebands.training.offsite.export_job
 
 bench: install ## run the benchmarks

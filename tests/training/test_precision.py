@@ -23,7 +23,7 @@ from huebands.training import __main__ as training
 from huebands.training.checkpoint import CheckpointError
 from huebands.training.learner import set_up
 from huebands.training.loop import Trained, train
-from huebands.training.offsite.import_job import bring_home
+from huebands.training.offsite.import_job import import_job
 from huebands.training.precision import (
     Precision,
     choose_precision,
@@ -199,12 +199,12 @@ def test_a_training_in_bfloat16_is_brought_home_to_a_processor_without(
     out = train_on_a_box(checkout, SETTINGS)
     computes(monkeypatch, False)
     for asked in ("auto", "bfloat16"):
-        bring_home(out, dataclasses.replace(SETTINGS, train=asking(asked)))
+        import_job(out, dataclasses.replace(SETTINGS, train=asking(asked)))
         assert read_package(stage.TRAINED).config["lineage"]["precision"] == "bfloat16"
     with pytest.raises(PackageError, match=r"other parameters than params\.yaml has: train\.precision$"):
-        bring_home(out, dataclasses.replace(SETTINGS, train=asking("float32")))
+        import_job(out, dataclasses.replace(SETTINGS, train=asking("float32")))
     with pytest.raises(PackageError, match=r"other parameters than params\.yaml has: train\.seed$"):
-        bring_home(out, dataclasses.replace(SETTINGS, train=dataclasses.replace(AUTO, seed=7)))
+        import_job(out, dataclasses.replace(SETTINGS, train=dataclasses.replace(AUTO, seed=7)))
 
 
 def test_a_run_that_goes_on_in_imitated_bfloat16_says_so(

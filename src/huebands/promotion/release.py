@@ -1,15 +1,17 @@
-"""Packages that ship with the project: `python -m huebands.promotion.release NAME` takes in what the pipeline has made.
+"""Packages that ship with the project: `python -m huebands.promotion.release NAME` releases the pipeline's package.
 
-models/generator becomes models/release/NAME. It becomes the best, which is taken when nobody names a model, when it is
-better than the best before by the rule of `trial`, on the validation split of data/prepared, never on test. What is not
-better than grey, or breaks its promise, is not released. models/release/index.json names the best and keeps the means
-of all criteria; reports/release/NAME keeps the training's curves, so that `register` can show them in MLflow.
+models/generator is copied to models/release/NAME. The best of the released packages is the default model: the new one
+is the best when it is better than the best so far by the rule of `trial`, on the validation split of data/prepared,
+never on test. A package that is not better than grey, or breaks its promise, is not released. models/release/index.json
+names the best and has the means of all criteria; reports/release/NAME has the curves of the training, so that the stage
+register can show them in MLflow.
 """
 
 import json
 import re
 import sys
 from collections.abc import Container, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from huebands.colorize.colorizer import Colorizer
@@ -17,7 +19,7 @@ from huebands.conformal.guarantee import AlphaError
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
-from huebands.package.choose import GENERATOR, INDEX, RELEASE
+from huebands.package.choose import GENERATOR, INDEX, RELEASE, ReleasedPackage, ReleaseIndex, read_index
 from huebands.package.schema import CONFIG, PackageError
 from huebands.package.write import copy_package
 from huebands.promotion.trial import ColourScorer, Trial, Verdict, check_data
@@ -25,7 +27,7 @@ from huebands.training.offsite.import_job import check_report
 
 PREPARED, TRAIN, REPORT = Path("data/prepared"), Path("reports/train"), Path("reports/release")
 LARGEST = 40 * 10**6  # bytes of a package
-CANDIDATE = "models/generator"  # no name of a released package
+CANDIDATE = "models/generator"  # a name that no released package can have
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -40,12 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def release(name: str, scorer: ColourScorer) -> None:
-    """Copy the pipeline's package, and name the best of all that are released.
+    """Copy the pipeline's package, and name the best of the released packages.
 
     Raises:
-        PackageError: when the name is no plain word; reports/train tells of another training; a package was changed
+        PackageError: when the name is not a plain word; reports/train is of another training; a package was changed
             since its release, is too large, not calibrated or of other data than data/prepared; or the new one is not
-            better than grey, breaks its promise, or would take the place of a better one of its own name.
+            better than grey, breaks its promise, or would replace a better one of its own name.
         ShardError: when there is no validation split.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
@@ -57,31 +59,32 @@ def release(name: str, scorer: ColourScorer) -> None:
         except PackageError as error:
             if folder.name != name:
                 raise
-            print(f"release: {error}; it is replaced")  # such as one whose release was cut off before the index
+            print(f"release: {error}; it is replaced")  # its release was cut off before the index was written
     candidate = check(GENERATOR)
     check_report(TRAIN, candidate.package)
     trial = Trial.run({CANDIDATE: candidate, **released}, LabShard(PREPARED, "val"), scorer)
     best, verdict = choose(name, trial, candidate.calibration.certificate["alpha"])
-    # Last, since measuring takes minutes: the index must not name a package that another has replaced.
+    # The package is copied after the measurements, which take minutes: the index must name the package that was copied.
     copy_package(candidate.package, RELEASE / name)
     with atomic.replace_folder(REPORT / name) as report:
-        for file in ("run.json", "history.csv"):  # not the pictures: the photos may not be ours to show
+        for file in (
+            "run.json",
+            "history.csv",
+        ):  # without the pictures: the photos may be under a licence that forbids it
             atomic.write_bytes(report / file, (TRAIN / file).read_bytes())
-    packages = {of: colorizer.package.package_sha256 for of, colorizer in released.items()}
-    packages[name] = candidate.package.package_sha256
+    hashes = {folder: colorizer.package.package_sha256 for folder, colorizer in released.items()}
+    hashes[name] = candidate.package.package_sha256
     figures = {folder: trial.means(folder) for folder in released} | {name: trial.means(CANDIDATE)}
-    index = {
-        "best": best,
-        "split": "val",
-        "data_sha256": data_sha256(PREPARED),
-        "packages": {
-            of: {**{key: round(value, 4) for key, value in row.items()}, "package_sha256": packages[of]}
-            for of, row in sorted(figures.items())
-        },
+    packages = {
+        folder: ReleasedPackage(
+            package_sha256=hashes[folder], **{criterion: round(mean, 4) for criterion, mean in means.items()}
+        )
+        for folder, means in sorted(figures.items())
     }
-    atomic.write_text(RELEASE / INDEX, json.dumps(index, indent=2) + "\n")
-    for of, row in figures.items():
-        print(f"release: {of} " + ", ".join(f"{key} {value:.4f}" for key, value in row.items()))
+    index = ReleaseIndex(best=best, split="val", data_sha256=data_sha256(PREPARED), packages=packages)
+    atomic.write_text(RELEASE / INDEX, json.dumps(asdict(index), indent=2) + "\n")
+    for folder, means in figures.items():
+        print(f"release: {folder} " + ", ".join(f"{criterion} {mean:.4f}" for criterion, mean in means.items()))
     for line in (*verdict.lines, *trial.coverage(CANDIDATE, candidate.calibration.certificate["alpha"])):
         print(f"release: {line}")
     print(f"release: {best} is the best; {name} is {verdict.reason}")
@@ -93,28 +96,28 @@ def choose(name: str, trial: Trial, alpha: float) -> tuple[str, Verdict]:
     Raises:
         PackageError: when it may not be released.
     """
-    alone = trial.judge(CANDIDATE, None, alpha)
-    if alone.outcome != "better":
-        raise PackageError(f"{GENERATOR}: {alone.reason}; nothing is released")
-    before = best_before(set(trial.colorizers))
-    if before is None:
-        return name, alone
-    verdict = trial.judge(CANDIDATE, before, alpha)
-    if before == name and verdict.outcome == "inferior":
+    verdict = trial.judge(CANDIDATE, None, alpha)
+    if verdict.outcome != "better":
+        raise PackageError(f"{GENERATOR}: {verdict.reason}; nothing is released")
+    best = best_so_far(set(trial.colorizers))
+    if best is None:
+        return name, verdict
+    verdict = trial.judge(CANDIDATE, best, alpha)
+    if best == name and verdict.outcome == "inferior":
         raise PackageError(
-            f"{RELEASE / name}: the best, whose place {GENERATOR} would take without being better: {verdict.reason};"
-            " release it under another name"
+            f"{RELEASE / name}: is the best, and {GENERATOR} is not better: {verdict.reason}; release it under another"
+            " name"
         )
-    return (name if verdict.outcome == "better" else before), verdict
+    return (name if verdict.outcome == "better" else best), verdict
 
 
-def best_before(released: Container[str]) -> str | None:
-    """The best so far, as the index names it, if it is among the released packages."""
+def best_so_far(released: Container[str]) -> str | None:
+    """The best package in the index, if it is among the released ones; None where no index can be read."""
     try:
-        best = json.loads((RELEASE / INDEX).read_text(encoding="utf-8"))["best"]
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        best = read_index(RELEASE / INDEX).best
+    except PackageError:
         return None
-    return str(best) if best in released else None
+    return best if best in released else None
 
 
 def check(folder: Path) -> Colorizer:

@@ -108,12 +108,12 @@ def _svg(axes: "Axes", key: str, title: str) -> str:
     """Write a figure as an svg element that is read aloud by its title."""
     from matplotlib import rc_context
 
-    drawing = io.StringIO()
+    buffer = io.StringIO()
     figure = axes.get_figure(root=True)
     assert figure is not None, "the axes were added to one"
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": key}):
-        figure.savefig(drawing, format="svg", metadata={"Date": None})
-    svg = ET.fromstring(drawing.getvalue())
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    svg = ET.fromstring(buffer.getvalue())
     view = svg.attrib["viewBox"]
     used = {value[1:] for element in svg.iter() for name, value in element.items() if name.endswith("href")}
     for parent in list(svg.iter()):

@@ -1,8 +1,8 @@
-"""Takes up what another box has trained: `python -m huebands.training.offsite.import_job OUT`.
+"""Imports the results of a training job from another machine: `python -m huebands.training.offsite.import_job OUT`.
 
-OUT/models/trained and OUT/reports/train replace those here, each as a whole, provided that they were made with the
-parameters of params.yaml on data/prepared. `dvc commit --force train` then records them as if the stage had made them
-here.
+OUT/models/trained and OUT/reports/train replace models/trained and reports/train, each as a whole, provided that they
+were made with the parameters of params.yaml on data/prepared. `dvc commit --force train` then records them as the
+outputs of the stage.
 """
 
 import json
@@ -24,23 +24,23 @@ PREPARED, PLACES = Path("data/prepared"), (Path("models/trained"), Path("reports
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Bring home the folder given."""
+    """Import the results in the folder given."""
     folders = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if len(folders) != 1:
             raise PackageError("give one folder: python -m huebands.training.offsite.import_job OUT")
-        bring_home(Path(folders[0]), params.load())
+        import_job(Path(folders[0]), params.load())
     except (params.ParamsError, PackageError, shards.ShardError) as error:
-        raise SystemExit(f"bring_home: {error}") from error
-    print(f"bring_home: {', '.join(map(str, PLACES))} are there; go on with `dvc commit --force train`, `dvc repro`")
+        raise SystemExit(f"import: {error}") from error
+    print(f"import: {' and '.join(map(str, PLACES))} are replaced; run `dvc commit --force train`, then `dvc repro`")
 
 
-def bring_home(out: Path, settings: params.Params) -> None:
-    """Replace package and report of the stage train.
+def import_job(out: Path, settings: params.Params) -> None:
+    """Replace the package and the report of the stage train.
 
     Args:
-        out: what `python -m huebands.training` wrote.
-        settings: that it should have been trained with.
+        out: folder that `python -m huebands.training` filled.
+        settings: that the training must have used.
 
     Raises:
         PackageError: when something is missing, or was made with other parameters or data, naming them.
@@ -52,42 +52,42 @@ def bring_home(out: Path, settings: params.Params) -> None:
     if lineage["data_sha256"] != data_sha256:
         raise PackageError(
             f"{package.folder}: trained on the data {lineage['data_sha256'][:12]}, while {PREPARED} is"
-            f" {data_sha256[:12]}; bundle and train anew"
+            f" {data_sha256[:12]}; export the job and train again"
         )
     check_newest(package.folder, package.config)
-    chosen = {key: value for key, value in lineage.items() if key == "precision"}
-    learned = {**lineage["params"], "train": lineage["params"]["train"] | chosen}
-    trained = params.from_mapping({**asdict(settings), **learned})
+    precision = {key: value for key, value in lineage.items() if key == "precision"}
+    used = {**lineage["params"], "train": lineage["params"]["train"] | precision}
+    trained = params.from_mapping({**asdict(settings), **used})
     wanted = settings.train
     if wanted.precision == "auto":
         wanted = replace(wanted, precision=trained.train.precision)
     if fingerprint_of(trained.model, trained.train, "") != fingerprint_of(settings.model, wanted, ""):
-        ours = flatten({"model": asdict(settings.model), "train": asdict(wanted)})
-        theirs = flatten({"model": asdict(trained.model), "train": asdict(trained.train)})
-        names = ", ".join(name for name in ours if ours[name] != theirs.get(name))
+        wanted_values = flatten({"model": asdict(settings.model), "train": asdict(wanted)})
+        trained_values = flatten({"model": asdict(trained.model), "train": asdict(trained.train)})
+        names = ", ".join(name for name in wanted_values if wanted_values[name] != trained_values.get(name))
         raise PackageError(f"{package.folder}: trained with other parameters than params.yaml has: {names}")
     copy_package(package, PLACES[0])
     atomic.copy_folder(out / PLACES[1], PLACES[1])
 
 
 def check_report(folder: Path, package: ModelPackage) -> None:
-    """Refuse a report that is not of a package's training.
+    """Check that a report is of a package's training.
 
     Args:
         folder: as the stage train fills reports/train.
-        package: that it should tell of.
+        package: that the training made.
 
     Raises:
-        PackageError: naming what is missing, or the other weights.
+        PackageError: naming the file that is missing, or the other weights.
     """
     for path in (folder / "run.json", folder / "history.csv"):
         if not path.is_file():
             raise PackageError(f"{path}: missing; take the whole report of one training")
-    told = json.loads((folder / "run.json").read_text(encoding="utf-8"))["weights_sha256"]
-    if told != package.weights_sha256:
+    reported = json.loads((folder / "run.json").read_text(encoding="utf-8"))["weights_sha256"]
+    if reported != package.weights_sha256:
         raise PackageError(
-            f"{folder / 'run.json'}: tells of other weights ({told[:12]}) than {package.folder} holds"
-            f" ({package.weights_sha256[:12]})"
+            f"{folder / 'run.json'}: weights_sha256 (={reported[:12]!r}) must be {package.weights_sha256[:12]!r}, that"
+            f" of {package.folder}; take both from one training"
         )
 
 

@@ -1,4 +1,4 @@
-"""Training on a box that has torch, torchvision and numpy alone, and what is brought home from there."""
+"""Training on a machine that has torch, torchvision and numpy alone, and the import of its results."""
 
 import csv
 import json
@@ -35,21 +35,21 @@ TRAIN = replace(SETTINGS.train, precision="float32", epochs=30, batch_size=2, ch
 SMALL = replace(SETTINGS, model=MODEL, train=TRAIN)
 
 # Only huebands, torch, torchvision, numpy and what they need can be imported after this.
-BARE_BOX = """
+BARE_MACHINE = """
 import runpy, sys
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 
 INSTALLED = {"huebands", "torch", "torchgen", "functorch", "torchvision", "numpy", "PIL", "typing_extensions", "sympy",
              "mpmath", "networkx", "jinja2", "markupsafe", "filelock", "fsspec", "setuptools"}
 
-class BareBox:
+class BareMachine:
     @staticmethod
     def find_spec(name, path=None, target=None):
         top = name.partition(".")[0]
         known = top in INSTALLED | sys.stdlib_module_names or top.startswith("_sysconfigdata")
         return PathFinder.find_spec(name, path, target) if known else None
 
-sys.meta_path[:] = [BuiltinImporter, FrozenImporter, BareBox]
+sys.meta_path[:] = [BuiltinImporter, FrozenImporter, BareMachine]
 """
 TRAINING = """
 runpy.run_module("huebands.training", run_name="__main__", alter_sys=True)
@@ -68,9 +68,9 @@ for name in objective_names():
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is carried to the box: params.json, and of the dataset two shards; `whole` stays at home."""
-    folder = tmp_path_factory.mktemp("box")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an exported job carries: params.json and two shards of the dataset; `whole` is the dataset itself."""
+    folder = tmp_path_factory.mktemp("machine")
     photos = {"train": [tiny_photo(seed, 18) for seed in range(5)], "val": [tiny_photo(99, 18)]}
     write_prepared(folder / "whole", photos, size=18)
     (folder / "data").mkdir()
@@ -80,51 +80,51 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def options(box: Path, **changed: Path | str | None) -> list[str]:
+def options(machine: Path, **changed: Path | str | None) -> list[str]:
     given: dict[str, Path | str | None] = {
-        "params": box / "params.json",
-        "data": box / "data",
-        "out": box / "out",
+        "params": machine / "params.json",
+        "data": machine / "data",
+        "out": machine / "out",
         "git-commit": COMMIT,
         "device": "cpu",
     }
     given |= {name.replace("_", "-"): value for name, value in changed.items()}
     if "data-sha256" not in given:
-        given["data-sha256"] = shards.data_sha256(box / "whole")
+        given["data-sha256"] = shards.data_sha256(machine / "whole")
     return [part for name, value in given.items() if value is not None for part in (f"--{name}", str(value))]
 
 
-def start(box: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", BARE_BOX + TRAINING, *options(box)]
-    return subprocess.Popen(command, cwd=box, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(machine: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", BARE_MACHINE + TRAINING, *options(machine)]
+    return subprocess.Popen(command, cwd=machine, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finish(box: Path) -> list[str]:
+def finish(machine: Path) -> list[str]:
     """Start, and wait for the end; the lines that were printed."""
-    printed, errors = start(box).communicate(timeout=120)
+    printed, errors = start(machine).communicate(timeout=120)
     assert errors == ""
     return printed.splitlines()
 
 
 @pytest.fixture(scope="module")
-def lines(box: Path) -> list[str]:
+def lines(machine: Path) -> list[str]:
     """What was printed when a killed training was started again, and ended."""
-    with start(box) as first:
+    with start(machine) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "starting in float32\n", first.communicate()[1]
         assert first.stdout.readline().startswith("epoch 1  seconds ")
         first.kill()
-    return finish(box)
+    return finish(machine)
 
 
 @pytest.fixture
-def out(box: Path, lines: list[str]) -> Path:
+def out(machine: Path, lines: list[str]) -> Path:
     """What the training left behind."""
-    return box / "out"
+    return machine / "out"
 
 
 def test_every_network_is_built_there() -> None:
-    done = subprocess.run([sys.executable, "-c", BARE_BOX + NETWORKS], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", BARE_MACHINE + NETWORKS], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("5 4 5 16\n", "")
 
 
@@ -135,21 +135,21 @@ def test_a_killed_training_goes_on_after_its_last_epoch(lines: list[str]) -> Non
     assert last.startswith("30 epochs, weights ")
 
 
-def test_a_finished_training_started_again_ends_at_once_with_the_same(box: Path, out: Path) -> None:
+def test_a_finished_training_started_again_ends_at_once_with_the_same(machine: Path, out: Path) -> None:
     def contents() -> dict[Path, bytes]:
         paths = (path for folder in ("models", "reports") for path in (out / folder).rglob("*"))
         return {path: path.read_bytes() for path in paths if path.is_file()}
 
     before = contents()
-    first, *epochs, last = finish(box)
+    first, *epochs, last = finish(machine)
     assert first == "going on after epoch 30 in float32" and not epochs and last.startswith("30 epochs, weights ")
     assert contents() == before
 
 
-def test_the_package_is_read_at_home(box: Path, out: Path) -> None:
+def test_the_package_is_read_in_the_checkout(machine: Path, out: Path) -> None:
     package = read_package(out / "models/trained")
     assert package.config["lineage"]["git_commit"] == COMMIT
-    assert package.config["lineage"]["data_sha256"] == shards.data_sha256(box / "whole")
+    assert package.config["lineage"]["data_sha256"] == shards.data_sha256(machine / "whole")
     assert package.config["lineage"]["params"]["train"]["epochs"] == 30
     assert package.config["lineage"]["precision"] == "float32"
     ab_unit = package.generator(torch.zeros(1, 1, 16, 16))
@@ -174,7 +174,7 @@ def test_the_report_is_that_of_the_stage_train(out: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's own use of SQLAlchemy
-def test_the_run_is_restored_at_home_as_if_trained_there(
+def test_the_run_of_an_imported_training_is_restored(
     out: Path, tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from huebands.registry import connection
@@ -207,18 +207,18 @@ def refused(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
     return line
 
 
-def test_a_missing_file_is_named(box: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = shutil.copytree(box / "data", tmp_path / "data")
-    line = refused(capsys, options(box, data=data, data_sha256=None))
+def test_a_missing_file_is_named(machine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = shutil.copytree(machine / "data", tmp_path / "data")
+    line = refused(capsys, options(machine, data=data, data_sha256=None))
     assert line.startswith(f"huebands.training: {data / 'manifest.parquet'}: not found")
     (data / "val.npy").unlink()
-    assert f"{data / 'val.npy'}: not found" in refused(capsys, options(box, data=data))
-    assert "none.json" in refused(capsys, options(box, params=tmp_path / "none.json"))
+    assert f"{data / 'val.npy'}: not found" in refused(capsys, options(machine, data=data))
+    assert "none.json" in refused(capsys, options(machine, params=tmp_path / "none.json"))
 
 
-def test_an_empty_split_is_named(box: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_split_is_named(machine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_prepared(tmp_path / "data", {"train": [tiny_photo(0, 18)]}, size=18)
-    assert "the split val is empty" in refused(capsys, options(box, data=tmp_path / "data"))
+    assert "the split val is empty" in refused(capsys, options(machine, data=tmp_path / "data"))
 
 
 @pytest.fixture
@@ -228,10 +228,10 @@ def without_yaml(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_yaml_where_it_cannot_be_read_is_asked_for_as_json(
-    box: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], without_yaml: None
+    machine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], without_yaml: None
 ) -> None:
     (tmp_path / "params.yaml").write_text("train: {}\n")
-    line = refused(capsys, options(box, params=tmp_path / "params.yaml"))
+    line = refused(capsys, options(machine, params=tmp_path / "params.yaml"))
     assert "params.yaml: reading YAML needs PyYAML; give the same parameters as a .json file" in line
 
 
@@ -240,18 +240,18 @@ def test_yaml_where_it_cannot_be_read_is_asked_for_as_json(
     [("{", "not JSON"), ('{"train": {}}', "data is missing"), ("[]", "params (=[]) must be a mapping")],
 )
 def test_params_that_cannot_be_used_are_named(
-    box: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, reason: str
+    machine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, reason: str
 ) -> None:
     (tmp_path / "params.json").write_text(text)
-    assert reason in refused(capsys, options(box, params=tmp_path / "params.json"))
+    assert reason in refused(capsys, options(machine, params=tmp_path / "params.json"))
 
 
 def test_a_checkpoint_of_other_parameters_is_left_alone(
-    box: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    machine: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = shutil.copytree(out, tmp_path / "out")
     (tmp_path / "params.json").write_text(json.dumps(asdict(replace(SMALL, train=replace(TRAIN, seed=7)))))
-    line = refused(capsys, options(box, out=other, params=tmp_path / "params.json"))
+    line = refused(capsys, options(machine, out=other, params=tmp_path / "params.json"))
     assert "checkpoint.pt belongs to a run with other parameters or data" in line
     assert (other / "checkpoint.pt").read_bytes() == (out / "checkpoint.pt").read_bytes()
 
