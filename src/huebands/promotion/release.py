@@ -83,8 +83,8 @@ def release(name: str, scorer: ColourScorer) -> None:
     }
     index = ReleaseIndex(best=best, split="val", data_sha256=data_sha256(PREPARED), packages=packages)
     atomic.write_text(RELEASE / INDEX, json.dumps(asdict(index), indent=2) + "\n")
-    for folder, means in figures.items():
-        print(f"release: {folder} " + ", ".join(f"{criterion} {mean:.4f}" for criterion, mean in means.items()))
+    for released_name, means in figures.items():
+        print(f"release: {released_name} " + ", ".join(f"{criterion} {mean:.4f}" for criterion, mean in means.items()))
     for line in (*verdict.lines, *trial.coverage(CANDIDATE, candidate.calibration.certificate["alpha"])):
         print(f"release: {line}")
     print(f"release: {best} is the best; {name} is {verdict.reason}")
