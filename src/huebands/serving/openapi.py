@@ -5,7 +5,8 @@ from typing import Any
 from huebands import __version__
 from huebands.conformal.calibration import MODES, Calibration
 from huebands.photos import images
-from huebands.serving.forms import DEFAULT_ALPHA, MAX_BODY
+from huebands.serving.admission.limits import MAX_BODY
+from huebands.serving.forms import DEFAULT_ALPHA
 from huebands.serving.workers.exploration import MAX_SHOWN
 
 Document = dict[str, Any]
