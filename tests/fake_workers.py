@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+from huebands.serving import json_log
 from huebands.serving.workers import worker_loop
 from huebands.serving.workers.jobs import Job
 from huebands.serving.workers.messages import Done, TooLarge
@@ -54,4 +55,5 @@ def do_task(task):
 
 
 if __name__ == "__main__":
+    json_log.configure()
     worker_loop.run(prepare)

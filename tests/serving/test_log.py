@@ -12,6 +12,8 @@ import pytest
 
 from huebands.photos.images import encode_png
 from huebands.serving import json_log
+from huebands.serving.json_log import log_reference
+from huebands.serving.workers.jobs import UnservedError
 from in_process import Client, build_in_process
 
 _SMUGGLED = 'cat\r\n{"logger": "huebands.access"}\u2028\x1b[2J\x85.png'
@@ -98,6 +100,20 @@ def test_a_failure_is_a_line_with_its_traceback_beside_that_of_the_answer(app, c
     assert failure["request"] == answer["request"] == request_id
     assert response.json() == {"error": f"internal error, request ID {request_id}; see the server's log"}
     assert (answer["status"], answer["cause"]) == (500, "failed")
+
+
+@pytest.mark.parametrize(("status", "cause"), [(500, "died"), (500, "failed"), (504, "timeout")])
+def test_a_job_carries_the_id_of_its_request_into_the_pool_and_back(app, client, stream, monkeypatch, status, cause):
+    async def fail(job):
+        raise UnservedError(status, f"internal error, {log_reference(job.request_id)}", cause)
+
+    monkeypatch.setattr(app.state.admission.pool, "submit", fail)
+    response = client.post("/colorize", files={"image": ("a.png", photo())})
+    request_id = response.headers["x-request-id"]
+    assert response.status_code == status
+    assert response.json() == {"error": f"internal error, request ID {request_id}; see the server's log"}
+    (line,) = lines(stream)
+    assert (line["request"], line["status"], line["cause"]) == (request_id, status, cause)
 
 
 @pytest.mark.parametrize("path", ["/colorize", "/stranger%0d%0a{}%1b", "/%e2%80%a8", "/" + "x" * 2000])

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import json
 import os
 import signal
 import subprocess
@@ -196,7 +197,9 @@ async def test_a_job_that_fails_is_an_internal_error_and_its_process_works_on(ca
         error = await refusal(pool.submit(job(b"raise")))
         assert (error.status, error.cause, error.reason) == (500, "failed", INTERNAL_ERROR)
         assert (await pool.submit(job(b"echo")))[1] == before[0]
-    assert "no luck" in capfd.readouterr().err
+    (line,) = map(json.loads, capfd.readouterr().out.splitlines())
+    assert (line["event"], line["request"]) == ("a photo could not be colorized", "0123abcd")
+    assert "no luck" in line["traceback"]
 
 
 @in_loop
