@@ -24,7 +24,7 @@ from huebands.serving.workers.package_copy import PrivateCopy, copy_privately
 from huebands.serving.workers.pool import WorkerPool
 from huebands.serving.workers.process import ProcessEndedError, WorkerProcess
 
-CHOSEN = "HUEBANDS_CHOSEN"  # environment variable by which BentoML's first process tells the others what to serve
+CHOSEN = "HUEBANDS_CHOSEN"  # environment variable that passes the choice from BentoML's first process to the others
 app = build_app()
 
 

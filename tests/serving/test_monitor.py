@@ -180,10 +180,10 @@ def calibration():
     return toy_calibration(toy_losses(seed=2, photos=163))
 
 
-def outside_of(losses, calibration, asked):
-    """What a photo of these losses (KINDS, STEPS) loses at the steps that are asked for."""
-    steps = calibration.steps(asked.alpha, asked.mode, asked.delta)
-    if asked.mode == "joint":
+def outside_of(losses, calibration, requested):
+    """What a photo of these losses (KINDS, STEPS) loses at the steps that are requested for."""
+    steps = calibration.steps(requested.alpha, requested.mode, requested.delta)
+    if requested.mode == "joint":
         return losses[3, (steps - np.array(SHAPE.joint_offsets)).max()]
     return losses[range(3), steps].mean()
 
@@ -191,9 +191,9 @@ def outside_of(losses, calibration, asked):
 @pytest.mark.parametrize("mode", ["per_channel", "joint"])
 @pytest.mark.parametrize("alpha", [0.1, 0.5])
 def test_photos_that_are_covered_as_promised_raise_no_alarm(pool, calibration, alpha, mode):
-    coverage, asked = Coverage(calibration), job(alpha=alpha, mode=mode)
+    coverage, requested = Coverage(calibration), job(alpha=alpha, mode=mode)
     for losses in pool:
-        coverage.add(outside_of(losses, calibration, asked), asked)
+        coverage.add(outside_of(losses, calibration, requested), requested)
     described = coverage.describe()
     assert described["state"] == "watching"
     assert described["modes"][mode]["outside"] == pytest.approx(alpha, abs=0.05)
@@ -203,20 +203,20 @@ def test_photos_that_are_covered_as_promised_raise_no_alarm(pool, calibration, a
 @pytest.mark.slow
 def test_coverage_as_promised_seldom_raises_the_alarm_over_draws_of_the_calibration():
     random, raised = np.random.default_rng(3), []
-    kept = toy_losses(seed=4, photos=1500)
+    pool = toy_losses(seed=4, photos=1500)
     for _ in range(100):
-        calibration = toy_calibration(kept[index] for index in random.integers(0, len(kept), 36))
-        coverage, asked = Coverage(calibration), job()
-        for index in random.integers(0, len(kept), 1000):
-            coverage.add(outside_of(kept[index].whole, calibration, asked), asked)
+        calibration = toy_calibration(pool[index] for index in random.integers(0, len(pool), 36))
+        coverage, requested = Coverage(calibration), job()
+        for index in random.integers(0, len(pool), 1000):
+            coverage.add(outside_of(pool[index].whole, calibration, requested), requested)
         raised.append(coverage.alarm.since is not None)
     assert np.mean(raised) <= DELTA + 3 * math.sqrt(DELTA / 100)
 
 
 def test_three_times_as_much_outside_raises_the_alarm(pool, calibration):
-    coverage, asked = Coverage(calibration), job(alpha=0.1)
+    coverage, requested = Coverage(calibration), job(alpha=0.1)
     for losses in pool[:450]:
-        coverage.add(min(3 * outside_of(losses, calibration, asked), 1.0), asked)
+        coverage.add(min(3 * outside_of(losses, calibration, requested), 1.0), requested)
     assert coverage.describe()["state"] == "alarm"
 
 

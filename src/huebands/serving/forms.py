@@ -97,7 +97,7 @@ async def _to_job(form: FormData, kind: Kind, calibration: Calibration, request_
 
 def _check_guarantee(form: FormData, calibration: Calibration) -> tuple[float, Mode, float | None, bool]:
     """Alpha, mode, delta and grouped, once the calibration supports them."""
-    # What is no number or no mode is left to the calibration, whose errors say what is allowed.
+    # A text that is no number or no mode goes to the calibration, whose errors say what is allowed.
     alpha = cast(float, _number(_text(form, "alpha", str(DEFAULT_ALPHA))))
     mode = cast(Mode, _text(form, "mode", "per_channel"))
     delta = cast(float, _number(_text(form, "delta", ""))) if "delta" in form else None

@@ -36,5 +36,5 @@ def configure(stream: TextIO = sys.stdout) -> None:
 
 
 def log_reference(request_id: str) -> str:
-    """What an error tells a client, so that its request can be found in the log."""
+    """The end of an error message by which the request can be found in the log."""
     return f"request ID {request_id}; see the server's log"

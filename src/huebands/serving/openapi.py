@@ -201,7 +201,7 @@ def _get(name: str, description: str, content: Document) -> Document:
     return {
         "operationId": name,
         "summary": description,
-        "responses": {"200": _answer("As asked.", content, {})},
+        "responses": {"200": _answer("Success.", content, {})},
     }
 
 

@@ -29,7 +29,7 @@ class ServedModel:
         source: the address in the registry, or the folder's own name without the path to it.
         model: registered name; None: not from the registry.
         version: in the registry.
-        alias: that was asked for, and pointed to this version when it was chosen.
+        alias: in the source; it pointed to this version when the model was chosen.
         package_sha256: which the package must have; None: unknown.
     """
 
@@ -44,7 +44,7 @@ class ServedModel:
         """Load the package.
 
         Raises:
-            PackageError: when it is not sound or not the one that was chosen, or has no calibration, without which
+            PackageError: when it is not sound or not the chosen one, or has no calibration, without which
                 there are no bands.
         """
         colorizer = Colorizer(read_package(Path(self.folder), self.package_sha256), self.source)

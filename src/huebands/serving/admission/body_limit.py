@@ -62,7 +62,7 @@ class BodyLimit:
         async def receive_counted() -> Message:
             refusal = HTTPException(413, f"the body is larger than {self.max_body:,} bytes", {"Connection": "close"})
             if too_large and waits_for_continue:
-                raise refusal  # before the body is asked for
+                raise refusal  # before the client sends the body
             message = await receive_piece()
             if too_large or received > self.max_body:
                 while more and received <= _DISCARDED * self.max_body:

@@ -47,7 +47,7 @@ class Coverage:
         return max(job.alpha, float(bound))
 
     def shares(self) -> dict[str, dict[str, float]]:
-        """By mode with any colour photos: their number, the mean share outside, and the mean alpha asked for."""
+        """By mode with any colour photos: their number, the mean share outside, and the mean alpha requested."""
         return {
             mode: {"photos": count, "outside": self._outside[mode] / count, "alpha": self._alphas[mode] / count}
             for mode, count in self._counts.items()
@@ -77,7 +77,7 @@ def risk_bounds(losses: np.ndarray) -> np.ndarray:
         for kind in range(KINDS):
             try:
                 first_step = rcps_step(losses[order, kind], risk, DELTA / 2, sharing=KINDS * len(_RISKS))
-            except RiskError:  # so few photos cannot tell
+            except RiskError:  # there are too few photos for this risk
                 continue
             bounds[kind, first_step:] = risk
     return bounds

@@ -10,7 +10,7 @@ from huebands.statistics.e_process import Bets
 from huebands.statistics.risk_bounds import SLACK
 
 QUANTILES = (0.05, 0.1, 0.2)  # of the likeness: small p-values should be no more frequent than these
-_SHIFT = 3  # times as many small p-values as there should be, of which `photos_to_notice` tells
+_SHIFT = 3  # times as many small p-values as there should be, for `photos_to_notice`
 _MAX_PHOTOS = 2_000  # that `photos_to_notice` looks ahead
 
 

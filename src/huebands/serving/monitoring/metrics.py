@@ -1,6 +1,6 @@
 """The metrics for Prometheus: numbers of this service alone, with labels from short closed lists.
 
-BentoML's own metrics keep a time series for every path that any client ever asked for, so that clients fill the memory.
+BentoML's own metrics keep a time series for every path that a client requests, so that clients can fill the memory.
 """
 
 from collections.abc import Iterator

@@ -21,7 +21,7 @@ CAUSES = frozenset(
         *("busy", "starting", "stopping", "timeout", "died", "failed"),  # in the service
     )
 )
-CLIENT_CLOSED = 499  # status of a request whose client hung up: nobody reads it, but logs and metrics have it
+CLIENT_CLOSED = 499  # status of a request whose client hung up: no client reads it, but logs and metrics have it
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"))
 _CAUSE_OF_STATUS = {
     400: "form",
@@ -48,7 +48,7 @@ class RequestRecord:
         bytes_out: of the answer's body.
         seconds: until the answer started.
         cause: why the request was not answered as asked; None: it was.
-        guarantee: of an answered photo, the fields that its form asked for.
+        guarantee: of an answered photo, the guarantee in its form.
         measurements: of an answered photo.
         part_seconds: of an answered photo, the time of each part of the work, waiting for a worker ("queue") included.
     """

@@ -20,7 +20,7 @@ export class HeatMap {
     this.canvas.width = nestedBands.width;
     this.canvas.height = nestedBands.height;
     const heat = description.tables.heat;
-    // Each channel's width is whole, so their sum, in 0..765, tells the colour of the mean.
+    // Each channel's width is whole, so their sum, in 0..765, gives the colour of the mean.
     this.colours = Uint32Array.from({ length: 3 * 255 + 1 }, (_, sum) => {
       const at = 3 * Math.round(sum / 3);
       return new Uint32Array(Uint8Array.of(heat[at], heat[at + 1], heat[at + 2], 255).buffer)[0];

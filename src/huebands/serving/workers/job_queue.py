@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from huebands.serving.workers.jobs import Job, Outcome, UnservedError
 
 _SMOOTHING = 0.1  # weight of the newest job in the mean of seconds
-_LONGEST_WAIT = 120  # seconds that a client is asked to wait before it tries again
+_LONGEST_WAIT = 120  # seconds, at most, after which a client is told to try again
 
 
 @dataclass(eq=False, repr=False)

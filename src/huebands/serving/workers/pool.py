@@ -17,7 +17,7 @@ from huebands.serving.workers.messages import Done, Failed, Ready, Task, TooLarg
 from huebands.serving.workers.process import ProcessEndedError, WorkerProcess
 from huebands.serving.workers.slot import Slot
 
-STOP_TIMEOUT = 25.0  # seconds that accepted jobs have to finish after a stop was asked for
+STOP_TIMEOUT = 25.0  # seconds that accepted jobs have to finish once the service is being stopped
 _MAX_ATTEMPTS = 2  # worker processes that may end while they have the same job
 _STOPPING = "the service is being stopped"
 _log = logging.getLogger("huebands.serving")
@@ -55,7 +55,7 @@ class WorkerPool:
     def ready(self) -> bool:
         """Whether jobs are accepted.
 
-        Every process was ready once, one is ready now, every slot has its supervisor, and no stop was asked for.
+        Every process was ready once, one is ready now, every slot has its supervisor, and the service is not stopping.
         """
         supervised = not any(task.done() for task in self._supervisors)
         started = bool(self._slots) and all(slot.was_ready for slot in self._slots)
