@@ -1,4 +1,4 @@
-"""What is served from the registry: the package that was registered, chosen once, and named in every answer."""
+"""The served model: the package that was registered, chosen once, and named in every answer."""
 
 import os
 import shutil
@@ -20,12 +20,9 @@ from huebands.package.choose import GENERATOR
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
 from huebands.photos.write import encode_png
-from huebands.registry import connection, local_store
-from huebands.registry.connection import short_timeouts
-from huebands.registry.models import PACKAGE_TAG, register_package, set_alias
-from huebands.registry.training_run import TrainingRun
+from huebands.registry import local_store, tracking
 from huebands.serving import served_model
-from huebands.serving.named import headers_of
+from huebands.serving.answers import model_headers
 from tiny_package import write_tiny_package
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -43,13 +40,13 @@ def registry(tmp_path: Path, empty_store: Path, tiny_package: Path, monkeypatch:
     shutil.copy(empty_store, folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", local_store.store_uri(folder))
     register(tiny_package)
-    set_alias(NAME, "champion", 1)
+    tracking.set_alias(NAME, "champion", 1)
     return folder
 
 
 def register(package: Path, **tags: str) -> None:
-    run = TrainingRun.start("tiny", "huebands", {}, {})
-    register_package(package, read_package(package).package_sha256, NAME, run.run_id, {}, tags)
+    run = tracking.TrainingRun.start("tiny", "huebands", {}, {})
+    tracking.register_package(package, read_package(package).package_sha256, NAME, run.run_id, {}, tags)
 
 
 def test_a_version_is_served_as_it_was_registered(registry: Path, tiny_package: Path) -> None:
@@ -64,7 +61,7 @@ def test_a_version_is_served_as_it_was_registered(registry: Path, tiny_package: 
         assert served_model.decode(chosen.encode()) == chosen
 
 
-def test_a_folder_is_told_by_its_name_without_the_path_to_it(tiny_package: Path) -> None:
+def test_the_source_of_a_folder_is_its_name_without_the_path(tiny_package: Path) -> None:
     described = served_model.choose(str(tiny_package)).describe()
     assert described == {"source": "tiny", "registry": None}
 
@@ -101,9 +98,9 @@ def test_a_file_that_is_not_the_registered_one_is_refused_with_both_hashes(
 
 def test_a_version_of_unknown_files_is_refused(registry: Path) -> None:
     store = local_store.store_uri(registry)
-    client = connection.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
-    client.delete_model_version_tag(NAME, "1", PACKAGE_TAG)
-    with pytest.raises(PackageError, match=f"version 1 .* has no tag {PACKAGE_TAG}"):
+    client = tracking.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+    client.delete_model_version_tag(NAME, "1", tracking.PACKAGE_TAG)
+    with pytest.raises(PackageError, match=f"version 1 .* has no tag {tracking.PACKAGE_TAG}"):
         served_model.choose(f"models:/{NAME}/1")
 
 
@@ -122,13 +119,14 @@ def test_what_the_registry_does_not_hold_is_refused_with_what_it_holds(
     registry: Path, address: str, reason: str
 ) -> None:
     store = local_store.store_uri(registry)
-    connection.mlflow.MlflowClient(tracking_uri=store, registry_uri=store).create_registered_model("empty")
+    tracking.mlflow.MlflowClient(tracking_uri=store, registry_uri=store).create_registered_model("empty")
     with pytest.raises(PackageError, match=reason):
         served_model.choose(address)
 
 
 def test_without_mlflow_a_registry_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "huebands.registry.connection")
+    monkeypatch.delattr("huebands.registry.tracking")
+    monkeypatch.delitem(sys.modules, "huebands.registry.tracking")
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(PackageError, match=r"needs mlflow, which is not installed here; .* leave HUEBANDS_MODEL out"):
         served_model.choose(f"models:/{NAME}@champion")
@@ -137,7 +135,7 @@ def test_without_mlflow_a_registry_is_refused_with_the_remedy(monkeypatch: pytes
 def test_patience_with_a_store_ends_where_the_download_ends(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
     before = dict(os.environ)
-    with short_timeouts():
+    with tracking._impatient():
         assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
         assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77", "as the user has set it"
     assert dict(os.environ) == before
@@ -189,7 +187,7 @@ def test_what_is_served_stays_when_the_alias_moves_the_store_goes_and_workers_di
     assert before["registry"] == {"model": NAME, "version": 1, "alias": "champion"}
     write_tiny_package(tmp_path / "other", seed=1)
     register(tmp_path / "other")
-    set_alias(NAME, "champion", 2)
+    tracking.set_alias(NAME, "champion", 2)
     shutil.rmtree(registry)
     for worker in workers_of(httpx.URL(address).port):
         worker.send_signal(signal.SIGKILL)
@@ -253,13 +251,15 @@ def test_an_answer_says_how_sure_it_is(url: str, path: str) -> None:
 def test_a_name_of_any_text_fits_into_a_header(tiny_package: Path) -> None:
     package = read_package(tiny_package)
     odd = replace(package, config=package.config | {"name": "Fotos é\r\nX: 1\ud800" + "x" * 1000})
-    value = headers_of(odd)["Huebands-Model"]
+    value = model_headers(odd)["Huebands-Model"]
     assert value.startswith("Fotos%20%C3%A9%0D%0AX%3A%201%ED%A0%80x")
     assert len(value) < 200
 
 
-def test_a_bento_serves_what_was_put_into_it(tmp_path: Path) -> None:
-    put = served_model.Served(folder=GENERATOR.as_posix(), source="models:/bands@champion", model="bands", version=3)
-    (tmp_path / served_model.RECORD).parent.mkdir()
-    (tmp_path / served_model.RECORD).write_text(put.encode(), encoding="utf-8")
-    assert served_model.choose(None, tmp_path) == replace(put, folder=str(tmp_path / GENERATOR))
+def test_a_bento_serves_the_package_inside_it(tmp_path: Path) -> None:
+    inside = served_model.ServedModel(
+        folder=GENERATOR.as_posix(), source="models:/bands@champion", model="bands", version=3
+    )
+    (tmp_path / served_model.CHOICE).parent.mkdir()
+    (tmp_path / served_model.CHOICE).write_text(inside.encode(), encoding="utf-8")
+    assert served_model.choose(None, tmp_path) == replace(inside, folder=str(tmp_path / GENERATOR))
