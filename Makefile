@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test test-slow lint serve bento container ui compare ablation bundle bench soak pipeline-small retrain retrain-plan retrain-branch retrain-report params lock
+.PHONY: help install repro test test-slow lint docs results serve bento container ui compare ablation bundle bench soak pipeline-small retrain retrain-plan retrain-branch retrain-report params lock
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -35,11 +35,17 @@ test-slow: install ## run the slow tests of validity
 	$(BIN)/python -m pytest -m slow
 
 lint: install ## ruff, mypy and the workflows
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks studies
+	$(BIN)/ruff format --check src tests benchmarks studies
 	$(BIN)/mypy
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/zizmor --offline --quiet .github/workflows
+
+docs: install ## build the documents into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+results: install ## write docs/results.md, and the figures in other pages, from reports/
+	$(BIN)/python docs/results.py
 
 serve: install ## serve the model on http://localhost:3000
 	$(BIN)/bentoml serve huebands.service:Huebands --host 127.0.0.1 --port 3000
@@ -66,7 +72,7 @@ bundle: install ## export a training of params.yaml to a machine that only train
 	$(BIN)/python -m huebands.training.offsite.export_job
 
 bench: install ## run the benchmarks
-	@for benchmark in $(filter-out benchmarks/plain_pix2pix.py benchmarks/band_%.py benchmarks/soak.py,$(wildcard benchmarks/*.py)); do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+	@for benchmark in $(filter-out benchmarks/plain_pix2pix.py benchmarks/bento_workers.py benchmarks/measurement.py benchmarks/soak.py,$(wildcard benchmarks/*.py)); do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
 
 MINUTES ?= 10
 soak: install ## overload the service for MINUTES; fails when an accepted photo is lost or memory grows

@@ -120,7 +120,7 @@ def calibrate_with_mapie(photos: int, kind: str) -> Result:
 def calibrate_with_ours(photos: int, grouped: bool) -> Result:
     """Count photo by photo."""
     check, seconds = 0, np.zeros(2)
-    table, no_groups = LossTable.of(photos), np.empty((0, SIDE, SIDE), np.uint8)
+    table, no_groups = LossTable.empty(photos), np.empty((0, SIDE, SIDE), np.uint8)
     for index in range(photos):
         photo, groups = first_steps(index), groups_of(index) if grouped else no_groups
         check = zlib.crc32(photo.tobytes(), check)

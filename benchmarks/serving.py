@@ -27,7 +27,8 @@ from PIL import Image
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.models.networks import unet
-from huebands.photos import images
+from huebands.photos.read import SUFFIXES
+from huebands.photos.write import encode_png
 
 SIDE = 512
 EXAMPLES = Path(__file__).parents[1] / "src/huebands/serving/page/examples"
@@ -37,7 +38,7 @@ READY_WITHIN = 180  # seconds
 
 def photo() -> bytes:
     """The first of the page's examples as a JPEG of 512 x 512 pixels."""
-    path = min(path for path in EXAMPLES.iterdir() if path.suffix in images.SUFFIXES)
+    path = min(path for path in EXAMPLES.iterdir() if path.suffix in SUFFIXES)
     buffer = io.BytesIO()
     Image.open(path).convert("L").resize((SIDE, SIDE)).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
@@ -140,10 +141,10 @@ def compare(client: httpx.Client, colorizer: Colorizer, content: bytes, rounds: 
     parts: dict[str, Callable[[], object]] = {
         "service /colorize": lambda: ask(client, "/colorize", content),
         "service /bands": lambda: ask(client, "/bands", content),
-        "bare: decode, colorize, PNG": lambda: images.encode_png(colorizer.colorize(content).rgb),
+        "bare: decode, colorize, PNG": lambda: encode_png(colorizer.colorize(content).rgb),
         "bare: decode, colorize": lambda: colorizer.colorize(content),
         "its networks": lambda: (
-            colorizer.generator.run(zeros[size]),
+            colorizer.colours.compiled.run(zeros[size]),
             density.run(zeros[density.image_size]),
         ),
         "plain U-Net, eager float32": lambda: plain(zeros[256]),

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from huebands.colorize.colorizer import Colorizer
+from huebands.conformal.guarantee import Guarantee
 from huebands.serving.workers import worker
 from huebands.serving.workers.jobs import Answer, Job, Kind
 
@@ -52,7 +53,7 @@ def main() -> None:
 def measure(folder: str, sha256: str, kind: Kind, content: bytes) -> None:
     """Do one job, and print what it took."""
     worker.prepare(folder, sha256)
-    job = Job(kind=kind, content=content, name="photo", alpha=0.1, mode="per_channel", delta=None, grouped=False)
+    job = Job(kind=kind, content=content, name="photo", guarantee=Guarantee())
     before = megabytes("VmRSS")
     Path("/proc/self/clear_refs").write_text(_PEAK_OF_MEMORY, encoding="ascii")
     start, start_of_processor = time.perf_counter(), time.process_time()

@@ -28,7 +28,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from huebands.photos.images import encode_png
+from huebands.photos.write import encode_png
 
 CLIENTS = 16  # that measure what the service can do
 MEASURED = 15.0  # seconds

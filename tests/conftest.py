@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from served import served
+from bento_server import serve_package
 
 if TYPE_CHECKING:
     from huebands.metrics.report import PhotoScorer
@@ -71,7 +71,7 @@ def service_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def url(tiny_package: Path, service_folder: Path) -> Iterator[str]:
     """Address of a service that serves `tiny_package`."""
-    with served(tiny_package, service_folder) as address:
+    with serve_package(tiny_package, service_folder) as address:
         yield address
 
 

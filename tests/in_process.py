@@ -8,12 +8,12 @@ from typing import Any, cast
 import httpx
 from starlette.applications import Starlette
 
-from huebands.serving.admission.admission import AdmissionControl
+from huebands.serving.admission.control import AdmissionControl
 from huebands.serving.app import build_app
 from huebands.serving.monitoring.metrics import ModelCollector
 from huebands.serving.monitoring.monitor import Monitor
 from huebands.serving.named import Named
-from huebands.serving.served import Served
+from huebands.serving.served_model import Served
 from huebands.serving.workers import worker
 from huebands.serving.workers.jobs import Job, Outcome
 from huebands.serving.workers.pool import Pool

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from huebands import cli
-from huebands.conformal.calibration import MODES
+from huebands.conformal.guarantee import MODES
 from huebands.package.read import read_package
 from huebands.registry.connection import TrackingError
 from tiny_package import write_uncalibrated
@@ -256,7 +256,7 @@ def test_coverage_names_what_it_cannot_measure(colorize, tmp_path):
     (tmp_path / "photos/text.jpg").write_text("no image")
     code, _, errors = colorize("photos", "nowhere", command="coverage")
     assert (code, len(errors)) == (2, 4)
-    for line, told in zip(errors, ("grey.png: is grey", "text.jpg: ", "nowhere: ", "no photo in colour"), strict=True):
+    for line, told in zip(errors, ("nowhere: ", "grey.png: is grey", "text.jpg: ", "no photo in colour"), strict=True):
         assert told in line
     code, output, errors = colorize("photos", "--alpha", "0", command="coverage")
     assert (code, output, len(errors)) == (2, [], 1)

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from huebands.colorize.colorizer import Colorizer, grey_of
-from huebands.conformal.calibration import MODES, Calibration, Shape
-from huebands.conformal.calibration_files import DESCRIPTION
-from huebands.conformal.coverage import PhotoCoverage, certify, count_widths, reach
+from huebands.colorize.colorizer import Colorizer
+from huebands.conformal.calibration import Calibration
+from huebands.conformal.calibration_files import DESCRIPTION, write_calibration
+from huebands.conformal.counting import count_losses
+from huebands.conformal.coverage import certify, measure_photo
 from huebands.conformal.groups import GROUPS, choose_grouping
-from huebands.conformal.scores import photo_losses
-from huebands.conformal.table import LossTable
+from huebands.conformal.photo_bands import PhotoBands
+from huebands.conformal.shape import Shape
 from huebands.density.atypicality import Reference
 from huebands.density.model import read_density, write_density
 from huebands.density.network import DensityNetwork
@@ -22,9 +23,11 @@ from huebands.models.interface import Network
 from huebands.models.parameters import build
 from huebands.models.registry import ChosenNetwork, build_network
 from huebands.package.documents.certificate import write_page
+from huebands.package.generator import write_generator
 from huebands.package.read import ModelPackage, read_package
 from huebands.package.schema import CARD, CERTIFICATE
-from huebands.package.write import assemble, write_generator
+from huebands.package.write import assemble
+from huebands.photos.grey import GreyPhoto
 
 PHOTOS = 19  # so that the smallest alpha is 0.05
 
@@ -83,7 +86,7 @@ def write_tiny_density(folder: Path, seed: int = 0) -> None:
     write_density(folder, network, reference, {"network": spec, "image_size": 32, "lineage": lineage})
 
 
-def write_calibration(
+def calibrate_tiny(
     folder: Path,
     trained: ModelPackage,
     distribution: Path,
@@ -95,22 +98,14 @@ def write_calibration(
     colorizer, random = Colorizer(package, "tiny"), np.random.default_rng(1)
     # So few photos leave one group of each partition.
     shape = Shape(0.5, (0, 6, 0), choose_grouping(np.ones((1, len(GROUPS)), bool), [4.0], photos))
-    table, tests = LossTable.of(photos), []
 
-    def shaped_photo():
+    def draw() -> tuple[PhotoBands, np.ndarray]:
         true = random.integers(0, 256, (20, 20, 3), dtype=np.uint8)
-        grey = grey_of(true)
-        return true, colorizer.shape(colorizer.predict(grey), grey, shape)
+        return colorizer.predict(GreyPhoto.of_rgb(true), shape).bands, true
 
-    for row in range(photos):
-        true, shaped = shaped_photo()
-        steps = shaped.nested.first_steps(true)
-        table.add(
-            row, photo_losses(steps, shape.grouping.merge(shaped.groups), shape.joint_offsets), shaped.atypicality
-        )
     calibration = Calibration(
         shape,
-        table,
+        count_losses(((row, *draw()) for row in range(photos)), photos, shape),
         weights_sha256=package.weights_sha256,
         distribution_sha256=colorizer.density.sha256,
         preprocessing_sha256=package.preprocessing_sha256,
@@ -118,19 +113,9 @@ def write_calibration(
         min_chroma=5.0,
         unlike_p_value=0.05,
     )
-    for row in range(3):
-        true, shaped = shaped_photo()
-        plain = {
-            (mode, alpha): reach(shaped.bands(calibration.steps(alpha, mode), mode), true, shaped.groups, mode)
-            for mode in MODES
-            for alpha in alphas
-        }
-        grouped = {mode: plain[mode, alphas[0]] for mode in MODES}
-        shares = np.bincount(shaped.groups.ravel(), minlength=len(GROUPS)) / true[..., 0].size
-        widths = count_widths(shaped.bands(calibration.steps(alphas[0]), "per_channel"))
-        tests.append(PhotoCoverage(f"{row}", f"Photo {row}", plain, grouped, shares, widths, shaped.atypicality))
+    tests = [measure_photo(f"{row}", f"Photo {row}", *draw(), calibration, alphas, alphas[0]) for row in range(3)]
     calibration = replace(calibration, certificate=certify(calibration, tests, alphas[0], seed=0))
-    calibration.save(folder)
+    write_calibration(folder, calibration)
     description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     (folder / CERTIFICATE).write_text(write_page("tiny", description), encoding="utf-8")
     return calibration
@@ -155,5 +140,5 @@ def write_tiny_package(folder: Path, seed: int = 0) -> ModelPackage:
         folder.with_name(f"{folder.name}-{part}") for part in ("trained", "distribution", "calibration")
     )
     write_tiny_density(distribution, seed)
-    write_calibration(calibration, write_trained(trained, seed), distribution)
+    calibrate_tiny(calibration, write_trained(trained, seed), distribution)
     return assemble(folder, trained, distribution, calibration, "# Tiny\n")

@@ -12,7 +12,7 @@ from huebands.data.preparation import prepare_photo
 from huebands.data.shards import MANIFEST_COLUMNS, write_manifest, write_shard
 from huebands.metrics.report import METRICS, OF_SETS, OF_TRUTH, PhotoScore, ScoredPhoto
 from huebands.params import SPLITS
-from huebands.photos.images import encode_png
+from huebands.photos.write import encode_png
 from huebands.promotion.criteria import COLOURS
 from huebands.promotion.trial import ColourScorer
 

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from huebands.conformal.bands import STEPS
-from huebands.conformal.calibration import Calibration, Shape
+from huebands.conformal.calibration import Calibration
 from huebands.conformal.groups import UNMERGED, Grouping
 from huebands.conformal.scores import PhotoLosses, photo_losses
+from huebands.conformal.shape import Shape
 from huebands.conformal.table import LossTable
 
 SHAPE = Shape(0.5, (0, 6, 20), Grouping(UNMERGED, (3.0, 4.0)))
@@ -42,10 +43,10 @@ def toy_losses(seed: int, photos: int, size: tuple[int, int] = (6, 7), shape: Sh
     return drawn
 
 
-def toy_tally(losses: Iterable[PhotoLosses]) -> LossTable:
+def toy_table(losses: Iterable[PhotoLosses]) -> LossTable:
     """Count photos; the atypicality of each is its place in the row."""
     losses = list(losses)
-    table = LossTable.of(len(losses))
+    table = LossTable.empty(len(losses))
     for row, photo in enumerate(losses):
         table.add(row, photo, float(row))
     return table
@@ -53,4 +54,4 @@ def toy_tally(losses: Iterable[PhotoLosses]) -> LossTable:
 
 def toy_calibration(losses: Iterable[PhotoLosses], shape: Shape = SHAPE) -> Calibration:
     """A calibration on photos of these losses."""
-    return Calibration(shape, toy_tally(losses), **HASHES, **LIMITS)
+    return Calibration(shape, toy_table(losses), **HASHES, **LIMITS)

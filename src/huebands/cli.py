@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from huebands.colorize.colorizer import Colorizer
+    from huebands.colorize.result import Colorization
 
 MODES = ("per_channel", "joint")
-RESULTS = (".colorized.png", ".uncertainty.png")
 PROMISE_BROKEN, BAD_INPUT = 1, 2
 
 
@@ -178,42 +177,48 @@ def _add_compare(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 def _colorize(options: argparse.Namespace) -> int:
+    from huebands.colorize.batch import colorize_photos
     from huebands.colorize.colorizer import Colorizer
-    from huebands.photos.images import ImageError
+    from huebands.conformal.guarantee import Guarantee
 
     try:
         colorizer = Colorizer.load(options.model)
-        colorizer.calibration.steps(options.alpha, options.mode, options.delta)
-        if options.grouped:
-            colorizer.calibration.group_steps(options.alpha, options.mode, options.delta)
+        guarantee = Guarantee(alpha=options.alpha, mode=options.mode, delta=options.delta, grouped=options.grouped)
+        colorizer.calibration.check(guarantee)
         options.output.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
         return _complain(error)
     package = colorizer.package
     print(f"model: {colorizer.source} ({package.config['name']}, package {package.package_sha256[:12]})")
 
-    code = 0
-    photos: list[Path] = []
-    for path in options.photos:
-        try:
-            photos += _photos_of(path)
-        except (ImageError, OSError) as error:
-            code = _complain(error)
-    for photo, stem in _stems(photos).items():
-        try:
-            print(_colorize_one(colorizer, photo, stem, options), flush=True)
-        except (ImageError, OSError) as error:
-            code = _complain(error, photo)
+    photos, code = _expand(options.photos)
+    for photo, colorized, result in colorize_photos(colorizer, photos, guarantee, options.output):
+        if isinstance(result, Exception):
+            code = _complain(result, photo)
+        else:
+            print(f"{photo} -> {colorized} ({_describe(result, colorizer.calibration.unlike_p_value)})", flush=True)
     return code
 
 
-def _colorize_one(colorizer: "Colorizer", photo: Path, stem: str, options: argparse.Namespace) -> str:
-    result = colorizer.colorize(photo, options.alpha, options.mode, delta=options.delta, grouped=options.grouped)
-    colorized, *_ = result.save(options.output, stem)
+def _describe(result: "Colorization", unlike_p_value: float) -> str:
     height, width = result.grey.shape
-    is_unlike = result.likeness <= colorizer.calibration.unlike_p_value
+    is_unlike = result.likeness <= unlike_p_value
     unlike = f"; unlike the calibration photos, p = {result.likeness:.3f}" if is_unlike else ""
-    return f"{photo} -> {colorized} ({width} x {height}, bands {result.width.mean():.1f} of 255 levels wide{unlike})"
+    return f"{width} x {height}, bands {result.width.mean():.1f} of 255 levels wide{unlike}"
+
+
+def _expand(paths: Sequence[Path]) -> tuple[list[Path], int]:
+    """The photos of folders and files, and the exit code; paths without photos are named on stderr."""
+    from huebands.colorize.batch import photos_below
+    from huebands.photos.errors import ImageError
+
+    photos, code = list[Path](), 0
+    for path in paths:
+        try:
+            photos += photos_below(path)
+        except (ImageError, OSError) as error:
+            code = _complain(error)
+    return photos, code
 
 
 def _coverage(options: argparse.Namespace) -> int:
@@ -221,38 +226,33 @@ def _coverage(options: argparse.Namespace) -> int:
 
     from huebands.colorize.colorizer import Colorizer
     from huebands.comparison.coverage_check import holds, measure, verdict
-    from huebands.photos.images import ImageError, read_photo
+    from huebands.conformal.guarantee import Guarantee
+    from huebands.photos.read import ImageError, read_photo
 
     try:
         colorizer = Colorizer.load(options.model)
-        colorizer.calibration.steps(options.alpha, options.mode)
+        guarantee = Guarantee(alpha=options.alpha, mode=options.mode)
+        colorizer.calibration.check(guarantee)
     except (ValueError, OSError) as error:
         return _complain(error)
     print(f"model: {colorizer.source} ({colorizer.package.config['name']})")
-    code, measured, random = 0, [], np.random.default_rng(0)
-    for path in options.photos:
+    measured, random = [], np.random.default_rng(0)
+    photos, code = _expand(options.photos)
+    for photo in photos:
         try:
-            photos = _photos_of(path)
+            one = measure(colorizer, read_photo(photo), guarantee, random, str(photo))
         except (ImageError, OSError) as error:
-            code = _complain(error)
+            code = _complain(error, photo)
             continue
-        for photo in photos:
-            try:
-                true = read_photo(photo, str(photo))
-                one = measure(colorizer, true, options.alpha, options.mode, random, str(photo))
-            except (ImageError, OSError) as error:
-                code = _complain(error, photo)
-                continue
-            measured.append(one)
-            print(
-                f"{photo}: {one.coverage:.1%} covered, width {one.width:.1f}, likeness p = {one.likeness:.3f}",
-                flush=True,
-            )
+        measured.append(one)
+        print(
+            f"{photo}: {one.coverage:.1%} covered, width {one.width:.1f}, likeness p = {one.likeness:.3f}", flush=True
+        )
     if not measured:
         return _complain(ValueError("no photo in colour could be measured"))
-    for line in verdict(colorizer, measured, options.alpha, options.mode):
+    for line in verdict(colorizer, measured, guarantee):
         print(line)
-    return code or (0 if holds(measured, options.alpha) else PROMISE_BROKEN)
+    return code or (0 if holds(measured, guarantee.alpha) else PROMISE_BROKEN)
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -273,39 +273,6 @@ def _compare(options: argparse.Namespace) -> int:
     except (ValueError, OSError) as error:
         return _complain(error)
     return code
-
-
-def _photos_of(path: Path) -> list[Path]:
-    """Expand a folder, without what this command wrote there before."""
-    from huebands.photos.images import ImageError, find_photos
-
-    found = find_photos([path])
-    if not path.is_dir():
-        return found
-    photos = [photo for photo in found if not photo.name.endswith(RESULTS)]
-    if not photos:
-        raise ImageError(str(path), "holds no photos")
-    return photos
-
-
-def _stems(photos: Sequence[Path]) -> dict[Path, str]:
-    """Give every photo its own stem: one that is taken gets a number; a photo given twice counts once."""
-    stems: dict[Path, str] = {}
-    known = set()
-    wanted = {photo.stem.casefold() for photo in photos}
-    taken: set[str] = set()
-    for photo in photos:
-        if (place := photo.resolve()) in known:
-            continue
-        known.add(place)
-        stem, number = photo.stem, 1
-        # Some file systems know no case; and a number must not take the stem of a later photo.
-        while stem.casefold() in taken or (number > 1 and stem.casefold() in wanted):
-            number += 1
-            stem = f"{photo.stem}-{number}"
-        taken.add(stem.casefold())
-        stems[photo] = stem
-    return stems
 
 
 def _number(text: str) -> float | str:

@@ -1,6 +1,7 @@
 """The BentoML service: the only room that imports bentoml.
 
-HUEBANDS_MODEL names the model package, a folder or models:/NAME@ALIAS; without it `served.choose` takes its default.
+HUEBANDS_MODEL names the model package, a folder or models:/NAME@ALIAS; without it `served_model.choose` takes its
+default.
 """
 
 import asyncio
@@ -11,17 +12,16 @@ from dataclasses import replace
 import bentoml
 
 from huebands.package.schema import PackageError
-from huebands.serving import served
-from huebands.serving.admission.admission import AdmissionControl
+from huebands.serving import json_log, served_model
+from huebands.serving.admission.control import AdmissionControl
 from huebands.serving.admission.limits import LimitError, Limits
 from huebands.serving.app import build_app
-from huebands.serving.monitoring import log
 from huebands.serving.monitoring.metrics import ModelCollector
 from huebands.serving.monitoring.monitor import Monitor
 from huebands.serving.monitoring.pool_metrics import PoolCollector
 from huebands.serving.named import Named
-from huebands.serving.workers.crew import build_pool, refuse_at_signal
-from huebands.serving.workers.provision import PrivateCopy, copy_privately
+from huebands.serving.workers.launch import build_pool, refuse_at_signal
+from huebands.serving.workers.package_copy import PrivateCopy, copy_privately
 
 CHOSEN = "HUEBANDS_CHOSEN"  # environment variable: how the first process tells its workers what to serve
 app = build_app()
@@ -46,7 +46,7 @@ class Huebands:
         """Choose before any worker starts, so that one that is restarted serves the same, or end with one line."""
         try:
             Limits.of(os.environ)
-            chosen = served.choose(os.environ.get("HUEBANDS_MODEL") or None)
+            chosen = served_model.choose(os.environ.get("HUEBANDS_MODEL") or None)
             package = chosen.load().package
             copied = copy_privately(package.folder, package.package_sha256)
             chosen = replace(chosen, folder=str(copied), package_sha256=package.package_sha256)
@@ -55,8 +55,8 @@ class Huebands:
         os.environ[CHOSEN] = chosen.encode()
 
     def __init__(self) -> None:
-        log.configure()
-        chosen = served.decode(os.environ[CHOSEN])
+        json_log.configure()
+        chosen = served_model.decode(os.environ[CHOSEN])
         colorizer = chosen.load()
         app.state.served = chosen
         app.state.colorizer = colorizer

@@ -8,12 +8,14 @@ from PIL import Image
 from skimage.color import rgb2lab
 
 from huebands import color
-from huebands.colorize.colorizer import Colorizer, grey_of
-from huebands.conformal.calibration import AlphaError
+from huebands.colorize.colorizer import Colorizer
+from huebands.conformal.guarantee import AlphaError, Guarantee
 from huebands.density.atypicality import p_value
-from huebands.models.parts import resize
 from huebands.package.schema import PackageError
-from huebands.photos.images import ImageError, encode_png, read_photo
+from huebands.photos import resize
+from huebands.photos.grey import GreyPhoto
+from huebands.photos.read import ImageError
+from huebands.photos.write import encode_png
 from huebands.statistics.risk_bounds import RiskError
 from tiny_package import write_trained
 
@@ -51,7 +53,7 @@ def test_the_result_has_the_photos_size(colorizer, size):
 def test_lightness_is_kept_at_every_pixel(colorizer):
     grey = random_grey(600, 600)
     grey[:16, :16] = np.arange(256).reshape(16, 16)  # all levels at least once
-    rgb = colorizer.predict(grey)
+    rgb = colorizer.colours.predict(GreyPhoto(grey))
     chroma = np.hypot(*np.moveaxis(rgb2lab(rgb)[..., 1:], -1, 0))
     assert chroma.mean() > 15, "the tiny network must colour vividly for this test to say anything"
     wanted = rgb2lab(np.repeat(grey[..., None], 3, axis=2))[..., 0]
@@ -61,15 +63,17 @@ def test_lightness_is_kept_at_every_pixel(colorizer):
 def test_slices_are_seamless(colorizer, monkeypatch):
     grey = random_grey(40, 50)
     whole = [colorizer.colorize(grey, 0.3, mode, grouped=True) for mode in ("per_channel", "joint")]
-    monkeypatch.setattr("huebands.colorize.colorizer._SLICE", 77)
+    monkeypatch.setattr("huebands.colorize.colours._TILE", 77)
+    monkeypatch.setattr("huebands.conformal.photo_bands._SLICE", 77)
+    monkeypatch.setattr("huebands.photos.grey._SLICE", 77)
     monkeypatch.setattr("huebands.conformal.bands._TILE", 77)
     for wanted in whole:
-        result = colorizer.colorize(grey, 0.3, wanted.mode, grouped=True)
+        result = colorizer.colorize(grey, 0.3, wanted.guarantee.mode, grouped=True)
         assert np.array_equal(result.rgb, wanted.rgb)
         assert np.array_equal(stacked(result), stacked(wanted))
     rgb = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     wanted = color.grey_levels(torch.from_numpy(rgb).permute(2, 0, 1).contiguous()).numpy()
-    assert np.array_equal(grey_of(rgb), wanted)
+    assert np.array_equal(GreyPhoto.of_rgb(rgb).levels_HW, wanted)
 
 
 @pytest.mark.parametrize("size", [(3000, 2), (2, 3000)])
@@ -91,7 +95,7 @@ def test_a_thin_strip_is_not_blown_up_on_its_way_through_the_networks(colorizer,
 
 def test_grey_and_colour_of_the_same_lightness_are_colorized_alike(colorizer):
     rgb = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
-    assert np.array_equal(colorizer.colorize(rgb).rgb, colorizer.colorize(grey_of(rgb)).rgb)
+    assert np.array_equal(colorizer.colorize(rgb).rgb, colorizer.colorize(GreyPhoto.of_rgb(rgb).levels_HW).rgb)
 
 
 @pytest.mark.parametrize("mode", ["per_channel", "joint"])
@@ -123,11 +127,10 @@ def test_bands_hold_nothing_that_srgb_cannot_show_at_the_pixels_grey_level(color
 
 def test_joint_bands_tighten_each_other_and_lose_no_colour_of_the_pixels_grey_level(colorizer):
     true = np.random.default_rng(0).integers(0, 256, (60, 50, 3), dtype=np.uint8)
-    grey = grey_of(true)
-    result = colorizer.colorize(grey, 0.3, "joint")
+    grey = GreyPhoto.of_rgb(true)
+    result = colorizer.colorize(true, 0.3, "joint")
     bands = stacked(result)
-    shaped = colorizer.shape(result.rgb, grey, colorizer.calibration.shape)
-    loose = shaped.nested.at(result.steps)
+    loose = colorizer.predict(grey).bands.nested.at(result.steps)
     assert_holds(loose, bands)
     assert (bands[..., 1] - bands[..., 0]).mean() < (loose[..., 1] - loose[..., 0]).mean()
     inside = [((of[..., 0] <= true) & (true <= of[..., 1])).all(axis=-1) for of in (loose, bands)]
@@ -140,16 +143,16 @@ def test_more_promised_is_not_narrower(colorizer, mode):
     grey, calibration = random_grey(40, 30), colorizer.calibration
     plain = colorizer.colorize(grey, 0.5, mode)
     sure = colorizer.colorize(grey, 0.5, mode, delta=0.1)
-    assert (plain.delta, sure.delta) == (None, 0.1)
+    assert (plain.guarantee.delta, sure.guarantee.delta) == (None, 0.1)
     assert (sure.steps > plain.steps).all()
     assert_holds(stacked(sure), stacked(plain))
     grouped = colorizer.colorize(grey, 0.5, mode, grouped=True)
-    assert (plain.grouped, grouped.grouped) == (False, True)
+    assert (plain.guarantee.grouped, grouped.guarantee.grouped) == (False, True)
     assert np.array_equal(grouped.steps, plain.steps), "the least, which every pixel has"
     assert_holds(stacked(grouped), stacked(plain))
-    shaped = colorizer.shape(plain.rgb, grey, calibration.shape)
-    widest = calibration.group_steps(0.5, mode)[shaped.groups].max(axis=0)
-    assert np.array_equal(stacked(grouped), shaped.bands(widest, mode))
+    nested = colorizer.predict(GreyPhoto(grey)).bands
+    widest = calibration.group_steps(Guarantee(alpha=0.5, mode=mode))[nested.groups].max(axis=0)
+    assert np.array_equal(stacked(grouped), nested.at(widest, mode))
     both = colorizer.colorize(grey, 0.5, mode, delta=0.1, grouped=True)
     assert_holds(stacked(both), stacked(sure))
     assert_holds(stacked(both), stacked(grouped))
@@ -161,13 +164,13 @@ def test_a_delta_that_is_not_supported_is_refused(colorizer, delta):
         colorizer.colorize(random_grey(2, 2), 0.5, delta=delta)
 
 
-def test_likeness_counts_the_calibration_photos_that_are_as_strange(colorizer):
+def test_likeness_counts_the_calibration_photos_that_are_as_atypical(colorizer):
     table = colorizer.calibration.table
     for seed in range(3):
         grey = random_grey(30, 40, seed)
         result = colorizer.colorize(grey)
-        sight = colorizer.density.see(grey)
-        assert result.likeness == p_value(sight.atypicality, table.atypicality)
+        density = colorizer.density.estimate(GreyPhoto(grey))
+        assert result.likeness == p_value(density.atypicality, table.atypicality)
         assert 0 < result.likeness <= 1
         assert result.likeness * 20 == pytest.approx(round(result.likeness * 20)), "of 19 photos and this one"
 
@@ -210,7 +213,7 @@ def test_a_pillow_image_of_any_common_mode_is_seen_as_its_file_would_be(colorize
         image = Image.fromarray(random_grey(12, 10).astype(np.uint16) * 257)
     buffer = io.BytesIO()
     image.save(buffer, "TIFF")
-    wanted = grey_of(read_photo(buffer.getvalue()))
+    wanted = GreyPhoto.read(buffer.getvalue()).levels_HW
     assert np.array_equal(colorizer.colorize(image).grey, wanted)
 
 
@@ -255,10 +258,10 @@ def test_an_unknown_mode_is_refused(colorizer):
 def test_without_calibration_there_are_colours_but_no_bands(tmp_path):
     write_trained(tmp_path / "trained")
     colorizer = Colorizer.load(tmp_path / "trained")
-    assert colorizer.predict(random_grey(3, 4)).shape == (3, 4, 3)
+    assert colorizer.colours.predict(GreyPhoto(random_grey(3, 4))).shape == (3, 4, 3)
     with pytest.raises(PackageError, match="no calibration"):
         colorizer.colorize(random_grey(3, 4))
-    with pytest.raises(PackageError, match="no colour distribution"):
+    with pytest.raises(PackageError, match="no colour density"):
         _ = colorizer.density
 
 

@@ -5,7 +5,7 @@ import torch
 from kornia.filters import guided_blur
 
 from huebands.colorize.upsampling import ColourLines
-from huebands.models.parts.resize import resize
+from huebands.photos.resize import resize
 
 GUIDED = {"name": "guided", "radius": 2, "epsilon": 2.0}
 

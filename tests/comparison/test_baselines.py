@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from huebands import color
-from huebands.colorize.colorizer import grey_of
 from huebands.comparison import baselines
 from huebands.comparison.baselines import Grey, Lightness, Neighbours
 from huebands.data.shards import ShardError
+from huebands.photos.grey import GreyPhoto
 from tiny_photos import SIZE, tiny_photo, write_prepared
 
 DARK, LIGHT = (90, 40, 40), (150, 170, 220)
@@ -39,11 +39,14 @@ def test_grey_leaves_a_photo_grey():
 @pytest.mark.parametrize("baseline", [Lightness, Neighbours])
 def test_what_was_seen_gets_its_own_colour_again(prepared, baseline):
     photo = plain(LIGHT, DARK)
-    assert np.abs(baseline(prepared).predict(grey_of(photo)).astype(int) - photo)[:, [0, -1]].max() <= 12
+    assert (
+        np.abs(baseline(prepared).predict(GreyPhoto.of_rgb(photo).levels_HW).astype(int) - photo)[:, [0, -1]].max()
+        <= 12
+    )
 
 
 def test_levels_that_were_never_seen_get_what_lies_between(prepared):
-    seen = {int(grey_of(plain(colour))[0, 0]): ab_of(colour) for colour in (DARK, LIGHT)}
+    seen = {int(GreyPhoto.of_rgb(plain(colour)).levels_HW[0, 0]): ab_of(colour) for colour in (DARK, LIGHT)}
     (low, dark), (high, light) = sorted(seen.items())
     middle = (low + high) // 2
     share = (middle - low) / (high - low)
@@ -54,7 +57,7 @@ def test_levels_that_were_never_seen_get_what_lies_between(prepared):
 
 
 def test_a_level_gets_the_mean_over_the_pixels_of_all_photos(tmp_path):
-    grey = int(grey_of(plain((130, 100, 60)))[0, 0])
+    grey = int(GreyPhoto.of_rgb(plain((130, 100, 60))).levels_HW[0, 0])
     neutral, coloured = plain((grey,) * 3), plain((130, 100, 60))
     prepared = write_prepared(tmp_path / "prepared", {"train": [neutral, neutral, coloured]})
     shown = Lightness(prepared).predict(np.full((2, 2), grey, np.uint8))[0, 0]
@@ -66,7 +69,7 @@ def test_a_photos_lightness_is_kept(prepared, baseline):
     rgb = baseline(prepared).predict(np.ascontiguousarray(GRADIENT[:7]))
     assert rgb.shape == (7, SIZE, 3)
     assert np.ptp(rgb.astype(int), axis=2).max() > 10, "it has colour"
-    assert np.abs(grey_of(rgb).astype(int) - GRADIENT[:7]).max() <= 1
+    assert np.abs(GreyPhoto.of_rgb(rgb).levels_HW.astype(int) - GRADIENT[:7]).max() <= 1
 
 
 @pytest.mark.parametrize("baseline", [Lightness, Neighbours])
@@ -88,7 +91,7 @@ def test_neighbours_tell_surfaces_of_one_lightness_apart(tmp_path, monkeypatch):
         photos.append(color.to_bytes(color.lab_to_srgb(lab)).permute(1, 2, 0).numpy())
     neighbours = Neighbours(write_prepared(tmp_path / "prepared", {"train": photos}, size))
     for photo in photos:
-        assert np.abs(neighbours.predict(grey_of(photo)).astype(int) - photo).mean() < 3
+        assert np.abs(neighbours.predict(GreyPhoto.of_rgb(photo).levels_HW).astype(int) - photo).mean() < 3
 
 
 def test_neighbours_are_the_same_again(tmp_path, monkeypatch):

@@ -10,7 +10,8 @@ import pytest
 
 from huebands.comparison.compare import compare
 from huebands.comparison.page import to_html
-from huebands.photos.images import encode_webp, read_photo
+from huebands.photos.read import read_photo
+from huebands.photos.write import encode_webp
 from tiny_photos import SIZE, PlainScorer, painter, photo_set, tiny_photo
 
 HOSTILE = "</script><script>alert(1)</script> & \"quotes\" 'and' <!-- {{ content }} {% raw %} {# \u2028 größe"

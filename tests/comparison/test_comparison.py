@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from huebands.colorize.colorizer import Colorizer, grey_of
+from huebands.colorize.colorizer import Colorizer
 from huebands.comparison import candidates
 from huebands.comparison.candidates import check_names, find_candidate
 from huebands.comparison.compare import compare
@@ -22,7 +22,8 @@ from huebands.data.shards import ShardError
 from huebands.metrics.report import METRICS, OF_SETS, Estimate, PhotoScorer
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
-from huebands.photos.images import ImageError
+from huebands.photos.grey import GreyPhoto
+from huebands.photos.read import ImageError
 from tiny_package import seal
 from tiny_photos import SIZE, PlainScorer, painter, photo_set, tiny_photo, write_prepared
 
@@ -45,7 +46,7 @@ def test_candidates_see_nothing_but_the_grey_of_equal_lightness():
     compare(photos, [watcher], PlainScorer(), lambda line: None)
     assert [name for name, _ in seen] == ["0.png", "1.png"]
     for index, (_, grey) in enumerate(seen):
-        np.testing.assert_array_equal(grey, grey_of(tiny_photo(index)))
+        np.testing.assert_array_equal(grey, GreyPhoto.of_rgb(tiny_photo(index)).levels_HW)
 
 
 def test_the_test_split_comes_with_names_and_the_bytes_that_were_prepared(tmp_path):
@@ -108,11 +109,13 @@ def test_a_folder_that_is_none_is_named(tmp_path):
 
 
 def test_a_package_is_a_candidate_under_its_own_or_a_given_name(tiny_package, tmp_path):
-    grey = grey_of(tiny_photo(0))
+    grey = GreyPhoto.of_rgb(tiny_photo(0)).levels_HW
     own, named = find_candidate(str(tiny_package), tmp_path), find_candidate(f"mine={tiny_package}", tmp_path)
     assert (own.name, named.name, own.kind) == ("tiny", "mine", "package")
     assert own.params["package_sha256"] == read_package(tiny_package).package_sha256
-    np.testing.assert_array_equal(own.colorize("x", grey), Colorizer.load(tiny_package).predict(grey))
+    np.testing.assert_array_equal(
+        own.colorize("x", grey), Colorizer.load(tiny_package).colours.predict(GreyPhoto(grey))
+    )
 
 
 def test_a_folder_may_have_an_equals_sign_in_its_name(tiny_package, tmp_path):
@@ -131,10 +134,10 @@ def test_the_seed_brings_colours_to_size_bilinearly_whatever_its_package_says(ti
     (tmp_path / "bilinear/config.json").write_text(json.dumps(config))
     seal(tmp_path / "bilinear")
     guided, bilinear = Colorizer.load(tmp_path / "trained"), Colorizer.load(tmp_path / "bilinear")
-    grey = grey_of(tiny_photo(0, 40))
+    grey = GreyPhoto.of_rgb(tiny_photo(0, 40)).levels_HW
     shown = find_candidate("seed", tmp_path).colorize("x", grey)
-    np.testing.assert_array_equal(shown, bilinear.predict(grey))
-    assert (shown != guided.predict(grey)).any(), "they must differ to tell"
+    np.testing.assert_array_equal(shown, bilinear.colours.predict(GreyPhoto(grey)))
+    assert (shown != guided.colours.predict(GreyPhoto(grey))).any(), "they must differ to tell"
 
 
 def test_without_training_photos_a_baseline_says_what_to_do(tmp_path):

@@ -11,13 +11,15 @@ import band_pixels
 from band_pixels import Measured, Pixels, dropout_deviation, expected_distance, look, quantiles
 from band_scores import ALPHA, MAPIE, OURS, Symmetric, first_steps, make_scores, quantile_shares
 from bands import measure, tabulate
-from huebands.colorize.colorizer import Colorizer, grey_of
+from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.bands import STEPS
-from huebands.conformal.calibration import MODES, Calibration
+from huebands.conformal.calibration import Calibration
 from huebands.conformal.coverage import reach
+from huebands.conformal.guarantee import MODES, Guarantee
 from huebands.conformal.scores import photo_losses
 from huebands.conformal.table import LossTable
 from huebands.density import coordinate
+from huebands.photos.grey import GreyPhoto
 from tiny_package import write_tiny_package
 
 CALIBRATING, TESTING, SIDE = 12, 3, 12
@@ -57,18 +59,18 @@ def scores(pixels, shape):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", [OURS, "8 ours, each group"])
 def test_ours_is_what_a_package_gives(colorizer, photos, shape, scores, name, mode):
-    shaped = [colorizer.shape(colorizer.predict(grey), grey, shape) for grey in map(grey_of, photos)]
-    table = LossTable.of(CALIBRATING)
+    shaped = [colorizer.predict(GreyPhoto.of_rgb(photo), shape).bands for photo in photos]
+    table = LossTable.empty(CALIBRATING)
     for row in ROWS:
         groups = shape.grouping.merge(shaped[row].groups)
         table.add(row, photo_losses(shaped[row].nested.first_steps(photos[row]), groups, shape.joint_offsets), 0.0)
     calibration = Calibration(shape, table, "", "", "", "", min_chroma=5.0, unlike_p_value=0.05)
     reached = scores[name](ROWS, mode)
     for row in range(CALIBRATING, CALIBRATING + TESTING):
-        steps = calibration.steps(ALPHA, mode)
+        steps = calibration.steps(Guarantee(alpha=ALPHA, mode=mode))
         if name != OURS:
-            steps = shaped[row].widest_steps(calibration.group_steps(ALPHA, mode))
-        wanted = reach(shaped[row].bands(steps, mode), photos[row], shaped[row].groups, mode)
+            steps = shaped[row].widest_steps(calibration.group_steps(Guarantee(alpha=ALPHA, mode=mode)))
+        wanted = reach(shaped[row].at(steps, mode), photos[row], shaped[row].groups, mode)
         assert reached.widths[row] == pytest.approx(wanted.widths)
         assert reached.covered[row].mean() == pytest.approx(wanted.coverage)
         cells = reached.cells[row].mean(axis=-1) / SIDE**2
@@ -138,8 +140,8 @@ def dropping(colorizer):
 
 
 def test_the_deviation_under_dropout_is_that_of_samples(dropping, photos):
-    grey, generator = grey_of(photos[0]), dropping.package.generator
-    shown, state = dropping.predict(grey), copy.deepcopy(generator.state_dict())
+    grey, generator = GreyPhoto.of_rgb(photos[0]), dropping.package.generator
+    shown, state = dropping.colours.predict(grey), copy.deepcopy(generator.state_dict())
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
@@ -148,7 +150,7 @@ def test_the_deviation_under_dropout_is_that_of_samples(dropping, photos):
     assert np.array_equal(deviation, dropout_deviation(dropping, grey, seed=0))
     assert not np.array_equal(deviation, dropout_deviation(dropping, grey, seed=1))
     assert torch.equal(torch.rand(1), expected), "the seed of others stays"
-    assert np.array_equal(dropping.predict(grey), shown)
+    assert np.array_equal(dropping.colours.predict(grey), shown)
     assert all(torch.equal(tensor, state[name]) for name, tensor in generator.state_dict().items())
 
 
@@ -158,15 +160,15 @@ def test_only_dropout_is_in_training(dropping, photos):
     assert training == {"Dropout"}
     for layer in band_pixels.dropouts(sampling):
         layer.eval()
-    eager, compiled = (used.predict(grey_of(photos[0])).astype(int) for used in (sampling, dropping))
+    eager, compiled = (used.colours.predict(GreyPhoto.of_rgb(photos[0])).astype(int) for used in (sampling, dropping))
     assert abs(eager - compiled).max() <= 1, "without dropout it colours alike, but for rounding"
 
 
 def test_samples_that_are_equal_are_an_error(dropping, photos, monkeypatch):
     monkeypatch.setattr(band_pixels, "sampler", lambda colorizer: colorizer)  # compiled, as evaluation traced it
     with pytest.raises(RuntimeError, match="with dropout: 8 samples with dropout are equal: it is not at work"):
-        dropout_deviation(dropping, grey_of(photos[0]), seed=0)
+        dropout_deviation(dropping, GreyPhoto.of_rgb(photos[0]), seed=0)
 
 
 def test_without_dropout_nothing_deviates(colorizer, photos):
-    assert not dropout_deviation(colorizer, grey_of(photos[0]), seed=0).any()
+    assert not dropout_deviation(colorizer, GreyPhoto.of_rgb(photos[0]), seed=0).any()

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 from huebands.conformal.bands import STEPS
-from huebands.conformal.calibration import MODES, AlphaError, Calibration, CalibrationError, ModeError, Shape
+from huebands.conformal.calibration import Calibration
 from huebands.conformal.groups import GROUPS, UNMERGED, Grouping
+from huebands.conformal.guarantee import MODES, AlphaError, Guarantee, ModeError
 from huebands.conformal.scores import JOINT, photo_losses
+from huebands.conformal.shape import Shape
+from huebands.conformal.table import CalibrationError
+from huebands.models.parameters import ParamsError
 from huebands.statistics.risk_bounds import RiskError, rcps_step
-from toy_calibration import HASHES, LIMITS, SHAPE, toy_calibration, toy_losses, toy_tally
+from toy_calibration import HASHES, LIMITS, SHAPE, toy_calibration, toy_losses, toy_table
 
 ALPHAS = (1 / 31, 0.05, 0.1, 0.3, 0.7, 0.99)
 
@@ -38,7 +42,9 @@ class TestSteps:
         """Of 9 photos the ceil(10 (1 - alpha))-th smallest first step."""
         calibration = toy_calibration(uniform_photo([10 * rank, 100 + rank, 288 - rank]) for rank in range(1, 10))
         for alpha, rank in ((0.1, 9), (0.15, 9), (0.2, 8), (0.5, 5), (0.9, 1)):
-            assert calibration.steps(alpha).tolist() == [10 * rank, 100 + rank, 288 - (10 - rank)], alpha
+            assert calibration.steps(Guarantee(alpha=alpha)).tolist() == [10 * rank, 100 + rank, 288 - (10 - rank)], (
+                alpha
+            )
 
     def test_by_hand_for_photos_that_lose_shares(self):
         """4 photos of 4 pixels: at a step the sum of their losses must be at most 5 alpha - 1."""
@@ -46,20 +52,22 @@ class TestSteps:
         calibration = toy_calibration(uniform_photo(np.repeat(row, 3)) for row in rows)
         # The sum is 2.5 from step 0 on, 2.25 from 10, 1.75 from 20, 1 from 30 and 0 from 40.
         for alpha, step in ((0.2, 40), (0.39, 40), (0.4, 30), (0.54, 30), (0.55, 20), (0.65, 10), (0.7, 0), (0.9, 0)):
-            assert calibration.steps(alpha).tolist() == [step] * 3, alpha
+            assert calibration.steps(Guarantee(alpha=alpha)).tolist() == [step] * 3, alpha
 
     def test_a_joint_step_is_the_familys_ahead_by_the_offsets(self):
         rows = [[50 + rank, 30, 20] for rank in range(1, 10)]
         calibration = toy_calibration(uniform_photo(row) for row in rows)
         assert SHAPE.joint_offsets == (0, 6, 20)
-        assert calibration.steps(0.1, "joint").tolist() == [59, 65, 79]
+        assert calibration.steps(Guarantee(alpha=0.1, mode="joint")).tolist() == [59, 65, 79]
         late = toy_calibration(uniform_photo([280, 0, 0]) for _ in range(9))
-        assert late.steps(0.1, "joint").tolist() == [280, 286, STEPS - 1], "the last step has no other after it"
+        assert late.steps(Guarantee(alpha=0.1, mode="joint")).tolist() == [280, 286, STEPS - 1], (
+            "the last step has no other after it"
+        )
 
     @pytest.mark.parametrize("mode", MODES)
     def test_no_earlier_step_keeps_the_promise(self, calibration, losses, mode):
         for alpha in ALPHAS:
-            steps = calibration.steps(alpha, mode)
+            steps = calibration.steps(Guarantee(alpha=alpha, mode=mode))
             kinds = range(3) if mode == "per_channel" else [JOINT]
             for kind, step in zip(kinds, steps, strict=False):
                 bounds = [(sum(photo.whole[kind, at] for photo in losses) + 1) / 31 for at in (step - 1, step)]
@@ -67,12 +75,14 @@ class TestSteps:
 
     @pytest.mark.parametrize("mode", MODES)
     def test_steps_fall_as_alpha_grows(self, calibration, mode):
-        steps = np.array([calibration.steps(alpha, mode) for alpha in np.linspace(1 / 31, 0.99, 60)])
+        steps = np.array(
+            [calibration.steps(Guarantee(alpha=alpha, mode=mode)) for alpha in np.linspace(1 / 31, 0.99, 60)]
+        )
         assert (np.diff(steps, axis=0) <= 0).all() and steps[0].max() > steps[-1].max()
         assert steps.dtype == np.int64 and steps.shape == (60, 3)
 
     def test_at_the_smallest_alpha_nothing_that_was_seen_is_left_out(self, calibration, losses):
-        steps = calibration.steps(calibration.smallest_alpha)
+        steps = calibration.steps(Guarantee(alpha=calibration.smallest_alpha))
         assert all(photo.whole[kind, steps[kind]] == 0 for photo in losses for kind in range(3))
 
 
@@ -82,7 +92,7 @@ class TestRefusals:
         message = r"alpha \(=.*\) must be in \[0\.032259, 1\): 30 calibration photos support no alpha below 1/31"
         for ask in (calibration.steps, calibration.group_steps):
             with pytest.raises(AlphaError, match=message):
-                ask(alpha)
+                ask(Guarantee(alpha=alpha))
         assert not calibration.supports(alpha)
 
     @pytest.mark.parametrize("photos", [1, 6, 28, 36, 999])
@@ -91,18 +101,20 @@ class TestRefusals:
         assert 1 / (photos + 1) <= smallest < 1 / (photos + 1) + 1e-6
         calibration = toy_calibration([uniform_photo([9, 9, 9])] * photos)
         for alpha in (smallest, calibration.smallest_alpha, np.float32(0.6)):
-            assert calibration.supports(alpha) and calibration.steps(alpha).tolist() in ([9, 9, 9], [0, 0, 0])
+            assert calibration.supports(alpha) and calibration.steps(Guarantee(alpha=alpha)).tolist() in (
+                [9, 9, 9],
+                [0, 0, 0],
+            )
 
-    def test_an_unknown_mode_is_refused(self, calibration):
-        for ask in (calibration.steps, calibration.group_steps):
-            with pytest.raises(ModeError, match=r"mode \(='both'\) must be one of 'per_channel', 'joint'"):
-                ask(0.1, "both")
+    def test_an_unknown_mode_is_refused(self):
+        with pytest.raises(ModeError, match=r"mode \(='both'\) must be one of 'per_channel', 'joint'"):
+            Guarantee(mode="both")
 
     @pytest.mark.parametrize("mode", MODES)
     @pytest.mark.parametrize("delta", [0, 1, -0.1, 1.5, 2.9, float("nan")])
     def test_a_delta_that_is_no_chance_is_refused(self, calibration, mode, delta):
         with pytest.raises(RiskError, match=rf"^delta \(={delta!r}\) must be in \(0, 1\)$"):
-            calibration.steps(0.3, mode, delta)
+            calibration.steps(Guarantee(alpha=0.3, mode=mode, delta=delta))
 
     @pytest.mark.parametrize(
         ("mode", "promise"),
@@ -112,9 +124,9 @@ class TestRefusals:
         with pytest.raises(
             RiskError, match=rf"alpha \(=0\.05\) must be at least 0\.[0-9]+ for {promise} photos"
         ) as caught:
-            calibration.steps(0.05, mode, 0.1)
+            calibration.steps(Guarantee(alpha=0.05, mode=mode, delta=0.1))
         smallest = float(str(caught.value).split("at least ")[1].split(" ")[0])
-        toy_calibration([uniform_photo([9, 9, 9])] * 30).steps(smallest, mode, 0.1)
+        toy_calibration([uniform_photo([9, 9, 9])] * 30).steps(Guarantee(alpha=smallest, mode=mode, delta=0.1))
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -136,7 +148,7 @@ class TestRefusals:
         ],
     )
     def test_a_shape_that_no_family_has_is_refused(self, losses, change, message):
-        with pytest.raises(CalibrationError, match=message):
+        with pytest.raises(ParamsError, match=message):
             toy_calibration(losses[:1], replace(SHAPE, **change))
 
     def test_a_calibration_without_photos_is_refused(self):
@@ -149,7 +161,9 @@ class TestDelta:
     def test_what_holds_with_confidence_is_wider_the_more_so_the_surer(self, mode):
         calibration = toy_calibration(toy_losses(2, 120))
         for alpha in (0.1, 0.2, 0.5):
-            steps = [calibration.steps(alpha, mode, delta) for delta in (None, 0.2, 0.1, 0.01)]
+            steps = [
+                calibration.steps(Guarantee(alpha=alpha, mode=mode, delta=delta)) for delta in (None, 0.2, 0.1, 0.01)
+            ]
             assert (np.diff(steps, axis=0) >= 0).all(), alpha
             assert (steps[-1] > steps[0]).all()
 
@@ -157,9 +171,15 @@ class TestDelta:
         losses = toy_losses(3, 60)
         calibration, order = toy_calibration(losses), np.random.default_rng(0).permutation(60)
         table = np.stack([photo.whole for photo in losses])[order]
-        assert calibration.steps(0.3, delta=0.3).tolist() == [rcps_step(table[:, kind], 0.3, 0.1) for kind in range(3)]
+        assert calibration.steps(Guarantee(alpha=0.3, delta=0.3)).tolist() == [
+            rcps_step(table[:, kind], 0.3, 0.1) for kind in range(3)
+        ]
         joint = rcps_step(table[:, JOINT], 0.3, 0.3)
-        assert calibration.steps(0.3, "joint", 0.3).tolist() == [joint, joint + 6, joint + 20]
+        assert calibration.steps(Guarantee(alpha=0.3, mode="joint", delta=0.3)).tolist() == [
+            joint,
+            joint + 6,
+            joint + 20,
+        ]
 
 
 class TestGroupSteps:
@@ -167,7 +187,10 @@ class TestGroupSteps:
     def test_each_group_has_the_first_step_that_keeps_its_promise_and_that_of_all_photos(
         self, calibration, losses, mode
     ):
-        found, common = calibration.group_steps(0.3, mode), calibration.steps(0.3, mode)
+        found, common = (
+            calibration.group_steps(Guarantee(alpha=0.3, mode=mode)),
+            calibration.steps(Guarantee(alpha=0.3, mode=mode)),
+        )
         assert found.shape == (len(GROUPS), 3) and (found >= common).all() and (found > common).any()
         offsets = (0, 0, 0) if mode == "per_channel" else SHAPE.joint_offsets
         for group in range(len(GROUPS)):
@@ -178,16 +201,19 @@ class TestGroupSteps:
                 assert found[group, channel] == min(max(own, common[channel]), STEPS - 1)
 
     def test_with_delta_they_hold_what_is_promised_for_all_photos_as_well(self, calibration):
-        assert (calibration.group_steps(0.3, delta=0.1) >= calibration.steps(0.3, delta=0.1)).all()
+        assert (
+            calibration.group_steps(Guarantee(alpha=0.3, delta=0.1))
+            >= calibration.steps(Guarantee(alpha=0.3, delta=0.1))
+        ).all()
 
     def test_groups_merged_away_share_the_steps_of_what_stands_for_them(self):
         merged_into = list(UNMERGED)
         merged_into[12], merged_into[26] = 6, 25
         shape = replace(SHAPE, grouping=Grouping(tuple(merged_into), (3.0, 4.0)))
         calibration = toy_calibration(toy_losses(4, 40, shape=shape), shape)
-        steps = calibration.group_steps(0.3)
+        steps = calibration.group_steps(Guarantee(alpha=0.3))
         assert np.array_equal(steps[12], steps[6]) and np.array_equal(steps[26], steps[25])
-        assert (steps[6] > calibration.steps(0.3)).all(), "these two have the hardest pixels"
+        assert (steps[6] > calibration.steps(Guarantee(alpha=0.3))).all(), "these two have the hardest pixels"
         assert set(calibration.groups()) == {GROUPS[group] for group in (0, 6, 25, 27, 28, 29, 30)}
         assert calibration.groups()[GROUPS[6]] == 40
 
@@ -196,15 +222,18 @@ class TestGroupSteps:
         smallest, name = kinds.min(), GROUPS[28 + kinds.argmin()]
         message = rf"{smallest} calibration photos of the group '{name}' support no alpha below 1/{smallest + 1}"
         with pytest.raises(AlphaError, match=rf"alpha \(=0\.05\) must be in \[.*, 1\): {message}"):
-            toy_calibration(losses).group_steps(0.05)
-        toy_calibration(losses).group_steps(1 / (smallest + 1))
+            toy_calibration(losses).group_steps(Guarantee(alpha=0.05))
+        toy_calibration(losses).group_steps(Guarantee(alpha=1 / (smallest + 1)))
 
     def test_a_group_that_no_photo_shows_asks_for_no_more_than_all_photos_do(self, calibration):
         unseen = [group for group, name in enumerate(GROUPS) if name not in calibration.groups()]
-        assert unseen and (calibration.group_steps(0.3)[unseen] == calibration.steps(0.3)).all()
+        assert (
+            unseen
+            and (calibration.group_steps(Guarantee(alpha=0.3))[unseen] == calibration.steps(Guarantee(alpha=0.3))).all()
+        )
 
 
 def test_a_calibration_tells_its_photos_and_what_they_support(calibration):
     assert calibration.photos == 30 and calibration.smallest_alpha == 1 / 31
     assert calibration.supports(1 / 31) and calibration.supports(0.5) and not calibration.supports(0.03)
-    assert Calibration(Shape(0, (0, 0, 0), SHAPE.grouping), toy_tally(toy_losses(5, 1)), **HASHES, **LIMITS).photos == 1
+    assert Calibration(Shape(0, (0, 0, 0), SHAPE.grouping), toy_table(toy_losses(5, 1)), **HASHES, **LIMITS).photos == 1

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from huebands.conformal.calibration import MODES
+from huebands.conformal.calibration_files import write_calibration
 from huebands.conformal.coverage import PhotoCoverage, certify, count_widths, reach
 from huebands.conformal.groups import GROUPS, PARTITIONS
+from huebands.conformal.guarantee import MODES, Guarantee
 from huebands.statistics.risk_bounds import broken_p
 from toy_calibration import toy_calibration, toy_losses, toy_photo
 
@@ -93,7 +94,7 @@ class TestCertificate:
             assert row["coverage"] == pytest.approx(np.mean(shares), abs=1e-4)
             assert row["width"] == pytest.approx(np.mean(widths), abs=0.01)
             assert row["widths"] == pytest.approx(np.mean(widths, axis=0), abs=0.01)
-            assert row["steps"] == calibration.steps(row["alpha"], row["mode"]).tolist()
+            assert row["steps"] == calibration.steps(Guarantee(alpha=row["alpha"], mode=row["mode"])).tolist()
             by_size = np.average(shares, weights=[of[..., 0].size for of in held])
             assert abs(by_size - np.mean(shares)) > 0.01, "by pixels it would be another figure"
 
@@ -164,7 +165,7 @@ class TestCertificate:
         assert certify(calibration, tests, ALPHA, seed=0) == certificate != certify(calibration, tests, ALPHA, seed=1)
 
     def test_a_certificate_can_be_stored_with_its_calibration(self, calibration, certificate, tmp_path):
-        replace(calibration, certificate=certificate).save(tmp_path)
+        write_calibration(tmp_path, replace(calibration, certificate=certificate))
         assert type(calibration).load(tmp_path).certificate == certificate
 
     def test_a_single_photo_says_nothing_of_others(self, calibration, photos):

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from huebands import color
-from huebands.colorize.colorizer import grey_of
 from huebands.conformal.luminance import _CELLS, _levels_below, _linear, propagate
+from huebands.photos.grey import GreyPhoto
 
 
 def boxes(seed, count=20_000):
@@ -16,7 +16,7 @@ def boxes(seed, count=20_000):
     true[0, :1000] = random.choice(np.array([0, 1, 254, 255], np.uint8), (1000, 3))
     reach = random.integers(0, 120, (2, *true.shape)) * random.integers(0, 2, (2, *true.shape))
     lower, upper = (np.clip(true + sign * of, 0, 255).astype(np.uint8) for sign, of in zip((-1, 1), reach, strict=True))
-    return lower, upper, grey_of(true), true
+    return lower, upper, GreyPhoto.of_rgb(true).levels_HW, true
 
 
 def luminance(rgb):
@@ -30,7 +30,7 @@ def test_no_8_bit_colour_is_ever_taken_away():
     green, blue = (of.astype(np.uint8) for of in np.mgrid[0:256, 0:256])
     for red in range(256):
         rgb = np.stack((np.full_like(green, red), green, blue), axis=-1)
-        lower, upper = propagate(rgb, rgb, grey_of(rgb))
+        lower, upper = propagate(rgb, rgb, GreyPhoto.of_rgb(rgb).levels_HW)
         assert np.array_equal(lower, rgb) and np.array_equal(upper, rgb), f"red {red}"
 
 
@@ -65,7 +65,7 @@ def test_what_is_tight_stays():
 def test_known_red_and_blue_leave_of_green_what_the_grey_level_leaves():
     """By hand: luminance is 0.212671 R + 0.71516 G + 0.072169 B in linear light, and grey levels meet half-way."""
     true = np.array([[[200, 90, 40]]], np.uint8)
-    grey = grey_of(true)
+    grey = GreyPhoto.of_rgb(true).levels_HW
     lower, upper = true.copy(), true.copy()
     lower[..., 1], upper[..., 1] = 0, 255
     least, most = luminance(np.repeat([[grey.item() - 0.5], [grey.item() + 0.5]], 3, axis=1))

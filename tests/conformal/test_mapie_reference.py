@@ -5,9 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from huebands.conformal.calibration_files import CalibrationError
 from huebands.conformal.mapie_reference import (
-    compare_with_mapie,
     exchangeability_rejected,
     mapie_half_widths,
     mapie_quantile_margin,
@@ -55,21 +53,6 @@ class TestQuantile:
             true, shown = random_pixels(n, n)
             largest = np.abs(true.astype(int) - shown).max(axis=0)
             assert np.array_equal(own_half_widths(true, shown, [1 / (n + 1)])[0], largest)
-
-    def test_the_comparison_refuses_a_difference(self, monkeypatch):
-        true, shown = random_pixels(7, 30)
-        result = compare_with_mapie(true, shown, [0.01, 0.1, 0.2], 0.11)
-        assert result["alpha"] == 0.1 and result["alphas_compared"] == 2
-        assert result["mapie"] == result["huebands"] and list(result["mapie"]) == ["R", "G", "B"]
-        monkeypatch.setattr("huebands.conformal.mapie_reference.SLACK", 0.05)
-        with pytest.raises(CalibrationError, match=r"differ from MAPIE's at alpha 0\.[12]"):
-            compare_with_mapie(true, shown, [0.01, 0.1, 0.2], 0.1)
-
-    def test_the_comparison_needs_an_alpha_that_mapie_takes(self):
-        with pytest.raises(
-            CalibrationError, match=r"MAPIE takes none of the alphas \[0\.01\] with 30 calibration photos"
-        ):
-            compare_with_mapie(*random_pixels(7, 30), [0.01], 0.01)
 
 
 def test_the_margin_of_quantiles_is_the_quantile_of_how_far_the_truth_lies_beyond_them():

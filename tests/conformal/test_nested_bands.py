@@ -5,10 +5,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from huebands.colorize.colorizer import grey_of
 from huebands.conformal.bands import STEPS, STEPS_PER_KNOT, Ends, NestedBands
 from huebands.density import coordinate
 from huebands.density.intervals import KNOTS, nested_intervals
+from huebands.photos.grey import GreyPhoto
 
 # Smaller and larger than the square of 6 x 6 samples, and as thin as can be.
 SIZES = [(9, 11), (3, 4), (6, 6), (1, 1), (1, 17), (13, 1)]
@@ -23,7 +23,7 @@ def random_photo(size, seed=0, samples=6):
     logits = torch.randn(3, 12, samples, samples, generator=torch.Generator().manual_seed(seed)) * 3
     grey = torch.from_numpy(random.integers(0, 256, (samples, samples), dtype=np.uint8))
     knots = nested_intervals(logits.log_softmax(dim=1), grey, 0.5)
-    return NestedBands(shown, grey_of(true), Ends(*knots)), true
+    return NestedBands(shown, GreyPhoto.of_rgb(true).levels_HW, Ends(*knots)), true
 
 
 def at_every_step(nested):

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from huebands.conformal.bands import STEPS
-from huebands.conformal.calibration_files import CalibrationError
 from huebands.conformal.groups import GROUPS
 from huebands.conformal.scores import JOINT, KINDS, joint_first_steps, photo_losses
-from huebands.conformal.table import LossTable
-from toy_calibration import toy_losses, toy_photo, toy_tally
+from huebands.conformal.table import CalibrationError, LossTable
+from toy_calibration import toy_losses, toy_photo, toy_table
 
 UNIT = 2.0**-40
 STEPS_TRIED = (0, 1, 17, 100, 250, STEPS - 2, STEPS - 1)
@@ -84,7 +83,7 @@ class TestLosses:
 
 class TestTally:
     def part(self, losses, rows):
-        table = LossTable.of(len(losses))
+        table = LossTable.empty(len(losses))
         for row in rows:
             table.add(row, losses[row], float(row))
         return table
@@ -94,7 +93,7 @@ class TestTally:
             assert mine.tables()[name].tobytes() == table.tobytes(), name
 
     def test_photos_are_counted_each_and_by_group(self, losses):
-        table = toy_tally(losses)
+        table = toy_table(losses)
         for row, photo in enumerate(losses):
             assert np.array_equal(table.losses[row], photo.whole) and table.atypicality[row] == row
         assert np.array_equal(table.group_photos, np.sum([photo.present for photo in losses], axis=0))
@@ -102,13 +101,13 @@ class TestTally:
         table.check()
 
     def test_parts_merge_to_the_same_bits_in_any_order_and_split(self, losses):
-        whole, random = toy_tally(losses), np.random.default_rng(4)
+        whole, random = toy_table(losses), np.random.default_rng(4)
         for parts in (2, 3, 7, 24):
             rows = random.permutation(len(losses))
             shards = [self.part(losses, shard) for shard in np.array_split(rows, parts)]
             self.assert_same(reduce(LossTable.__add__, shards), whole)
             self.assert_same(reduce(LossTable.__add__, reversed(shards)), whole)
-        empty = LossTable.of(len(losses))
+        empty = LossTable.empty(len(losses))
         self.assert_same(empty + whole + empty, whole)
 
     def test_processes_add_their_parts_to_the_same_bits(self, losses, tmp_path):
@@ -120,12 +119,12 @@ class TestTally:
         assert done.returncode == 0, done.stderr
         for rank in range(2):
             with np.load(tmp_path / f"merged-{rank}.npz") as tables:
-                self.assert_same(LossTable(**tables), toy_tally(losses))
+                self.assert_same(LossTable(**tables), toy_table(losses))
 
     def test_what_photos_lose_is_sound(self, losses):
-        toy_tally(losses[:1]).check()
+        toy_table(losses[:1]).check()
         with pytest.raises(CalibrationError, match="at least one photo, got none"):
-            LossTable.of(0).check()
+            LossTable.empty(0).check()
 
     @pytest.mark.parametrize(
         ("name", "change", "message"),
@@ -150,7 +149,7 @@ class TestTally:
     )
     @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # of the changes themselves
     def test_what_no_photos_lose_is_refused(self, losses, name, change, message):
-        table = toy_tally(losses)
+        table = toy_table(losses)
         with pytest.raises(CalibrationError, match=message):
             replace(table, **{name: change(getattr(table, name))}).check()
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from huebands.conformal.bands import STEPS
-from huebands.conformal.calibration import MODES, Calibration
+from huebands.conformal.calibration import Calibration
 from huebands.conformal.groups import GROUPS, UNMERGED, Grouping
+from huebands.conformal.guarantee import MODES, Guarantee
 from huebands.conformal.scores import JOINT, joint_first_steps, photo_losses
 from huebands.conformal.table import LossTable
 from toy_calibration import HASHES, LIMITS, SHAPE, toy_photo
@@ -36,7 +37,7 @@ class Pool:
 
     def calibrate(self, photos, grouped=False):
         """A calibration on photos by their numbers; without groups it is quicker."""
-        table = replace(LossTable.of(len(photos)), losses=self.whole[photos])
+        table = replace(LossTable.empty(len(photos)), losses=self.whole[photos])
         if grouped:
             counts = self.present[photos].sum(axis=0)
             table = replace(table, group_sums=self.of_groups[photos].sum(axis=0), group_photos=counts)
@@ -74,7 +75,9 @@ def draw_coverage(pool, n, mode, steps_of, draws=DRAWS):
 
 
 def assert_covered_as_promised(pool, mode, n, alpha, draws=DRAWS):
-    coverage, error = draw_coverage(pool, n, mode, lambda photos: pool.calibrate(photos).steps(alpha, mode), draws)
+    coverage, error = draw_coverage(
+        pool, n, mode, lambda photos: pool.calibrate(photos).steps(Guarantee(alpha=alpha, mode=mode)), draws
+    )
     told = f"{coverage:.4f} +- {error:.4f}"
     assert coverage >= 1 - alpha - 3 * error, told
     # Not by being idle: risk control overshoots by at most 2/(n + 1), and by the loss at which steps differ.
@@ -122,8 +125,8 @@ def test_the_pixels_of_each_group_are_covered_as_promised(pool, mode):
         *photos, new = random.choice(len(pool.whole), 61, replace=False)
         calibration, groups = pool.calibrate(photos, grouped=True), pool.groups[new]
         steps = {
-            "each group": calibration.group_steps(alpha, mode)[groups].max(axis=0),
-            "all photos": calibration.steps(alpha, mode),
+            "each group": calibration.group_steps(Guarantee(alpha=alpha, mode=mode))[groups].max(axis=0),
+            "all photos": calibration.steps(Guarantee(alpha=alpha, mode=mode)),
         }
         for name, of in steps.items():
             missed = pool.missed(new, of, mode)
@@ -153,7 +156,9 @@ def test_with_delta_the_risk_exceeds_alpha_for_no_more_than_delta_of_the_calibra
     for _ in range(DRAWS):
         calibration = pool.calibrate(random.integers(0, len(pool.whole), n))
         for of in broken:
-            steps = calibration.steps(alpha, mode, of)[: len(risks)]  # red is not ahead of the joint step
+            steps = calibration.steps(Guarantee(alpha=alpha, mode=mode, delta=of))[
+                : len(risks)
+            ]  # red is not ahead of the joint step
             broken[of] += (risks[range(len(risks)), steps] > alpha + 1e-9).any()
     # 3 standard errors of a rate of delta.
     assert broken[delta] / DRAWS <= delta + 3 * math.sqrt(delta * (1 - delta) / DRAWS)

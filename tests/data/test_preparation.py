@@ -14,7 +14,7 @@ from PIL import Image
 from huebands.data import preparation, shards
 from huebands.data.preparation import Candidate, Placement
 from huebands.params import SPLITS, PrepareParams
-from huebands.photos import images
+from huebands.photos.write import encode_png
 from huebands.stages import prepare
 
 FRACTIONS = {"train": 0.6, "val": 0.1, "calibration": 0.16, "test": 0.14}
@@ -168,7 +168,7 @@ def write_raw(raw: Path, pictures: dict[str, np.ndarray]) -> None:
     (raw / "photos").mkdir(parents=True, exist_ok=True)
     rows = []
     for name, picture in pictures.items():
-        content = images.encode_png(picture)
+        content = encode_png(picture)
         sha256 = hashlib.sha256(content).hexdigest()
         (raw / "photos" / f"{sha256[:16]}.png").write_bytes(content)
         rows.append(

@@ -19,7 +19,7 @@ from PIL import Image
 from huebands import params
 from huebands.data.sources import SourceError, SourcePhoto, open_source, select
 from huebands.fetch.pypi import FetchError, fetch_package
-from huebands.photos.images import encode_png
+from huebands.photos.write import encode_png
 from huebands.stages.ingest import ingest
 
 ROOT = Path(__file__).parents[2]

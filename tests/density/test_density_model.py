@@ -15,6 +15,7 @@ from huebands.density.intervals import KNOTS
 from huebands.density.model import DensityError, grey_of_lightness, read_density, write_density
 from huebands.density.network import DensityNetwork, build_distribution
 from huebands.models.weights import read_weights, write_weights
+from huebands.photos.grey import GreyPhoto
 from tiny_package import write_tiny_density
 
 NETWORK = {"encoder": "efficientnet-lite0", "filters": 2, "dropout": 0.5, "bins": 5}
@@ -82,25 +83,25 @@ class TestSight:
     @pytest.mark.parametrize("size", [(1, 1), (1, 70), (20, 33), (90, 40)])
     def test_a_photo_of_any_size_is_seen_at_the_networks_size(self, written, size):
         model = read_density(written)
-        sight = model.see(np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8))
-        assert sight.log_probabilities_3BHW.shape == (3, 8, 16, 16) and sight.grey_HW.shape == (16, 16)
-        assert sight.grey_HW.dtype == torch.uint8 and sight.L_SS.shape == (32, 32)
-        assert sight.atypicality >= 0 and np.isfinite(sight.entropy)
-        for ends in sight.intervals(0.5).knots(0, KNOTS + 1, 0):
+        estimate = model.estimate(GreyPhoto(np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)))
+        assert estimate.log_probabilities_3BHW.shape == (3, 8, 16, 16) and estimate.grey_HW.shape == (16, 16)
+        assert estimate.grey_HW.dtype == torch.uint8 and estimate.L_SS.shape == (32, 32)
+        assert estimate.atypicality >= 0 and np.isfinite(estimate.entropy)
+        for ends in estimate.intervals(0.5).knots(0, KNOTS + 1, 0):
             assert ends.shape == (KNOTS + 1, 16, 16)
 
     def test_what_is_seen_is_what_network_and_reference_say(self, written):
         model = read_density(written)
         grey = np.full((32, 32), 100, np.uint8)
         grey[:16] = 30
-        sight = model.see(grey)
+        estimate = model.estimate(GreyPhoto(grey))
         L_11SS = color.lightness_of_grey(torch.from_numpy(grey))[None, None]
         with torch.inference_mode():
             expected = model.network(L_11SS / 50 - 1)[0]
             features = model.network.encoder(L_11SS / 50 - 1)
-        torch.testing.assert_close(sight.log_probabilities_3BHW, expected, rtol=0, atol=1e-5)
-        assert sight.atypicality == pytest.approx(model.reference.atypicality(statistics_of(features)), rel=1e-5)
-        assert set(sight.grey_HW[[0, -1]].unique().tolist()) == {30, 100}
+        torch.testing.assert_close(estimate.log_probabilities_3BHW, expected, rtol=0, atol=1e-5)
+        assert estimate.atypicality == pytest.approx(model.reference.atypicality(statistics_of(features)), rel=1e-5)
+        assert set(estimate.grey_HW[[0, -1]].unique().tolist()) == {30, 100}
 
 
 class TestFiles:

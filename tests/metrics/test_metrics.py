@@ -18,7 +18,7 @@ from huebands.metrics.image import (
     psnr,
     ssim,
 )
-from huebands.photos.images import read_photo
+from huebands.photos.read import read_photo
 from huebands.plots.pictures import Strip, draw_coverage, draw_sheet, heat_map, mark_outside
 
 

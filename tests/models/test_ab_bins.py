@@ -6,8 +6,8 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from huebands.color import AB_SCALE, from_bytes, srgb_to_lab
-from huebands.models.objectives.classification import class_weights
 from huebands.models.parts import ab_bins
+from huebands.models.parts.ab_bins import class_weights
 
 
 def bins_of_srgb(step: int) -> set[tuple[int, int]]:
@@ -84,3 +84,12 @@ def test_rare_bins_weigh_more_and_the_mean_weight_is_one() -> None:
 def test_without_rebalancing_all_bins_weigh_alike() -> None:
     counts = torch.rand(ab_bins.BINS, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(class_weights(counts, lambda_uniform=1.0), torch.ones(ab_bins.BINS))
+
+
+def test_the_table_of_soft_encodings_equals_them_at_whole_units() -> None:
+    # Within a square no two bins are equally far from here.
+    squares = torch.randint(-3, 4, (2, 2, 16, 16), generator=torch.Generator().manual_seed(0))
+    ab_unit = (10 * squares + torch.tensor([2, 3]).view(2, 1, 1)) / AB_SCALE
+    bins, shares = ab_bins.spread(ab_unit)
+    dense = torch.zeros(2, ab_bins.BINS, 16, 16).scatter_(1, bins, shares)
+    torch.testing.assert_close(dense, ab_bins.encode(ab_unit), rtol=0, atol=1e-4)

@@ -24,7 +24,7 @@ def test_the_family_of_the_page_keeps_the_contract(tmp_path: Path) -> None:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     for name, content in code.items():
         (tmp_path / name).write_text(content, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_families.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/models/test_families.py"]
     variables = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
     done = subprocess.run(
         [*command, "-k", "local or file"], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False

@@ -11,15 +11,17 @@ from composition import CONF, composed
 from huebands import params
 from huebands.color import srgb_to_lab, to_units
 from huebands.colorize.colorizer import Colorizer
-from huebands.conformal.calibration import MODES
+from huebands.conformal.guarantee import MODES, Guarantee
 from huebands.models.interface import Condition, Network
 from huebands.models.registry import build_network, network_names, objective_names
+from huebands.package.generator import write_generator
 from huebands.package.read import read_package
 from huebands.package.schema import CARD, CERTIFICATE, PackageError
-from huebands.package.write import assemble, write_generator
+from huebands.package.write import assemble
+from huebands.photos.grey import GreyPhoto
 from huebands.training.learner import set_up
 from huebands.training.report import describe
-from tiny_package import PHOTOS, write_calibration, write_tiny_density
+from tiny_package import PHOTOS, calibrate_tiny, write_tiny_density
 
 FAMILIES = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 STEPS = 10
@@ -120,7 +122,7 @@ def test_a_network_of_another_shape_is_refused(settings: params.Params, written:
 
 def test_bands_of_a_calibration_hold(written: Path, tmp_path: Path) -> None:
     write_tiny_density(tmp_path / "distribution")
-    write_calibration(tmp_path / "calibration", read_package(written), tmp_path / "distribution", photos=PHOTOS)
+    calibrate_tiny(tmp_path / "calibration", read_package(written), tmp_path / "distribution", photos=PHOTOS)
     folder = tmp_path / "package"
     assemble(folder, written, tmp_path / "distribution", tmp_path / "calibration", "# Card\n")
     assert (folder / CARD).is_file() and (folder / CERTIFICATE).is_file()
@@ -128,9 +130,9 @@ def test_bands_of_a_calibration_hold(written: Path, tmp_path: Path) -> None:
     missed: dict[str, list[float]] = {mode: [] for mode in MODES}
     for _ in range(12):
         true = random.integers(0, 256, (20, 20, 3), dtype=np.uint8)  # as the calibration photos were drawn
-        examined = colorizer.examine(true)
+        prediction = colorizer.predict(GreyPhoto.of_rgb(true))
         for mode in MODES:
-            result = colorizer.promise(examined, alpha, mode)
+            result = colorizer.choose(prediction, Guarantee(alpha=alpha, mode=mode))
             outside = np.stack(
                 [
                     (true[..., index] < band[..., 0]) | (true[..., index] > band[..., 1])

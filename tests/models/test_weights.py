@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from huebands.models.weights import WeightsError, read_weights, write_weights
-from huebands.package.write import write_generator
+from huebands.package.generator import write_generator
 from tiny_package import tiny_config, write_trained
 
 

@@ -8,15 +8,17 @@ import torch
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.package.choose import default_package, released_sha256
+from huebands.package.generator import write_generator
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
-from huebands.package.write import assemble, write_generator
-from huebands.serving import served
+from huebands.package.write import assemble
+from huebands.photos.grey import GreyPhoto
+from huebands.serving import served_model
 from tiny_package import (
+    calibrate_tiny,
     network_of,
     seal,
     tiny_config,
-    write_calibration,
     write_tiny_density,
     write_trained,
     write_uncalibrated,
@@ -77,7 +79,7 @@ def test_a_package_of_format_3_may_lack_the_manifest(tmp_path):
 def test_a_training_of_an_earlier_format_becomes_no_package_of_today(tmp_path):
     trained = write_trained(tmp_path / "trained")
     write_tiny_density(tmp_path / "distribution")
-    write_calibration(tmp_path / "calibration", trained, tmp_path / "distribution")
+    calibrate_tiny(tmp_path / "calibration", trained, tmp_path / "distribution")
     age(tmp_path / "trained", tiny_config() | {"format": 3})
     with pytest.raises(PackageError, match=r"trained/config\.json: format \(=3\) must be 4; train again"):
         assemble(tmp_path / "new", *(tmp_path / name for name in ("trained", "distribution", "calibration")), "card")
@@ -134,7 +136,7 @@ def test_a_package_without_calibration_gives_colours_but_no_bands(tmp_path):
     package = write_uncalibrated(tmp_path / "earlier")
     assert (package.calibration, package.density) == (None, None)
     colorizer = Colorizer.load(tmp_path / "earlier")
-    assert colorizer.predict(np.zeros((3, 4), np.uint8)).shape == (3, 4, 3)
+    assert colorizer.colours.predict(GreyPhoto(np.zeros((3, 4), np.uint8))).shape == (3, 4, 3)
     with pytest.raises(PackageError, match=r"earlier: has no calibration, so no bands"):
         _ = colorizer.calibration
 
@@ -241,7 +243,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
 
 def test_a_calibration_of_other_weights_is_refused(tiny_package, package, tmp_path):
     other = write_trained(tmp_path / "other", seed=1)
-    write_calibration(tmp_path / "calibration", other, tiny_package, **FEW)
+    calibrate_tiny(tmp_path / "calibration", other, tiny_package, **FEW)
     shutil.copytree(tmp_path / "calibration", package, dirs_exist_ok=True)
     seal(package)
     with pytest.raises(PackageError, match="weights_sha256"):
@@ -266,10 +268,10 @@ def test_assembling_replaces_a_package_whole_or_not_at_all(package, tmp_path):
     before = read_package(package).package_sha256
     trained, distribution = write_trained(tmp_path / "trained", seed=2), tmp_path / "distribution"
     write_tiny_density(distribution, seed=2)
-    write_calibration(tmp_path / "foreign", write_trained(tmp_path / "other", seed=3), distribution, **FEW)
+    calibrate_tiny(tmp_path / "foreign", write_trained(tmp_path / "other", seed=3), distribution, **FEW)
     with pytest.raises(PackageError, match="weights_sha256"):
         assemble(package, trained.folder, distribution, tmp_path / "foreign", "# New\n")
-    write_calibration(tmp_path / "own", trained, distribution, **FEW)
+    calibrate_tiny(tmp_path / "own", trained, distribution, **FEW)
     for folder, name in ((distribution, "distribution.json"), (tmp_path / "own", "certificate.html")):
         moved = (folder / name).rename(tmp_path / name)
         with pytest.raises(PackageError, match=rf"{folder.name}/{name}: missing; `dvc repro` makes it"):
@@ -311,8 +313,8 @@ def test_a_released_package_that_was_changed_is_refused(tiny_package, tmp_path, 
     loads = (
         Colorizer.load,
         lambda: Colorizer.load("models/release/tiny"),
-        lambda: served.choose(None, tmp_path).load(),
-        lambda: served.choose("models/release/tiny").load(),
+        lambda: served_model.choose(None, tmp_path).load(),
+        lambda: served_model.choose("models/release/tiny").load(),
     )
     for load in loads:
         assert load().package.folder.resolve() == released

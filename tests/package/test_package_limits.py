@@ -13,13 +13,15 @@ from PIL import Image
 
 from huebands import cli
 from huebands.colorize.colorizer import Colorizer
-from huebands.conformal.calibration import Calibration
+from huebands.conformal.calibration_files import read_calibration, write_calibration
+from huebands.conformal.guarantee import Guarantee
 from huebands.package.read import read_package
-from huebands.photos.images import encode_png
+from huebands.photos.grey import GreyPhoto
+from huebands.photos.write import encode_png
 from huebands.serving.answers import describe_model
-from huebands.serving.exploration import pack_exploration
 from huebands.serving.monitoring.monitor import Monitor
 from huebands.serving.workers import worker
+from huebands.serving.workers.exploration import pack_exploration
 from huebands.serving.workers.jobs import Answer, Job
 from in_process import Client, build_in_process
 from tiny_package import seal
@@ -31,7 +33,7 @@ COLOURFUL = np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint
 def strict(tiny_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A package for which every photo is nearly grey, and one of two is unlike."""
     folder = shutil.copytree(tiny_package, tmp_path_factory.mktemp("strict") / "strict")
-    replace(Calibration.load(folder), min_chroma=190.0, unlike_p_value=0.5).save(folder)
+    write_calibration(folder, replace(read_calibration(folder), min_chroma=190.0, unlike_p_value=0.5))
     seal(folder)
     return folder
 
@@ -45,7 +47,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def facts_of(package: Path) -> float | None:
     content = encode_png(COLOURFUL)
-    job = Job(kind="colorize", content=content, name="cat", alpha=0.5, mode="joint", delta=None, grouped=False)
+    job = Job(kind="colorize", content=content, name="cat", guarantee=Guarantee(alpha=0.5, mode="joint"))
     answer = worker.work(str(package), job)
     assert isinstance(answer, Answer)
     return answer.facts.outside
@@ -96,8 +98,7 @@ def test_the_page_and_the_model_get_the_level(strict: Path) -> None:
     colorizer = Colorizer.load(strict)
     model = describe_model(colorizer, Monitor(colorizer.calibration))
     assert (model["min_chroma"], model["unlike_p_value"]) == (190.0, 0.5)
-    job = Job(kind="explore", content=b"", name="cat", alpha=0.5, mode="joint", delta=None, grouped=False)
-    packed = pack_exploration(colorizer, job, colorizer.examine(COLOURFUL))
+    packed = pack_exploration(colorizer, "cat", colorizer.predict(GreyPhoto.of_rgb(COLOURFUL)), 1.0)
     assert json.loads(zipfile.ZipFile(io.BytesIO(packed)).read("exploration.json"))["unlike_p_value"] == 0.5
 
 

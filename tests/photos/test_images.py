@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from huebands.photos import images
-from huebands.photos.images import ImageError, read_photo
+from huebands.photos.read import ImageError, find_photos, read_photo
+from huebands.photos.write import encode_png, write_png
 
 GREY_RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
@@ -355,7 +355,7 @@ def test_max_pixels_is_a_parameter() -> None:
 
 def test_paths_are_read_and_named(tmp_path: Path) -> None:
     rgb = colours()
-    images.write_png(tmp_path / "photo.jpg", rgb)  # known by content, not by suffix
+    write_png(tmp_path / "photo.jpg", rgb)  # known by content, not by suffix
     np.testing.assert_array_equal(read_photo(tmp_path / "photo.jpg"), rgb)
     missing = tmp_path / "missing.png"
     with pytest.raises(ImageError) as caught:
@@ -370,19 +370,19 @@ def test_paths_are_read_and_named(tmp_path: Path) -> None:
 
 def test_png_is_written_losslessly(tmp_path: Path) -> None:
     rgb = colours()
-    np.testing.assert_array_equal(read_photo(images.encode_png(rgb)), rgb)
-    images.write_png(tmp_path / "grey.png", GREY_RAMP)
+    np.testing.assert_array_equal(read_photo(encode_png(rgb)), rgb)
+    write_png(tmp_path / "grey.png", GREY_RAMP)
     np.testing.assert_array_equal(read_photo(tmp_path / "grey.png")[..., 0], GREY_RAMP)
     for wrong in (rgb.astype(np.float32), rgb[..., :2], rgb[:0]):
         with pytest.raises(ValueError, match="must be uint8"):
-            images.encode_png(wrong)
+            encode_png(wrong)
 
 
 def test_a_folder_works_like_a_list(tmp_path: Path) -> None:
     for name in ("b/2.PNG", "b/1.jpeg", "a.tif", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = images.find_photos([tmp_path / "notes.txt", tmp_path])
+    found = find_photos([tmp_path / "notes.txt", tmp_path])
     assert [path.relative_to(tmp_path).as_posix() for path in found] == [
         "notes.txt",
         "a.tif",
@@ -390,4 +390,4 @@ def test_a_folder_works_like_a_list(tmp_path: Path) -> None:
         "b/2.PNG",
     ]
     with pytest.raises(ImageError, match="gone: no such file or folder"):
-        images.find_photos([tmp_path / "gone"])
+        find_photos([tmp_path / "gone"])

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from corpus import corpus, encode, photo, png, png_chunk
-from huebands.photos import images
+from huebands.photos.read import ImageError, announced_pixels, read_photo
 from huebands.photos.structure import MAX_BLOCKS, MAX_SCANS
 
 MANY = MAX_BLOCKS + 10
@@ -66,23 +66,23 @@ BOMBS = {
 @pytest.mark.parametrize("name", BOMBS)
 def test_files_of_very_many_blocks_are_refused(name: str) -> None:
     content = BOMBS[name]()
-    with pytest.raises(images.ImageError, match="is made of more than 100,000 blocks"):
-        images.read_photo(content)
-    assert images.announced_pixels(content) == 0
+    with pytest.raises(ImageError, match="is made of more than 100,000 blocks"):
+        read_photo(content)
+    assert announced_pixels(content) == 0
 
 
 def test_a_jpeg_of_very_many_scans_is_refused() -> None:
-    assert images.read_photo(progressive(MAX_SCANS // 2)).shape == (64, 64, 3)
-    with pytest.raises(images.ImageError, match="in more than 200 scans"):
-        images.read_photo(progressive(MAX_SCANS + 1))
+    assert read_photo(progressive(MAX_SCANS // 2)).shape == (64, 64, 3)
+    with pytest.raises(ImageError, match="in more than 200 scans"):
+        read_photo(progressive(MAX_SCANS + 1))
 
 
 @pytest.mark.parametrize("signature", [b"II*\0", b"MM\0*", b"II+\0"])
 def test_many_blocks_are_read(signature: bytes) -> None:
-    assert images.read_photo(tiff_of_strips(1000, signature)).shape == (1000, 1, 3)
+    assert read_photo(tiff_of_strips(1000, signature)).shape == (1000, 1, 3)
 
 
 @pytest.mark.parametrize("name", [name for name in corpus() if not name.startswith("moving")])
 def test_sound_files_come_in(name: str) -> None:
-    photo = images.read_photo(corpus()[name])
+    photo = read_photo(corpus()[name])
     assert photo.shape[2] == 3 and photo.std() > 0

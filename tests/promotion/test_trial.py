@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from huebands.colorize.colorizer import Colorizer, grey_of
-from huebands.conformal.calibration import MODES
+from huebands.colorize.colorizer import Colorizer
+from huebands.conformal.guarantee import MODES
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.metrics.lpips import LPIPS
 from huebands.package.schema import PackageError
+from huebands.photos.grey import GreyPhoto
 from huebands.promotion.criteria import COLOURS
 from huebands.promotion.trial import ColourScorer, Trial, check_data
 from tiny_photos import PlainColourScorer, tiny_photo, write_prepared
@@ -39,18 +40,17 @@ class Model:
             {"mode": m, "alpha": ALPHA, "coverage": 0.9, "p_value": p} for m, p in zip(MODES, p_values, strict=True)
         ]
         self.calibration = SimpleNamespace(
-            shape=None, steps=lambda alpha, mode: (down, up), certificate={"curve": rows, "test_photos": 33}
+            shape=None, steps=lambda guarantee: (down, up), certificate={"curve": rows, "test_photos": 33}
         )
 
-    def predict(self, grey_HW):
-        return np.stack([grey_HW] * 3, axis=-1)
+        self.colours = SimpleNamespace(predict=lambda photo: photo.rgb)
 
-    def shape(self, rgb_HW3, grey_HW, shape):
-        def bands(steps, mode):
-            ends = (rgb_HW3.astype(int) - steps[0], rgb_HW3.astype(int) + steps[1])
+    def predict(self, photo):
+        def at(steps, mode):
+            ends = (photo.rgb.astype(int) - steps[0], photo.rgb.astype(int) + steps[1])
             return np.stack(ends, axis=-1).clip(0, 255).astype(np.uint8)
 
-        return SimpleNamespace(bands=bands, groups=np.zeros((3, *grey_HW.shape), np.uint8))
+        return SimpleNamespace(bands=SimpleNamespace(at=at, groups=np.zeros((3, *photo.shape), np.uint8)))
 
 
 def trial(photos, candidate=None, in_use=None, **levels):
@@ -147,7 +147,7 @@ def test_bands_of_a_package_are_measured_as_its_certificate_measures_them(photos
     figures = run._measure_bands("new", 0.3)
     truth = photos.rgb([3])[0].permute(1, 2, 0).numpy()
     for mode in MODES:
-        bands = colorizer.colorize(grey_of(truth), alpha=0.3, mode=mode).bands
+        bands = colorizer.colorize(GreyPhoto.of_rgb(truth).levels_HW, alpha=0.3, mode=mode).bands
         stacked = np.stack([bands[channel] for channel in "RGB"], axis=2)
         inside = (stacked[..., 0] <= truth) & (truth <= stacked[..., 1])
         expected = 1 - (inside if mode == "per_channel" else inside.all(axis=-1)).mean()

@@ -11,7 +11,7 @@ import pytest
 
 from huebands.package.hashes import hash_package
 from huebands.package.lineage import Dataset
-from huebands.photos import images
+from huebands.photos.write import write_png
 from huebands.registry import connection, local_store
 from huebands.registry.connection import TrackingError
 from huebands.registry.models import (
@@ -85,7 +85,7 @@ def history(epochs: int, first: int = 1) -> list[dict[str, float]]:
 
 def picture(folder: Path, epoch: int) -> Path:
     path = folder / f"epoch-{epoch:04d}.png"
-    images.write_png(path, np.full((8, 24, 3), epoch % 256, dtype=np.uint8))
+    write_png(path, np.full((8, 24, 3), epoch % 256, dtype=np.uint8))
     return path
 
 

@@ -8,8 +8,8 @@ import anyio
 import pytest
 from starlette.exceptions import HTTPException
 
-from huebands.serving.admission.admission import NEWCOMER_RATE, AdmissionControl
 from huebands.serving.admission.body_limit import BodyLimit
+from huebands.serving.admission.control import NEWCOMER_RATE, AdmissionControl
 from huebands.serving.workers.pool import Pool, UnservedError
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from huebands.package.read import read_package
-from huebands.photos.images import encode_png
+from huebands.photos.write import encode_png
 from huebands.registry import local_store
 from huebands.registry.models import register_package, set_alias
 from huebands.registry.training_run import TrainingRun

@@ -19,12 +19,12 @@ import numpy as np
 import psutil
 import pytest
 
+from bento_server import serve_package
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
-from huebands.photos.images import encode_png
-from huebands.serving.workers.provision import PrivateCopy, copy_privately
+from huebands.photos.write import encode_png
+from huebands.serving.workers.package_copy import PrivateCopy, copy_privately
 from in_process import build_in_process
-from served import served
 
 WITHIN = 60  # seconds; what is waited for takes a few
 TIMEOUT = 8  # seconds of a photo
@@ -119,7 +119,7 @@ def serve(package, folder):
     shutil.copytree(package, away)
     limits = {"PROCESSES": PROCESSES, "QUEUE": QUEUE, "TIMEOUT": TIMEOUT, "HELD_MEGABYTES": 64}
     variables = {f"HUEBANDS_{name}": str(value) for name, value in limits.items()}
-    with served(away, folder, **variables) as url:
+    with serve_package(away, folder, **variables) as url:
         shutil.rmtree(away)
         yield Service(url)
 

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from form_mutation import forms
-from huebands.photos.images import MAX_PIXELS, ImageError, encode_png, read_photo
+from huebands.photos.read import MAX_PIXELS, ImageError, read_photo
+from huebands.photos.write import encode_png
 from in_process import build_in_process
 from mutation import mutants
 

@@ -9,8 +9,8 @@ import httpx
 import numpy as np
 import pytest
 
-from huebands.photos.images import encode_png
-from huebands.serving.monitoring import log
+from huebands.photos.write import encode_png
+from huebands.serving import json_log
 from in_process import Client, build_in_process
 
 _SMUGGLED = 'cat\r\n{"logger": "huebands.access"}\u2028\x1b[2J\x85.png'
@@ -27,7 +27,7 @@ def stream():
     logger = logging.getLogger("huebands")
     before = logger.handlers, logger.level, logger.propagate
     stream = io.StringIO()
-    log.configure(stream)
+    json_log.configure(stream)
     yield stream
     logger.handlers, logger.level, logger.propagate = before
 

@@ -7,8 +7,8 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from huebands.conformal.calibration import ModeError
-from huebands.photos.images import encode_png
-from huebands.serving.monitoring.visit import CAUSES, Visit, cause_of
+from huebands.photos.write import encode_png
+from huebands.serving.monitoring.access_log import CAUSES, Visit, cause_of
 from huebands.serving.workers.pool import UnservedError
 from in_process import Client, build_in_process
 

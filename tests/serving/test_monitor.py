@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pytest
 
+from huebands.conformal.guarantee import Guarantee
 from huebands.serving.monitoring import monitor
 from huebands.serving.monitoring.monitor import DELTA, Coverage, Drift, Monitor, frequency_bounds, risk_bounds
 from huebands.serving.workers.jobs import Facts, Job
@@ -165,7 +166,7 @@ def test_bounds_tell_something_and_never_rise_with_the_step(pool):
 
 
 def job(content=b"", alpha=0.2, mode="per_channel", delta=None):
-    return Job(kind="bands", content=content, name="a", alpha=alpha, mode=mode, delta=delta, grouped=False)
+    return Job(kind="bands", content=content, name="a", guarantee=Guarantee(alpha=alpha, mode=mode, delta=delta))
 
 
 def facts(likeness=0.5, outside=None):
@@ -179,8 +180,8 @@ def calibration():
 
 def outside_of(losses, calibration, asked):
     """What a photo of these losses (KINDS, STEPS) loses at the steps that are asked for."""
-    steps = calibration.steps(asked.alpha, asked.mode, asked.delta)
-    if asked.mode == "joint":
+    steps = calibration.steps(asked.guarantee)
+    if asked.guarantee.mode == "joint":
         return losses[3, (steps - np.array(SHAPE.joint_offsets)).max()]
     return losses[range(3), steps].mean()
 

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from huebands.colorize.colorizer import grey_of
 from huebands.conformal.luminance import propagate
-from huebands.photos.images import encode_png
-from huebands.serving.exploration import MAX_SHOWN, describe_tables
+from huebands.photos.grey import GreyPhoto
+from huebands.photos.write import encode_png
+from huebands.serving.workers.exploration import MAX_SHOWN, describe_tables
 
 DESKTOP, PHONE = {"width": 1400, "height": 900}, {"width": 360, "height": 740}
 MOST = 95  # percent that 19 calibration photos support
@@ -191,8 +191,8 @@ def test_the_page_tightens_bounds_as_the_service_does(page):
     true = random.integers(0, 256, (20_000, 3))
     width = random.choice([0, 3, 30, 300], (2, 20_000, 3))
     lower, upper = (true - width[0]).clip(0).astype(np.uint8), (true + width[1]).clip(max=255).astype(np.uint8)
-    grey = random.permutation(grey_of(true[None].astype(np.uint8))[0])  # most fit, where bounds are wide
-    grey[::2] = grey_of(true[None, ::2].astype(np.uint8))[0]
+    grey = random.permutation(GreyPhoto.of_rgb(true[None].astype(np.uint8)).levels_HW[0])
+    grey[::2] = GreyPhoto.of_rgb(true[None, ::2].astype(np.uint8)).levels_HW[0]
     expected = np.stack(propagate(lower, upper, grey), axis=-1)
     assert (expected != np.stack((lower, upper), axis=-1)).mean() > 0.1
     sent = [describe_tables(), np.stack((lower, upper), axis=-1).ravel().tolist(), grey.tolist()]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fake_crew import fake_process
+from fake_workers import fake_process
 from huebands.serving.admission.limits import LimitError, Limits, usable_cores
 from huebands.serving.workers.pool import Pool, UnservedError, _pause
 
@@ -271,7 +271,7 @@ async def test_a_process_ignores_the_signals_of_a_stop():
 
 def test_processes_end_with_the_one_that_started_them_even_in_the_middle_of_work():
     code = (
-        "import asyncio, sys; sys.path.insert(0, sys.argv[1]);"
+        "import asyncio, sys; sys.path[:0] = sys.argv[1:];"
         "from test_pool import running, submit, until\n"
         "async def main():\n"
         "    async with running(processes=2) as pool:\n"
@@ -280,7 +280,9 @@ def test_processes_end_with_the_one_that_started_them_even_in_the_middle_of_work
         "asyncio.run(main())"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", code, Path(__file__).parents[1]], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, Path(__file__).parent, Path(__file__).parents[1]],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     with parent:
         pids = [int(pid) for pid in parent.stdout.readline().split()]

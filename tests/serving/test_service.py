@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 from starlette.exceptions import HTTPException
 
-from huebands.photos.images import MAX_PIXELS, encode_png
+from huebands.photos.read import MAX_PIXELS
+from huebands.photos.write import encode_png
 from huebands.serving.admission.body_limit import BodyLimit
 from huebands.serving.answers import safe_stem
 from huebands.serving.forms import MAX_BODY

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 
+from huebands.conformal.guarantee import Guarantee
 from huebands.package.schema import PackageError
-from huebands.photos import images
+from huebands.photos.read import announced_pixels
+from huebands.photos.write import encode_png
 from huebands.serving.workers import worker
-from huebands.serving.workers.channel import Done, Task, TooLarge
 from huebands.serving.workers.jobs import Answer, Job, Refusal
+from huebands.serving.workers.messages import Done, Task, TooLarge
 
-PHOTO = images.encode_png(np.arange(20 * 30, dtype=np.uint32).astype(np.uint8).reshape(20, 30))
+PHOTO = encode_png(np.arange(20 * 30, dtype=np.uint32).astype(np.uint8).reshape(20, 30))
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def answer(tiny_package):
 
 
 def task(content=PHOTO, alone=False):
-    job = Job(kind="bands", content=content, name="cat", alpha=0.5, mode="joint", delta=None, grouped=False)
+    job = Job(kind="bands", content=content, name="cat", guarantee=Guarantee(alpha=0.5, mode="joint"))
     return Task(job, alone)
 
 
@@ -44,4 +46,4 @@ def test_a_package_that_is_not_the_one_served_is_refused(tiny_package):
 
 @pytest.mark.parametrize(("content", "pixels"), [(PHOTO, 600), (PHOTO[:45], 600), (PHOTO[:20], 0), (b"", 0), (b"x", 0)])
 def test_the_header_announces_the_pixels(content, pixels):
-    assert images.announced_pixels(content) == pixels
+    assert announced_pixels(content) == pixels

@@ -17,17 +17,7 @@ PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
 # What decides no output of any stage: DVC compares the parameters themselves; the others log runs, note where a model
 # comes from, and choose a package for those who name none.
-DECIDES_NOTHING = {
-    f"src/huebands/{name}.py"
-    for name in (
-        *("__init__", "params", "models/parameters"),
-        *("registry/connection", "registry/local_store", "registry/models", "registry/restoration", "registry/runs"),
-        *("registry/stage_runs", "registry/training_run", "package/lineage", "package/choose"),
-    )
-}
-# Colours do not depend on bands: a package's reader and the colorizer import both.
-BANDS = ("src/huebands/conformal/", "src/huebands/density/")
-NOT_FOLLOWED = {"train": BANDS, "evaluate": BANDS}
+DECIDES_NOTHING = ("__init__", "params", "models/parameters", "package/lineage", "package/choose", "registry/")
 # What networks and objectives are made of is shared: every family depends on all of it.
 SHARED = ("src/huebands/models/parts/", "src/huebands/models/encoders/")
 # The registry imports what the parameters name; objectives matter to those who learn or describe them.
@@ -76,7 +66,7 @@ def deciding(stage: str, params: Any) -> set[str]:
     found, waiting = set[str](), {f"src/huebands/stages/{stage.replace('-', '_')}.py"}
     while waiting:
         name = waiting.pop()
-        if name in found or name in DECIDES_NOTHING or name.startswith(NOT_FOLLOWED.get(stage, ("\0",))):
+        if name in found or name.startswith(tuple(f"src/huebands/{part}" for part in DECIDES_NOTHING)):
             continue
         found.add(name)
         if not name.endswith(".py"):

@@ -16,9 +16,9 @@ import torch
 from huebands import params
 from huebands.data import shards
 from huebands.package.documents.card import write_card
+from huebands.package.generator import write_generator
 from huebands.package.read import read_package
-from huebands.package.write import write_generator
-from huebands.photos.images import write_png
+from huebands.photos.write import write_png
 from huebands.promotion import gate
 from huebands.promotion.criteria import COLOURS
 from huebands.registry import connection, local_store, restoration
@@ -29,9 +29,9 @@ from huebands.registry.training_run import TrainingRun
 from huebands.stages import register
 from tiny_package import (
     PHOTOS,
+    calibrate_tiny,
     network_of,
     tiny_config,
-    write_calibration,
     write_tiny_density,
     write_uncalibrated,
 )
@@ -45,7 +45,7 @@ MODEL = SETTINGS.register.model_name
 
 
 def train(bias: float, epochs: int = 3) -> None:
-    """Write what train, evaluate, distribution and calibrate would; `bias` moves all weights, and so the colours."""
+    """Write what train, evaluate, fit-density and calibrate would; `bias` moves all weights, and so the colours."""
     torch.manual_seed(0)
     config = tiny_config() | {"name": MODEL}
     config["lineage"] |= {"git_commit": "c0ffee", "data_sha256": shards.data_sha256(register.PREPARED), "data": "noise"}
@@ -55,7 +55,7 @@ def train(bias: float, epochs: int = 3) -> None:
     write_generator(register.TRAINED, state, config)
     trained = read_package(register.TRAINED)
     write_tiny_density(register.STAGES.density)
-    write_calibration(register.STAGES.calibration, trained, register.STAGES.density, alphas=(0.1, 0.2))
+    calibrate_tiny(register.STAGES.calibration, trained, register.STAGES.density, alphas=(0.1, 0.2))
     write_json(register.STAGES.calibrate / "metrics.json", CALIBRATION)
     write_json(register.STAGES.evaluate / "metrics.json", EVALUATION)
     write_png(register.STAGES.evaluate / "sheet.png", np.zeros((4, 4, 3), np.uint8))
@@ -365,7 +365,7 @@ def test_a_champion_whose_calibration_ends_above_alpha_cannot_be_compared(checko
 def test_a_recalibration_of_the_champion_is_decided_by_its_bands(checkout: Path, scorer: Scorer) -> None:
     register.register(SETTINGS)
     trained = read_package(register.TRAINED)
-    write_calibration(register.STAGES.calibration, trained, register.STAGES.density, photos=29, alphas=(0.1, 0.2))
+    calibrate_tiny(register.STAGES.calibration, trained, register.STAGES.density, photos=29, alphas=(0.1, 0.2))
     register.register(SETTINGS)
     assert alias("challenger") == 2
     lines = [line for line in decision().splitlines() if "bands in use" in line]

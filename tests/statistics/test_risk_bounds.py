@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+from mapie.risk_control.methods import compute_hoeffding_bentkus_p_value, get_r_hat_plus
 
 from huebands.statistics.risk_bounds import (
     SLACK,
@@ -359,3 +360,28 @@ def test_the_p_value_of_a_broken_promise_is_small():
     assert broken_p(np.repeat([0.0, 1.0], [90, 10]), 0.1) == 1
     assert broken_p(np.zeros(100), 0.0) == 1
     assert broken_p(np.array([0.0, 0.5]), 0.0) == 0
+
+
+class TestMapie:
+    """MAPIE's bounds are the reference for ours, at the same losses, alphas and deltas."""
+
+    @pytest.mark.parametrize("photos", [20, 100, 500])
+    @pytest.mark.parametrize("alpha", [0.05, 0.1, 0.3])
+    def test_hoeffding_bentkus_p_values_equal_mapies(self, photos, alpha):
+        means = np.random.default_rng(photos).random(200)
+        expected = compute_hoeffding_bentkus_p_value(means, photos, np.array([alpha]))[:, 0]
+        assert hoeffding_bentkus_p(means, photos, alpha) == pytest.approx(expected, rel=1e-9)
+
+    @pytest.mark.parametrize("photos", [50, 200, 1000])
+    @pytest.mark.parametrize("mean", [0.05, 0.1, 0.3])
+    def test_waudby_smith_ramdas_bounds_are_mapies_or_larger(self, photos, mean):
+        """MAPIE adds the greatest wealths of both halves of the photos: no bettor need ever have had as much.
+
+        So its bound can be too small, here by up to 0.015, and it lies on a grid.
+        """
+        losses = np.random.default_rng(photos).beta(2, 2 / mean - 2, photos)
+        grid = np.linspace(0, 1, 501)
+        repeated = np.repeat(losses[:, None], len(grid), axis=1)
+        bound = get_r_hat_plus(repeated, grid, "rcps", "wsr", delta=0.1, sigma_init=0.25)[1][0]
+        ours = waudby_smith_ramdas_upper(losses, 0.1)
+        assert bound - grid[1] <= ours <= bound + 0.02

@@ -12,9 +12,9 @@ from sklearn.neighbors import KNeighborsRegressor
 from torch import Tensor
 
 from huebands import color
-from huebands.colorize.colorizer import grey_of
 from huebands.data.shards import LabShard, ShardError
-from huebands.models.parts.resize import resize
+from huebands.photos.grey import GreyPhoto
+from huebands.photos.resize import resize
 
 NEIGHBOURS = 100
 SAMPLES = 45_056  # training pixels among which neighbours are sought: 512 of each of 88 photos
@@ -106,7 +106,7 @@ def _training_photos(prepared: Path) -> Iterator[tuple[NDArray[np.uint8], Tensor
     if len(shard) == 0:
         raise ShardError(f"{prepared}: the training split is empty; run the prepare stage (dvc repro prepare)")
     for row in range(len(shard)):
-        yield grey_of(shard.rgb([row])[0].permute(1, 2, 0).numpy()), shard.lab([row])[0, 1:]
+        yield GreyPhoto.of_rgb(shard.rgb([row])[0].permute(1, 2, 0).numpy()).levels_HW, shard.lab([row])[0, 1:]
 
 
 def _describe(grey_HW: NDArray[np.uint8]) -> NDArray[np.float32]:

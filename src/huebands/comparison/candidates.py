@@ -16,6 +16,7 @@ from huebands.comparison.own_photos import ComparisonError
 from huebands.package.choose import GENERATOR, default_package
 from huebands.package.read import ModelPackage, read_package
 from huebands.package.schema import PackageError
+from huebands.photos.grey import GreyPhoto
 
 BASELINES = ("grey", "lightness", "neighbours", "seed")
 TRUTH = "truth"  # its name beside the candidates in pictures and tables
@@ -110,7 +111,7 @@ def _seed(name: str) -> Candidate:
         "seed",
         "The project's first generator: a plain U-Net, whose colours are brought to the photo's size bilinearly.",
         {"weights_sha256": colorizer.package.weights_sha256},
-        lambda _, grey_HW: colorizer.predict(grey_HW),
+        lambda _, grey_HW: colorizer.colours.predict(GreyPhoto(grey_HW)),
     )
 
 
@@ -122,7 +123,7 @@ def _package(name: str, source: str | Path) -> Candidate:
         "package",
         f"The model package {config['name']}, {sha256[:12]}.",
         {"package": config["name"], "package_sha256": sha256},
-        lambda _, grey_HW: colorizer.predict(grey_HW),
+        lambda _, grey_HW: colorizer.colours.predict(GreyPhoto(grey_HW)),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from huebands.comparison.candidates import TRUTH, Candidate, check_names
 from huebands.comparison.own_photos import PhotoSet
 from huebands.metrics.report import OF_TRUTH, Estimate, PhotoScore, ScoredPhoto, summarise
-from huebands.photos.images import encode_webp
+from huebands.photos.write import encode_webp
 
 INPUT = "grey"  # the picture that candidates are given
 SEED = 0  # of the bootstrap over photos

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from huebands.colorize.colorizer import Colorizer, grey_of
-from huebands.conformal.calibration import Mode
+from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.coverage import reach
+from huebands.conformal.guarantee import Guarantee
 from huebands.conformal.mapie_reference import exchangeability_rejected, risk_exceeded
 from huebands.conformal.scores import JOINT
-from huebands.density.atypicality import p_value
 from huebands.metrics.chroma import mean_chroma
-from huebands.photos.images import ImageError
+from huebands.photos.errors import ImageError
+from huebands.photos.grey import GreyPhoto
 from huebands.statistics.bootstrap import mean_interval, resampling_weights
 from huebands.statistics.risk_bounds import broken_p, mean_interval_exact
 
@@ -30,7 +30,7 @@ class Measured:
 
 
 def measure(
-    colorizer: Colorizer, true_HW3: np.ndarray, alpha: float, mode: Mode, random: np.random.Generator, name: str
+    colorizer: Colorizer, true_HW3: np.ndarray, guarantee: Guarantee, random: np.random.Generator, name: str
 ) -> Measured:
     """Grey a photo, colorize it, and look how much of the truth lies in the bands.
 
@@ -46,23 +46,22 @@ def measure(
             f"is grey or nearly so (mean chroma {chroma:.1f}, of the calibration photos at least"
             f" {calibration.min_chroma:g}), so nothing can be measured; give photos in colour",
         )
-    grey_HW = grey_of(true_HW3)
-    shaped = colorizer.shape(colorizer.predict(grey_HW), grey_HW, calibration.shape)
-    bands_HW32 = shaped.bands(calibration.steps(alpha, mode), mode)
-    reached = reach(bands_HW32, true_HW3, shaped.groups, mode)
-    y, x = (int(random.integers(side)) for side in grey_HW.shape)
+    prediction, mode = colorizer.predict(GreyPhoto.of_rgb(true_HW3)), guarantee.mode
+    bands_HW32 = prediction.bands.at(calibration.steps(guarantee), mode)
+    reached = reach(bands_HW32, true_HW3, prediction.bands.groups, mode)
+    y, x = (int(random.integers(side)) for side in prediction.photo.shape)
     inside_3 = (bands_HW32[y, x, :, 0] <= true_HW3[y, x]) & (true_HW3[y, x] <= bands_HW32[y, x, :, 1])
     covered = inside_3[random.integers(3)] if mode == "per_channel" else inside_3.all()
-    likeness = p_value(shaped.atypicality, calibration.table.atypicality)
-    return Measured(reached.coverage, float(reached.widths.mean()), likeness, bool(covered))
+    return Measured(reached.coverage, float(reached.widths.mean()), colorizer.likeness(prediction), bool(covered))
 
 
-def verdict(colorizer: Colorizer, photos: Sequence[Measured], alpha: float, mode: Mode) -> Iterator[str]:
+def verdict(colorizer: Colorizer, photos: Sequence[Measured], guarantee: Guarantee) -> Iterator[str]:
     """Say line by line whether the promise holds on photos; `holds` decides.
 
     Raises:
         ValueError: when there are no photos.
     """
+    alpha = guarantee.alpha
     covered = np.array([photo.coverage for photo in photos])
     low, high = mean_interval(covered, resampling_weights(len(photos), 2000, seed=0), bounds=(0, 1))
     exact_low, exact_high = (1 - end for end in reversed(mean_interval_exact(1 - covered)))
@@ -82,7 +81,7 @@ def verdict(colorizer: Colorizer, photos: Sequence[Measured], alpha: float, mode
     level = colorizer.calibration.unlike_p_value
     unlike = sum(photo.likeness <= level for photo in photos)
     yield f"unlike the calibration photos (p <= {level:g}): {unlike} of {len(photos)}; of like ones {level:.0%} are"
-    rejected = exchangeability_rejected(_calibration_losses(colorizer, alpha, mode), 1 - covered, LEVEL)
+    rejected = exchangeability_rejected(_calibration_losses(colorizer, guarantee), 1 - covered, LEVEL)
     words = {None: "too few photos to decide", True: "rejected: photos of another kind", False: "not rejected"}
     yield f"exchangeable with the calibration photos (MAPIE's martingale test on losses): {words[rejected]}"
 
@@ -92,11 +91,11 @@ def holds(photos: Sequence[Measured], alpha: float) -> bool:
     return broken_p(1 - np.array([photo.coverage for photo in photos]), alpha) > LEVEL
 
 
-def _calibration_losses(colorizer: Colorizer, alpha: float, mode: Mode) -> np.ndarray:
+def _calibration_losses(colorizer: Colorizer, guarantee: Guarantee) -> np.ndarray:
     """What the calibration photos lose at the steps that alpha asks for."""
     calibration = colorizer.calibration
-    steps, losses = calibration.steps(alpha, mode), calibration.table.losses
-    if mode == "joint":
+    steps, losses = calibration.steps(guarantee), calibration.table.losses
+    if guarantee.mode == "joint":
         offsets = np.array(calibration.shape.joint_offsets)
         return np.asarray(losses[:, JOINT, int((steps - offsets).max())])
     return np.asarray(losses[:, range(JOINT), steps].mean(axis=1))

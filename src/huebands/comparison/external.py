@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from huebands.comparison.candidates import Candidate
 from huebands.comparison.own_photos import ComparisonError, Photo
-from huebands.photos.images import ImageError, encode_png, read_photo
+from huebands.photos.read import ImageError, read_photo
+from huebands.photos.write import encode_png
 
 ONE, ALL = ("{grey}", "{colour}"), ("{greys}", "{colours}")
 _TAIL = 4096  # bytes of stderr among which the last line is looked for

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from huebands.colorize.colorizer import grey_of
 from huebands.data.preparation import encode_square, measure, squash
 from huebands.data.shards import LabShard, data_sha256, read_manifest
-from huebands.photos.images import ImageError, encode_png, find_photos, read_photo
+from huebands.photos.grey import GreyPhoto
+from huebands.photos.read import ImageError, find_photos, read_photo
+from huebands.photos.write import encode_png
 
 SPLITS = ("test", "val")  # test judges a finished model; val is for choosing between candidates
 SIZES = (16, 2048)  # pixels; the metrics' networks halve a picture four times
@@ -45,7 +46,7 @@ class Photo:
     @property
     def grey(self) -> NDArray[np.uint8]:
         """The input of the candidates: the grey of equal CIELAB lightness, uint8 (S, S)."""
-        return grey_of(self.truth)
+        return GreyPhoto.of_rgb(self.truth).levels_HW
 
 
 @dataclass(frozen=True)

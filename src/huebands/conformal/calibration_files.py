@@ -6,104 +6,208 @@ import json
 import re
 import zipfile
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from huebands.conformal.calibration import Calibration
+from huebands.conformal.groups import Grouping
+from huebands.conformal.guarantee import Guarantee
+from huebands.conformal.shape import Shape
+from huebands.conformal.table import CalibrationError, LossTable
 from huebands.files import atomic
+from huebands.models.parameters import ParamsError, below, build, check
 
 FORMAT = 4
-FORMATS = (2, 3, FORMAT)  # that can be read: packages of models/release have older ones
+TABLES, DESCRIPTION = "calibration.npz", "calibration.json"
 # Files of format 2 lack these two, because they had one value for all packages of that time.
 _OF_FORMAT_2 = {"min_chroma": 5.0, "unlike_p_value": 0.05}
 _BEFORE_FORMAT_4 = {"evenness": "adaptivity", "strangeness": "atypicality"}  # names that changed
-TABLES, DESCRIPTION = "calibration.npz", "calibration.json"
 _LARGEST = 2**30  # bytes of all tables; 1,000 photos take some 10 million
-_ARRAYS = {"losses", "group_sums", "group_photos", "atypicality"}
-_HASHES = ("tables_sha256", "weights_sha256", "distribution_sha256", "preprocessing_sha256", "data_sha256")
-_KEYS = {"format", *_HASHES, *_OF_FORMAT_2, "photos", "smallest_alpha", "shape", "groups", "merged", "certificate"}
-_SHAPE_KEYS = {"adaptivity", "joint_offsets", "photo_edges", "merged_into"}
-_CURVE_NUMBERS = {"alpha": 1, "coverage": 1, "coverage_low": 1, "coverage_high": 1, "width": 255}
-_CURVE_KEYS = {"mode", "steps", *_CURVE_NUMBERS}
 _REMEDY = "run the calibrate stage again, or take the package from its source again"
 
 
-class CalibrationError(ValueError):
-    """A calibration is incomplete, inconsistent or of an unknown format."""
+@dataclass(frozen=True, kw_only=True)
+class _Shape:
+    """A shape as calibration.json holds it."""
+
+    adaptivity: float
+    joint_offsets: tuple[int, ...]
+    photo_edges: tuple[float, ...]
+    merged_into: tuple[int, ...]
+
+    def build(self) -> Shape:
+        """Make the shape; raises like it."""
+        offsets: Any = self.joint_offsets
+        edges: Any = self.photo_edges
+        return Shape(self.adaptivity, offsets, Grouping(self.merged_into, edges))
 
 
-def write(folder: Path, tables: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> None:
-    """Write both files; `description` gets the format's number and the tables' hash."""
+@dataclass(frozen=True, kw_only=True)
+class _Reached:
+    """A row of the certificate's curve: what the bands reach at one alpha. It may hold more."""
+
+    mode: str
+    alpha: float
+    coverage: float
+    coverage_low: float
+    coverage_high: float
+    width: float
+    steps: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "coverage", "coverage_low", "coverage_high"):
+            check(0 <= getattr(self, name) <= 1, name, getattr(self, name), "be a number in [0, 1]")
+        check(0 <= self.width <= 255, "width", self.width, "be a number in [0, 255]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Description:
+    """The schema of calibration.json."""
+
+    format: int
+    tables_sha256: str
+    weights_sha256: str
+    distribution_sha256: str
+    preprocessing_sha256: str
+    data_sha256: str
+    min_chroma: float
+    unlike_p_value: float
+    photos: int
+    smallest_alpha: float
+    shape: _Shape
+    groups: dict[str, int]
+    merged: dict[str, str]
+    certificate: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name.endswith("_sha256"):
+                check(bool(re.fullmatch("[0-9a-f]{64}", value)), field.name, value, "be a sha256")
+        check(0 <= self.min_chroma < 200, "min_chroma", self.min_chroma, "be a number in [0, 200)")
+        check(0 <= self.unlike_p_value < 1, "unlike_p_value", self.unlike_p_value, "be a number in [0, 1)")
+        with below("certificate.curve"):
+            curve = build(tuple[dict[str, Any], ...], self.certificate.get("curve", []))
+        names = {field.name for field in fields(_Reached)}
+        for index, row in enumerate(curve):
+            with below(f"certificate.curve[{index}]"):
+                build(_Reached, {name: value for name, value in row.items() if name in names})
+
+
+def write_calibration(folder: Path | str, calibration: Calibration) -> None:
+    """Write calibration.npz, then calibration.json; the same calibration gives the same bytes."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **tables)
-    content = {
-        "format": FORMAT,
-        "tables_sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
-        **description,
-    }
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    np.savez_compressed(buffer, allow_pickle=False, **calibration.table.tables())
+    grouping = calibration.shape.grouping
+    description = _Description(
+        format=FORMAT,
+        tables_sha256=hashlib.sha256(buffer.getvalue()).hexdigest(),
+        weights_sha256=calibration.weights_sha256,
+        distribution_sha256=calibration.distribution_sha256,
+        preprocessing_sha256=calibration.preprocessing_sha256,
+        data_sha256=calibration.data_sha256,
+        min_chroma=calibration.min_chroma,
+        unlike_p_value=calibration.unlike_p_value,
+        photos=calibration.photos,
+        smallest_alpha=calibration.smallest_alpha,
+        shape=_Shape(
+            adaptivity=calibration.shape.adaptivity,
+            joint_offsets=calibration.shape.joint_offsets,
+            photo_edges=grouping.photo_edges,
+            merged_into=grouping.merged_into,
+        ),
+        groups=calibration.groups(),
+        merged=grouping.merged(),
+        certificate=dict(calibration.certificate),
+    )
+    text = json.dumps(asdict(description), indent=2, allow_nan=False) + "\n"
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(folder / TABLES, buffer.getvalue())
     atomic.write_text(folder / DESCRIPTION, text)
 
 
-def read(folder: Path) -> dict[str, bytes]:
-    """Read both files: their contents by name, for `parse`.
+def read_calibration(folder: Path | str) -> Calibration:
+    """Read both files.
 
     Raises:
-        CalibrationError: naming the file that cannot be read.
+        CalibrationError: names the file that cannot be read; else like `parse_calibration`.
     """
-    return {name: _read_bytes(Path(folder) / name) for name in (DESCRIPTION, TABLES)}
+    return parse_calibration(folder, {name: _read_bytes(Path(folder) / name) for name in (DESCRIPTION, TABLES)})
 
 
-def parse(folder: Path, files: Mapping[str, bytes]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Check keys, types and the tables' hash of both files.
+def parse_calibration(folder: Path | str, contents: Mapping[str, bytes]) -> Calibration:
+    """Make a calibration of its files' contents, and check that they agree.
 
     Args:
         folder: of the files, for the error.
-        files: content by name, of both files and maybe others.
-
-    Returns:
-        The tables and the description, which has the newest format's keys.
+        contents: by name, of both files and maybe others.
 
     Raises:
-        CalibrationError: naming the file and what is wrong with it.
+        CalibrationError: names the file and what is wrong with it.
     """
-    folder = Path(folder)
-    path = folder / DESCRIPTION
+    path, tables_path = Path(folder) / DESCRIPTION, Path(folder) / TABLES
     try:
-        description = json.loads(files[DESCRIPTION])
+        description = build(_Description, _upgrade(json.loads(contents[DESCRIPTION])))
+        with below("shape"):
+            shape = description.shape.build()
+    except ParamsError as error:
+        raise CalibrationError(f"{path}: {error}; {_REMEDY}") from None
     except (ValueError, RecursionError) as error:
         raise CalibrationError(f"{path}: not JSON ({error}); {_REMEDY}") from None
-    description = _rename_shape(description)
-    _check_description(path, description)
-    content = files[TABLES]
-    found = hashlib.sha256(content).hexdigest()
-    if found != description["tables_sha256"]:
+    sha256 = hashlib.sha256(contents[TABLES]).hexdigest()
+    if sha256 != description.tables_sha256:
         raise CalibrationError(
-            f"{folder / TABLES}: sha256 (={found}) is not {description['tables_sha256']}, "
+            f"{tables_path}: sha256 (={sha256}) is not {description.tables_sha256}, "
             f"which {DESCRIPTION} names; {_REMEDY}"
         )
-    return _read_tables(folder / TABLES, content), {**_OF_FORMAT_2, **description}
+    table = _read_table(tables_path, contents[TABLES])
+    try:
+        calibration = Calibration(
+            shape,
+            table,
+            weights_sha256=description.weights_sha256,
+            distribution_sha256=description.distribution_sha256,
+            preprocessing_sha256=description.preprocessing_sha256,
+            data_sha256=description.data_sha256,
+            min_chroma=description.min_chroma,
+            unlike_p_value=description.unlike_p_value,
+            certificate=description.certificate,
+        )
+    except CalibrationError as error:
+        raise CalibrationError(f"{tables_path}: {error}") from None
+    _check_agreement(path, description, calibration)
+    return calibration
 
 
-def _read_tables(path: Path, content: bytes) -> dict[str, np.ndarray]:
+def _upgrade(description: Any) -> Any:
+    """Give a description of an earlier format the keys of this one."""
+    check(isinstance(description, dict), "the content", description, "be a mapping")
+    number = description.get("format")
+    check(type(number) is int and 2 <= number <= FORMAT, "format", number, f"be one of 2, 3, {FORMAT}")
+    if number < FORMAT and isinstance(description.get("shape"), dict):
+        names = {key: _BEFORE_FORMAT_4.get(key, key) for key in description["shape"]}
+        description = {**description, "shape": {names[key]: value for key, value in description["shape"].items()}}
+    return _OF_FORMAT_2 | description if number == 2 else description
+
+
+def _read_table(path: Path, content: bytes) -> LossTable:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
         if size > _LARGEST:
             raise ValueError(f"{size:,} bytes unpacked, more than {_LARGEST:,}")
         with np.load(io.BytesIO(content), allow_pickle=False) as tables_file:
-            names = {name: _BEFORE_FORMAT_4.get(name, name) for name in tables_file.files}
-            tables = {names[name]: np.asarray(tables_file[name]) for name in tables_file.files}
+            tables = {_BEFORE_FORMAT_4.get(name, name): np.asarray(tables_file[name]) for name in tables_file.files}
     except Exception as error:
         # zipfile and NumPy answer damaged bytes with nearly any exception (RuntimeError, TokenError, ...).
         raise CalibrationError(f"{path}: no archive of plain arrays ({error}); {_REMEDY}") from None
-    if set(tables) != _ARRAYS:
-        raise CalibrationError(f"{path}: arrays (={sorted(tables)}) must be {sorted(_ARRAYS)}; {_REMEDY}")
-    return tables
+    if set(tables) != (names := {field.name for field in fields(LossTable)}):
+        raise CalibrationError(f"{path}: arrays (={sorted(tables)}) must be {sorted(names)}; {_REMEDY}")
+    return LossTable(**tables)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -113,44 +217,24 @@ def _read_bytes(path: Path) -> bytes:
         raise CalibrationError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from None
 
 
-def _rename_shape(description: Any) -> Any:
-    """Give a description of an earlier format the newest names."""
-    if not isinstance(description, dict) or description.get("format") == FORMAT:
-        return description
-    shape = description.get("shape")
-    if not isinstance(shape, dict):
-        return description
-    return {**description, "shape": {_BEFORE_FORMAT_4.get(key, key): value for key, value in shape.items()}}
-
-
-def _check_description(path: Path, description: Any) -> None:
-    def check(holds: bool, name: str, value: object, must: str) -> None:
-        if not holds:
-            raise CalibrationError(f"{path}: {name} (={value!r}) must {must}; {_REMEDY}")
-
-    check(isinstance(description, dict), "content", description, "be an object")
-    known = type(description.get("format")) is int and description["format"] in FORMATS
-    check(known, "format", description.get("format"), f"be one of {', '.join(map(str, FORMATS))}")
-    keys = _KEYS if description["format"] > 2 else _KEYS - set(_OF_FORMAT_2)
-    check(set(description) == keys, "keys", sorted(description), f"be {sorted(keys)}")
-    for key in _HASHES:
-        value = description[key]
-        check(isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value)), key, value, "be a sha256")
-    for key, largest in {"min_chroma": 200, "unlike_p_value": 1}.items():
-        value = description.get(key, 0)
-        check(type(value) in (int, float) and 0 <= value < largest, key, value, f"be a number in [0, {largest})")
-    shape = description["shape"]
-    right = isinstance(shape, dict) and set(shape) == _SHAPE_KEYS
-    check(right, "shape", shape, f"have the keys {sorted(_SHAPE_KEYS)}")
-    for key in _SHAPE_KEYS - {"adaptivity"}:
-        check(isinstance(shape[key], list), f"shape: {key}", shape[key], "be a list")
-    certificate = description["certificate"]
-    check(isinstance(certificate, dict), "certificate", certificate, "be an object")
-    entries = certificate.get("curve", [])
-    check(isinstance(entries, list), "certificate: curve", entries, "be a list")
-    for entry in entries:
-        right = isinstance(entry, dict) and set(entry) >= _CURVE_KEYS
-        check(right, "certificate: curve", entry, f"have the keys {sorted(_CURVE_KEYS)}")
-        for key, largest in _CURVE_NUMBERS.items():
-            right = type(entry[key]) in (int, float) and 0 <= entry[key] <= largest
-            check(right, f"certificate: curve: {key}", entry[key], f"be a number in [0, {largest}]")
+def _check_agreement(path: Path, description: _Description, calibration: Calibration) -> None:
+    """Check that the description says what the tables say."""
+    expected = {
+        "photos": calibration.photos,
+        "smallest_alpha": calibration.smallest_alpha,
+        "groups": calibration.groups(),
+        "merged": calibration.shape.grouping.merged(),
+    }
+    for key, value in expected.items():
+        if (stored := getattr(description, key)) != value:
+            raise CalibrationError(f"{path}: {key} (={stored!r}) must be {value}, as the tables say")
+    for row in calibration.certificate.get("curve", []):
+        try:
+            steps = calibration.steps(Guarantee(alpha=row["alpha"], mode=row["mode"])).tolist()
+        except ValueError as error:
+            raise CalibrationError(f"{path}: certificate: {error}") from None
+        if row["steps"] != steps:
+            raise CalibrationError(
+                f"{path}: certificate at alpha {row['alpha']}, {row['mode']}: steps (={row['steps']!r})"
+                f" must be {steps}, as the tables say"
+            )

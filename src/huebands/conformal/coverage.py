@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from huebands.conformal.bands import CHANNELS
-from huebands.conformal.calibration import MODES, Calibration, Mode
+from huebands.conformal.calibration import Calibration
 from huebands.conformal.groups import GROUPS, PARTITIONS
+from huebands.conformal.guarantee import MODES, Guarantee, Mode
+from huebands.conformal.photo_bands import PhotoBands
 from huebands.density.atypicality import p_value
 from huebands.statistics.bootstrap import mean_interval, resampling_weights
 from huebands.statistics.risk_bounds import broken_p, mean_interval_exact
@@ -38,7 +40,7 @@ class PhotoCoverage:
         grouped: likewise at the report's alpha, where each group keeps the promise.
         shares: (GROUPS,), of the photo's pixels in each group.
         width_counts: (3, len(_WIDTH_EDGES) - 1), share of pixels by band width, per_channel at the report's alpha.
-        atypicality: see `likeness`.
+        atypicality: score, see `density.atypicality`.
     """
 
     id: str
@@ -48,6 +50,34 @@ class PhotoCoverage:
     shares: np.ndarray
     width_counts: np.ndarray
     atypicality: float
+
+
+def measure_photo(
+    id: str, title: str, bands: PhotoBands, true_HW3: np.ndarray, calibration: Calibration, alphas: Sequence[float],
+    report_alpha: float,
+) -> PhotoCoverage:  # fmt: skip
+    """Measure a test photo's bands at each alpha, and in groups at the report's.
+
+    Args:
+        id: of the photo.
+        title: for people.
+        bands: of the calibration's shape.
+        true_HW3: uint8, the true colours.
+        calibration: that chooses among the bands.
+        alphas: that it supports, the report's among them.
+        report_alpha: of the headline figures.
+    """
+    plain, grouped = {}, {}
+    for mode in MODES:
+        for alpha in alphas:
+            chosen = bands.at(calibration.steps(Guarantee(alpha=alpha, mode=mode)), mode)
+            plain[mode, alpha] = reach(chosen, true_HW3, bands.groups, mode)
+            if (mode, alpha) == ("per_channel", report_alpha):
+                width_counts = count_widths(chosen)
+        steps = bands.widest_steps(calibration.group_steps(Guarantee(alpha=report_alpha, mode=mode)))
+        grouped[mode] = reach(bands.at(steps, mode), true_HW3, bands.groups, mode)
+    shares = np.bincount(bands.groups.ravel(), minlength=len(GROUPS)) / true_HW3[..., 0].size
+    return PhotoCoverage(id, title, plain, grouped, shares, width_counts, bands.atypicality)
 
 
 def reach(bands_HW32: np.ndarray, true_HW3: np.ndarray, groups_PHW: np.ndarray, mode: Mode) -> Reached:
@@ -82,12 +112,12 @@ def certify(calibration: Calibration, photos: Sequence[PhotoCoverage], alpha: fl
         raise ValueError("coverage needs at least one test photo, got none")
     weights = resampling_weights(len(photos), _RESAMPLES, seed)
     curve = []
-    for mode, of in photos[0].plain:
-        row = _row(mode, of, [photo.plain[mode, of] for photo in photos], weights)
-        curve.append({**row, "steps": calibration.steps(of, mode).tolist()})
+    for mode, level in photos[0].plain:
+        row = _row(mode, level, [photo.plain[mode, level] for photo in photos], weights)
+        curve.append({**row, "steps": calibration.steps(Guarantee(alpha=level, mode=mode)).tolist()})
     grouped = [_row(mode, alpha, [photo.grouped[mode] for photo in photos], weights) for mode in photos[0].grouped]
-    level = calibration.unlike_p_value
-    unlike = [p_value(photo.atypicality, calibration.table.atypicality) <= level for photo in photos]
+    limit = calibration.unlike_p_value
+    unlike = [p_value(photo.atypicality, calibration.table.atypicality) <= limit for photo in photos]
     worst = sorted(photos, key=lambda photo: photo.plain["per_channel", alpha].coverage)[:_WORST]
     return {
         "alpha": alpha,
@@ -111,7 +141,7 @@ def certify(calibration: Calibration, photos: Sequence[PhotoCoverage], alpha: fl
                 for channel, name in enumerate(CHANNELS)
             },
         },
-        "likeness": {"below": level, "share": round(float(np.mean(unlike)), 4)},
+        "likeness": {"below": limit, "share": round(float(np.mean(unlike)), 4)},
     }
 
 

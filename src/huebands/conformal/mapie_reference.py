@@ -1,14 +1,11 @@
 """MAPIE, in its one room: the reference that our quantile must equal, and tests of a stream of photos in colour."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import mapie.regression
 import numpy as np
 from mapie.exchangeability_testing import OnlineMartingaleTest, RiskMonitoring
 
-from huebands.conformal.bands import CHANNELS
-from huebands.conformal.calibration_files import CalibrationError
 from huebands.statistics.risk_bounds import SLACK, first_step
 
 _LEVELS = 256
@@ -92,34 +89,6 @@ def own_half_widths(true_rgb: np.ndarray, shown_rgb: np.ndarray, alphas: Sequenc
     residuals = np.abs(true_rgb.astype(np.int16) - shown_rgb)
     losses = (residuals[..., None] > np.arange(_LEVELS)).astype(np.float64)
     return np.array([first_step(losses, alpha) for alpha in alphas], dtype=np.float64)
-
-
-def compare_with_mapie(
-    true_rgb: np.ndarray, shown_rgb: np.ndarray, alphas: Sequence[float], report_alpha: float
-) -> dict[str, Any]:
-    """Calibrate on independent pixels (n, 3) both ways, at every alpha that MAPIE takes.
-
-    Returns:
-        both half widths by channel at the alpha nearest to `report_alpha`, and how many alphas were compared.
-
-    Raises:
-        CalibrationError: when the two differ, or MAPIE takes none of the alphas.
-    """
-    n = len(true_rgb)
-    taken = [alpha for alpha in alphas if 1 / n <= alpha < 1 - 1 / n - SLACK]
-    if not taken:
-        raise CalibrationError(f"MAPIE takes none of the alphas {list(alphas)} with {n} calibration photos")
-    mapie, own = (calibrate(true_rgb, shown_rgb, taken) for calibrate in (mapie_half_widths, own_half_widths))
-    if not np.array_equal(mapie, own):
-        alpha = taken[int(np.argmax((mapie != own).any(axis=1)))]
-        raise CalibrationError(f"half widths on one pixel a photo differ from MAPIE's at alpha {alpha}")
-    nearest = int(np.argmin(np.abs(np.array(taken) - report_alpha)))
-    return {
-        "alpha": taken[nearest],
-        "alphas_compared": len(taken),
-        "mapie": dict(zip(CHANNELS, mapie[nearest].tolist(), strict=True)),
-        "huebands": dict(zip(CHANNELS, own[nearest].tolist(), strict=True)),
-    }
 
 
 def exchangeability_rejected(reference: np.ndarray, losses: np.ndarray, level: float = 0.05) -> bool | None:

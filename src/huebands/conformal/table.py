@@ -1,4 +1,4 @@
-"""The count of a calibration: it merges by addition, over photos and over processes, to the same bits in any order."""
+"""The losses of the calibration photos. Tables merge by addition, over photos and processes, to the same bits."""
 
 from dataclasses import dataclass, fields
 from typing import Self
@@ -8,9 +8,12 @@ import torch
 import torch.distributed
 
 from huebands.conformal.bands import STEPS
-from huebands.conformal.calibration_files import CalibrationError
 from huebands.conformal.groups import GROUPS
 from huebands.conformal.scores import KINDS, PhotoLosses
+
+
+class CalibrationError(ValueError):
+    """A calibration is incomplete or inconsistent, or of an unknown format."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class LossTable:
         losses: float64 (n, KINDS, STEPS), of each photo.
         group_sums: float64 (GROUPS, KINDS, STEPS), over photos.
         group_photos: int64 (GROUPS,), how many photos that sums over.
-        atypicality: float64 (n,), as `likeness` gives it.
+        atypicality: float64 (n,), the score of each photo, see `density.atypicality`.
     """
 
     losses: np.ndarray
@@ -30,7 +33,7 @@ class LossTable:
     atypicality: np.ndarray
 
     @classmethod
-    def of(cls, photos: int) -> Self:
+    def empty(cls, photos: int) -> Self:
         """An empty count for so many photos."""
         return cls(
             np.zeros((photos, KINDS, STEPS)),
@@ -79,15 +82,15 @@ class LossTable:
             "atypicality": (np.float64, (n,)),
         }
         for name, (kind, shape) in wanted.items():
-            table = getattr(self, name)
-            if table.dtype != kind or table.shape != shape:
-                raise CalibrationError(f"{name} must be {np.dtype(kind)} {shape}; got {table.dtype} {table.shape}")
+            values = getattr(self, name)
+            if values.dtype != kind or values.shape != shape:
+                raise CalibrationError(f"{name} must be {np.dtype(kind)} {shape}; got {values.dtype} {values.shape}")
         if not np.isfinite(self.atypicality).all():
             raise CalibrationError("atypicality must be finite")
         if not ((self.group_photos >= 0) & (self.group_photos <= n)).all():
             raise CalibrationError(f"group_photos must lie in 0..{n}")
         for name, most in (("losses", np.array(1.0)), ("group_sums", self.group_photos[:, None, None])):
-            table = getattr(self, name)
-            in_range = np.all((table >= 0) & (table <= most))
-            if not (in_range and np.all(np.diff(table) <= 0) and np.all(table[..., -1] == 0)):
+            values = getattr(self, name)
+            in_range = np.all((values >= 0) & (values <= most))
+            if not (in_range and np.all(np.diff(values) <= 0) and np.all(values[..., -1] == 0)):
                 raise CalibrationError(f"{name} must hold shares in [0, 1] of each photo that never rise and end at 0")

@@ -16,7 +16,7 @@ import pandas as pd
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 import great_expectations as gx
 from great_expectations import expectations as gxe
-from great_expectations.suite.row_conditions import Column
+from great_expectations.expectations.row_conditions import Column
 
 from huebands.data import description, shards, suite
 from huebands.data.suite import Statement

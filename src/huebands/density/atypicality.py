@@ -1,9 +1,10 @@
-"""How unlike the calibration photos a photo is, told without its true colours.
+"""The atypicality score of a photo: how far it is from the training photos, found without its true colours.
 
 Mean and standard deviation over the photo of each of the encoder's feature maps, all but the coarsest, are compared
-with those of the training photos. Of what `benchmarks/likeness.py` tries this tells strangers best: it finds blur,
-noise and flat contrast. What is photographed or painted it does not find. The distances of the calibration photos turn
-that of a new photo into a conformal p-value: exchangeable photos have p <= q with probability at most q.
+with those of the training photos. Of the scores that `studies/bands/atypicality.py` compares, this one tells changed
+photos apart best: it finds blur, noise and flat contrast. It does not find what is photographed or painted. The scores
+of the calibration photos turn that of a new photo into a conformal p-value: exchangeable photos have p <= q with
+probability at most q.
 """
 
 from collections.abc import Sequence
@@ -41,5 +42,5 @@ def statistics_of(features: Sequence[Tensor]) -> Tensor:
 
 
 def p_value(atypicality: float, of_calibration: np.ndarray) -> float:
-    """The conformal p-value of a photo: (1 + number of calibration photos at least as strange) / (n + 1)."""
+    """The conformal p-value of a photo: (1 + number of calibration photos at least as atypical) / (n + 1)."""
     return float((1 + (of_calibration >= atypicality).sum()) / (len(of_calibration) + 1))

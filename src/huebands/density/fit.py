@@ -18,8 +18,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from huebands import color
 from huebands.density import coordinate
 from huebands.density.network import DensityNetwork
-from huebands.models.parts.resize import resize
 from huebands.params import DensityParams
+from huebands.photos.resize import resize
 
 _LEARNING_RATE = 2e-3
 _WEIGHT_DECAY = 1e-2

@@ -1,4 +1,4 @@
-"""The colour distribution as a part of a model package: its files, and what it sees in a photo."""
+"""The conditional colour density as a part of a model package: its files, and its estimate for a photo."""
 
 import hashlib
 import json
@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,10 +18,11 @@ from huebands.density.network import DensityNetwork
 from huebands.files import atomic
 from huebands.models.compiled import CompiledNetwork
 from huebands.models.encoders.encoder import ENCODERS
-from huebands.models.parts.resize import resize
 from huebands.models.weights import WeightsError, encode_weights, parse_weights
+from huebands.photos.grey import GreyPhoto
+from huebands.photos.resize import resize
 
-WEIGHTS, DESCRIPTION = "distribution.safetensors", "distribution.json"
+WEIGHTS, DESCRIPTION = "distribution.safetensors", "distribution.json"  # names of the package's format
 FORMAT = 1
 _NETWORK_KEYS = {"encoder", "filters", "dropout", "bins"}
 _LINEAGE_KEYS = {"git_commit", "data_sha256", "params"}
@@ -34,7 +34,7 @@ class DensityError(ValueError):
 
 @dataclass(frozen=True)
 class PhotoDensity:
-    """What the network sees in a photo.
+    """The estimated densities of one photo.
 
     Attributes:
         log_probabilities_3BHW: histograms over positions at half the network's size.
@@ -71,10 +71,9 @@ class Density:
         return CompiledNetwork(DensityWithFeatures(self.network), self.image_size)
 
     @torch.inference_mode()
-    def see(self, grey_HW: np.ndarray) -> PhotoDensity:
-        """Look at a photo of any size, uint8 grey levels."""
-        L_11HW = color.lightness_of_grey(torch.from_numpy(np.array(grey_HW)))[None, None]
-        L_11SS = resize(L_11HW, (self.image_size, self.image_size))
+    def estimate(self, photo: GreyPhoto) -> PhotoDensity:
+        """Estimate the densities of a photo's pixels."""
+        (L_11SS,) = photo.lightness(self.image_size)
         log_probabilities_13BHW, *features = self.run(L_11SS / 50 - 1)
         log_probabilities_3BHW = log_probabilities_13BHW[0]
         half = log_probabilities_3BHW.shape[-1]

@@ -71,6 +71,8 @@ def build(kind: Any, value: Any) -> Any:
     Raises:
         ParamsError: names the key below `value`, its value and what is allowed.
     """
+    if kind is Any:
+        return value
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return value

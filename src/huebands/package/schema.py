@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from huebands.color import AB_SCALE
-from huebands.density import model as density_model
 from huebands.models.parameters import ParamsError, build, check
 from huebands.models.registry import ChosenNetwork
 from huebands.params import UpsamplingParams
@@ -22,7 +21,7 @@ FORMATS = (2, 3, 4)
 WEIGHTS, CONFIG = "generator.safetensors", "config.json"
 CARD, CERTIFICATE = "MODEL_CARD.md", "certificate.html"
 CALIBRATION = ("calibration.npz", "calibration.json")
-DENSITY = (density_model.WEIGHTS, density_model.DESCRIPTION)
+DENSITY = ("distribution.safetensors", "distribution.json")
 FILES = (WEIGHTS, CONFIG, *DENSITY, *CALIBRATION, CERTIFICATE, CARD)
 LIGHTNESS, RESIZE = "cielab-d65-8bit-grey", "bilinear-antialias"
 LARGEST_SIDE = 4096  # pixels of the network's square

@@ -1,49 +1,21 @@
-"""Writes model packages: of a training, of all parts together, or as a copy; each folder as a whole or not at all."""
+"""Writes model packages from their parts, or as a copy; each folder as a whole or not at all."""
 
-import hashlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
 
 from huebands.files.manifest import FolderError, read_file, write_folder
-from huebands.models.weights import encode_weights
+from huebands.package.generator import read_files
 from huebands.package.hashes import check_hash, hash_files
-from huebands.package.read import ModelPackage, parse_package, read_files
+from huebands.package.read import ModelPackage, parse_package
 from huebands.package.schema import (
     CALIBRATION,
     CARD,
     CERTIFICATE,
     CONFIG,
     DENSITY,
-    WEIGHTS,
     PackageError,
-    check_config,
     check_newest,
-    encode_config,
     parse_config,
 )
-
-
-def write_generator(folder: Path, state: Mapping[str, Tensor], config: dict[str, Any]) -> str:
-    """Write a package without calibration: weights (kernels in float16), configuration and manifest.
-
-    Args:
-        folder: replaced as a whole.
-        state: the generator's state_dict.
-        config: values that `read_package` accepts as config.json.
-
-    Returns:
-        The sha256 of the weights' file.
-
-    Raises:
-        PackageError: when the configuration is not allowed.
-    """
-    check_config(folder / CONFIG, config)
-    weights = encode_weights(folder / WEIGHTS, {name: _storable(tensor) for name, tensor in state.items()})
-    write_folder(folder, {WEIGHTS: weights, CONFIG: encode_config(config)})
-    return hashlib.sha256(weights).hexdigest()
 
 
 def assemble(folder: Path, trained: Path, density: Path, calibration: Path, card: str) -> ModelPackage:
@@ -83,12 +55,6 @@ def copy_package(package: ModelPackage, folder: Path) -> None:
     files = read_files(package.folder)
     check_hash(package.folder, hash_files(files), package.package_sha256)
     write_folder(folder, files)
-
-
-def _storable(tensor: Tensor) -> Tensor:
-    """Halve the size of kernels: they go to half precision, and every figure is measured on the stored weights."""
-    stored = tensor.half() if tensor.ndim > 1 else tensor
-    return stored.detach().cpu().contiguous()
 
 
 def _read_part(path: Path) -> bytes:

@@ -8,19 +8,18 @@ import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from huebands.files import atomic
+from huebands.photos.heatmap import magma
 
 _DPI = 120
 _GAP, _STRIP_GAP, _ROW_GAP, _MARGIN = 0.06, 0.3, 0.42, 0.25  # inches
 _HEADING = 0.1  # inches, beside the row gap
 _FONT = 9.0  # points
-_RED = (200, 30, 45)
 _SERIES = {"per_channel": ("per channel", "#1b6ca8"), "joint": ("joint", "#c8553d")}
 
 
@@ -30,41 +29,6 @@ class Strip:
 
     caption: str
     pictures: Sequence[np.ndarray]
-
-
-def heat_map(width_HW: np.ndarray) -> np.ndarray:
-    """Colour a map of band widths with magma, on the fixed scale 0 to 255 levels.
-
-    Args:
-        width_HW: (H, W), in 8-bit levels; the same width has the same colour in every picture.
-
-    Returns:
-        uint8 (H, W, 3) sRGB.
-    """
-    colours: np.ndarray = magma()[heat_levels(width_HW)]
-    return colours
-
-
-def heat_levels(width_HW: np.ndarray) -> np.ndarray:
-    """Round band widths to levels of `magma`, uint8 (H, W)."""
-    levels: np.ndarray = np.clip(np.rint(width_HW), 0, 255).astype(np.uint8)
-    return levels
-
-
-def mark_outside(grey_HW: np.ndarray, outside_HW3: np.ndarray) -> np.ndarray:
-    """Paint the pixels red whose true colour leaves its band, over a pale photo.
-
-    Args:
-        grey_HW: uint8 (H, W).
-        outside_HW3: bool (H, W, 3), by channel; the more channels, the redder.
-
-    Returns:
-        uint8 (H, W, 3) sRGB.
-    """
-    strength = np.array([0.0, 0.6, 0.8, 1.0])[outside_HW3.sum(axis=-1)][..., None]
-    pale = 165 + 0.35 * grey_HW[..., None]
-    painted: np.ndarray = np.rint(pale * (1 - strength) + np.array(_RED) * strength).astype(np.uint8)
-    return painted
 
 
 def draw_sheet(
@@ -184,12 +148,3 @@ def _save(figure: Any, path: Path) -> None:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         with atomic.writing(path) as file:
             figure.savefig(file, format="png", metadata={"Software": None})
-
-
-@cache
-def magma() -> np.ndarray:
-    """The colours of heat maps for the levels 0 to 255, uint8 (256, 3)."""
-    from matplotlib import colormaps
-
-    colours: np.ndarray = colormaps["magma"](np.arange(256), bytes=True)[:, :3]
-    return colours

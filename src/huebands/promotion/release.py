@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from huebands.colorize.colorizer import Colorizer
-from huebands.conformal.calibration import AlphaError
+from huebands.conformal.guarantee import AlphaError
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic

@@ -19,14 +19,15 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from huebands.colorize.colorizer import Colorizer, grey_of
-from huebands.conformal.calibration import MODES, Mode
+from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.coverage import reach
+from huebands.conformal.guarantee import MODES, Guarantee, Mode
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.metrics.bleeding import bleeding
 from huebands.metrics.image import ciede2000, colourfulness
 from huebands.metrics.lpips import LPIPS
 from huebands.package.schema import PackageError
+from huebands.photos.grey import GreyPhoto
 from huebands.promotion.criteria import (
     AGAINST_GREY,
     COLOURS,
@@ -121,9 +122,9 @@ class Trial:
         scores = []
         for row in range(len(photos)):
             truth = photos.rgb([row])[0].permute(1, 2, 0).numpy()
-            grey = grey_of(truth)
-            results = {name: colorizer.predict(grey) for name, colorizer in colorizers.items()}
-            scores.append(scorer.score(truth, {**results, GREY: np.stack([grey] * 3, axis=-1)}))
+            photo = GreyPhoto.of_rgb(truth)
+            results = {name: colorizer.colours.predict(photo) for name, colorizer in colorizers.items()}
+            scores.append(scorer.score(truth, {**results, GREY: photo.rgb}))
         figures = {
             name: {criterion: np.array([score[name][criterion] for score in scores]) for criterion in COLOURS}
             for name in (*colorizers, GREY)
@@ -195,12 +196,11 @@ class Trial:
         calibration = colorizer.calibration
         for row in range(len(self.photos)):
             true_HW3 = self.photos.rgb([row])[0].permute(1, 2, 0).numpy()
-            grey_HW = grey_of(true_HW3)
-            shaped = colorizer.shape(colorizer.predict(grey_HW), grey_HW, calibration.shape)
+            bands = colorizer.predict(GreyPhoto.of_rgb(true_HW3)).bands
             figures: dict[str, float] = {}
             for mode in MODES:
-                bands_HW32 = shaped.bands(calibration.steps(alpha, mode), mode)
-                reached = reach(bands_HW32, true_HW3, shaped.groups, mode)
+                bands_HW32 = bands.at(calibration.steps(Guarantee(alpha=alpha, mode=mode)), mode)
+                reached = reach(bands_HW32, true_HW3, bands.groups, mode)
                 figures |= {_miscoverage(mode): 1 - reached.coverage, f"{mode} width": float(reached.widths.mean())}
             rows.append(figures)
         return {criterion: np.array([figures[criterion] for figures in rows]) for criterion in rows[0]}

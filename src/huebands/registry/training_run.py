@@ -11,7 +11,7 @@ import mlflow
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from huebands.package.lineage import Dataset
-from huebands.photos import images
+from huebands.photos.read import read_photo
 from huebands.registry.connection import TrackingError, experiment_id_of, open_client, prefixed
 from huebands.registry.runs import PARENT_TAG, create_run, describe_run, log_epochs
 
@@ -112,7 +112,7 @@ class TrainingRun:
         with self._logging():
             logged = {Path(item.path).name for item in self._client.list_artifacts(self.run_id, "images")}
             if not any(name.startswith(f"samples+step+{epoch}+") for name in logged):
-                self._client.log_image(self.run_id, images.read_photo(path), key="samples", step=epoch)
+                self._client.log_image(self.run_id, read_photo(path), key="samples", step=epoch)
 
     def finish(self, weights_sha256: str, seconds: float | None = None) -> None:
         """Mark the run as finished with these weights, `seconds` after its start, now if left out."""

@@ -4,15 +4,17 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import asdict
 from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
 
 from huebands import __version__
-from huebands.colorize.colorizer import Colorization, Colorizer
+from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.result import Colorization
 from huebands.conformal.bands import CHANNELS
-from huebands.conformal.calibration import MODES
-from huebands.photos import images
+from huebands.conformal.guarantee import MODES, Guarantee
+from huebands.photos.read import FORMATS, MAX_PIXELS
 from huebands.serving.forms import DEFAULT_ALPHA, MAX_BODY
 from huebands.serving.monitoring.monitor import Monitor
 
@@ -41,10 +43,7 @@ def describe_result(colorizer: Colorizer, name: str, result: Colorization) -> di
         "photo": name,
         "width": width,
         "height": height,
-        "alpha": result.alpha,
-        "mode": result.mode,
-        "delta": result.delta,
-        "grouped": result.grouped,
+        **asdict(result.guarantee),
         "steps": dict(zip(CHANNELS, result.steps.tolist(), strict=True)),
         "mean_band_width": round(float(result.width.mean()), 3),
         "likeness": {
@@ -52,7 +51,7 @@ def describe_result(colorizer: Colorizer, name: str, result: Colorization) -> di
             "meaning": "chance that a photo exchangeable with the calibration photos is as unlike them as this one;"
             " the promise does not reach photos of another kind",
         },
-        "promise": _promise(result),
+        "promise": _promise(result.guarantee),
         "model": {
             "name": colorizer.package.config["name"],
             "package_sha256": colorizer.package.package_sha256,
@@ -61,18 +60,18 @@ def describe_result(colorizer: Colorizer, name: str, result: Colorization) -> di
     }
 
 
-def _promise(result: Colorization) -> str:
-    counted = "channel values" if result.mode == "per_channel" else "pixels"
+def _promise(guarantee: Guarantee) -> str:
+    counted = "channel values" if guarantee.mode == "per_channel" else "pixels"
     sentences = [
         "For a photo exchangeable with the calibration photos, the expected share of its"
-        f" {counted} that leave their bands is at most {result.alpha:g}."
+        f" {counted} that leave their bands is at most {guarantee.alpha:g}."
     ]
-    if result.delta is not None:
+    if guarantee.delta is not None:
         sentences.append(
-            f"This holds for these very bands with probability {1 - result.delta:g} over the draw of the"
+            f"This holds for these very bands with probability {1 - guarantee.delta:g} over the draw of the"
             " calibration photos."
         )
-    if result.grouped:
+    if guarantee.grouped:
         sentences.append("On average over that draw, it also holds among the pixels of each group alone.")
     return " ".join(sentences)
 
@@ -101,6 +100,6 @@ def describe_model(colorizer: Colorizer, monitor: Monitor) -> dict[str, Any]:
         "network": package.config["network"],
         "preprocessing": package.config["preprocessing"],
         "lineage": package.config["lineage"],
-        "limits": {"body_bytes": MAX_BODY, "pixels": images.MAX_PIXELS, "formats": list(images.FORMATS)},
+        "limits": {"body_bytes": MAX_BODY, "pixels": MAX_PIXELS, "formats": list(FORMATS)},
         "monitoring": monitor.describe(),
     }

@@ -15,14 +15,14 @@ from starlette.routing import Match, Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from huebands.colorize.colorizer import Colorizer
-from huebands.serving.admission.admission import Admission
 from huebands.serving.admission.body_limit import BodyLimit
+from huebands.serving.admission.control import Admission
 from huebands.serving.answers import describe_model
-from huebands.serving.assets import PageFiles, page_response
 from huebands.serving.forms import MAX_BODY, read_upload
+from huebands.serving.monitoring.access_log import HUNG_UP, Visit, Witness, cause_of
 from huebands.serving.monitoring.metrics import Metrics
-from huebands.serving.monitoring.visit import HUNG_UP, Visit, Witness, cause_of
 from huebands.serving.openapi import describe_api
+from huebands.serving.pages import PageFiles, page_response
 from huebands.serving.workers.jobs import Facts, Job, Kind, Outcome, Refusal
 from huebands.serving.workers.pool import UnservedError
 
@@ -107,15 +107,7 @@ async def _answer(request: Request, kind: Kind) -> Response:
     except TimeoutError as error:
         raise HTTPException(408, f"the photo took longer than {_MAX_READING} seconds to come") from error
     request.state.reservation.resize(len(upload.content))
-    job = Job(
-        kind=kind,
-        content=upload.content,
-        name=upload.name,
-        alpha=upload.alpha,
-        mode=upload.mode,
-        delta=upload.delta,
-        grouped=upload.grouped,
-    )
+    job = Job(kind=kind, content=upload.content, name=upload.name, guarantee=upload.guarantee)
     start = time.perf_counter()
     outcome = await _while_connected(request, request.app.state.pool.submit(job))
     if outcome is None:

@@ -15,7 +15,7 @@ from huebands.files import atomic
 from huebands.package.choose import GENERATOR
 from huebands.package.read import ModelPackage
 from huebands.package.schema import PackageError
-from huebands.serving import served
+from huebands.serving import served_model
 
 _BUILD = Path("build")  # BentoML takes nothing from outside the current folder
 _FILES = ("bentofile.yaml", "requirements-serve.lock", "docker/Dockerfile.template")
@@ -24,7 +24,7 @@ _FILES = ("bentofile.yaml", "requirements-serve.lock", "docker/Dockerfile.templa
 def main() -> None:
     """Build the bento from the current folder, a checkout; ends with one line where the package is not sound."""
     try:
-        chosen = served.choose(os.environ.get("HUEBANDS_MODEL") or None)
+        chosen = served_model.choose(os.environ.get("HUEBANDS_MODEL") or None)
         package = chosen.load().package
     except PackageError as error:
         sys.exit(f"huebands: {error}")
@@ -40,7 +40,7 @@ def main() -> None:
     sys.exit(code)
 
 
-def stage(chosen: served.Served, checkout: Path, context: Path) -> None:
+def stage(chosen: served_model.Served, checkout: Path, context: Path) -> None:
     """Copy what goes into the bento.
 
     Args:
@@ -54,10 +54,10 @@ def stage(chosen: served.Served, checkout: Path, context: Path) -> None:
     shutil.copytree(checkout / "src/huebands", context / "src/huebands", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(chosen.folder, context / GENERATOR)
     record = replace(chosen, folder=GENERATOR.as_posix())
-    atomic.write_text(context / served.RECORD, record.encode() + "\n")
+    atomic.write_text(context / served_model.RECORD, record.encode() + "\n")
 
 
-def _labels(chosen: served.Served, package: ModelPackage) -> dict[str, str]:
+def _labels(chosen: served_model.Served, package: ModelPackage) -> dict[str, str]:
     """What the bento's labels say of the package."""
     labels = {"version": package.package_sha256[:12]}  # a label has at most 63 characters
     if chosen.version is not None:

@@ -14,7 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from huebands.conformal.calibration import Calibration, Mode
+from huebands.conformal.calibration import Calibration
+from huebands.conformal.guarantee import Guarantee, Mode
 from huebands.serving.workers.pool import UnservedError
 
 DEFAULT_ALPHA = 0.1
@@ -41,18 +42,12 @@ class Upload:
     Attributes:
         name: the file's name as the client gave it.
         content: of the file.
-        alpha: supported by the calibration.
-        mode: one of the two promises.
-        delta: chance that the draw of the calibration photos may have to break the promise; None: on average over it.
-        grouped: whether the promise is to hold in each group of pixels.
+        guarantee: that is asked for; the calibration supports it.
     """
 
     name: str
     content: bytes
-    alpha: float
-    mode: Mode
-    delta: float | None
-    grouped: bool
+    guarantee: Guarantee
 
 
 async def read_upload(request: Request, calibration: Calibration) -> Upload:
@@ -86,16 +81,15 @@ async def _check(form: FormData, calibration: Calibration) -> Upload:
     delta = _number(_text(form, "delta", "")) if "delta" in form else None
     grouped = _flag(_text(form, "grouped", "false"))
     try:
-        calibration.steps(cast(float, alpha), cast(Mode, mode), cast(float | None, delta))
-        if grouped:
-            calibration.group_steps(cast(float, alpha), cast(Mode, mode), cast(float | None, delta))
+        guarantee = Guarantee(
+            alpha=cast(float, alpha), mode=cast(Mode, mode), delta=cast(float | None, delta), grouped=grouped
+        )
+        calibration.check(guarantee)
     except ValueError as error:
         raise HTTPException(422, str(error)) from error
     # A lone surrogate, which odd charsets can smuggle in, could not be written into an answer.
     name = (file.filename or "image").encode("utf-8", "replace").decode()
-    return Upload(
-        name[:200], await file.read(), cast(float, alpha), cast(Mode, mode), cast(float | None, delta), grouped
-    )
+    return Upload(name[:200], await file.read(), guarantee)
 
 
 async def _parse(parser: _Parser) -> FormData:

@@ -3,21 +3,22 @@
 from typing import Any
 
 from huebands import __version__
-from huebands.conformal.calibration import MODES, Calibration
-from huebands.photos import images
-from huebands.serving.exploration import MAX_SHOWN
+from huebands.conformal.calibration import Calibration
+from huebands.conformal.guarantee import MODES
+from huebands.photos.read import FORMATS, MAX_PIXELS
 from huebands.serving.forms import DEFAULT_ALPHA, MAX_BODY
+from huebands.serving.workers.exploration import MAX_SHOWN
 
 Document = dict[str, Any]
 
-_FORMATS = ", ".join(images.FORMATS)
+_FORMATS = ", ".join(FORMATS)
 _REFUSALS = {
     400: "The form is malformed, or the connection ended before it did.",
     408: "The body stalled, or took too long to come.",
     413: f"The body is larger than {MAX_BODY:,} bytes, counted as they come.",
     415: f"The body is no multipart form, or the image of no known format; known by content are {_FORMATS}.",
     422: "A field is missing, unknown or out of its range, or the image is damaged, has more than one frame, or"
-    f" announces more than {images.MAX_PIXELS:,} pixels.",
+    f" announces more than {MAX_PIXELS:,} pixels.",
     500: "Internal error; the answer has the request ID by which the server's log tells of it.",
     503: "There is no room for the photo now; it was not worked on.",
     504: "The photo took longer than the service allows.",
@@ -143,7 +144,7 @@ def _form(smallest_alpha: float) -> Document:
                 "type": "string",
                 "format": "binary",
                 "contentMediaType": "application/octet-stream",
-                "description": f"The photo, as a file, of 1 to {images.MAX_PIXELS:,} pixels and one frame:"
+                "description": f"The photo, as a file, of 1 to {MAX_PIXELS:,} pixels and one frame:"
                 f" {_FORMATS}. Only its lightness is used; no address is ever fetched.",
             },
             "alpha": {

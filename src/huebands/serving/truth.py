@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from huebands.colorize.colorizer import Colorization
+from huebands.colorize.result import Colorization
 from huebands.conformal.bands import CHANNELS
 from huebands.metrics.chroma import mean_chroma
 
@@ -24,5 +24,5 @@ def share_outside(rgb_HW3: NDArray[np.uint8], result: Colorization, min_chroma: 
     for index, channel in enumerate(CHANNELS):
         lower, upper = result.bands[channel][..., 0], result.bands[channel][..., 1]
         outside.append((rgb_HW3[..., index] < lower) | (rgb_HW3[..., index] > upper))
-    missed = np.logical_or.reduce(outside) if result.mode == "joint" else np.stack(outside)
+    missed = np.logical_or.reduce(outside) if result.guarantee.mode == "joint" else np.stack(outside)
     return float(missed.mean())

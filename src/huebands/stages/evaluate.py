@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 
 from huebands import params
-from huebands.colorize.colorizer import Colorizer, grey_of
+from huebands.colorize.colours import ColourModel
 from huebands.data.shards import LabShard, ShardError, read_manifest
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
 from huebands.metrics.report import METRICS, OF_TRUTH, PhotoScorer, ScoredPhoto, in_words, summarise
+from huebands.package.generator import read_generator
 from huebands.package.schema import PackageError
+from huebands.photos.grey import GreyPhoto
 from huebands.plots.pictures import Strip, draw_sheet
 
 PREPARED, TRAINED, REPORT = Path("data/prepared"), Path("models/trained"), Path("reports/evaluate")
@@ -30,7 +32,7 @@ def main() -> None:
 
 def evaluate(prepared: Path, trained: Path, report: Path, sheet_rows: int, seed: int) -> None:
     """Replace the report: metrics.json, photos.csv and sheet.png of the test split."""
-    shard, colorizer = LabShard(prepared, "test"), Colorizer.load(trained)
+    shard, colours = LabShard(prepared, "test"), colours_of(trained)
     manifest = read_manifest(prepared)
     photos = manifest[manifest["split"] == "test"].sort_values("row")
     if photos.empty:
@@ -38,8 +40,8 @@ def evaluate(prepared: Path, trained: Path, report: Path, sheet_rows: int, seed:
     scorer, scores = PhotoScorer(), []
     for row in photos["row"]:
         truth = shard.rgb([row])[0].permute(1, 2, 0).numpy()
-        grey = grey_of(truth)
-        scores.append(scorer.score(truth, {"model": colorizer.predict(grey), "grey": np.stack([grey] * 3, axis=-1)}))
+        photo = GreyPhoto.of_rgb(truth)
+        scores.append(scorer.score(truth, {"model": colours.predict(photo), "grey": photo.rgb}))
     table = pd.DataFrame(
         [
             {"id": photo.id, "name": photo.name, **_row(score)}
@@ -51,9 +53,15 @@ def evaluate(prepared: Path, trained: Path, report: Path, sheet_rows: int, seed:
     with atomic.replace_folder(report) as new:
         atomic.write_text(new / "photos.csv", table.round(4).to_csv(index=False, lineterminator="\n"))
         atomic.write_text(new / "metrics.json", text + "\n")
-        _draw(new / "sheet.png", table.assign(title=photos["title"].to_numpy()), shard, colorizer, sheet_rows)
+        _draw(new / "sheet.png", table.assign(title=photos["title"].to_numpy()), shard, colours, sheet_rows)
     for name, values in summary.items():
         print(f"evaluate: {name} " + ", ".join(f"{of} {in_words(value)}" for of, value in values.items()))
+
+
+def colours_of(trained: Path) -> ColourModel:
+    """Read the trained generator."""
+    generator = read_generator(trained)
+    return ColourModel.build(generator.network, generator.config)
 
 
 def _row(score: ScoredPhoto) -> dict[str, float]:
@@ -85,7 +93,7 @@ def _summary(scores: Sequence[ScoredPhoto], seed: int) -> dict[str, dict[str, fl
     return summary
 
 
-def _draw(path: Path, table: pd.DataFrame, shard: LabShard, colorizer: Colorizer, count: int) -> None:
+def _draw(path: Path, table: pd.DataFrame, shard: LabShard, colours: ColourModel, count: int) -> None:
     """Draw the best, median and worst photos by CIEDE2000."""
     order = table["ciede2000_model"].sort_values(kind="stable").index
     count = min(count, len(order))
@@ -96,9 +104,9 @@ def _draw(path: Path, table: pd.DataFrame, shard: LabShard, colorizer: Colorizer
         strips = []
         for index in indices:
             truth = shard.rgb([index])[0].permute(1, 2, 0).numpy()
-            grey = grey_of(truth)
+            photo = GreyPhoto.of_rgb(truth)
             caption = f"CIEDE2000 {table['ciede2000_model'][index]:.1f} · {_title(table.loc[index])}"
-            strips.append(Strip(caption, (grey, colorizer.predict(grey), truth)))
+            strips.append(Strip(caption, (photo.levels_HW, colours.predict(photo), truth)))
         rows.append((label, strips))
     draw_sheet(path, rows, ("grey", "colorized", "truth"))
 

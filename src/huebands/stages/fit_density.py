@@ -31,7 +31,7 @@ def main() -> None:
     try:
         fit_density(params.load().density)
     except (params.ParamsError, ShardError, FetchError, FitError) as error:
-        raise SystemExit(f"fit_density: {error}") from error
+        raise SystemExit(f"fit-density: {error}") from error
 
 
 def fit_density(settings: DensityParams) -> None:
@@ -44,7 +44,7 @@ def fit_density(settings: DensityParams) -> None:
     val = prepare(network, _photos("val"), settings.image_size, mirror=False)
 
     def log(epoch: Epoch) -> None:
-        print(f"fit_density: epoch {epoch.epoch}: {epoch.train:.4f} nats a value on train, {epoch.val:.4f} on val")
+        print(f"fit-density: epoch {epoch.epoch}: {epoch.train:.4f} nats a value on train, {epoch.val:.4f} on val")
 
     history = fit(network, train, val, settings, log)
     photos = ([part[row : row + 1] for part in train.features] for row in range(len(train.rgb_N3SS)))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from huebands import params
 from huebands.data.sources import PhotoSource, SourceError, SourcePhoto, open_source
 from huebands.files import atomic
-from huebands.photos import images
+from huebands.photos.read import SUFFIXES, ImageError, read_photo
 
 RAW = Path("data/raw")
 INDEX_COLUMNS = ["id", "file", "source", "name", "licence", "title", "artist", "sha256", "width", "height"]
@@ -83,8 +83,8 @@ def _accept(photo: SourcePhoto, known: dict[str, str]) -> NDArray[uint8]:
     if by_bytes in known:
         raise _RejectionError(f"same bytes as {known[by_bytes]}")
     try:
-        pixels = images.read_photo(photo.content, photo.name)
-    except images.ImageError as error:
+        pixels = read_photo(photo.content, photo.name)
+    except ImageError as error:
         raise _RejectionError(error.reason) from error
     by_pixels = f"{pixels.shape} {hashlib.sha256(pixels.data).hexdigest()}"
     if by_pixels in known:
@@ -98,7 +98,7 @@ def _keep(source: str, photo: SourcePhoto, pixels: NDArray[uint8], folder: Path)
     sha256 = hashlib.sha256(photo.content).hexdigest()
     suffix = PurePosixPath(photo.name).suffix.lower()
     identity = sha256[:16]
-    file = f"photos/{identity}{suffix if suffix in images.SUFFIXES else ''}"
+    file = f"photos/{identity}{suffix if suffix in SUFFIXES else ''}"
     (folder / file).write_bytes(photo.content)  # the folder around it is replaced as a whole
     height, width = pixels.shape[:2]
     about = (source, photo.name, photo.licence, photo.title, photo.artist)

@@ -10,7 +10,7 @@ from huebands import params
 from huebands.data import preparation, shards
 from huebands.files import atomic
 from huebands.params import SPLITS, PrepareParams
-from huebands.photos.images import ImageError, read_photo
+from huebands.photos.read import ImageError, read_photo
 
 RAW, PREPARED = Path("data/raw"), Path("data/prepared")
 

@@ -18,11 +18,11 @@ from huebands import params
 from huebands.data import shards
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
+from huebands.package.generator import write_generator
 from huebands.package.lineage import Dataset, git_commit
 from huebands.package.schema import PackageError
-from huebands.package.write import write_generator
 from huebands.params import TrainParams
-from huebands.photos.images import write_png
+from huebands.photos.write import write_png
 from huebands.registry.connection import TrackingError
 from huebands.registry.training_run import TrainingRun
 from huebands.training.augment import Photos, load_photos

@@ -21,6 +21,17 @@ class RiskError(ValueError):
     """A bound cannot be had of these values; the message names them."""
 
 
+def check_probability(name: str, value: object) -> None:
+    """Check that a value is a number in (0, 1).
+
+    Raises:
+        RiskError: names the value; also for what is no number, which forms and arguments may pass on.
+    """
+    is_number = isinstance(value, float | int | np.floating)
+    if not (is_number and 0 < value < 1):  # type: ignore[operator]
+        raise RiskError(f"{name} (={value!r}) must be in (0, 1)")
+
+
 def first_step(losses: np.ndarray, alpha: float) -> np.ndarray:
     """Find the first step whose expected loss on the next photo is at most alpha, on average over calibrations.
 
@@ -186,7 +197,7 @@ def mean_interval_exact(losses: np.ndarray, confidence: float = 0.95) -> tuple[f
     Raises:
         RiskError: for no losses, losses out of range or a confidence out of range.
     """
-    _check_between("confidence", confidence)
+    check_probability("confidence", confidence)
     _check_losses(losses)
     delta, mean = (1 - confidence) / 2, float(losses.mean())
     return min(_lower(losses, delta), mean), max(1 - _lower(1 - losses, delta), mean)
@@ -235,15 +246,8 @@ def _first(excluded: Callable[[float], bool]) -> float:
 
 
 def _check(losses: np.ndarray, delta: float) -> None:
-    _check_between("delta", delta)
+    check_probability("delta", delta)
     _check_losses(losses)
-
-
-def _check_between(name: str, value: object) -> None:
-    # Forms and arguments pass on what is no number, so that the reason is told here.
-    is_number = isinstance(value, float | int | np.floating)
-    if not (is_number and 0 < value < 1):  # type: ignore[operator]
-        raise RiskError(f"{name} (={value!r}) must be in (0, 1)")
 
 
 def _check_losses(losses: np.ndarray) -> None:

@@ -21,9 +21,9 @@ from huebands import params
 from huebands.data import shards
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
+from huebands.package.generator import write_generator
 from huebands.package.lineage import git_commit
-from huebands.package.write import write_generator
-from huebands.photos.images import write_png
+from huebands.photos.write import write_png
 from huebands.training.augment import Photos, load_photos
 from huebands.training.checkpoint import CheckpointError
 from huebands.training.distributed import World

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from huebands.color import decode_lab, encode_lab
-from huebands.models.parts.resize import resize
 from huebands.params import TrainParams
+from huebands.photos.resize import resize
 
 
 @dataclass(frozen=True)

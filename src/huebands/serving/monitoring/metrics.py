@@ -10,8 +10,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from huebands.package.read import ModelPackage
+from huebands.serving.monitoring.access_log import Visit
 from huebands.serving.monitoring.monitor import Alarm, Monitor
-from huebands.serving.monitoring.visit import Visit
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)  # a large photo takes many
 _PART_SECONDS = (0.001, 0.005, 0.01, *_SECONDS)

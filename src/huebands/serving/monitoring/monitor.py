@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from huebands.conformal.calibration import MODES, Calibration
+from huebands.conformal.calibration import Calibration
+from huebands.conformal.guarantee import MODES
 from huebands.conformal.scores import JOINT, KINDS
 from huebands.serving.workers.jobs import Facts, Job
 from huebands.statistics.e_process import Bets
@@ -141,20 +142,20 @@ class Coverage:
 
     def add(self, outside: float, job: Job) -> None:
         """Count a photo in colour by the share that left its bands."""
-        self._counts[job.mode] += 1
-        self._outside[job.mode] += outside
-        self._alphas[job.mode] += job.alpha
+        self._counts[job.guarantee.mode] += 1
+        self._outside[job.guarantee.mode] += outside
+        self._alphas[job.guarantee.mode] += job.guarantee.alpha
         self.alarm.add(outside, self.bound(job))
 
     def bound(self, job: Job) -> float:
         """Bound the expected share outside: by alpha, or more where the calibration photos do not tell so exactly."""
-        steps = self._calibration.steps(job.alpha, job.mode, job.delta)
-        if job.mode == "joint":
+        steps = self._calibration.steps(job.guarantee)
+        if job.guarantee.mode == "joint":
             offsets = np.array(self._calibration.shape.joint_offsets)
             explained = self._bounds[JOINT, (steps - offsets).max()]
         else:
             explained = self._bounds[range(JOINT), steps].mean()
-        return max(job.alpha, float(explained))
+        return max(job.guarantee.alpha, float(explained))
 
     def shares(self) -> dict[str, dict[str, float]]:
         """By mode, of which photos came in colour: their number, the mean share outside, and the mean alpha asked."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from huebands.serving.admission.admission import AdmissionControl
+from huebands.serving.admission.control import AdmissionControl
 
 
 class PoolCollector(Collector):

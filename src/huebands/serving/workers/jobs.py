@@ -1,31 +1,28 @@
 """What travels between the process that speaks HTTP and those that colorize: a job, and what came of it."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from huebands.conformal.calibration import Mode  # it imports torch, which takes seconds
+from huebands.conformal.guarantee import Guarantee
 
 Kind = Literal["colorize", "bands", "explore"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One photo to work on, and what is asked of it; the fields of `Colorizer.colorize`, checked.
+    """One photo to work on.
 
     Attributes:
         kind: "colorize" for a PNG, "bands" for an archive, "explore" for what the page draws from.
         content: the bytes of the upload, not decoded yet.
         name: of the file, as the client gave it.
+        guarantee: that its bands are to keep; the calibration supports it.
     """
 
     kind: Kind
     content: bytes
     name: str
-    alpha: float
-    mode: "Mode"
-    delta: float | None
-    grouped: bool
+    guarantee: Guarantee
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from huebands.serving.workers.channel import Done, Failed, Ready, Task, TooLarge
 from huebands.serving.workers.jobs import Job, Outcome
+from huebands.serving.workers.messages import Done, Failed, Ready, Task, TooLarge
 from huebands.serving.workers.process import Process, ProcessEndedError
 
 START_WITHIN = 300.0  # seconds; loading and warming up take some 5

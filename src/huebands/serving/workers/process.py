@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from huebands.serving.workers.channel import LENGTH, Failed, Ready, Reply, Task, encode
+from huebands.serving.workers.messages import LENGTH, Failed, Ready, Reply, Task, encode
 
 
 class ProcessEndedError(Exception):

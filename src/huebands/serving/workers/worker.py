@@ -12,15 +12,20 @@ from urllib.parse import quote
 import numpy as np
 from PIL import UnidentifiedImageError
 
-from huebands.colorize.colorizer import Colorization, Colorizer, Examined
+from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.prediction import Prediction
+from huebands.colorize.result import Colorization
+from huebands.conformal.guarantee import Guarantee
 from huebands.package.hashes import check_hash
-from huebands.photos import images
+from huebands.photos.grey import GreyPhoto
+from huebands.photos.read import ImageError, announced_pixels, read_photo
+from huebands.photos.write import encode_png
+from huebands.serving import json_log
 from huebands.serving.answers import pack, safe_stem
-from huebands.serving.exploration import pack_exploration
-from huebands.serving.monitoring import log
 from huebands.serving.truth import share_outside
-from huebands.serving.workers.channel import Done, Reply, Task, TooLarge, serve
+from huebands.serving.workers.exploration import pack_exploration
 from huebands.serving.workers.jobs import Answer, Facts, Job, Kind, Outcome, Refusal
+from huebands.serving.workers.messages import Done, Reply, Task, TooLarge, serve
 
 _SIGNATURES = re.compile(rb"\xff\xd8|\x89PNG|II\*\0|MM\0\*|RIFF....WEBP|BM|GIF8|P[1-7f][\s#]", re.DOTALL)
 
@@ -38,19 +43,19 @@ def work(folder: str, job: Job) -> Outcome:
     colorizer = load(folder)
     start = time.perf_counter()
     try:
-        rgb = images.read_photo(job.content, job.name)
-    except images.ImageError as error:
+        rgb = read_photo(job.content, job.name)
+    except ImageError as error:
         unknown = isinstance(error.__cause__, UnidentifiedImageError) and not _SIGNATURES.match(job.content)
         if unknown:
             return Refusal(status=415, reason=str(error), cause="format")
         return Refusal(status=422, reason=str(error), cause="image")
     decoded = time.perf_counter()
-    examined = colorizer.examine(rgb, job.name)
-    result = colorizer.promise(examined, job.alpha, job.mode, delta=job.delta, grouped=job.grouped)
+    prediction = colorizer.predict(GreyPhoto.of_rgb(rgb))
+    result = colorizer.choose(prediction, job.guarantee)
     colorized = time.perf_counter()
     outside = share_outside(rgb, result, colorizer.calibration.min_chroma)
     del rgb  # of a large photo a good part of what is held
-    body, media_type, headers = _encode(colorizer, job, examined, result)
+    body, media_type, headers = _encode(colorizer, job, prediction, result)
     seconds = {
         "decode": decoded - start,
         "colorize": colorized - decoded,
@@ -69,12 +74,12 @@ def work(folder: str, job: Job) -> Outcome:
 
 
 def _encode(
-    colorizer: Colorizer, job: Job, examined: Examined, result: Colorization
+    colorizer: Colorizer, job: Job, prediction: Prediction, result: Colorization
 ) -> tuple[bytes, str, dict[str, str]]:
     if job.kind == "colorize":
-        return images.encode_png(result.rgb), "image/png", {}
+        return encode_png(result.rgb), "image/png", {}
     if job.kind == "explore":
-        return pack_exploration(colorizer, job, examined), "application/zip", {}
+        return pack_exploration(colorizer, job.name, prediction, result.likeness), "application/zip", {}
     disposition = f"attachment; filename*=UTF-8''{quote(safe_stem(job.name))}.huebands.zip"
     return pack(colorizer, job.name, result), "application/zip", {"Content-Disposition": disposition}
 
@@ -87,12 +92,12 @@ def prepare(folder: str, sha256: str) -> Callable[[Task], Reply]:
     """
     check_hash(Path(folder), load(folder).package.package_sha256, sha256)
     grey = np.arange(64 * 64, dtype=np.uint32).astype(np.uint8).reshape(64, 64)
+    content, guarantee = encode_png(grey), Guarantee(alpha=0.5, mode="joint")
     for kind in get_args(Kind):
-        content = images.encode_png(grey)
-        work(folder, Job(kind=kind, content=content, name="warm", alpha=0.5, mode="joint", delta=None, grouped=False))
+        work(folder, Job(kind=kind, content=content, name="warm", guarantee=guarantee))
 
     def answer(task: Task) -> Reply:
-        if not task.alone and images.announced_pixels(task.job.content) > LARGE:
+        if not task.alone and announced_pixels(task.job.content) > LARGE:
             return TooLarge()
         return Done(work(folder, task.job))
 
@@ -100,5 +105,5 @@ def prepare(folder: str, sha256: str) -> Callable[[Task], Reply]:
 
 
 if __name__ == "__main__":
-    log.configure()
+    json_log.configure()
     serve(lambda: prepare(*sys.argv[1:]))

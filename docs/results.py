@@ -1,0 +1,404 @@
+"""Write docs/results.md, and the figures in other pages, from the committed files below reports/ and models/.
+
+    python docs/results.py           # or `make results`
+    python docs/results.py --check   # change nothing; exit with 1 when a page is out of date
+    python docs/results.py --take    # first copy the tables that `make compare` and the like have written
+
+docs/results.md.j2 is the page. Its blocks also fill what stands between `<!-- results: BLOCK -->` and
+`<!-- /results -->` in README.md and docs/. Every measurement below reports/benchmarks and reports/results is NAME.json
+(command, machine, date, figures) with NAME.csv beside it where there is a table.
+"""
+
+import argparse
+import csv
+import json
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+ROOT = Path(__file__).parents[1]
+PAGE, TEMPLATE = Path("docs/results.md"), Path("docs/results.md.j2")
+MEASUREMENTS = (Path("reports/benchmarks"), Path("reports/results"))
+RELEASES, PIPELINE_MODEL = Path("models/release"), Path("models/generator")
+DENSITY_REPORTS = (Path("reports/density"), Path("reports/distribution"))  # the first that exists is read
+
+# Of a package's metrics: key, name in the tables, decimals, unit that a figure carries.
+METRICS = (
+    ("psnr", "PSNR, dB (higher is better)", 2, ""),
+    ("ssim", "SSIM (higher is better)", 3, ""),
+    ("ciede2000", "CIEDE2000 (lower is better)", 2, ""),
+    ("ab_mae", "ab MAE, CIELAB units (lower is better)", 2, ""),
+    ("ab_auc", "AuC of the ab error (higher is better)", 3, ""),
+    ("lpips", "LPIPS, VGG (lower is better)", 3, ""),
+    ("fid", "FID (lower is better)", 0, ""),
+    ("kid", "KID (lower is better)", 4, ""),
+    ("colourfulness", "colourfulness", 1, ""),
+    ("colourfulness_error", "error of colourfulness (lower is better)", 1, ""),
+    ("clipped", "pixels at the edge of sRGB", 1, "%"),
+    ("bleeding", "colour bleeding (lower is better; grey has no colour to bleed)", 3, ""),
+)
+# What a model card calls the metrics.
+CARD_NAMES = {
+    "PSNR, dB": "psnr",
+    "SSIM": "ssim",
+    "CIEDE2000": "ciede2000",
+    "ab MAE, CIELAB units": "ab_mae",
+    "ab AuC": "ab_auc",
+    "LPIPS": "lpips",
+    "FID": "fid",
+    "KID": "kid",
+    "colourfulness": "colourfulness",
+    "colourfulness error": "colourfulness_error",
+    "share of clipped pixels": "clipped",
+    "colour bleeding": "bleeding",
+}
+MARKED = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- /results -->)", re.DOTALL)
+Row = Mapping[str, str]
+
+
+class ResultsError(ValueError):
+    """A report lacks what a page shows; says which one and what."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measurement: what it belongs to, its single figures, and its table.
+
+    Attributes:
+        name: of the file, without suffix.
+        about: command, machine, date, note, and commit or recorded_in.
+        figures: values that stand alone.
+        rows: of the table, as text, so that every digit is kept.
+    """
+
+    name: str
+    about: Mapping[str, Any]
+    figures: Mapping[str, Any]
+    rows: Sequence[Row] = ()
+
+    @property
+    def source(self) -> str:
+        """How, where and when it was measured, as one line."""
+        command = self.about["command"]
+        shown = f"Command: {command}" if command.startswith("not ") else f"`{command}`"
+        note = f" {self.about['note']}" if self.about.get("note") else ""
+        return f"{shown}. Machine: {self.about['machine']}. Date: {self.about['date']}.{note}"
+
+    def row(self, **wanted: str) -> Row:
+        """The only row with these values.
+
+        Raises:
+            ResultsError: when there is none, or more than one.
+        """
+        rows = [row for row in self.rows if all(row[key] == value for key, value in wanted.items())]
+        if len(rows) != 1:
+            raise ResultsError(f"{self.name}.csv has {len(rows)} rows with {wanted}, need one")
+        return rows[0]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model package and how it does on its test photos.
+
+    Attributes:
+        name: of the package's data, such as "photos".
+        folder: of the package.
+        photos: by split.
+        metrics: by key: model, low, high, grey, and truth or standard_error where there is one.
+        curve: rows of coverage: mode, alpha, coverage, coverage_low, coverage_high, width, widths.
+        grouped: the same with the promise in each group.
+        description: the card's words on network and training.
+        best: whether it is what the command uses without --model.
+    """
+
+    name: str
+    folder: Path
+    photos: Mapping[str, int]
+    metrics: Mapping[str, Mapping[str, float]]
+    curve: Sequence[Mapping[str, Any]]
+    grouped: Sequence[Mapping[str, Any]]
+    description: str
+    best: bool = False
+
+    def at(self, mode: str, alpha: float = 0.1, grouped: bool = False) -> Mapping[str, Any]:
+        """Coverage and widths of one promise."""
+        rows = [
+            row for row in (self.grouped if grouped else self.curve) if (row["mode"], row["alpha"]) == (mode, alpha)
+        ]
+        if len(rows) != 1:
+            raise ResultsError(f"{self.folder}/calibration.json has {len(rows)} rows for {mode} at {alpha}, need one")
+        return rows[0]
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file below the project's folder."""
+    return json.loads((ROOT / path).read_text(encoding="utf-8"))
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Read a CSV file below the project's folder."""
+    with (ROOT / path).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def read_measurements() -> dict[str, Measurement]:
+    """Read every measurement, by its file's name."""
+    measurements = {}
+    for path in sorted(file for folder in MEASUREMENTS for file in (ROOT / folder).glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        missing = {"command", "machine", "date", "figures"} - set(content)
+        if missing:
+            raise ResultsError(f"{path.relative_to(ROOT)} lacks {', '.join(sorted(missing))}")
+        table = path.with_suffix(".csv")
+        rows = read_csv(table.relative_to(ROOT)) if table.exists() else []
+        measurements[path.stem] = Measurement(path.stem, content, content["figures"], rows)
+    return measurements
+
+
+def read_models() -> list[Model]:
+    """The released models, and the pipeline's own."""
+    index = read_json(RELEASES / "index.json")
+    released = [read_model(RELEASES / name, best=name == index["best"]) for name in index["packages"]]
+    return [*released, read_model(PIPELINE_MODEL)]
+
+
+def read_model(folder: Path, best: bool = False) -> Model:
+    """Read a package's calibration and card; of the pipeline's model the figures come from reports/evaluate."""
+    certificate = read_json(folder / "calibration.json")["certificate"]
+    card = (ROOT / folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    in_pipeline = folder == PIPELINE_MODEL
+    return Model(
+        name=read_json(folder / "config.json")["lineage"]["data"],
+        folder=folder,
+        photos=photos_of_card(folder, card),
+        metrics=evaluated_metrics() if in_pipeline else metrics_of_card(folder, card),
+        curve=certificate["curve"],
+        grouped=certificate["grouped"],
+        description=description_of_card(folder, card),
+        best=best,
+    )
+
+
+def evaluated_metrics() -> dict[str, Any]:
+    """The metrics of the pipeline's model, as the stage evaluate has measured them."""
+    metrics: dict[str, Any] = read_json(Path("reports/evaluate/metrics.json"))
+    return {key: value for key, value in metrics.items() if key != "photos"}
+
+
+def photos_of_card(folder: Path, card: str) -> dict[str, int]:
+    """How many photos of each split a card names, summed over its sources."""
+    table = tables(card).get("source")
+    if table is None:
+        raise ResultsError(f"{folder}/MODEL_CARD.md has no table of sources")
+    splits = [name for name in table[0] if name not in ("source", "licence")]
+    return {split: sum(int(row[split]) for row in table) for split in splits}
+
+
+def description_of_card(folder: Path, card: str) -> str:
+    """What a card says of network and training, as one paragraph."""
+    section = re.search(r"^## What it is\n+(.*?)^- ", card, re.MULTILINE | re.DOTALL)
+    if section is None:
+        raise ResultsError(f"{folder}/MODEL_CARD.md has no section 'What it is' with a list")
+    return " ".join(section[1].split())
+
+
+def metrics_of_card(folder: Path, card: str) -> dict[str, dict[str, float]]:
+    """The metrics that a card shows.
+
+    Raises:
+        ResultsError: when the card lacks one.
+    """
+    metrics: dict[str, dict[str, float]] = {}
+    for row in tables(card).get("", []):
+        key = CARD_NAMES.get(re.sub(r" \((higher|lower) is better\)$", "", row[""]))
+        if key is not None and "left grey" in row:
+            low, high = re.findall(r"[\d.]+", row["95% interval over photos"])
+            metrics[key] = {"model": float(row["model"]), "low": float(low), "high": float(high)}
+            metrics[key] |= {"grey": float(row["left grey"])} | ({"truth": float(row["truth"])} if row["truth"] else {})
+    missing = [key for key, *_ in METRICS if key not in metrics]
+    if missing:
+        raise ResultsError(f"{folder}/MODEL_CARD.md lacks {', '.join(missing)}")
+    error = re.search(r"standard error is ([\d.]+\d)", card)
+    if error:
+        metrics["kid"]["standard_error"] = float(error[1])
+    return metrics
+
+
+def tables(markdown: str) -> dict[str, list[dict[str, str]]]:
+    """The tables of a page, by the head of their first column."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for block in re.findall(r"(?:^\|.*\n)+", markdown, re.MULTILINE):
+        lines = [[cell.strip() for cell in line.strip()[1:-1].split("|")] for line in block.splitlines()]
+        found[lines[0][0]] = [dict(zip(lines[0], cells, strict=True)) for cells in lines[2:]]
+    return found
+
+
+def fixed(value: float | str, decimals: int = 2, unit: str = "") -> str:
+    """A number with so many decimals; with the unit % a share becomes a percentage."""
+    number = Decimal(str(value)) * (100 if unit == "%" else 1)
+    return f"{number.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)}{unit}"
+
+
+def interval(figure: Mapping[str, Any], decimals: int = 2, unit: str = "", key: str = "model") -> str:
+    """A figure and its interval: "12.05 (11.43 to 12.77)"; without the interval where there is none."""
+    low, high = (figure.get(end, figure.get(f"{key}_{end}")) for end in ("low", "high"))
+    value = fixed(figure[key], decimals, unit)
+    if low in (None, "") or high in (None, ""):
+        return value
+    return f"{value} ({fixed(low, decimals, unit)} to {fixed(high, decimals, unit)})"
+
+
+def with_error(figure: Mapping[str, Any], decimals: int = 4) -> str:
+    """A figure and its standard error: "0.0167 ± 0.0028"."""
+    return f"{fixed(figure['value'], decimals)} ± {fixed(figure['standard_error'], decimals)}"
+
+
+def narrower(width: str, reference: str) -> str:
+    """By how much a width is smaller than a reference, in percent."""
+    return f"{(1 - float(width) / float(reference)) * 100:.1f}%"
+
+
+def grouped_digits(value: float | str) -> str:
+    """A whole number with commas between thousands."""
+    return f"{int(value):,}"
+
+
+def make_template() -> jinja2.Template:
+    """The page's template, with what it may call."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(ROOT / TEMPLATE.parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # it writes Markdown
+    )
+    filters: dict[str, Callable[..., str]] = {"fixed": fixed, "interval": interval, "with_error": with_error}
+    environment.filters |= filters | {"commas": grouped_digits}
+    return environment.get_template(TEMPLATE.name)
+
+
+def make_context() -> dict[str, Any]:
+    """Everything that the template shows."""
+    models = read_models()
+    density = next((folder for folder in DENSITY_REPORTS if (ROOT / folder).is_dir()), DENSITY_REPORTS[0])
+    return {
+        "models": models,
+        "default": models[-1],
+        "released": {model.folder.name: model for model in models[:-1]},
+        "calibrate": read_json(Path("reports/calibrate/metrics.json")),
+        "training": read_csv(Path("reports/train/history.csv")),
+        "density": read_csv(density / "history.csv"),
+        "density_folder": density.as_posix(),
+        "measured": read_measurements(),
+        "METRICS": METRICS,
+        "narrower": narrower,
+    }
+
+
+def make_pages() -> dict[Path, str]:
+    """Every generated page, and every page with a generated block, as it should be."""
+    template, context = make_template(), make_context()
+    blocks = {name: "".join(block(template.new_context(context))) for name, block in template.blocks.items()}
+    pages = {PAGE: reflow(template.render(context))}
+    for path in (Path("README.md"), *sorted(file.relative_to(ROOT) for file in (ROOT / "docs").rglob("*.md"))):
+        text = (ROOT / path).read_text(encoding="utf-8")
+        if path != PAGE and MARKED.search(text):
+            pages[path] = MARKED.sub(lambda match: match[1] + block_of(blocks, match[2]) + match[3], text)
+    return pages
+
+
+def reflow(markdown: str) -> str:
+    """Wrap paragraphs and list items at 120 characters; tables, headings, pictures and comments stay as they are."""
+    blocks = re.split(r"\n{2,}", markdown.strip("\n"))
+    return (
+        "\n\n".join(block if block.startswith(("|", "#", "!", "<", "```")) else _wrap(block) for block in blocks) + "\n"
+    )
+
+
+def _wrap(block: str) -> str:
+    def fill(text: str, indent: str) -> str:
+        return textwrap.fill(text, 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+    if not block.startswith("- "):
+        return fill(" ".join(block.split()), "")
+    return "\n".join(fill(f"- {' '.join(item.split())}", "  ") for item in re.split(r"(?:^|\n)- ", block) if item)
+
+
+def block_of(blocks: Mapping[str, str], name: str) -> str:
+    """A block of the template as lines of its own.
+
+    Raises:
+        ResultsError: when the template has no such block.
+    """
+    if name not in blocks:
+        raise ResultsError(f"{TEMPLATE} has no block {name}; it has {', '.join(sorted(blocks))}")
+    return f"\n{reflow(blocks[name])}\n"
+
+
+def take_tables() -> None:
+    """Copy the tables of the comparisons that lie in ignored folders into reports/results."""
+    for name in ("compare", "ablation"):
+        source = Path("reports") / name / "metrics.json"
+        if not (ROOT / source).exists():
+            print(f"{source}: not there, left as it is")
+            continue
+        rows: list[dict[str, Any]] = [
+            {"candidate": candidate, "metric": metric, **figures}
+            for candidate, metrics in read_json(source)["candidates"].items()
+            for metric, figures in metrics.items()
+        ]
+        write_csv(Path("reports/results") / f"{name}.csv", rows)
+    source = Path("reports/bands/bands.json")
+    if not (ROOT / source).exists():
+        print(f"{source}: not there, left as it is")
+        return
+    print(f"{source}: reports/results/bands.csv names its rows in plain words; bring its figures over by hand")
+
+
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows below the project's folder."""
+    columns = ("candidate", "metric", "value", "low", "high", "standard_error")
+    with (ROOT / path).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n", restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    print(f"{path}: taken; bring {path.with_suffix('.json')} up to date (machine, date, commit, figures)")
+
+
+def main() -> None:
+    """Write the pages, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when a page is out of date")
+    parser.add_argument("--take", action="store_true", help="copy the tables of ignored report folders first")
+    options = parser.parse_args()
+    if options.take:
+        take_tables()
+    try:
+        pages = make_pages()
+    except (ResultsError, OSError, KeyError, jinja2.TemplateError) as error:
+        raise SystemExit(f"results: {type(error).__name__}: {error}") from error
+    changed = {path: text for path, text in pages.items() if read_page(path) != text}
+    for path, text in changed.items():
+        if options.check:
+            print(f"{path}: out of date; run `make results`")
+        else:
+            (ROOT / path).write_text(text, encoding="utf-8")
+            print(f"{path}: written")
+    sys.exit(1 if options.check and changed else 0)
+
+
+def read_page(path: Path) -> str:
+    """A page as it is; empty where there is none."""
+    return (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).exists() else ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The colours of a grey photo, at its own size and with its own lightness.
+
+The network sees a small square of lightness; its colours are brought up to the photo along the edges of lightness.
+Pixels are handled in tiles, so that memory grows with the photo's bytes, not with float copies.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from huebands import color
+from huebands.colorize.upsampling import ColourLines
+from huebands.models.interface import Condition, Network
+from huebands.photos.grey import GreyPhoto
+
+_TILE = 1 << 18  # pixels: a tile's temporaries stay in the processor's cache
+_SIDE = 1 << 14  # pixels: the longest side of a tile
+
+
+@dataclass(frozen=True)
+class ColourModel:
+    """A trained network with the preprocessing it learned with; safe to share between threads.
+
+    Attributes:
+        network: in eval mode.
+        image_size: side of the square that it sees, pixels.
+        upsampling: as `ColourLines.fit` takes it.
+    """
+
+    network: Network
+    image_size: int
+    upsampling: Mapping[str, Any]
+
+    @classmethod
+    def build(cls, network: Network, config: Mapping[str, Any]) -> Self:
+        """Take the preprocessing from a package's config.json."""
+        preprocessing = config["preprocessing"]
+        return cls(network, preprocessing["image_size"], preprocessing["upsampling"])
+
+    @cached_property
+    def compiled(self) -> Network:
+        """The network, compiled when it is first used."""
+        return self.network.compiled()
+
+    @torch.inference_mode()
+    def predict(self, photo: GreyPhoto) -> NDArray[np.uint8]:
+        """Colour a photo: sRGB uint8 (H, W, 3) of the same lightness."""
+        (L_11SS,) = photo.lightness(self.image_size)
+        condition, random = Condition(L_unit_B1SS=L_11SS / 50 - 1), torch.Generator().manual_seed(0)
+        ab_12SS = self.compiled.colours(condition, random) * color.AB_SCALE
+        lines = ColourLines.fit(L_11SS[0, 0], ab_12SS[0], photo.shape, self.upsampling)
+        rgb_HW3 = np.empty((*photo.shape, 3), np.uint8)
+        for rows, columns in _tiles(*photo.shape):
+            tile = np.s_[rows.start : rows.stop, columns.start : columns.stop]
+            # A copy, because torch warns of the read-only arrays that it may be given.
+            L_HW = color.lightness_of_grey(torch.from_numpy(np.array(photo.levels_HW[tile])))
+            lab_3HW = torch.cat((L_HW[None], lines.ab(L_HW, rows, columns)))
+            shown_3HW = color.to_bytes(color.lab_to_srgb(color.fit_to_gamut(lab_3HW)))
+            rgb_HW3[tile] = shown_3HW.permute(1, 2, 0).numpy()
+        return rgb_HW3
+
+
+def _tiles(height: int, width: int) -> Iterator[tuple[range, range]]:
+    columns = min(width, _SIDE)
+    rows = min(height, _SIDE, max(_TILE // columns, 1))
+    for top in range(0, height, rows):
+        for left in range(0, width, columns):
+            yield range(top, min(top + rows, height)), range(left, min(left + columns, width))

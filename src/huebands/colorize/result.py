@@ -1,0 +1,86 @@
+"""What comes out: a colorized photo, its bands and its files."""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from huebands.conformal.guarantee import Guarantee
+from huebands.files import atomic
+from huebands.photos.heatmap import heat_levels, heat_map, magma
+from huebands.photos.write import encode_png
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Colorization:
+    """A colorized photo and, for every pixel and channel, a range for the true value.
+
+    The guarantee is about the photo as a whole: it says nothing of one pixel. A small `likeness` says that the photo is
+    unlike the calibration photos: then the guarantee may not hold.
+
+    Attributes:
+        rgb: uint8 (H, W, 3), the colours shown.
+        bands: R, G and B, uint8 (H, W, 2) = [lower, upper] each.
+        grey: uint8 (H, W), the photo as the model saw it.
+        guarantee: that the bands keep.
+        steps: int (3,), of the nested bands for R, G and B; grouped: the least, which all pixels have.
+        likeness: conformal p-value of the atypicality score: at most q with probability q for a photo exchangeable
+            with the calibration photos.
+    """
+
+    rgb: NDArray[np.uint8]
+    bands: dict[str, NDArray[np.uint8]]
+    grey: NDArray[np.uint8]
+    guarantee: Guarantee
+    steps: NDArray[np.int_]
+    likeness: float
+
+    @cached_property
+    def width(self) -> NDArray[np.float32]:
+        """Band width at every pixel, the mean over the channels, (H, W) in 8-bit levels."""
+        total = np.zeros(self.grey.shape, np.float32)
+        for band in self.bands.values():
+            total += band[..., 1] - band[..., 0]
+        return total / np.float32(len(self.bands))
+
+    @property
+    def uncertainty(self) -> NDArray[np.uint8]:
+        """Heat map of `width`, uint8 (H, W, 3); the scale is the same for every photo."""
+        return heat_map(self.width)
+
+    def files(self, stem: str) -> Iterator[tuple[str, bytes]]:
+        """Make the three files, one after the other: colours, bands and uncertainty, by their names."""
+        yield f"{stem}.colorized.png", encode_png(self.rgb)
+        yield f"{stem}.bands.npz", _npz({"alpha": np.float64(self.guarantee.alpha), **self.bands})
+        yield f"{stem}.uncertainty.png", encode_png(heat_levels(self.width), palette=magma())
+
+    def save(self, folder: Path | str, stem: str) -> list[Path]:
+        """Write the three files into a folder, made if need be; files of the same names are replaced, each as a whole.
+
+        A symbolic link of such a name is replaced too, not followed.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = []
+        for name, content in self.files(stem):
+            atomic.write_bytes(folder / name, content)
+            paths.append(folder / name)
+        return paths
+
+
+def _npz(arrays: dict[str, Any]) -> bytes:
+    """What `np.savez_compressed` writes, at zlib's fastest level: bands get hardly smaller at the default one."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy")  # without a date: equal bands, equal bytes
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
+    return buffer.getvalue()

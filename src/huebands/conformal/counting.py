@@ -1,0 +1,26 @@
+"""Counts the losses of calibration photos."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from huebands.conformal.photo_bands import PhotoBands
+from huebands.conformal.scores import photo_losses
+from huebands.conformal.shape import Shape
+from huebands.conformal.table import LossTable
+
+
+def count_losses(photos: Iterable[tuple[int, PhotoBands, np.ndarray]], count: int, shape: Shape) -> LossTable:
+    """Count the losses of calibration photos, with the very functions that make a user's bands.
+
+    Args:
+        photos: row in 0..count-1, bands of this shape, and true colours, uint8 (H, W, 3), of some or all photos.
+        count: of all calibration photos; rows that do not come stay 0, to be merged with another process's table.
+        shape: of the bands.
+    """
+    table = LossTable.empty(count)
+    for row, bands, true_HW3 in photos:
+        groups_PHW = shape.grouping.merge(bands.groups)
+        losses = photo_losses(bands.nested.first_steps(true_HW3), groups_PHW, shape.joint_offsets)
+        table.add(row, losses, bands.atypicality)
+    return table

@@ -1,0 +1,66 @@
+"""The figures of a calibration that are compared between runs: metrics.json and coverage.csv, as plain values."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from huebands.conformal.bands import CHANNELS
+from huebands.conformal.calibration import Calibration
+
+_LEAST_SHARE = 0.01  # of the pixels: a smaller cell is not named as the least covered
+
+
+def metrics_of(calibration: Calibration) -> dict[str, Any]:
+    """Sum up a calibration with its certificate, at the certificate's alpha."""
+    certificate = calibration.certificate
+    alpha = certificate["alpha"]
+    return {
+        "alpha": alpha,
+        "photos": {"calibration": calibration.photos, "test": certificate["test_photos"]},
+        "smallest_alpha": round(calibration.smallest_alpha, 6),
+        "joint_offsets": dict(zip(CHANNELS, calibration.shape.joint_offsets, strict=True)),
+        **{row["mode"]: _headline(row) for row in certificate["curve"] if row["alpha"] == alpha},
+        "grouped": {row["mode"]: _headline(row) for row in certificate["grouped"]},
+        "worst_stratum": _least_covered(certificate["strata"]),
+        "unlike": certificate["likeness"]["share"],
+    }
+
+
+def curve_rows(certificate: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of coverage.csv: what was promised and what was measured, for each mode and alpha."""
+    return [
+        {
+            "alpha": row["alpha"],
+            "mode": row["mode"],
+            "nominal": round(1 - row["alpha"], 10),
+            "coverage": row["coverage"],
+            "low": row["coverage_low"],
+            "high": row["coverage_high"],
+            "width": row["width"],
+            **{f"width_{name}": width for name, width in zip(CHANNELS, row["widths"], strict=True)},
+        }
+        for row in certificate["curve"]
+    ]
+
+
+def sentences_of(certificate: Mapping[str, Any]) -> Iterator[str]:
+    """Say for each mode what its bands cover, and how wide they are."""
+    alpha = certificate["alpha"]
+    rows = [(row["mode"], row) for row in certificate["curve"] if row["alpha"] == alpha]
+    rows += [(f"{row['mode']}, each group", row) for row in certificate["grouped"]]
+    for name, row in rows:
+        yield (
+            f"{name} at alpha {alpha:g}: covers {row['coverage']:.1%} "
+            f"({row['coverage_low']:.1%} to {row['coverage_high']:.1%}), width {row['width']:.1f} of 255 levels"
+        )
+
+
+def _headline(row: Mapping[str, Any]) -> dict[str, Any]:
+    widths = dict(zip(CHANNELS, row["widths"], strict=True))
+    return {**{key: row[key] for key in ("coverage", "coverage_low", "coverage_high", "width")}, "widths": widths}
+
+
+def _least_covered(strata: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The least covered cell of lightness and chroma, per_channel."""
+    cells = [row for row in strata if row["mode"] == "per_channel" and row["partition"] == "lightness x chroma"]
+    worst = min((row for row in cells if row["share"] >= _LEAST_SHARE), key=lambda row: row["coverage"])
+    return {key: worst[key] for key in ("group", "coverage", "standard_error", "grouped_coverage")}

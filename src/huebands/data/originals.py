@@ -1,0 +1,70 @@
+"""The photos of a prepared dataset at their own size, one at a time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from huebands.data.shards import ShardError
+from huebands.photos.grey import GreyPhoto
+from huebands.photos.read import read_photo
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Original:
+    """A photo in colour, and as a colorizer sees it.
+
+    Attributes:
+        id: of the photo.
+        title: for people.
+        rgb: uint8 (H, W, 3), the true colours.
+        grey: the same without them.
+    """
+
+    id: str
+    title: str
+    rgb: np.ndarray
+    grey: GreyPhoto
+
+
+@dataclass(frozen=True)
+class Originals:
+    """The photos that were prepared, near-duplicates left out.
+
+    Photos of one scene err together: counted one by one, they would pass for more evidence than they are. So each group
+    of near-duplicates gives the photo that leads it.
+
+    Attributes:
+        raw: folder of the photos as they came.
+        manifest: of the prepared dataset.
+    """
+
+    raw: Path
+    manifest: "DataFrame"
+
+    def count(self, split: str) -> int:
+        """How many photos a split has."""
+        return len(self._rows(split))
+
+    def read(self, split: str, part: int = 0, parts: int = 1) -> Iterator[Original]:
+        """Read the photos of a split, or every `parts`-th from `part` on, in order of their rows.
+
+        Raises:
+            ShardError: when the split is empty.
+            ImageError: when a photo cannot be read.
+        """
+        for row in self._rows(split).iloc[part::parts].itertuples():
+            rgb_HW3 = read_photo(self.raw / row.file, row.file)
+            yield Original(row.id, row.title or row.name, rgb_HW3, GreyPhoto.of_rgb(rgb_HW3))
+
+    def _rows(self, split: str) -> "DataFrame":
+        chosen = (self.manifest["split"] == split) & (self.manifest["id"] == self.manifest["group"])
+        rows = self.manifest[chosen].sort_values("row")
+        if rows.empty:
+            raise ShardError(f"the {split} split is empty; add photos or enlarge prepare.fractions.{split}")
+        return rows

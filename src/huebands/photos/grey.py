@@ -1,0 +1,114 @@
+"""A photo as a colorizer sees it: grey levels at its own size, and lightness at the sizes of its networks."""
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from huebands import color
+from huebands.photos.errors import ImageError
+from huebands.photos.read import read_photo
+from huebands.photos.resize import resize
+
+_SLICE = 1 << 18  # pixels: a slice's temporaries stay in the processor's cache
+
+PhotoInput = Path | str | bytes | NDArray[np.uint8] | Image.Image
+
+
+@dataclass(frozen=True, eq=False)
+class GreyPhoto:
+    """A decoded photo without its colours.
+
+    Attributes:
+        levels_HW: uint8, the sRGB grey of each pixel's CIELAB lightness.
+    """
+
+    levels_HW: NDArray[np.uint8]
+    _squares: dict[int, Tensor] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def read(cls, image: PhotoInput, name: str | None = None) -> Self:
+        """Decode a photo of any kind.
+
+        Args:
+            image: a path, an image file's bytes, uint8 (H, W) or (H, W, 3) sRGB, or a Pillow image. Only the
+                lightness of a colour photo is used.
+            name: what an error calls the photo.
+
+        Raises:
+            ImageError: when the photo cannot be read.
+        """
+        return cls.of_rgb(decode(image, name))
+
+    @classmethod
+    def of_rgb(cls, rgb_HW3: NDArray[np.uint8]) -> Self:
+        """Take the lightness of an sRGB photo, uint8 (H, W, 3)."""
+        height, width, _ = rgb_HW3.shape
+        rgb_N3, levels_N = rgb_HW3.reshape(-1, 3), np.empty(height * width, np.uint8)
+        with torch.inference_mode():
+            for start in range(0, height * width, _SLICE):
+                pixels = slice(start, start + _SLICE)
+                rgb_31N = torch.from_numpy(rgb_N3[pixels].T[:, None].copy())
+                levels_N[pixels] = color.grey_levels(rgb_31N)[0].numpy()
+        return cls(levels_N.reshape(height, width))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.levels_HW.shape
+        return height, width
+
+    @property
+    def rgb(self) -> NDArray[np.uint8]:
+        """The photo left grey, uint8 (H, W, 3)."""
+        return np.repeat(self.levels_HW[..., None], 3, axis=2)
+
+    def lightness(self, *sizes: int) -> list[Tensor]:
+        """Lightness of the whole photo on squares of these sides, each worked out once.
+
+        Sizes that are asked for together share the lightness at full size, which is not kept: a photo of 50 megapixels
+        takes 200 MB of it.
+
+        Returns:
+            float (1, 1, S, S) in [0, 100] for each size.
+        """
+        if missing := [size for size in sizes if size not in self._squares]:
+            L_11HW = color.lightness_of_grey(torch.from_numpy(np.array(self.levels_HW)))[None, None]
+            self._squares.update((size, resize(L_11HW, (size, size))) for size in missing)
+        return [self._squares[size] for size in sizes]
+
+
+def decode(image: PhotoInput, name: str | None = None) -> NDArray[np.uint8]:
+    """Decode a photo of any kind that `GreyPhoto.read` takes: uint8 sRGB (H, W, 3).
+
+    Raises:
+        ImageError: when the photo cannot be read.
+    """
+    if isinstance(image, str | Path):
+        return read_photo(Path(image), name)
+    if isinstance(image, bytes):
+        return read_photo(image, name)
+    if isinstance(image, Image.Image):
+        return read_photo(_encode(image, name or "<image>"), name or "<image>")
+    fits = image.dtype == np.uint8 and image.size > 0 and (image.ndim == 2 or image.shape[2:] == (3,))
+    if not fits:
+        reason = f"is an array of {image.dtype} {image.shape}; give uint8 (H, W) or (H, W, 3), not empty"
+        raise ImageError(name or "<array>", reason)
+    return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+
+
+def _encode(image: Image.Image, name: str) -> bytes:
+    """Encode a Pillow image without loss, so that its mode, profile and orientation are treated as those of a file."""
+    buffer = io.BytesIO()
+    deep = image.mode in ("CMYK", "I", "F")
+    try:
+        image.save(buffer, "TIFF" if deep else "PNG", exif=image.getexif(), compress_level=0)
+    except (OSError, ValueError) as error:
+        raise ImageError(name, f"has mode {image.mode}; convert it to RGB first") from error
+    return buffer.getvalue()

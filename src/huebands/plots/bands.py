@@ -1,0 +1,55 @@
+"""Pictures of photos with the width of their bands, and of what left them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from huebands.photos.heatmap import heat_map
+from huebands.plots.pictures import Strip, draw_sheet
+
+_RED = (200, 30, 45)
+
+
+@dataclass(frozen=True)
+class BandStrip:
+    """One photo: grey uint8 (H, W), shown and true uint8 (H, W, 3), bands uint8 (H, W, 3, 2)."""
+
+    title: str
+    grey: np.ndarray
+    shown: np.ndarray
+    true: np.ndarray
+    bands: np.ndarray
+
+    def draw(self) -> Strip:
+        """Make the pictures, side by side."""
+        lower, upper = self.bands[..., 0], self.bands[..., 1]
+        width_HW = (upper - lower).mean(axis=-1)
+        outside_HW3 = (self.true < lower) | (self.true > upper)
+        caption = f"{1 - outside_HW3.mean():.0%} of values inside, width {width_HW.mean():.0f} levels · {self.title}"
+        marked = mark_outside(self.grey, outside_HW3)
+        return Strip(caption, (self.grey, self.shown, self.true, heat_map(width_HW), marked))
+
+
+def draw_heatmaps(path: Path, strips: Sequence[BandStrip], alpha: float) -> None:
+    """Draw photos below each other, with their bands at alpha."""
+    columns = ("grey", "colorized", "truth", "width of the bands", "outside its band")
+    label = f"width of the bands at alpha = {alpha:g}: 8-bit levels, mean of R, G and B"
+    draw_sheet(path, [("", [strip.draw()]) for strip in strips], columns, cell=1.8, scale_label=label)
+
+
+def mark_outside(grey_HW: np.ndarray, outside_HW3: np.ndarray) -> np.ndarray:
+    """Paint the pixels red whose true colour leaves its band, over a pale photo.
+
+    Args:
+        grey_HW: uint8 (H, W).
+        outside_HW3: bool (H, W, 3), by channel; the more channels, the redder.
+
+    Returns:
+        uint8 (H, W, 3) sRGB.
+    """
+    strength = np.array([0.0, 0.6, 0.8, 1.0])[outside_HW3.sum(axis=-1)][..., None]
+    pale = 165 + 0.35 * grey_HW[..., None]
+    painted: np.ndarray = np.rint(pale * (1 - strength) + np.array(_RED) * strength).astype(np.uint8)
+    return painted

@@ -1,0 +1,122 @@
+"""What the page draws from: colours, and the whole family of bands, so that any confidence shows at once.
+
+The page computes bands as `conformal.family` does, to the bit; it gets the ends of the knots, not bands.
+"""
+
+import io
+import json
+import math
+import zipfile
+from typing import Any
+
+import numpy as np
+import torch
+
+from huebands import color
+from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.prediction import Prediction
+from huebands.conformal import luminance
+from huebands.conformal.bands import STEPS_PER_KNOT, NestedBands
+from huebands.conformal.calibration import Calibration
+from huebands.conformal.guarantee import MODES, Guarantee
+from huebands.density.intervals import KNOTS, PARTS
+from huebands.photos.heatmap import magma
+from huebands.photos.write import encode_png
+
+MAX_SHOWN = 1_500_000  # pixels
+_MAX_SIDE = 8192  # pixels: some browsers have no larger canvas
+CONFIDENCES = range(50, 100)  # percent
+
+
+def pack_exploration(colorizer: Colorizer, name: str, prediction: Prediction, likeness: float) -> bytes:
+    """Pack what the page draws from.
+
+    Returns:
+        A zip: colorized.png and grey.png, of every `stride`-th row and column; knots.bin, see `_encode_knots`, and
+        exploration.json.
+    """
+    stride = _stride(*prediction.photo.shape)
+    shown = np.s_[::stride, ::stride]
+    description = _describe(colorizer, name, prediction, likeness, stride)
+    knots = description["knots"]
+    stored = {
+        "colorized.png": encode_png(np.ascontiguousarray(prediction.rgb[shown])),
+        "grey.png": encode_png(np.ascontiguousarray(prediction.photo.levels_HW[shown])),
+    }
+    compressed = {
+        "knots.bin": _encode_knots(prediction.bands.nested, slice(knots["first"], knots["first"] + knots["count"])),
+        "exploration.json": json.dumps(description, ensure_ascii=False).encode(),
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in stored.items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_STORED)
+        for name, content in compressed.items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED, compresslevel=1)
+    return buffer.getvalue()
+
+
+def _stride(height: int, width: int) -> int:
+    stride = max(1, math.isqrt(height * width // MAX_SHOWN), -(-max(height, width) // _MAX_SIDE))
+    while -(-height // stride) * -(-width // stride) > MAX_SHOWN:
+        stride += 1
+    return stride
+
+
+def _encode_knots(nested: NestedBands, wanted: slice) -> bytes:
+    """Lower, then upper ends in whole 1/PARTS: int16 (2, knots, 3, S, S); all low bytes, then all high ones.
+
+    Bytes of a kind side by side compress to five sixths of what they do as they are.
+    """
+    by_channel = [nested.intervals.knots(wanted.start, wanted.stop, channel) for channel in range(3)]
+    ends = np.stack([np.stack([of.numpy() for of in end], axis=1) for end in zip(*by_channel, strict=True)])
+    parts = (ends * PARTS).astype("<i2")
+    return np.ascontiguousarray(parts.view(np.uint8).reshape(-1, 2).T).tobytes()
+
+
+def _describe(colorizer: Colorizer, name: str, prediction: Prediction, likeness: float, stride: int) -> dict[str, Any]:
+    height, width = prediction.photo.shape
+    steps = _steps(colorizer.calibration)
+    used = np.array([chosen for by_confidence in steps.values() for chosen in by_confidence.values()])
+    first, last = int(used.min()) // STEPS_PER_KNOT, min(int(used.max()) // STEPS_PER_KNOT + 1, KNOTS)
+    package = colorizer.package
+    return {
+        "photo": name,
+        "width": width,
+        "height": height,
+        "stride": stride,
+        "samples": list(prediction.bands.nested.intervals.size),
+        "knots": {"first": first, "count": last + 1 - first, "parts": PARTS, "steps_per_knot": STEPS_PER_KNOT},
+        "steps": steps,
+        "likeness": likeness,
+        "unlike_p_value": colorizer.calibration.unlike_p_value,
+        "model": {"name": package.config["name"], "version": package.package_sha256[:12]},
+        "calibration_photos": colorizer.calibration.photos,
+        "tables": describe_tables(),
+    }
+
+
+def _steps(calibration: Calibration) -> dict[str, dict[int, list[int]]]:
+    """By mode and whole percent of confidence that the calibration supports, the steps of R, G and B."""
+    alphas = {percent: (100 - percent) / 100 for percent in CONFIDENCES}
+    return {
+        mode: {
+            percent: calibration.steps(Guarantee(alpha=alpha, mode=mode)).tolist()
+            for percent, alpha in alphas.items()
+            if calibration.supports(alpha)
+        }
+        for mode in MODES
+    }
+
+
+def describe_tables() -> dict[str, Any]:
+    """What `density.coordinate`, `conformal.luminance` and `photos.heatmap` look up."""
+    linear = color.srgb_to_linear(torch.arange(256, dtype=torch.float64) / 255)
+    return {
+        "gamut": color.gamut_table().flatten().tolist(),
+        "linear": linear.tolist(),
+        "luminance_edges": color.grey_edges().double().tolist(),
+        "luminance_weights": list(color.RGB_TO_XYZ[1]),
+        "luminance_slack": luminance.SLACK,
+        "heat": magma().flatten().tolist(),
+    }

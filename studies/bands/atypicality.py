@@ -1,0 +1,113 @@
+"""How well photos of another kind are told from photos like the training's, without their true colours.
+
+    python studies/bands/atypicality.py [--model FOLDER] [--prepared FOLDER] [--other FOLDER]
+
+Statistics of a photo, each a distance from the training photos: of lightness (mean, spread, skewness and the shares of
+eight bands), of the entropy of its colour distributions (what band widths follow), of the encoder's feature maps: means
+of the coarsest, and means and standard deviations of all others (what the package uses). Strangers: the test photos
+inverted, blurred, noisy, flat, upside down, and the test split of another prepared dataset. Printed: the area under the
+ROC curve against the untouched test photos, and the share with a conformal p-value of at most 0.05 against the
+calibration photos; of the test photos themselves it should be 5%.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from huebands.colorize.colorizer import Colorizer
+from huebands.data.shards import LabShard
+from huebands.density.atypicality import Reference, p_value, statistics_of
+from huebands.photos.grey import GreyPhoto
+from huebands.photos.resize import resize
+
+STATISTICS = ("lightness", "entropy", "coarsest", "others")
+
+
+def main() -> None:
+    """Print a row a kind of stranger."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=Path("models/generator"))
+    parser.add_argument("--prepared", type=Path, default=Path("data/prepared"))
+    parser.add_argument("--other", type=Path, help="another prepared dataset, whose test photos are strangers")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    see = Look(Colorizer.load(options.model))
+    train = np.array([see(grey) for grey in greys(options.prepared, "train")], dtype=object)
+    references = {name: Reference.fit(torch.stack(list(train[:, at]))) for at, name in enumerate(STATISTICS)}
+
+    def distances(photos: Iterator[np.ndarray]) -> np.ndarray:
+        seen = [see(photo) for photo in photos]
+        return np.array([[references[name].atypicality(of[at]) for at, name in enumerate(STATISTICS)] for of in seen])
+
+    calibration = distances(greys(options.prepared, "calibration"))
+    own = distances(greys(options.prepared, "test"))
+    kinds: dict[str, np.ndarray] = {"test photos": own}
+    for name, change in CHANGES.items():
+        kinds[name] = distances(change(grey) for grey in greys(options.prepared, "test"))
+    if options.other:
+        kinds[f"test split of {options.other}"] = distances(greys(options.other, "test"))
+    print(f"{len(train)} training, {len(calibration)} calibration, {len(own)} test photos; AUC (share with p <= 0.05)")
+    print(f"{'':36}" + "".join(f"{name:>18}" for name in STATISTICS))
+    for name, strangers in kinds.items():
+        cells = []
+        for at in range(len(STATISTICS)):
+            found = np.mean([p_value(of, calibration[:, at]) <= 0.05 for of in strangers[:, at]])
+            cells.append(f"{area_under_curve(own[:, at], strangers[:, at]):.3f} ({found:5.1%})")
+        print(f"{name:36}" + "".join(f"{cell:>18}" for cell in cells))
+
+
+class Look:
+    """Takes the statistics of a grey photo."""
+
+    def __init__(self, colorizer: Colorizer) -> None:
+        self.density = colorizer.density
+
+    @torch.inference_mode()
+    def __call__(self, grey_HW: np.ndarray) -> list[torch.Tensor]:
+        estimate = self.density.estimate(GreyPhoto(grey_HW))
+        L = estimate.L_SS.flatten() / 100
+        skewness = ((L - L.mean()) / L.std().clamp_min(1e-6)).pow(3).mean()
+        shares = torch.histc(L, 8, 0, 1)[:-1] / len(L)
+        lightness = torch.cat((torch.stack((L.mean(), L.std(), skewness)), shares))
+        features = self.density.network.encoder(estimate.L_SS[None, None] / 50 - 1)
+        return [lightness, torch.tensor([estimate.entropy]), features[-1].mean(dim=(0, 2, 3)), statistics_of(features)]
+
+
+def greys(prepared: Path, split: str) -> Iterator[np.ndarray]:
+    """The photos of a split as the model sees them."""
+    shard = LabShard(prepared, split)
+    for row in range(len(shard)):
+        yield GreyPhoto.of_rgb(shard.rgb([row])[0].permute(1, 2, 0).numpy()).levels_HW
+
+
+def _blurred(grey_HW: np.ndarray) -> np.ndarray:
+    photo = torch.from_numpy(grey_HW.astype(np.float32))[None, None]
+    small = resize(photo, (grey_HW.shape[0] // 16, grey_HW.shape[1] // 16))
+    return resize(small, grey_HW.shape)[0, 0].round().numpy().astype(np.uint8)
+
+
+def _noisy(grey_HW: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, 40, grey_HW.shape)
+    return np.clip(grey_HW + noise, 0, 255).astype(np.uint8)
+
+
+CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "inverted": lambda grey: 255 - grey,
+    "blurred 16 times": _blurred,
+    "noise of 40 levels": _noisy,
+    "contrast at a fifth": lambda grey: (100 + grey // 5).astype(np.uint8),
+    "upside down": lambda grey: grey[::-1].copy(),
+}
+
+
+def area_under_curve(own: np.ndarray, strangers: np.ndarray) -> float:
+    """The chance that a stranger's distance is larger than one's own; ties count half."""
+    difference = strangers[:, None] - own[None]
+    return float((difference > 0).mean() + (difference == 0).mean() / 2)
+
+
+if __name__ == "__main__":
+    main()

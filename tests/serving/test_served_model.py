@@ -1,0 +1,265 @@
+"""What is served from the registry: the package that was registered, chosen once, and named in every answer."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+
+from bento_server import serve_package
+from huebands.package.choose import GENERATOR
+from huebands.package.read import read_package
+from huebands.package.schema import PackageError
+from huebands.photos.write import encode_png
+from huebands.registry import connection, local_store
+from huebands.registry.connection import short_timeouts
+from huebands.registry.models import PACKAGE_TAG, register_package, set_alias
+from huebands.registry.training_run import TrainingRun
+from huebands.serving import served_model
+from huebands.serving.named import headers_of
+from tiny_package import write_tiny_package
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+NAME = "bands"
+CHECKOUT = Path(__file__).parents[2]
+PHOTO = encode_png(np.zeros((20, 30, 3), np.uint8))
+
+
+@pytest.fixture
+def registry(tmp_path: Path, empty_store: Path, tiny_package: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a store that holds the tiny package as version 1, the champion."""
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    shutil.copy(empty_store, folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", local_store.store_uri(folder))
+    register(tiny_package)
+    set_alias(NAME, "champion", 1)
+    return folder
+
+
+def register(package: Path, **tags: str) -> None:
+    run = TrainingRun.start("tiny", "huebands", {}, {})
+    register_package(package, read_package(package).package_sha256, NAME, run.run_id, {}, tags)
+
+
+def test_a_version_is_served_as_it_was_registered(registry: Path, tiny_package: Path) -> None:
+    for address, alias in ((f"models:/{NAME}/1", None), (f"models:/{NAME}@champion", "champion")):
+        chosen = served_model.choose(address)
+        package = chosen.load().package
+        assert package.package_sha256 == read_package(tiny_package).package_sha256
+        assert chosen.describe() == {
+            "source": address,
+            "registry": {"model": NAME, "version": 1, "alias": alias},
+        }
+        assert served_model.decode(chosen.encode()) == chosen
+
+
+def test_a_folder_is_told_by_its_name_without_the_path_to_it(tiny_package: Path) -> None:
+    described = served_model.choose(str(tiny_package)).describe()
+    assert described == {"source": "tiny", "registry": None}
+
+
+@pytest.mark.parametrize("change", ["altered", "missing"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "generator.safetensors",
+        "config.json",
+        "distribution.safetensors",
+        "distribution.json",
+        "calibration.npz",
+        "calibration.json",
+        "certificate.html",
+        "MODEL_CARD.md",
+    ],
+)
+def test_a_file_that_is_not_the_registered_one_is_refused_with_both_hashes(
+    registry: Path, tiny_package: Path, name: str, change: str
+) -> None:
+    (path,) = (registry / local_store.ARTIFACTS).rglob(name)
+    if change == "missing":
+        path.unlink()
+    else:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    with pytest.raises(PackageError, match="are not those that were registered") as error:
+        served_model.choose(f"models:/{NAME}@champion")
+    assert read_package(tiny_package).package_sha256 in str(error.value)
+    assert "version 1" in str(error.value) and "restore the store" in str(error.value)
+
+
+def test_a_version_of_unknown_files_is_refused(registry: Path) -> None:
+    store = local_store.store_uri(registry)
+    client = connection.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+    client.delete_model_version_tag(NAME, "1", PACKAGE_TAG)
+    with pytest.raises(PackageError, match=f"version 1 .* has no tag {PACKAGE_TAG}"):
+        served_model.choose(f"models:/{NAME}/1")
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        (f"models:/{NAME}@best", rf"not in the registry .* it holds version 1 of '{NAME}', champion \(=1\)"),
+        (f"models:/{NAME}/7", rf"not in the registry .* it holds version 1 of '{NAME}', champion \(=1\)"),
+        ("models:/other@champion", "not in the registry .* it holds no model 'other'"),
+        ("models:/empty@champion", "not in the registry .* it holds no version of 'empty'; register one"),
+        ("models:/empty/1", "not in the registry .* it holds no version of 'empty'; register one"),
+        (f"models:/{NAME}", "write models:/NAME/VERSION or models:/NAME@ALIAS"),
+    ],
+)
+def test_what_the_registry_does_not_hold_is_refused_with_what_it_holds(
+    registry: Path, address: str, reason: str
+) -> None:
+    store = local_store.store_uri(registry)
+    connection.mlflow.MlflowClient(tracking_uri=store, registry_uri=store).create_registered_model("empty")
+    with pytest.raises(PackageError, match=reason):
+        served_model.choose(address)
+
+
+def test_without_mlflow_a_registry_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "huebands.registry.connection")
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(PackageError, match=r"needs mlflow, which is not installed here; .* leave HUEBANDS_MODEL out"):
+        served_model.choose(f"models:/{NAME}@champion")
+
+
+def test_patience_with_a_store_ends_where_the_download_ends(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
+    before = dict(os.environ)
+    with short_timeouts():
+        assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
+        assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77", "as the user has set it"
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        (
+            {"HUEBANDS_MODEL": "models:/bands@champion", "MLFLOW_TRACKING_URI": "http://me:secret@127.0.0.1:9"},
+            "huebands: no answer from http://127.0.0.1:9: ",
+        ),
+        ({"HUEBANDS_MODEL": "/nowhere"}, "huebands: /nowhere: no such folder"),
+    ],
+)
+def test_a_service_without_its_package_ends_at_once_with_one_line(
+    tmp_path: Path, variables: dict[str, str], reason: str
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "bentoml", "serve", "huebands.service:Huebands", "--port", "0"],
+        cwd=CHECKOUT,
+        env=os.environ | {"BENTOML_HOME": str(tmp_path), "BENTOML_DO_NOT_TRACK": "true"} | variables,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 1
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("huebands: ")]
+    assert line.startswith(reason)
+    assert "Traceback" not in ended.stderr + ended.stdout
+    assert "secret" not in ended.stderr + ended.stdout
+
+
+@pytest.fixture
+def address(registry: Path, tmp_path: Path) -> Iterator[str]:
+    """Of a service that serves the champion."""
+    folder = tmp_path / "service"
+    folder.mkdir()
+    source = Path(f"models:/{NAME}@champion")
+    with serve_package(source, folder, HUEBANDS_MODEL=str(source), HUEBANDS_PROCESSES="1") as address:
+        yield address
+
+
+def test_what_is_served_stays_when_the_alias_moves_the_store_goes_and_workers_die(
+    address: str, registry: Path, tmp_path: Path
+) -> None:
+    before = httpx.get(f"{address}/model").json()
+    assert before["source"] == f"models:/{NAME}@champion"
+    assert before["registry"] == {"model": NAME, "version": 1, "alias": "champion"}
+    write_tiny_package(tmp_path / "other", seed=1)
+    register(tmp_path / "other")
+    set_alias(NAME, "champion", 2)
+    shutil.rmtree(registry)
+    for worker in workers_of(httpx.URL(address).port):
+        worker.send_signal(signal.SIGKILL)
+    answer = ask_until_answered(address)
+    assert answer.headers["huebands-version"] == before["version"]
+    after = httpx.get(f"{address}/model").json()
+    assert {key: after[key] for key in ("source", "registry", "hashes")} == {
+        key: before[key] for key in ("source", "registry", "hashes")
+    }
+
+
+def workers_of(port: int | None) -> list[psutil.Process]:
+    """The processes below the one that serves at a port."""
+    for process in psutil.Process().children():
+        if str(port) in process.cmdline():
+            return process.children(recursive=True)
+    pytest.fail(f"nobody serves at {port}")
+
+
+def ask_until_answered(address: str) -> httpx.Response:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            answer = httpx.post(f"{address}/bands", files={"image": ("a.png", PHOTO)}, timeout=60)
+            if answer.status_code == 200:
+                return answer
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    pytest.fail("no answer within 60 s of a restart")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("GET", "/", 200),
+        ("GET", "/model", 200),
+        ("GET", "/certificate", 200),
+        ("GET", "/metrics", 200),
+        ("GET", "/livez", 200),
+        ("GET", "/readyz", 200),
+        ("GET", "/nowhere", 404),
+        ("DELETE", "/model", 405),
+        ("POST", "/colorize", 415),
+    ],
+)
+def test_every_answer_names_the_model(url: str, tiny_package: Path, method: str, path: str, code: int) -> None:
+    answer = httpx.request(method, f"{url}{path}")
+    assert answer.status_code == code
+    assert answer.headers.get_list("huebands-model") == ["tiny"]
+    assert answer.headers.get_list("huebands-version") == [read_package(tiny_package).package_sha256[:12]]
+
+
+@pytest.mark.parametrize("path", ["/colorize", "/bands"])
+def test_an_answer_says_how_sure_it_is(url: str, path: str) -> None:
+    answer = httpx.post(f"{url}{path}", files={"image": ("a.png", PHOTO)}, timeout=60)
+    assert 0 <= float(answer.headers["huebands-mean-band-width"]) <= 255
+    assert 0 < float(answer.headers["huebands-likeness"]) <= 1
+
+
+def test_a_name_of_any_text_fits_into_a_header(tiny_package: Path) -> None:
+    package = read_package(tiny_package)
+    odd = replace(package, config=package.config | {"name": "Fotos é\r\nX: 1\ud800" + "x" * 1000})
+    value = headers_of(odd)["Huebands-Model"]
+    assert value.startswith("Fotos%20%C3%A9%0D%0AX%3A%201%ED%A0%80x")
+    assert len(value) < 200
+
+
+def test_a_bento_serves_what_was_put_into_it(tmp_path: Path) -> None:
+    put = served_model.Served(folder=GENERATOR.as_posix(), source="models:/bands@champion", model="bands", version=3)
+    (tmp_path / served_model.RECORD).parent.mkdir()
+    (tmp_path / served_model.RECORD).write_text(put.encode(), encoding="utf-8")
+    assert served_model.choose(None, tmp_path) == replace(put, folder=str(tmp_path / GENERATOR))

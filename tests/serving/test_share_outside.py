@@ -1,0 +1,55 @@
+"""Which photos in colour tell something of coverage, and how much of them is outside."""
+
+import numpy as np
+import pytest
+
+from huebands.colorize.colorizer import Colorizer
+from huebands.data.preparation import encode_square, measure, squash
+from huebands.metrics.chroma import mean_chroma
+from huebands.photos.grey import GreyPhoto
+from huebands.serving.truth import share_outside
+
+
+@pytest.fixture(scope="module")
+def colorizer(tiny_package):
+    return Colorizer.load(tiny_package)
+
+
+def colourful(height=40, width=50):
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+
+
+def toned(rgb_HW3, tint=(255, 250, 242)):
+    return (GreyPhoto.of_rgb(rgb_HW3).levels_HW[..., None] * (np.array(tint) / 255)).round().astype(np.uint8)
+
+
+def test_chroma_is_measured_as_the_calibration_photos_were_chosen():
+    for photo in (colourful(), toned(colourful())):
+        assert mean_chroma(photo) == pytest.approx(measure(encode_square(squash(photo, 128)))["chroma_mean"], abs=0.01)
+
+
+@pytest.mark.parametrize("mode", ["per_channel", "joint"])
+def test_the_share_of_a_photo_in_colour_is_counted_as_the_mode_says(colorizer, mode):
+    photo = colourful()
+    result = colorizer.colorize(photo, alpha=0.3, mode=mode)
+    bands = np.stack([result.bands[channel] for channel in "RGB"], axis=2)
+    left = (photo < bands[..., 0]) | (photo > bands[..., 1])
+    expected = left.any(axis=-1).mean() if mode == "joint" else left.mean()
+    assert share_outside(photo, result, min_chroma=5.0) == pytest.approx(expected)
+    assert 0 < expected < 1
+
+
+def test_grey_and_toned_photos_tell_nothing(colorizer):
+    grey = np.repeat(GreyPhoto.of_rgb(colourful()).levels_HW[..., None], 3, axis=2)
+    sepia = toned(colourful())
+    assert 0 < mean_chroma(sepia) < 5.0
+    for photo in (grey, sepia):
+        assert share_outside(photo, colorizer.colorize(photo, alpha=0.3), min_chroma=5.0) is None
+    result = colorizer.colorize(sepia, alpha=0.3)
+    assert share_outside(sepia, result, min_chroma=mean_chroma(sepia)) is not None, "the calibration says what is grey"
+    assert share_outside(grey, result, min_chroma=0.0) is None
+
+
+def test_a_strip_has_the_chroma_of_its_colours():
+    strip = np.full((2_000_000, 1, 3), (200, 60, 60), np.uint8)
+    assert mean_chroma(strip) == pytest.approx(mean_chroma(strip[:100]), abs=1e-3)

@@ -1,0 +1,138 @@
+"""The documents: their figures come from the reports, their links and paths lead somewhere, and the site builds."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs/results.py"
+MAX_README = 10_000  # bytes
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+BACKTICKS = re.compile(r"`([^`\n]+)`")
+MODULE = re.compile(r"python -m (huebands[\w.]*)|from (huebands[\w.]*) import")
+# The resources that a browser loads of its own accord; links that a reader may follow are something else.
+LOADED = (
+    re.compile(r"""<(?:script|img|iframe)[^>]+src="?(?:https?:)?//"""),
+    re.compile(r"""<link(?=[^>]+rel="?(?:stylesheet|preconnect))[^>]+href="?(?:https?:)?//"""),
+)
+
+
+def pages() -> list[Path]:
+    """Every page of the project."""
+    outside = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+    return [*outside, *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.fixture(scope="module")
+def results() -> Iterator[ModuleType]:
+    """The generator, which is no part of the package."""
+    spec = importlib.util.spec_from_file_location("docs_results", RESULTS)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that the headings of a page get."""
+    headings = re.findall(r"^#+ (.+)$", CODE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def is_path(name: str) -> bool:
+    """Whether a name in backticks is a path of the repository; NAME.yaml and its like stand for others."""
+    below_the_root = re.fullmatch(r"[\w.\-]+(?:/[\w.\-]*)+", name) and (ROOT / name.split("/")[0]).exists()
+    return bool(below_the_root) and not re.search(r"\b(?:NAME|STEM|RUN)\b", name)
+
+
+def is_ignored(path: str) -> bool:
+    """Whether git ignores a path: it is made by a command, and need not be there."""
+    # A pattern such as /data/photos/ is for folders alone.
+    command = ["git", "check-ignore", path, f"{path}/"]
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def test_the_readme_is_short() -> None:
+    size = (ROOT / "README.md").stat().st_size
+    assert size <= MAX_README, f"README.md has {size} bytes; move something to docs/"
+
+
+def test_the_figures_in_the_pages_are_those_of_the_reports(results: ModuleType) -> None:
+    made = results.make_pages()
+    assert set(made) >= {Path("docs/results.md"), Path("README.md")}
+    old = [str(path) for path, text in made.items() if (ROOT / path).read_text(encoding="utf-8") != text]
+    assert old == [], "run `make results`"
+
+
+def test_a_measurement_without_a_machine_is_refused(
+    results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "reports/results").mkdir(parents=True)
+    (tmp_path / "reports/results/speed.json").write_text('{"command": "x", "date": "y", "figures": {}}')
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    with pytest.raises(results.ResultsError, match=r"speed\.json lacks machine"):
+        results.read_measurements()
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "unit", "text"),
+    [("0.8825", 3, "", "0.883"), (0.01155, 4, "", "0.0116"), (0.915, 1, "%", "91.5%")],
+)
+def test_figures_are_rounded_as_people_round(
+    results: ModuleType, value: float | str, decimals: int, unit: str, text: str
+) -> None:
+    assert results.fixed(value, decimals, unit) == text
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    broken = []
+    for link in LINK.findall(CODE.sub("", page.read_text(encoding="utf-8"))):
+        path, _, anchor = link.partition("#")
+        if re.match(r"https?://", link):
+            continue
+        target = page.parent / path if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_path_that_a_page_names_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    # Files that the page tells the reader to write stand in its headings.
+    written = {path for heading in re.findall(r"^#+ .*$", text, re.MULTILINE) for path in BACKTICKS.findall(heading)}
+    named = {name.rstrip("/") for name in BACKTICKS.findall(CODE.sub("", text)) if is_path(name)}
+    missing = [path for path in sorted(named - written) if not (ROOT / path).exists() and not is_ignored(path)]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_module_that_a_page_runs_or_imports_exists(page: Path) -> None:
+    missing = []
+    for run, imported in MODULE.findall(page.read_text(encoding="utf-8")):
+        path = ROOT / "src" / Path(*(run or imported).split("."))
+        if not path.with_suffix(".py").exists() and not (path / "__init__.py").exists():
+            missing.append(run or imported)
+    assert missing == []
+
+
+def test_the_site_builds_and_loads_nothing_from_other_hosts(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    built = sorted((tmp_path / "site").rglob("*.html"))
+    assert len(built) >= len(pages())
+    foreign = [page.name for page in built for loaded in LOADED if loaded.search(page.read_text(encoding="utf-8"))]
+    assert foreign == []
