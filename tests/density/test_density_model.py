@@ -145,7 +145,11 @@ class TestFiles:
             ("format", 2, "format (=2) must be 1"),
             ("network", None, "network (=None) must be a mapping with the keys bins, dropout, encoder, filters"),
             ("network.norm", "batch", "must be a mapping with the keys bins, dropout, encoder, filters"),
-            ("network.encoder", "lenet", "network.encoder (='lenet') must be one of efficientnet-lite0, vgg16"),
+            (
+                "network.encoder",
+                "lenet",
+                "network.encoder (='lenet') must be one of efficientnet-lite0, efficientnet-lite1, ",
+            ),
             ("network.encoder", ["vgg16"], "network.encoder (=['vgg16']) must be one of"),
             ("network.filters", 0, "network.filters (=0) must be an integer in [1, 1024]"),
             ("network.filters", 1025, "network.filters (=1025) must be an integer in [1, 1024]"),

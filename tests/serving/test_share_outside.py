@@ -7,7 +7,7 @@ from huebands.colorize.colorizer import Colorizer
 from huebands.data.preparation import encode_square, measure, squash
 from huebands.metrics.chroma import mean_chroma
 from huebands.photos.grey import GreyPhoto
-from huebands.serving.truth import share_outside
+from huebands.serving.workers.share_outside import share_outside
 
 
 @pytest.fixture(scope="module")

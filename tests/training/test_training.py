@@ -9,12 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from huebands.color import decode_lab, encode_lab, to_units
+from huebands.color import decode_lab, encode_lab, from_bytes, srgb_to_lab, to_units
 from huebands.models.interface import Condition, Objective
 from huebands.models.networks import unet
 from huebands.models.objectives import cgan
 from huebands.models.parts.losses import adversarial_loss, clipped_share, huber_loss, mean_chroma, perceptual_loss
 from huebands.params import ModelParams, TrainParams, UpsamplingParams
+from huebands.photos.grey import GreyPhoto
+from huebands.photos.resize import resize
 from huebands.training.augment import Photos, Views, draw_views, load_photos, look
 from huebands.training.checkpoint import CheckpointError
 from huebands.training.learner import Learners, set_up
@@ -349,16 +351,16 @@ def test_views_depend_on_their_generator_alone() -> None:
     assert order(0, 1) != order(1, 1)
 
 
-def test_photos_are_scaled_from_the_prepared_format() -> None:
-    hundredths = np.full((2, 3, 32, 32), 1234, dtype=np.int16)
-    photos = load_photos(hundredths, ["a", "b"], 16)
-    assert photos.hundredths_NSS3.shape == (2, 16, 16, 3)
-    assert photos.lab().shape == (2, 3, 16, 16)
-    torch.testing.assert_close(photos.lab(), torch.full((2, 3, 16, 16), 12.34))
+@pytest.mark.parametrize("size", [16, 32])
+def test_photos_are_loaded_with_the_lightness_that_a_colorizer_sees(size: int) -> None:
+    rgb_N3HW = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32), dtype=np.uint8))
+    hundredths = encode_lab(srgb_to_lab(from_bytes(rgb_N3HW)))
+    photos = load_photos(hundredths.numpy(), ["a", "b"], size)
+    assert photos.hundredths_NSS3.shape == (2, size, size, 3)
+    seen = [GreyPhoto.of_rgb(rgb_3HW.permute(1, 2, 0).numpy()).lightness(size)[0] for rgb_3HW in rgb_N3HW]
+    # Hundredths are rounded.
+    torch.testing.assert_close(photos.lab()[:, :1], torch.cat(seen), rtol=0, atol=0.0051)
+    colours = resize(decode_lab(hundredths)[:, 1:], (size, size))
+    torch.testing.assert_close(photos.lab()[:, 1:], colours, rtol=0, atol=0.0051)
     with pytest.raises(ValueError, match="2 photos with 1 ids"):
-        load_photos(hundredths, ["a"], 16)
-
-
-def test_photos_of_the_right_size_stay_as_they_are() -> None:
-    hundredths = np.random.default_rng(0).integers(-10000, 10000, (2, 3, 16, 16), dtype=np.int16)
-    torch.testing.assert_close(load_photos(hundredths, ["a", "b"], 16).lab(), decode_lab(torch.from_numpy(hundredths)))
+        load_photos(hundredths.numpy(), ["a"], 16)

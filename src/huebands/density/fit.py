@@ -19,6 +19,7 @@ from huebands import color
 from huebands.density import coordinate
 from huebands.density.network import DensityNetwork
 from huebands.params import DensityParams
+from huebands.photos.grey import GreyPhoto
 from huebands.photos.resize import resize
 
 _LEARNING_RATE = 2e-3
@@ -63,19 +64,18 @@ class Epoch:
 
 
 def prepare(network: DensityNetwork, rgb: Iterator[Tensor], size: int, mirror: bool) -> FitPhotos:
-    """Show photos, uint8 (3, H, W), to the encoder."""
-    originals, features = [], list[list[Tensor]]()
+    """Show the encoder photos, uint8 (3, H, W), with the lightness that `Density.estimate` sees."""
+    originals, lightness, features = list[Tensor](), list[Tensor](), list[list[Tensor]]()
     for rgb_3HW in rgb:
         scaled_13SS = resize(color.from_bytes(rgb_3HW)[None], (size, size))
         originals.append(color.to_bytes(scaled_13SS)[0])
-    rgb_N3SS = torch.stack(originals)
-    views = [rgb_N3SS, rgb_N3SS.flip(3)] if mirror else [rgb_N3SS]
+        lightness += GreyPhoto.of_rgb(rgb_3HW.permute(1, 2, 0).numpy()).lightness(size)
+    views = [lightness, [L_11SS.flip(3) for L_11SS in lightness]] if mirror else [lightness]
     with torch.inference_mode():
-        for view_N3SS in views:
-            for photo_13SS in view_N3SS.split(1):
-                L_11SS = color.lightness_of_grey(color.grey_levels(photo_13SS))[:, None]
+        for view in views:
+            for L_11SS in view:
                 features.append([part.half() for part in network.encoder(L_11SS / 50 - 1)])
-    return FitPhotos([torch.cat(parts).clone() for parts in zip(*features, strict=True)], rgb_N3SS)
+    return FitPhotos([torch.cat(parts).clone() for parts in zip(*features, strict=True)], torch.stack(originals))
 
 
 def fit(

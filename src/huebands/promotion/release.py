@@ -67,24 +67,21 @@ def release(name: str, scorer: ColourScorer) -> None:
     # The package is copied after the measurements, which take minutes: the index must name the package that was copied.
     copy_package(candidate.package, RELEASE / name)
     with atomic.replace_folder(REPORT / name) as report:
-        for file in (
-            "run.json",
-            "history.csv",
-        ):  # without the pictures: the photos may be under a licence that forbids it
+        for file in ("run.json", "history.csv"):  # without pictures: the licence of the photos may forbid them
             atomic.write_bytes(report / file, (TRAIN / file).read_bytes())
-    hashes = {model: colorizer.package.package_sha256 for model, colorizer in released.items()}
+    hashes = {folder: colorizer.package.package_sha256 for folder, colorizer in released.items()}
     hashes[name] = candidate.package.package_sha256
-    figures = {model: trial.means(model) for model in released} | {name: trial.means(CANDIDATE)}
+    figures = {folder: trial.means(folder) for folder in released} | {name: trial.means(CANDIDATE)}
     packages = {
-        model: ReleasedPackage(
-            package_sha256=hashes[model], **{criterion: round(mean, 4) for criterion, mean in means.items()}
+        folder: ReleasedPackage(
+            package_sha256=hashes[folder], **{criterion: round(mean, 4) for criterion, mean in means.items()}
         )
-        for model, means in sorted(figures.items())
+        for folder, means in sorted(figures.items())
     }
     index = ReleaseIndex(best=best, split="val", data_sha256=data_sha256(PREPARED), packages=packages)
     atomic.write_text(RELEASE / INDEX, json.dumps(asdict(index), indent=2) + "\n")
-    for model, means in figures.items():
-        print(f"release: {model} " + ", ".join(f"{criterion} {mean:.4f}" for criterion, mean in means.items()))
+    for released_name, means in figures.items():
+        print(f"release: {released_name} " + ", ".join(f"{criterion} {mean:.4f}" for criterion, mean in means.items()))
     for line in (*verdict.lines, *trial.coverage(CANDIDATE, candidate.calibration.certificate["alpha"])):
         print(f"release: {line}")
     print(f"release: {best} is the best; {name} is {verdict.reason}")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from huebands.color import decode_lab, encode_lab
+from huebands.color import decode_lab, encode_lab, grey_levels, lab_to_srgb, lightness_of_grey, to_bytes
 from huebands.params import TrainParams
 from huebands.photos.resize import resize
 
@@ -36,19 +36,21 @@ class Photos:
 
 
 def load_photos(hundredths_N3HW: np.ndarray, ids: Sequence[str], size: int) -> Photos:
-    """Bring a prepared shard to another size.
+    """Bring a prepared shard to another size, with the lightness that a colorizer sees: that of 8-bit grey levels.
 
     Args:
         hundredths_N3HW: int16 hundredths of Lab.
         ids: one for each photo.
-        size: side of the result, pixels; at the shard's own size nothing is changed.
+        size: side of the result, pixels.
     """
     scaled = torch.empty(len(hundredths_N3HW), size, size, 3, dtype=torch.int16)
     for row, photo in enumerate(hundredths_N3HW):
-        hundredths_3HW = torch.from_numpy(np.array(photo))
-        if hundredths_3HW.shape[-2:] != (size, size):
-            hundredths_3HW = encode_lab(resize(decode_lab(hundredths_3HW)[None], (size, size))[0])
-        scaled[row] = hundredths_3HW.permute(1, 2, 0)
+        lab_3HW = decode_lab(torch.from_numpy(np.array(photo)))
+        grey_HW = grey_levels(to_bytes(lab_to_srgb(lab_3HW)))
+        lab_3HW = torch.cat((lightness_of_grey(grey_HW)[None], lab_3HW[1:]))
+        if grey_HW.shape != (size, size):
+            lab_3HW = resize(lab_3HW[None], (size, size))[0]
+        scaled[row] = encode_lab(lab_3HW).permute(1, 2, 0)
     return Photos(scaled, ids)
 
 

@@ -22,10 +22,10 @@ from huebands.photos.read import ImageError, announced_pixels, read_photo
 from huebands.photos.write import encode_png
 from huebands.serving import json_log
 from huebands.serving.answers import pack, safe_stem
-from huebands.serving.truth import share_outside
 from huebands.serving.workers.exploration import pack_exploration
 from huebands.serving.workers.jobs import Answer, Facts, Job, Kind, Outcome, Refusal
 from huebands.serving.workers.messages import Done, Reply, Task, TooLarge, serve
+from huebands.serving.workers.share_outside import share_outside
 
 _SIGNATURES = re.compile(rb"\xff\xd8|\x89PNG|II\*\0|MM\0\*|RIFF....WEBP|BM|GIF8|P[1-7f][\s#]", re.DOTALL)
 

@@ -1,4 +1,4 @@
-"""What photos that come in colour tell about the bands: the model sees them in grey, but their colours are known."""
+"""Measures the bands of photos that come in colour: the model sees them in grey, but their colours are known."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,0 +1,91 @@
+"""The rooms of src/huebands: which may import which, so that imports run downwards only."""
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+SOURCES = Path(__file__).parents[1] / "src/huebands"
+TOP = {"__init__.py", "cli.py", "color.py", "params.py", "service.py"}
+# From the bottom to the top: a room may import those above it in this list, as far as they are named.
+MAY_IMPORT = {
+    "files": "",
+    "color": "",
+    "statistics": "",
+    "photos": "color files",
+    "fetch": "files",
+    "models": "color fetch files",
+    "params": "models",
+    "data": "color fetch files params photos",
+    "density": "color files models params photos",
+    "conformal": "color density files models statistics",
+    "metrics": "color fetch models statistics",
+    "package": "color conformal density files metrics models params",
+    "registry": "models package params photos",
+    "plots": "files photos",
+    "training": "color data fetch files models package params photos",
+    "colorize": "color conformal data density files models package params photos plots registry",
+    "comparison": "color colorize conformal data fetch files metrics package photos registry statistics",
+    "promotion": "colorize conformal data fetch files metrics package params photos registry statistics training",
+    "serving": "color colorize conformal density files metrics package photos registry statistics",
+    "stages": (
+        "colorize conformal data density fetch files metrics package params photos plots promotion registry training"
+    ),
+    "cli": "colorize comparison conformal photos",
+    "service": "package serving",
+}
+
+
+def room_of(module: str) -> str:
+    """The room of huebands.ROOM.FILE; "" for the version that stands in huebands itself."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def imports(file: Path) -> set[str]:
+    """The rooms that a file imports, wherever in it."""
+    rooms = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "huebands":
+            modules = [node.module] if node.module != "huebands" else [f"huebands.{name.name}" for name in node.names]
+        elif isinstance(node, ast.Import):
+            modules = [name.name for name in node.names if name.name.split(".")[0] == "huebands"]
+        else:
+            continue
+        rooms |= {room_of(module) for module in modules if module != "huebands.__version__"}
+    return rooms - {""}
+
+
+def test_the_list_runs_upwards() -> None:
+    order = list(MAY_IMPORT)
+    for room, allowed in MAY_IMPORT.items():
+        assert all(order.index(other) < order.index(room) for other in allowed.split()), room
+
+
+def test_each_room_imports_what_the_list_allows_and_needs_all_of_it() -> None:
+    used = defaultdict(set)
+    for file in SOURCES.rglob("*.py"):
+        room = file.relative_to(SOURCES).parts[0].removesuffix(".py")
+        used[room] |= imports(file) - {room}
+    del used["__init__"]
+    assert {room: " ".join(sorted(rooms)) for room, rooms in used.items()} == {
+        room: " ".join(sorted(allowed.split())) for room, allowed in MAY_IMPORT.items()
+    }
+
+
+def test_files_of_a_room_import_each_other_in_one_direction() -> None:
+    needs = {}
+    for file in SOURCES.rglob("*.py"):
+        module = "huebands." + ".".join(file.relative_to(SOURCES).with_suffix("").parts)
+        tree, names = ast.parse(file.read_text(encoding="utf-8")), set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("huebands"):
+                names |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+        needs[module] = names
+    waiting = {module: {name for name in names if name in needs and name != module} for module, names in needs.items()}
+    while free := {module for module, names in waiting.items() if not names}:
+        waiting = {module: names - free for module, names in waiting.items() if module not in free}
+    assert not waiting, "these import each other in a circle"
+
+
+def test_four_files_stand_above_the_rooms() -> None:
+    assert {path.name for path in SOURCES.iterdir() if path.is_file()} == TOP
