@@ -191,9 +191,7 @@ def test_the_page_tightens_bounds_as_the_service_does(page):
     true = random.integers(0, 256, (20_000, 3))
     width = random.choice([0, 3, 30, 300], (2, 20_000, 3))
     lower, upper = (true - width[0]).clip(0).astype(np.uint8), (true + width[1]).clip(max=255).astype(np.uint8)
-    grey = random.permutation(
-        GreyPhoto.of_rgb(true[None].astype(np.uint8)).levels_HW[0]
-    )
+    grey = random.permutation(GreyPhoto.of_rgb(true[None].astype(np.uint8)).levels_HW[0])
     grey[::2] = GreyPhoto.of_rgb(true[None, ::2].astype(np.uint8)).levels_HW[0]
     expected = np.stack(propagate(lower, upper, grey), axis=-1)
     assert (expected != np.stack((lower, upper), axis=-1)).mean() > 0.1
