@@ -21,7 +21,9 @@ import pytest
 
 from huebands.package.read import read_package
 from huebands.photos.write import encode_png
-from huebands.registry import local_store, tracking
+from huebands.registry import local_store
+from huebands.registry.models import register_package, set_alias
+from huebands.registry.training_run import TrainingRun
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -61,10 +63,10 @@ def bento(tiny_package: Path, empty_store: Path, tmp_path_factory: pytest.TempPa
     store = local_store.store_uri(registry)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", store)
-        run = tracking.TrainingRun.start("tiny", "huebands", {}, {})
+        run = TrainingRun.start("tiny", "huebands", {}, {})
         sha256 = read_package(tiny_package).package_sha256
-        tracking.register_package(tiny_package, sha256, "bands", run.run_id, {}, {})
-        tracking.set_alias("bands", "champion", 1)
+        register_package(tiny_package, sha256, "bands", run.run_id, {}, {})
+        set_alias("bands", "champion", 1)
     built = subprocess.run(
         [sys.executable, "-m", "huebands.serving.bento_build"],
         cwd=CHECKOUT,

@@ -20,7 +20,10 @@ from huebands.package.choose import GENERATOR
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
 from huebands.photos.write import encode_png
-from huebands.registry import local_store, tracking
+from huebands.registry import connection, local_store
+from huebands.registry.connection import short_timeouts
+from huebands.registry.models import PACKAGE_TAG, register_package, set_alias
+from huebands.registry.training_run import TrainingRun
 from huebands.serving import served_model
 from huebands.serving.answers import model_headers
 from tiny_package import write_tiny_package
@@ -40,13 +43,13 @@ def registry(tmp_path: Path, empty_store: Path, tiny_package: Path, monkeypatch:
     shutil.copy(empty_store, folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", local_store.store_uri(folder))
     register(tiny_package)
-    tracking.set_alias(NAME, "champion", 1)
+    set_alias(NAME, "champion", 1)
     return folder
 
 
 def register(package: Path, **tags: str) -> None:
-    run = tracking.TrainingRun.start("tiny", "huebands", {}, {})
-    tracking.register_package(package, read_package(package).package_sha256, NAME, run.run_id, {}, tags)
+    run = TrainingRun.start("tiny", "huebands", {}, {})
+    register_package(package, read_package(package).package_sha256, NAME, run.run_id, {}, tags)
 
 
 def test_a_version_is_served_as_it_was_registered(registry: Path, tiny_package: Path) -> None:
@@ -98,9 +101,9 @@ def test_a_file_that_is_not_the_registered_one_is_refused_with_both_hashes(
 
 def test_a_version_of_unknown_files_is_refused(registry: Path) -> None:
     store = local_store.store_uri(registry)
-    client = tracking.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
-    client.delete_model_version_tag(NAME, "1", tracking.PACKAGE_TAG)
-    with pytest.raises(PackageError, match=f"version 1 .* has no tag {tracking.PACKAGE_TAG}"):
+    client = connection.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+    client.delete_model_version_tag(NAME, "1", PACKAGE_TAG)
+    with pytest.raises(PackageError, match=f"version 1 .* has no tag {PACKAGE_TAG}"):
         served_model.choose(f"models:/{NAME}/1")
 
 
@@ -119,14 +122,13 @@ def test_what_the_registry_does_not_hold_is_refused_with_what_it_holds(
     registry: Path, address: str, reason: str
 ) -> None:
     store = local_store.store_uri(registry)
-    tracking.mlflow.MlflowClient(tracking_uri=store, registry_uri=store).create_registered_model("empty")
+    connection.mlflow.MlflowClient(tracking_uri=store, registry_uri=store).create_registered_model("empty")
     with pytest.raises(PackageError, match=reason):
         served_model.choose(address)
 
 
 def test_without_mlflow_a_registry_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("huebands.registry.tracking")
-    monkeypatch.delitem(sys.modules, "huebands.registry.tracking")
+    monkeypatch.delitem(sys.modules, "huebands.registry.connection")
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(PackageError, match=r"needs mlflow, which is not installed here; .* leave HUEBANDS_MODEL out"):
         served_model.choose(f"models:/{NAME}@champion")
@@ -135,7 +137,7 @@ def test_without_mlflow_a_registry_is_refused_with_the_remedy(monkeypatch: pytes
 def test_patience_with_a_store_ends_where_the_download_ends(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
     before = dict(os.environ)
-    with tracking._impatient():
+    with short_timeouts():
         assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
         assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77", "as the user has set it"
     assert dict(os.environ) == before
@@ -187,7 +189,7 @@ def test_what_is_served_stays_when_the_alias_moves_the_store_goes_and_workers_di
     assert before["registry"] == {"model": NAME, "version": 1, "alias": "champion"}
     write_tiny_package(tmp_path / "other", seed=1)
     register(tmp_path / "other")
-    tracking.set_alias(NAME, "champion", 2)
+    set_alias(NAME, "champion", 2)
     shutil.rmtree(registry)
     for worker in workers_of(httpx.URL(address).port):
         worker.send_signal(signal.SIGKILL)
