@@ -35,19 +35,19 @@ def eager(network: nn.Module, size: int) -> Engine:
 
 
 def channels_last(network: nn.Module, size: int) -> Engine:
-    """Torch with the channels of a pixel side by side."""
+    """Torch in channels-last memory format."""
     moved = copy.deepcopy(network)
     moved.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return lambda x: outputs(moved(x.to(memory_format=torch.channels_last)))
 
 
 def bfloat16(network: nn.Module, size: int) -> Engine:
-    """The same in bfloat16."""
+    """Torch in bfloat16, channels last."""
     run = channels_last(network, size)
 
     def answer(x: Tensor) -> Sequence[Tensor]:
         with torch.autocast("cpu", torch.bfloat16):
-            return [of.float() for of in run(x)]
+            return [output.float() for output in run(x)]
 
     return answer
 
@@ -62,7 +62,7 @@ def onnx_runtime(network: nn.Module, size: int) -> Engine:
     """ONNX Runtime on torch's export."""
     import onnxruntime
 
-    pair = torch.zeros(2, 1, size, size)  # of one, torch would take the batch for a constant
+    pair = torch.zeros(2, 1, size, size)  # with a batch of one, torch would export the batch size as a constant
     program = torch.onnx.export(network, (pair,), dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},))
     assert program is not None
     options = onnxruntime.SessionOptions()
@@ -70,16 +70,16 @@ def onnx_runtime(network: nn.Module, size: int) -> Engine:
     content = program.model_proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    return lambda x: [torch.from_numpy(of) for of in session.run(None, {name: x.numpy()})]
+    return lambda x: [torch.from_numpy(output) for output in session.run(None, {name: x.numpy()})]
 
 
 def openvino_float32(network: nn.Module, size: int) -> Engine:
-    """What `huebands` runs."""
+    """OpenVINO in float32, which `huebands` uses."""
     return CompiledNetwork(network, size)
 
 
 def openvino_bfloat16(network: nn.Module, size: int) -> Engine:
-    """The same in bfloat16."""
+    """OpenVINO in bfloat16."""
     return CompiledNetwork(network, size, precision="bf16")
 
 
@@ -103,11 +103,11 @@ def measure(engines: Mapping[str, Engine], x: Tensor, rounds: int) -> dict[str, 
             engine(x)
             if turn >= 2:  # the first ones warm up
                 seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(of) for name, of in seconds.items()}
+    return {name: statistics.median(taken) for name, taken in seconds.items()}
 
 
 def build(network: nn.Module, size: int) -> dict[str, Engine]:
-    """All engines that are there, each tried once."""
+    """All engines that are installed, each run once."""
     engines = {}
     for name, make in ENGINES.items():
         try:

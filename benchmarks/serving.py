@@ -1,9 +1,9 @@
-"""The service under clients, beside the bare `Colorizer` and a plain U-Net, in one run on one machine.
+"""The service under load, beside the bare `Colorizer` and a plain U-Net, in one run on one machine.
 
-`bentoml serve` answers 512 x 512 photos from 1, 4 and 16 clients, each of which asks again as soon as it is answered.
-The bare call runs in a process like the service's own and takes turns with a client that is alone, so that a noisy
-machine treats both alike. The plain U-Net is pix2pix's (54 million parameters, 256 x 256) in eager float32: the network
-alone, without decoding, bands or files.
+`bentoml serve` answers 512 x 512 photos from 1, 4 and 16 clients, each of which sends its next request at once. The
+bare call runs in a process like a worker process and takes turns with a single client, so that a noisy machine treats
+both alike. The plain U-Net is pix2pix's (54 million parameters, 256 x 256) in eager float32: the network alone, without
+decoding, bands or files.
 """
 
 import argparse
@@ -89,23 +89,23 @@ def seconds_of(function: Callable[[], object]) -> float:
 
 
 def load(url: str, path: str, content: bytes, clients: int, seconds: float) -> tuple[list[float], float]:
-    """Ask from so many clients for so long; the latencies, and photos a second."""
+    """Send requests from so many clients for so long; gives the latencies, and photos a second."""
     latencies: list[list[float]] = [[] for _ in range(clients)]
     start = time.perf_counter()
 
-    def run(own: list[float]) -> None:
+    def run(own_latencies: list[float]) -> None:
         with httpx.Client(base_url=url, timeout=300) as client:
             while time.perf_counter() - start < seconds:
-                own.append(seconds_of(lambda: ask(client, path, content)))
+                own_latencies.append(seconds_of(lambda: ask(client, path, content)))
 
-    threads = [threading.Thread(target=run, args=(own,)) for own in latencies]
+    threads = [threading.Thread(target=run, args=(own_latencies,)) for own_latencies in latencies]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     taken = time.perf_counter() - start
-    together = [latency for own in latencies for latency in own]
-    return together, len(together) / taken
+    pooled = [latency for own_latencies in latencies for latency in own_latencies]
+    return pooled, len(pooled) / taken
 
 
 def main() -> None:
@@ -113,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20, help="of each load")
     parser.add_argument("--rounds", type=int, default=25, help="of turns between service and bare call")
-    parser.add_argument("--processes", type=int, help="that colorize; the service's default when left out")
+    parser.add_argument("--processes", type=int, help="worker processes; default: the service's")
     arguments = parser.parse_args()
     content, colorizer = photo(), Colorizer.load()
     with serve(arguments.processes) as url, httpx.Client(base_url=url, timeout=300) as client:
@@ -133,7 +133,7 @@ def main() -> None:
 
 
 def compare(client: httpx.Client, colorizer: Colorizer, content: bytes, rounds: int) -> None:
-    """Let service, bare call, networks and the plain U-Net take turns."""
+    """Let the service, the bare call, the networks and the plain U-Net take turns."""
     size, density = colorizer.package.config["preprocessing"]["image_size"], colorizer.density
     pix2pix = unet.Params(name="unet", filters=64, depth=8, dropout=0.5, norm="batch")
     plain = unet.Network(pix2pix, 256).eval().requires_grad_(False)
@@ -156,7 +156,7 @@ def compare(client: httpx.Client, colorizer: Colorizer, content: bytes, rounds: 
                 seconds = seconds_of(part)
                 if turn >= 3:  # the first ones warm up
                     taken[name].append(seconds)
-    median = {name: statistics.median(of) for name, of in taken.items()}
+    median = {name: statistics.median(seconds) for name, seconds in taken.items()}
     for name, seconds in median.items():
         print(f"  {name}: {seconds * 1e3:.1f} ms")
     answer = median["service /colorize"]

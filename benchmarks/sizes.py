@@ -1,7 +1,7 @@
 """Seconds and memory of one job of the service by the photo's size, each in a process of its own (Linux only).
 
-The process is the service's own: loaded and warmed up, then given one photo. "before" is what it holds until then,
-"peak" the most that it held while it decoded, colorized and encoded.
+The process does what a worker process does: it loads the model, warms up, and gets one photo. "before" is the memory it
+holds until then, "peak" the most that it holds while it decodes, colorizes and encodes.
 """
 
 import argparse
@@ -20,10 +20,11 @@ from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.guarantee import Guarantee
 from huebands.serving.workers import worker
 from huebands.serving.workers.jobs import Answer, Job, Kind
+from huebands.serving.workers.messages import Done, Task
 
 SIZES = ("8x8", "512x512", "2048x2048", "8000x6250", "6250x8000", "1x50000000", "50000000x1")  # width x height
 _LONGEST_JPEG = 65_500  # pixels a side
-_PEAK_OF_MEMORY = "5"  # what /proc/self/clear_refs takes to start counting anew
+_RESET_PEAK = "5"  # what resets VmHWM when it is written to /proc/self/clear_refs
 
 
 def main() -> None:
@@ -46,21 +47,22 @@ def main() -> None:
         with tempfile.NamedTemporaryFile() as file:
             file.write(photo_file(width, height))
             file.flush()
-            options_of_one = ["--model", folder, "--kind", options.kind, "--photo", file.name]
-            subprocess.run([sys.executable, __file__, *options_of_one], check=True)
+            arguments = ["--model", folder, "--kind", options.kind, "--photo", file.name]
+            subprocess.run([sys.executable, __file__, *arguments], check=True)
 
 
 def measure(folder: str, sha256: str, kind: Kind, content: bytes) -> None:
     """Do one job, and print what it took."""
-    worker.prepare(folder, sha256)
+    do_task = worker.prepare(folder, sha256)
     job = Job(kind=kind, content=content, name="photo", guarantee=Guarantee())
     before = megabytes("VmRSS")
-    Path("/proc/self/clear_refs").write_text(_PEAK_OF_MEMORY, encoding="ascii")
-    start, start_of_processor = time.perf_counter(), time.process_time()
-    outcome = worker.work(folder, job)
-    seconds, processor = time.perf_counter() - start, time.process_time() - start_of_processor
-    assert isinstance(outcome, Answer), outcome
-    parts = ", ".join(f"{part} {taken:.2f}" for part, taken in outcome.facts.seconds.items())
+    Path("/proc/self/clear_refs").write_text(_RESET_PEAK, encoding="ascii")
+    start, processor_start = time.perf_counter(), time.process_time()
+    reply = do_task(Task(job, alone=True))
+    seconds, processor = time.perf_counter() - start, time.process_time() - processor_start
+    assert isinstance(reply, Done) and isinstance(reply.outcome, Answer), reply
+    outcome = reply.outcome
+    parts = ", ".join(f"{part} {taken:.2f}" for part, taken in outcome.measurements.seconds.items())
     peak = megabytes("VmHWM")
     print(
         f"{seconds:7.2f} s ({parts}; {processor:.2f} of a processor);"

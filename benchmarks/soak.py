@@ -1,4 +1,4 @@
-"""Offers the service twice what it can do, for minutes: is anything lost that was accepted, does memory grow?
+"""Sends the service twice what it can do, for minutes: is any accepted photo lost, does memory grow?
 
     python benchmarks/soak.py --minutes 10
 
@@ -42,17 +42,17 @@ TEXT, CUT, HANG_UP = 3, 9, 15  # of each twenty requests
 
 
 @dataclass
-class LossTable:
-    """What came of the requests."""
+class Outcomes:
+    """The outcomes of the requests."""
 
     counts: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)  # reasons
-    seconds: list[float] = field(default_factory=list)  # of right answers
+    seconds: list[float] = field(default_factory=list)  # of correct answers
 
 
 @dataclass
 class Sample:
-    """Of one process at one time."""
+    """The memory and open files of one process at one time."""
 
     seconds: float
     megabytes: float
@@ -76,7 +76,7 @@ def make_photos(count: int = 6, side: int = 512) -> list[bytes]:
 
 @contextlib.contextmanager
 def served() -> Iterator[tuple[str, int]]:
-    """Serve the default model; gives the address and the first process."""
+    """Serve the default model; gives the address and the ID of the first process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -98,7 +98,7 @@ def served() -> Iterator[tuple[str, int]]:
 
 
 def is_ready(address: str) -> bool:
-    """Whether the service takes photos."""
+    """Whether the service accepts photos."""
     try:
         return httpx.get(f"{address}/readyz").status_code == 200
     except httpx.TransportError:
@@ -106,28 +106,28 @@ def is_ready(address: str) -> bool:
 
 
 def sample(first: int, since: float) -> dict[str, Sample]:
-    """Look at a process and all below it, by what they do and their number."""
+    """Sample a process and all its descendants, by role and process ID."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with contextlib.suppress(OSError):
                 parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-    found = {}
+    samples = {}
     for pid in parents:
-        above = pid
-        while above in parents and above != first:
-            above = parents[above]
+        ancestor = pid
+        while ancestor in parents and ancestor != first:
+            ancestor = parents[ancestor]
         with contextlib.suppress(OSError):
-            if above == first:
+            if ancestor == first:
                 folder = Path("/proc") / str(pid)
                 resident = int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
                 files = len(list((folder / "fd").iterdir()))
-                found[f"{role(folder)} {pid}"] = Sample(time.monotonic() - since, resident, files)
-    return found
+                samples[f"{role(folder)} {pid}"] = Sample(time.monotonic() - since, resident, files)
+    return samples
 
 
 def role(folder: Path) -> str:
-    """What a process does."""
+    """The role of a process in the service."""
     command = (folder / "cmdline").read_bytes().decode(errors="replace")
     roles = {
         "huebands.serving.workers.worker": "colorizing",
@@ -145,10 +145,10 @@ async def post(client: httpx.AsyncClient, path: str, content: bytes) -> httpx.Re
 async def measure_capacity(
     client: httpx.AsyncClient, photos: list[bytes], digests: dict[tuple[str, int], str]
 ) -> float:
-    """Photos a second that clients get who wait for their answers."""
+    """Photos a second of clients that wait for each answer."""
     end, done = time.monotonic() + MEASURED, 0
 
-    async def ask(number: int) -> None:
+    async def send(number: int) -> None:
         nonlocal done
         while time.monotonic() < end:
             number += 1
@@ -162,14 +162,14 @@ async def measure_capacity(
                 assert response.status_code == 503, response.text
                 await asyncio.sleep(0.1)
 
-    await asyncio.gather(*(ask(number) for number in range(CLIENTS)))
+    await asyncio.gather(*(send(number) for number in range(CLIENTS)))
     return done / MEASURED
 
 
 async def send_one(
-    client: httpx.AsyncClient, number: int, photos: list[bytes], digests: dict[tuple[str, int], str], table: LossTable
+    client: httpx.AsyncClient, number: int, photos: list[bytes], digests: dict[tuple[str, int], str], outcomes: Outcomes
 ) -> None:
-    """Send the request of this number, and note what came of it."""
+    """Send the request of this number, and record its outcome."""
     path, photo, kind = PATHS[number % 2], number // 2 % len(photos), number % 20
     content = {TEXT: b"no photo", CUT: photos[photo][:5000]}.get(kind, photos[photo])
     start = time.monotonic()
@@ -177,31 +177,31 @@ async def send_one(
         async with asyncio.timeout(HANG_UP_AFTER if kind == HANG_UP else None):
             response = await post(client, path, content)
     except TimeoutError:
-        table.counts["hung up"] += 1
+        outcomes.counts["hung up"] += 1
         return
     except httpx.TransportError as error:
-        table.lost.append(repr(error))
+        outcomes.lost.append(repr(error))
         return
     status = response.status_code
     if status == 503:
-        table.counts["refused"] += 1
+        outcomes.counts["refused"] += 1
         if not response.headers.get("retry-after", "").isdecimal():
-            table.lost.append("a 503 does not say when to try again")
+            outcomes.lost.append("a 503 does not say when to try again")
     elif kind in (TEXT, CUT):
-        table.counts["no photos"] += 1
+        outcomes.counts["no photos"] += 1
         if status not in (415, 422):
-            table.lost.append(f"what is no photo got {status}: {response.text[:200]}")
+            outcomes.lost.append(f"a file that is no photo got {status}: {response.text[:200]}")
     elif status != 200:
-        table.lost.append(f"{status}: {response.text[:200]}")
+        outcomes.lost.append(f"{status}: {response.text[:200]}")
     elif hashlib.sha256(response.content).hexdigest() != digests[path, photo]:
-        table.lost.append("a wrong answer")
+        outcomes.lost.append("a wrong answer")
     else:
-        table.counts["answered"] += 1
-        table.seconds.append(time.monotonic() - start)
+        outcomes.counts["answered"] += 1
+        outcomes.seconds.append(time.monotonic() - start)
 
 
 async def ticks(rate: float, minutes: float) -> AsyncIterator[int]:
-    """Count requests, each at its time."""
+    """Yield the numbers of requests, each when it is due."""
     start = time.monotonic()
     for number in range(int(rate * minutes * 60)):
         await asyncio.sleep(max(start + number / rate - time.monotonic(), 0))
@@ -209,17 +209,17 @@ async def ticks(rate: float, minutes: float) -> AsyncIterator[int]:
 
 
 async def watch(first: int, samples: dict[str, list[Sample]]) -> None:
-    """Note memory and open files, until cancelled."""
+    """Record memory and open files, until cancelled."""
     start = time.monotonic()
     while True:
-        for name, found in (await asyncio.to_thread(sample, first, start)).items():
-            samples[name].append(found)
+        for name, process_sample in (await asyncio.to_thread(sample, first, start)).items():
+            samples[name].append(process_sample)
         await asyncio.sleep(EVERY)
 
 
-async def soak(address: str, first: int, minutes: float) -> tuple[float, LossTable, dict[str, list[Sample]]]:
-    """Measure, then overload; gives photos a second, what came of the requests, and memory over time."""
-    photos, table, samples = make_photos(), LossTable(), defaultdict[str, list[Sample]](list)
+async def soak(address: str, first: int, minutes: float) -> tuple[float, Outcomes, dict[str, list[Sample]]]:
+    """Measure, then overload; gives photos a second, the outcomes of the requests, and memory over time."""
+    photos, outcomes, samples = make_photos(), Outcomes(), defaultdict[str, list[Sample]](list)
     digests: dict[tuple[str, int], str] = {}
     unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=100)
     async with httpx.AsyncClient(base_url=address, timeout=330, limits=unlimited) as client:
@@ -227,36 +227,36 @@ async def soak(address: str, first: int, minutes: float) -> tuple[float, LossTab
         watcher = asyncio.create_task(watch(first, samples))
         async with asyncio.TaskGroup() as group:
             async for number in ticks(OVERLOAD * capacity, minutes):
-                group.create_task(send_one(client, number, photos, digests, table))
+                group.create_task(send_one(client, number, photos, digests, outcomes))
         watcher.cancel()
         for (path, photo), digest in digests.items():
             response = await post(client, path, photos[photo])
             if hashlib.sha256(response.content).hexdigest() != digest:
-                table.lost.append(f"after the end: {response.status_code}")
-    return capacity, table, samples
+                outcomes.lost.append(f"after the end: {response.status_code}")
+    return capacity, outcomes, samples
 
 
 def growth(samples: list[Sample]) -> float:
     """Share by which memory grew from the first third to the last; the median withstands single large answers."""
     third = max(len(samples) // 3, 1)
-    before, after = (statistics.median(one.megabytes for one in part) for part in (samples[:third], samples[-third:]))
+    before, after = (statistics.median(item.megabytes for item in part) for part in (samples[:third], samples[-third:]))
     return after / before - 1
 
 
 def main() -> int:
-    """Run it, and print what was found."""
+    """Run the soak test, and print its results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0)
     minutes = parser.parse_args().minutes
     with served() as (address, first):
-        capacity, table, samples = asyncio.run(soak(address, first, minutes))
+        capacity, outcomes, samples = asyncio.run(soak(address, first, minutes))
     offered = int(OVERLOAD * capacity * minutes * 60)
     print(f"{capacity:.1f} photos/s from {CLIENTS} clients; then {OVERLOAD * capacity:.1f}/s for {minutes:g} minutes")
-    print(f"{offered} requests: " + ", ".join(f"{count} {what}" for what, count in table.counts.most_common()))
-    if len(table.seconds) > 1:
-        cuts = statistics.quantiles(table.seconds, n=100)
+    print(f"{offered} requests: " + ", ".join(f"{count} {outcome}" for outcome, count in outcomes.counts.most_common()))
+    if len(outcomes.seconds) > 1:
+        cuts = statistics.quantiles(outcomes.seconds, n=100)
         print(f"seconds to an answer: p50 {cuts[49]:.2f}, p95 {cuts[94]:.2f}, p99 {cuts[98]:.2f}")
-        print(f"{len(table.seconds) / (minutes * 60):.1f} photos/s were answered meanwhile")
+        print(f"{len(outcomes.seconds) / (minutes * 60):.1f} photos/s were answered meanwhile")
     print(f"{'process':<20}{'MB first':>10}{'MB last':>10}{'growth':>9}{'files':>7}{'':>3}last")
     grown = False
     for name, of_process in sorted(samples.items()):
@@ -266,10 +266,10 @@ def main() -> int:
             f"{name:<20}{edge[0].megabytes:>10.0f}{edge[1].megabytes:>10.0f}{share:>9.1%}"
             f"{edge[0].files:>7}{edge[1].files:>7}"
         )
-    print(f"lost: {len(table.lost)}; memory {'grew' if grown else 'is flat'} (limit {GROWTH:.0%})")
-    for reason, count in Counter(table.lost).most_common(10):
+    print(f"lost: {len(outcomes.lost)}; memory {'grew' if grown else 'is flat'} (limit {GROWTH:.0%})")
+    for reason, count in Counter(outcomes.lost).most_common(10):
         print(f"  {count} x {reason}")
-    return 1 if table.lost or grown else 0
+    return 1 if outcomes.lost or grown else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Serves a model package as BentoML does, for tests."""
+"""Serves a model package with `bentoml serve`, for tests."""
 
 import os
 import socket
@@ -22,7 +22,7 @@ def serve_package(package: Path, folder: Path, **variables: str) -> Iterator[str
     Args:
         package: the model package's folder.
         folder: empty, for the log and BentoML's home.
-        variables: of the environment, beside the usual ones.
+        variables: of the environment, beside the default ones.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-REQUIRING = ("CI", "HUEBANDS_REQUIRE_BROWSER")  # a variable that is set to anything but nothing
+REQUIRING = ("CI", "HUEBANDS_REQUIRE_BROWSER")  # either environment variable, when it is not empty
 MISSING = f"no browser: none of {', '.join(NAMES)} is installed"
 ARGUMENTS = [
     "--no-sandbox",
@@ -26,7 +26,7 @@ ARGUMENTS = [
 
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    """A browser without a window; where none is installed the test is skipped, and in CI it fails."""
+    """A headless browser; when none is installed, the test is skipped, and in CI it fails."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         if any(map(os.environ.get, REQUIRING)):

@@ -1,4 +1,4 @@
-"""Small sound files of every kind that `images.read_photo` takes, or knows and refuses: what mutations start from."""
+"""The seed corpus of the fuzz tests: small sound files of every kind that `images.read_photo` takes or refuses."""
 
 import io
 import struct

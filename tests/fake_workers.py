@@ -1,4 +1,4 @@
-"""A process for `web.pool` that does what its jobs say; run as a program it is that process."""
+"""A worker process for tests of the pool, which does what the content of a job says; run as a program it is one."""
 
 import os
 import signal
@@ -6,15 +6,22 @@ import sys
 import time
 from pathlib import Path
 
-from huebands.serving.workers.messages import Done, Failed, TooLarge, serve
-from huebands.serving.workers.process import Process
+from huebands.serving import json_log
+from huebands.serving.workers import worker_loop
+from huebands.serving.workers.jobs import Job
+from huebands.serving.workers.messages import Done, TooLarge
+from huebands.serving.workers.process import WorkerProcess
 
-LARGE = b"large"
+
+def fake_process(start="succeed"):
+    """A worker process that was not started yet; its start will "succeed", "fail" or "end" the process."""
+    return WorkerProcess(lambda: [sys.executable, __file__, start], dict(os.environ))
 
 
-def fake_process(start="fine"):
-    """A process that was not started yet; start is "fine", or "fail" or "end" to come to nothing."""
-    return Process(lambda: [sys.executable, __file__, start], dict(os.environ))
+def job(content, request_id="0123abcd"):
+    """A job for a fake worker process."""
+    guarantee = {"alpha": 0.1, "mode": "joint", "delta": None, "grouped": False}
+    return Job(kind="bands", content=content, name="photo", request_id=request_id, **guarantee)
 
 
 def prepare():
@@ -22,32 +29,31 @@ def prepare():
         raise ValueError("the package is not sound")
     if sys.argv[1] == "end":
         os._exit(3)
-    return answer
+    return do_task
 
 
-def answer(task):
-    """Do what a job says.
+def do_task(task):
+    """Do what the content of a job says; gives the content and the process ID.
 
-    "echo" gives the rest back with the number of the process; "sleep" sleeps; "die" ends the process; "die once FILE"
-    ends it unless the file is there; "raise" fails; "large" is refused unless alone, then it is as "sleep".
+    "echo" does nothing; "sleep SECONDS" sleeps; "die" ends the process; "once FILE" ends it unless the file is there;
+    "raise" fails; "large SECONDS" is refused unless alone, then it sleeps.
     """
-    what, *rest = task.job.split(b" ", 1)
-    match what:
+    command, *arguments = task.job.content.split(b" ", 1)
+    match command:
         case b"die":
             os.kill(os.getpid(), signal.SIGKILL)
-        case b"once" if not Path(os.fsdecode(rest[0])).exists():
-            Path(os.fsdecode(rest[0])).touch()
+        case b"once" if not Path(os.fsdecode(arguments[0])).exists():
+            Path(os.fsdecode(arguments[0])).touch()
             os.kill(os.getpid(), signal.SIGKILL)
         case b"raise":
             raise RuntimeError("no luck")
-        case b"failed":
-            return Failed("said so")
         case b"large" if not task.alone:
             return TooLarge()
         case b"sleep" | b"large":
-            time.sleep(float(rest[0]))
-    return Done((task.job, os.getpid()))
+            time.sleep(float(arguments[0]))
+    return Done((task.job.content, os.getpid()))
 
 
 if __name__ == "__main__":
-    serve(prepare)
+    json_log.configure()
+    worker_loop.run(prepare)

@@ -1,4 +1,4 @@
-"""Hurts multipart forms as a stranger might: their boundaries, parts, headers, charsets and ends."""
+"""Mutates multipart forms: their boundaries, parts, headers, charsets and ends."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -36,7 +36,7 @@ Form = tuple[str, bytes]  # content type, body
 
 
 def forms(seed: int) -> Iterator[tuple[str, Form]]:
-    """Endlessly many hurt forms, each with a name that says which one it is; equal for equal seeds."""
+    """Endlessly many mutated forms, each with a name that says which one it is; equal for equal seeds."""
     for number in count():
         random = np.random.default_rng((seed, number))
         parts = [_image(random), *(_field(random) for _ in range(random.integers(4)))]

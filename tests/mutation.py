@@ -1,4 +1,4 @@
-"""Hurts image files as a stranger might: bits, lengths, dimensions, and whole blocks of their structure."""
+"""Mutates image files: bits, lengths, dimensions, and whole blocks of their structure."""
 
 import re
 import struct
@@ -16,7 +16,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def mutants(seed: int) -> Iterator[tuple[str, bytes]]:
-    """Endlessly many hurt files, each with a name that says which one it is; equal for equal seeds."""
+    """Endlessly many mutated files, each with a name that says which one it is; equal for equal seeds."""
     files = list(corpus().items())
     for number in count():
         random = np.random.default_rng((seed, number))
@@ -113,7 +113,7 @@ def _rearrange(content: bytes, random: np.random.Generator) -> bytes:
 
 
 def _seal(content: bytes, random: np.random.Generator) -> bytes:
-    """Hurt the inside of a PNG's chunks and set their checksums right, so that a decoder sees it."""
+    """Mutate the inside of a PNG's chunks and set their checksums right, so that a decoder sees it."""
     head, blocks = _split(content)
     if head != _PNG or not blocks:
         return _flip_bits(content, random)

@@ -329,7 +329,7 @@ def test_comparing_names_bad_photos_and_goes_on(compare, tmp_path):
     code, output, errors = compare("grey", "--photos", "photos", "--size", "16")
     assert code == 2
     assert [line.split(": ")[:2] for line in errors] == [["huebands", "photos/text.jpg"]]
-    assert any(line.startswith("grey.png: has no colour; set aside") for line in output)
+    assert any(line.startswith("grey.png: has no colour and is left out") for line in output)
     assert json.loads((tmp_path / "reports/compare/metrics.json").read_text())["photos"] == 1
 
 
@@ -339,7 +339,7 @@ def test_comparing_names_bad_photos_and_goes_on(compare, tmp_path):
         (["grey", "grey"], "2 candidates are called grey"),
         (["nowhere"], "nowhere: no such folder"),
         (["grey", "--photos", "nowhere"], "nowhere: no such folder"),
-        (["grey", "--size", "64"], "size (=64) goes with --photos"),
+        (["grey", "--size", "64"], "size (=64) needs --photos"),
         (["grey", "--split", "train"], "split (='train') must be one of test, val"),
         (["grey", "--split", "val", "--photos", "."], "split (='val') is one of data/prepared"),
         (["grey", "--photos", "data", "--size", "64"], "holds no photo with colour"),

@@ -1,4 +1,4 @@
-"""The BentoML service: the only room that imports bentoml.
+"""The BentoML service, which wires the serving room together; no other module imports bentoml.
 
 HUEBANDS_MODEL names the model package, a folder or models:/NAME@ALIAS; without it `served_model.choose` takes its
 default.
@@ -6,8 +6,10 @@ default.
 
 import asyncio
 import os
+import signal
 import sys
 from dataclasses import replace
+from types import FrameType
 
 import bentoml
 
@@ -15,26 +17,25 @@ from huebands.package.schema import PackageError
 from huebands.serving import json_log, served_model
 from huebands.serving.admission.control import AdmissionControl
 from huebands.serving.admission.limits import LimitError, Limits
-from huebands.serving.app import build_app
-from huebands.serving.monitoring.metrics import ModelCollector
-from huebands.serving.monitoring.monitor import Monitor
-from huebands.serving.monitoring.pool_metrics import PoolCollector
-from huebands.serving.named import Named
-from huebands.serving.workers.launch import build_pool, refuse_at_signal
+from huebands.serving.answers import ModelHeaders
+from huebands.serving.app import build_app, serve_model
+from huebands.serving.workers import worker
 from huebands.serving.workers.package_copy import PrivateCopy, copy_privately
+from huebands.serving.workers.pool import WorkerPool
+from huebands.serving.workers.process import ProcessEndedError, WorkerProcess
 
-CHOSEN = "HUEBANDS_CHOSEN"  # environment variable: how the first process tells its workers what to serve
+CHOSEN = "HUEBANDS_CHOSEN"  # environment variable that passes the choice from BentoML's first process to the others
 app = build_app()
 
 
 @bentoml.service(
     name="huebands",
-    workers=1,  # it reads and answers; processes of its own colorize, see web/pool.py
-    # The rooms of web/ bound both, and say so better; BentoML keeps a timer of this length for each request.
+    workers=1,  # it speaks HTTP; the worker processes of serving/workers colorize
+    # serving/admission limits both, with better answers; BentoML keeps a timer of this length for each request.
     traffic={"timeout": 1200, "max_concurrency": None},
-    metrics={"enabled": False},  # see web/metrics.py
-    logging={"access": {"enabled": False}},  # see web/log.py
-    tracing={"excluded_urls": ".*"},  # a trace of each request would live as long as that timer: 4 to 15 kB, unread
+    metrics={"enabled": False},  # see serving/monitoring/metrics.py
+    logging={"access": {"enabled": False}},  # see serving/monitoring/access_log.py
+    tracing={"excluded_urls": ".*"},  # nobody reads the traces, and each lives as long as that timer: 4 to 15 kB
 )
 @bentoml.asgi_app(app, path="/")
 class Huebands:
@@ -43,46 +44,71 @@ class Huebands:
     @bentoml.on_deployment
     @staticmethod
     def choose() -> None:
-        """Choose before any worker starts, so that one that is restarted serves the same, or end with one line."""
+        """Choose the model before any process starts, so that restarted ones serve the same; or exit with one line."""
         try:
-            Limits.of(os.environ)
+            Limits.from_environment(os.environ)
             chosen = served_model.choose(os.environ.get("HUEBANDS_MODEL") or None)
             package = chosen.load().package
-            copied = copy_privately(package.folder, package.package_sha256)
-            chosen = replace(chosen, folder=str(copied), package_sha256=package.package_sha256)
+            folder = copy_privately(package.folder, package.package_sha256)
         except (PackageError, LimitError) as error:
             sys.exit(f"huebands: {error}")
+        chosen = replace(chosen, folder=str(folder), package_sha256=package.package_sha256)
         os.environ[CHOSEN] = chosen.encode()
 
     def __init__(self) -> None:
         json_log.configure()
-        chosen = served_model.decode(os.environ[CHOSEN])
-        colorizer = chosen.load()
-        app.state.served = chosen
-        app.state.colorizer = colorizer
-        app.state.monitor = Monitor(colorizer.calibration)
-        limits = Limits.of(os.environ)
-        self.copy = PrivateCopy(colorizer.package.folder, colorizer.package.package_sha256)
-        app.state.pool = build_pool(self.copy, limits)
-        app.state.admission = AdmissionControl(app.state.pool, limits.held_bytes, limits.requests)
-        app.state.registry.register(ModelCollector(colorizer.package, app.state.monitor))
-        app.state.registry.register(PoolCollector(app.state.admission))
+        model = served_model.decode(os.environ[CHOSEN])
+        colorizer = model.load()
+        limits = Limits.from_environment(os.environ)
+        self.package_copy = PrivateCopy(colorizer.package.folder, colorizer.package.package_sha256)
+        self.pool = build_pool(self.package_copy, limits)
+        serve_model(app, model, colorizer, AdmissionControl(self.pool, limits.held_bytes, limits.requests))
 
     @bentoml.on_startup
     async def start(self) -> None:
-        """Start the processes that colorize."""
-        app.state.pool.start()
-        refuse_at_signal(app.state.pool)
-        self.keeping = asyncio.create_task(self.copy.keep_on())
+        """Start the worker processes."""
+        self.pool.start()
+        refuse_jobs_from_sigterm_on(self.pool)
+        self.restoring = asyncio.create_task(self.package_copy.restore_regularly())
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
-        """End the processes that colorize."""
-        self.keeping.cancel()
-        await app.state.pool.close()
+        """End the worker processes."""
+        self.restoring.cancel()
+        await self.pool.close()
 
     async def __is_ready__(self) -> bool:
-        return bool(app.state.pool.ready) and self.copy.fault is None
+        return self.pool.ready and self.package_copy.fault is None
 
 
-Huebands.add_asgi_middleware(Named, state=app.state)  # type: ignore[attr-defined]  # the decorators made a service of it
+Huebands.add_asgi_middleware(ModelHeaders, state=app.state)  # type: ignore[attr-defined]  # it is a service by now
+
+
+def build_pool(package_copy: PrivateCopy, limits: Limits) -> WorkerPool:
+    """Make the pool of worker processes that colorize with a package."""
+    # Numeric libraries read this when they are loaded; torch and OpenVINO follow it.
+    environment = {"OMP_NUM_THREADS": str(limits.threads), **os.environ}
+
+    def make_command() -> list[str]:
+        try:
+            folder = package_copy.restore()
+        except PackageError as error:
+            raise ProcessEndedError(str(error)) from error
+        return [sys.executable, "-m", worker.__name__, str(folder), package_copy.package_sha256]
+
+    def make_process() -> WorkerProcess:
+        return WorkerProcess(make_command, environment)
+
+    return WorkerPool(make_process, processes=limits.processes, queue=limits.queue, timeout=limits.timeout)
+
+
+def refuse_jobs_from_sigterm_on(pool: WorkerPool) -> None:
+    """Let a pool refuse jobs from SIGTERM on; the handler that was there is called after it."""
+    loop, previous = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(pool.refuse_more)
+        if callable(previous):
+            previous(number, frame)
+
+    signal.signal(signal.SIGTERM, handle)

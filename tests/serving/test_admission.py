@@ -1,4 +1,4 @@
-"""Admission control: memory is bounded, and whoever drips bytes keeps nobody out."""
+"""Admission control: memory is limited, and clients that hardly send bytes keep nobody out."""
 
 import functools
 import inspect
@@ -9,8 +9,9 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from huebands.serving.admission.body_limit import BodyLimit
-from huebands.serving.admission.control import NEWCOMER_RATE, AdmissionControl
-from huebands.serving.workers.pool import Pool, UnservedError
+from huebands.serving.admission.control import NEW_REQUEST_RATE, AdmissionControl
+from huebands.serving.workers.jobs import UnservedError
+from huebands.serving.workers.pool import WorkerPool
 
 
 @dataclass
@@ -28,7 +29,7 @@ def clock():
 
 @pytest.fixture
 def control(clock, monkeypatch):
-    pool = Pool(lambda: None, processes=1, queue=4, timeout=1)
+    pool = WorkerPool(lambda: None, processes=1, queue=4, timeout=1)
     monkeypatch.setattr(pool, "check", lambda: None)
     return AdmissionControl(pool, max_bytes=100_000, max_requests=2, clock=clock)
 
@@ -39,8 +40,8 @@ def refused(control):
     assert (error.value.status, error.value.cause) == (503, "busy") and error.value.retry_after >= 1
 
 
-def come(reservation, *pieces):
-    """Let pieces of a body come."""
+def upload(reservation, *pieces):
+    """Let pieces of a body arrive."""
     rest = list(pieces)
 
     async def receive():
@@ -58,7 +59,7 @@ def come(reservation, *pieces):
 def test_memory_is_reserved_as_bytes_come_and_freed_at_the_end(control):
     with control.admit() as reservation:
         assert control.held_bytes == 0
-        come(reservation, b"x" * 30_000, b"x" * 30_000)
+        upload(reservation, b"x" * 30_000, b"x" * 30_000)
         assert control.held_bytes == 60_000
         with control.admit():
             refused(control)
@@ -70,23 +71,23 @@ def test_memory_is_reserved_as_bytes_come_and_freed_at_the_end(control):
 
 def test_an_upload_beyond_the_memory_is_refused_while_it_comes(control):
     with control.admit() as first, control.admit() as second:
-        come(first, b"x" * 60_000)
+        upload(first, b"x" * 60_000)
         with pytest.raises(UnservedError, match="too many photos"):
-            come(second, b"x" * 30_000, b"x" * 20_000)
+            upload(second, b"x" * 30_000, b"x" * 20_000)
         assert second.evicted and control.held_bytes == 60_000
 
 
 class Upload:
-    """An upload whose pieces come when the test says so; what becomes of it is in `reservation` and `refused`."""
+    """An upload whose pieces arrive when the test says so; `refused` says whether it was evicted."""
 
     def __init__(self, control, tasks):
         self.refused = False
-        self._control, self._came = control, []
+        self._control, self._arrived = control, []
         self._more = anyio.Event()
         tasks.start_soon(self._read)
 
-    async def bring(self, size):
-        self._came.append(b"x" * size)
+    async def send(self, size):
+        self._arrived.append(b"x" * size)
         self._more.set()
         await settled()
 
@@ -99,10 +100,10 @@ class Upload:
             self.refused = True
 
     async def _receive(self):
-        if not self._came:
+        if not self._arrived:
             self._more = anyio.Event()
             await self._more.wait()
-        return {"type": "http.request", "body": self._came.pop(0), "more_body": True}
+        return {"type": "http.request", "body": self._arrived.pop(0), "more_body": True}
 
 
 async def settled():
@@ -122,47 +123,47 @@ def in_tasks(test):
 
         anyio.run(inside)
 
-    # pytest gives what the test asks for, but not the tasks.
+    # pytest passes the fixtures, but not the tasks.
     signature = inspect.signature(test)
     run.__signature__ = signature.replace(parameters=[p for name, p in signature.parameters.items() if name != "tasks"])
     return run
 
 
 @in_tasks
-async def test_the_slowest_transfer_makes_place_for_a_newcomer(control, clock, tasks):
+async def test_the_slowest_transfer_is_evicted_for_a_new_request(control, clock, tasks):
     slow, slower = Upload(control, tasks), Upload(control, tasks)
     await settled()
-    await slow.bring(4_000)
-    await slower.bring(1)
+    await slow.send(4_000)
+    await slower.send(1)
     clock.now = 5.0
-    newcomer = Upload(control, tasks)
+    newest = Upload(control, tasks)
     await settled()
-    assert (slow.refused, slower.refused, newcomer.refused) == (False, True, False)
-    await newcomer.bring(90_000)
+    assert (slow.refused, slower.refused, newest.refused) == (False, True, False)
+    await newest.send(90_000)
     assert control.held_bytes == 94_000 and control.pool.counts["evicted"] == 1
 
 
 @in_tasks
-async def test_a_newcomer_gets_the_memory_of_a_slower_transfer(control, clock, tasks):
+async def test_a_new_request_gets_the_memory_of_a_slower_transfer(control, clock, tasks):
     idle = Upload(control, tasks)
     await settled()
-    await idle.bring(90_000)
+    await idle.send(90_000)
     clock.now = 60.0
-    newcomer = Upload(control, tasks)
+    newest = Upload(control, tasks)
     await settled()
-    await newcomer.bring(50_000)
-    assert (idle.refused, newcomer.refused, control.held_bytes) == (True, False, 50_000)
+    await newest.send(50_000)
+    assert (idle.refused, newest.refused, control.held_bytes) == (True, False, 50_000)
 
 
 @in_tasks
-async def test_transfers_at_an_ordinary_pace_are_never_turned_out(control, clock, tasks):
+async def test_transfers_at_an_ordinary_rate_are_never_evicted(control, clock, tasks):
     control.max_bytes = 2**30
     uploads = Upload(control, tasks), Upload(control, tasks)
     await settled()
     for second in range(20):
         clock.now = second
         for upload in uploads:
-            await upload.bring(round(1.5 * NEWCOMER_RATE))
+            await upload.send(round(1.5 * NEW_REQUEST_RATE))
         refused(control)
     clock.now += 10  # both stand still
     with control.admit():
@@ -170,33 +171,33 @@ async def test_transfers_at_an_ordinary_pace_are_never_turned_out(control, clock
         assert sorted(upload.refused for upload in uploads) == [False, True]
 
 
-def test_whoever_waits_for_a_piece_is_told_at_once_that_the_place_is_gone(control, clock):
-    async def drip():
+def test_an_upload_that_waits_for_a_piece_ends_at_once_when_it_is_evicted(control, clock):
+    async def stall():
         with control.admit() as reservation, pytest.raises(UnservedError):
             await reservation.receive(anyio.sleep_forever)
-        told.append(reservation)
+        evicted.append(reservation)
 
     async def both():
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(drip)
-            tasks.start_soon(drip)
+            tasks.start_soon(stall)
+            tasks.start_soon(stall)
             await anyio.sleep(0.01)
             clock.now = 3.0
             with control.admit(), anyio.fail_after(5):
-                while not told:
+                while not evicted:
                     await anyio.sleep(0.01)
             tasks.cancel_scope.cancel()
 
-    told = []
+    evicted = []
     anyio.run(both)
-    assert len(told) == 1
+    assert len(evicted) == 1
 
 
-def test_a_client_that_does_not_take_its_answer_gives_way(control, clock):
+def test_a_client_that_does_not_take_its_answer_is_evicted(control, clock):
     async def read_slowly():
         with control.admit() as reservation:
             reservation.hold_answer(1_000)
-            taken.append(await reservation.send(never, {"body": b"x" * 1_000}, max_stall=5))
+            continues.append(await reservation.send(never, {"body": b"x" * 1_000}, max_stall=5))
 
     async def never(message):
         await anyio.sleep_forever()
@@ -207,45 +208,45 @@ def test_a_client_that_does_not_take_its_answer_gives_way(control, clock):
             await anyio.sleep(0.01)
             clock.now = 3.0
             with control.admit(), control.admit(), anyio.fail_after(5):
-                while not taken:
+                while not continues:
                     await anyio.sleep(0.01)
 
-    taken = []
+    continues = []
     anyio.run(both)
-    assert taken == [False]
+    assert continues == [False]
 
 
-def test_photos_that_wait_or_are_worked_on_never_give_way(control, clock):
+def test_photos_that_wait_or_are_worked_on_are_never_evicted(control, clock):
     with control.admit() as first, control.admit() as second:
-        for one in (first, second):
-            come(one, b"x")
+        for reservation in (first, second):
+            upload(reservation, b"x")
         clock.now = 100.0
         refused(control)
         assert not first.evicted and not second.evicted
 
 
 def read_body(pieces, **limits):
-    """Read a body of (seconds before it, piece) through the limit; gives what came."""
+    """Read a body of (seconds before it, piece) through the limit; gives the pieces."""
 
     async def read(scope, receive, send):
         while (message := await receive()).get("more_body"):
-            came.append(message["body"])
+            received.append(message["body"])
 
     async def receive():
         seconds, piece = rest.pop(0) if rest else (0, None)
         await anyio.sleep(seconds)
         return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
 
-    came, rest = [], list(pieces)
+    received, rest = [], list(pieces)
     anyio.run(BodyLimit(read, **limits), {"type": "http", "headers": []}, receive, None)
-    return came
+    return received
 
 
-def test_a_body_that_comes_too_slowly_is_given_up():
-    limits = {"max_body": 10_000, "max_stall": 0.5, "least_rate": 200}  # 100 bytes in half a second
-    drops = [(0.1, b"x")] * 20
-    with pytest.raises(HTTPException, match=r"\d bytes in 0\.5 seconds, at least 100 are asked for") as error:
-        read_body(drops, **limits)
+def test_a_body_that_comes_too_slowly_is_refused():
+    limits = {"max_body": 10_000, "max_stall": 0.5, "min_rate": 200}  # 100 bytes in half a second
+    slow = [(0.1, b"x")] * 20
+    with pytest.raises(HTTPException, match=r"\d bytes in 0\.5 seconds, at least 100 are required") as error:
+        read_body(slow, **limits)
     assert error.value.status_code == 408 and error.value.headers == {"Connection": "close"}
     assert len(read_body([(0.05, b"x" * 60)] * 20, **limits)) == 20, "longer than a window, and fast enough"
-    assert len(read_body(drops[:2], **limits)) == 2, "whole before the window ends"
+    assert len(read_body(slow[:2], **limits)) == 2, "whole before the window ends"

@@ -1,4 +1,4 @@
-"""A bento: serves what was put into it with nothing else at hand, and its image has what a container needs."""
+"""A bento serves the package inside it without a registry or a network, and its image has what a container needs."""
 
 import io
 import json
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 CHECKOUT = Path(__file__).parents[2]
 LOCK, SERVING_LOCK = CHECKOUT / "requirements.lock", CHECKOUT / "requirements-serve.lock"
 PHOTO = encode_png(np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8))
-# Put into an environment as sitecustomize.py: every process there notes whom it calls, and reaches itself alone.
+# The sitecustomize.py of an environment: every process records the hosts it calls, and reaches this machine only.
 CUT_OFF = """
 import sys
 
@@ -48,14 +48,14 @@ def watch(event, arguments):
 
 sys.addaudithook(watch)
 """
-# In BentoML's own template, which is not ours to change: useradd without -l, pip where it is not reached, and a user by
-# name before ours by number.
+# In BentoML's own template, which we cannot change: useradd without -l, pip in a branch that is not taken, and a user
+# by name before ours by number.
 ACCEPTED = ("DL3046", "DL3013", "DL3042", "DL3066")
 
 
 @pytest.fixture(scope="module")
 def bento(tiny_package: Path, empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a bento, built as `make bento` does from a registry that is away afterwards."""
+    """The folder of a bento, built as `make bento` does from a registry that is deleted afterwards."""
     folder = tmp_path_factory.mktemp("bento")
     registry = folder / "registry"
     registry.mkdir()
@@ -87,7 +87,7 @@ def bento(tiny_package: Path, empty_store: Path, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(scope="module")
 def lean(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment that has what the serving lock names and no more: no huebands, and no network."""
+    """An environment with the packages of the serving lock and no others: without huebands, and without a network."""
     folder = tmp_path_factory.mktemp("lean")
     venv.create(folder, symlinks=True)
     (packages,) = folder.glob("lib/python3*/site-packages")
@@ -109,7 +109,7 @@ def parts_of(package: Distribution) -> set[Path]:
 
 @pytest.fixture(scope="module")
 def address(bento: Path, lean: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of the served bento: from another folder, no registry, no network, nothing of the checkout."""
+    """The address of the served bento: in another folder, without registry, network or checkout."""
     folder = tmp_path_factory.mktemp("elsewhere")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -161,8 +161,8 @@ def test_a_bento_serves_the_package_inside_without_registry_and_network(
     address: str, lean: Path, tiny_package: Path
 ) -> None:
     sha256 = read_package(tiny_package).package_sha256
-    everything = {"alpha": "0.5", "mode": "joint", "delta": "0.5", "grouped": "true"}
-    answer = httpx.post(f"{address}/bands", files={"image": ("a.png", PHOTO)}, data=everything, timeout=60)
+    guarantee = {"alpha": "0.5", "mode": "joint", "delta": "0.5", "grouped": "true"}
+    answer = httpx.post(f"{address}/bands", files={"image": ("a.png", PHOTO)}, data=guarantee, timeout=60)
     assert answer.status_code == 200, answer.text
     assert (answer.headers["huebands-model"], answer.headers["huebands-version"]) == ("tiny", sha256[:12])
     report = json.loads(zipfile.ZipFile(io.BytesIO(answer.content)).read("report.json"))
@@ -175,7 +175,7 @@ def test_a_bento_serves_the_package_inside_without_registry_and_network(
     assert not (lean / "calls").exists(), f"it called {(lean / 'calls').read_text()}"
 
 
-def test_a_bento_holds_one_package_and_none_of_this_machines_paths(bento: Path, tiny_package: Path) -> None:
+def test_a_bento_holds_one_package_and_no_path_of_this_machine(bento: Path, tiny_package: Path) -> None:
     assert [path.parent.name for path in bento.rglob("generator.safetensors")] == ["generator"]
     for file in tiny_package.iterdir():
         assert (bento / "src/models/generator" / file.name).read_bytes() == file.read_bytes()
@@ -220,12 +220,12 @@ def test_the_image_is_made_from_a_slim_python_of_one_release(bento: Path) -> Non
     assert re.fullmatch(r"FROM python:3\.11\.\d+-slim-\w+ as base-container", base)
 
 
-def test_the_image_runs_as_somebody_who_is_not_root(bento: Path) -> None:
+def test_the_image_does_not_run_as_root(bento: Path) -> None:
     users = [line.removeprefix("USER ") for line in instructions(bento) if line.startswith("USER")]
     assert users[-1] == "1034", "a number, which Kubernetes can check"
 
 
-def test_the_image_is_watched_without_tools_that_it_lacks(bento: Path) -> None:
+def test_the_health_check_needs_only_python(bento: Path) -> None:
     (check,) = (line for line in instructions(bento) if line.startswith("HEALTHCHECK"))
     command = json.loads(check.partition("CMD ")[2])
     assert command[:2] == ["python", "-c"] and "/readyz" in command[2]
@@ -239,7 +239,7 @@ def test_the_health_check_tells_ready_from_not_ready(bento: Path, address: str, 
     assert subprocess.run([sys.executable, "-c", call], stderr=subprocess.DEVNULL).returncode == code
 
 
-def test_the_image_gets_signals_and_a_port(bento: Path) -> None:
+def test_the_image_receives_signals_and_exposes_a_port(bento: Path) -> None:
     lines = instructions(bento)
     assert 'ENTRYPOINT [ "/home/bentoml/bento/env/docker/entrypoint.sh" ]' in lines, "no shell before it"
     assert 'exec "$@"' in (bento / "env/docker/entrypoint.sh").read_text()
@@ -252,8 +252,8 @@ def test_the_image_gets_torch_for_processors_and_the_serving_lock_only(bento: Pa
     assert lines.index("ENV UV_TORCH_BACKEND=cpu") < install
     assert any(re.fullmatch(r"RUN pip install --no-cache-dir uv==[\d.]+", line) for line in lines[:install])
     assert "PIP_ARGS=(--no-deps)" in (bento / "env/python/install.sh").read_text()
-    wanted = (bento / "env/python/requirements.txt").read_text().split()
-    assert set(wanted) == set(SERVING_LOCK.read_text().split())
+    requirements = (bento / "env/python/requirements.txt").read_text().split()
+    assert set(requirements) == set(SERVING_LOCK.read_text().split())
 
 
 def test_the_image_writes_temporary_files_only(bento: Path) -> None:
@@ -263,11 +263,11 @@ def test_the_image_writes_temporary_files_only(bento: Path) -> None:
     assert settings["PYTHONDONTWRITEBYTECODE"] == "1"
 
 
-def test_the_dockerfile_is_as_its_linter_wants_it(bento: Path) -> None:
+def test_the_dockerfile_passes_its_linter(bento: Path) -> None:
     linter = Path(sys.executable).with_name("hadolint")
     ignored = [f"--ignore={code}" for code in ACCEPTED]
-    found = subprocess.run([linter, *ignored, bento / "env/docker/Dockerfile"], capture_output=True, text=True)
-    assert found.returncode == 0, found.stdout
+    result = subprocess.run([linter, *ignored, bento / "env/docker/Dockerfile"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
 
 
 def test_containerize_hands_the_same_dockerfile_to_docker(bento: Path, tmp_path: Path) -> None:
@@ -291,8 +291,8 @@ def test_containerize_hands_the_same_dockerfile_to_docker(bento: Path, tmp_path:
         check=True,
         capture_output=True,
     )
-    handed = (tmp_path / "Dockerfile").read_text()
-    own = (bento / "env/docker/Dockerfile").read_text()
-    for line in own.splitlines():
-        assert line in handed or line.startswith(("# ", "RUN bash")), "BuildKit adds a mount to that step"
-    assert "HEALTHCHECK" in handed and "USER 1034" in handed
+    dockerfile = (tmp_path / "Dockerfile").read_text()
+    original = (bento / "env/docker/Dockerfile").read_text()
+    for line in original.splitlines():
+        assert line in dockerfile or line.startswith(("# ", "RUN bash")), "BuildKit adds a mount to that step"
+    assert "HEALTHCHECK" in dockerfile and "USER 1034" in dockerfile

@@ -12,7 +12,7 @@ import browser
 
 TESTS = """
 def test_of_the_page(browser): pass
-def test_of_another_thing(): pass
+def test_without_browser(): pass
 """
 
 
@@ -29,12 +29,12 @@ def run_without_browser(folder: Path, **environment: str) -> subprocess.Complete
     )
 
 
-def test_a_missing_browser_is_told_with_the_tests_that_lacked_it(tmp_path: Path) -> None:
+def test_a_missing_browser_is_reported_with_the_tests_that_lacked_it(tmp_path: Path) -> None:
     done = run_without_browser(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed, 1 skipped" in done.stdout
-    _, told = done.stdout.split("= skipped for lack of a browser =")
-    assert "\ntest_it.py::test_of_the_page\n" in told and "test_of_another_thing" not in told
+    _, section = done.stdout.split("= skipped for lack of a browser =")
+    assert "\ntest_it.py::test_of_the_page\n" in section and "test_without_browser" not in section
 
 
 @pytest.mark.parametrize("variable", browser.REQUIRING)
@@ -46,7 +46,7 @@ def test_where_a_browser_is_required_its_lack_is_an_error(variable: str, tmp_pat
 
 
 def run_ci(folder: Path, *programs: str) -> subprocess.CompletedProcess[str]:
-    """Run .ci/run where these programs are installed; each tells its arguments, and whether a browser is required."""
+    """Run .ci/run where these programs are installed; each prints its arguments, and whether a browser is required."""
     for program in ("bash", "dirname"):
         (folder / program).symlink_to(str(shutil.which(program)))
     for program in programs:

@@ -1,4 +1,4 @@
-"""What happens when things go wrong, with a served service whose package is gone from its place."""
+"""Faults of processes, disks and clients, with a service whose package is deleted once it is ready."""
 
 import errno
 import os
@@ -36,10 +36,10 @@ def photo(seed=0, height=24, width=30):
 
 
 def until(holds):
-    """Wait until something holds; gives it."""
+    """Wait until something is true; gives its value."""
     end = time.monotonic() + WITHIN
     while not (value := holds()):
-        assert time.monotonic() < end, "it has not come to hold"
+        assert time.monotonic() < end, "it has not become true"
         time.sleep(0.05)
     return value
 
@@ -60,8 +60,8 @@ class Service:
         return _running(self.supervisor.children(), "_bentoml_impl.worker.service")[0]
 
     @property
-    def crew(self):
-        """The processes that colorize."""
+    def workers(self):
+        """The worker processes."""
         return _running(self.http.children(), "huebands.serving.workers.worker")
 
     def post(self, content, path="/bands"):
@@ -79,25 +79,25 @@ class Service:
 
     @contextmanager
     def stopped(self):
-        """Let the processes that colorize stand still."""
-        crew = self.crew
+        """Suspend the worker processes."""
+        workers = self.workers
         try:
-            for process in crew:
+            for process in workers:
                 process.suspend()
-            yield crew
+            yield workers
         finally:
-            for process in crew:
+            for process in workers:
                 if process.is_running():
                     process.resume()
 
     @contextmanager
     def full(self):
         """Stop work with as many photos in it and in the queue as there is room for; gives the answers to come."""
-        with ThreadPoolExecutor(PROCESSES + QUEUE) as threads, self.stopped() as crew:
+        with ThreadPoolExecutor(PROCESSES + QUEUE) as threads, self.stopped() as workers:
             answers = [threads.submit(self.post, photo(seed)) for seed in range(PROCESSES + QUEUE)]
             until(lambda: self.metric("huebands_jobs_waiting") == QUEUE)
             assert self.metric("huebands_jobs_in_work") == PROCESSES
-            yield crew, answers
+            yield workers, answers
 
 
 def _running(processes, module):
@@ -114,13 +114,13 @@ def _command(process):
 
 @contextmanager
 def serve(package, folder):
-    """Serve a package that is away once the service is there."""
-    away = folder / "away" / "tiny"
-    shutil.copytree(package, away)
+    """Serve a package that is deleted once the service is ready."""
+    source = folder / "source" / "tiny"
+    shutil.copytree(package, source)
     limits = {"PROCESSES": PROCESSES, "QUEUE": QUEUE, "TIMEOUT": TIMEOUT, "HELD_MEGABYTES": 64}
     variables = {f"HUEBANDS_{name}": str(value) for name, value in limits.items()}
-    with serve_package(away, folder, **variables) as url:
-        shutil.rmtree(away)
+    with serve_package(source, folder, **variables) as url:
+        shutil.rmtree(source)
         yield Service(url)
 
 
@@ -138,40 +138,42 @@ def service(shared):
 
 
 @pytest.fixture(scope="module")
-def right(shared):
-    """The right answers, by seed."""
+def expected(shared):
+    """The answers without faults, by seed."""
     answers = [shared.post(photo(seed)) for seed in range(PROCESSES + QUEUE)]
     assert [answer.status_code for answer in answers] == [200] * len(answers)
     return [answer.content for answer in answers]
 
 
-def test_a_process_that_is_killed_in_the_middle_of_a_photo_costs_nobody_an_answer(service, right):
-    with service.full() as (crew, answers):
-        crew[0].kill()
-    assert [answer.result().content for answer in answers] == right
+def test_a_process_that_is_killed_in_the_middle_of_a_photo_costs_nobody_an_answer(service, expected):
+    with service.full() as (workers, answers):
+        workers[0].kill()
+    assert [answer.result().content for answer in answers] == expected
     until(lambda: service.metric("huebands_processes_ready") == PROCESSES)
-    assert len({process.pid for process in service.crew} | {process.pid for process in crew}) == PROCESSES + 1
+    assert len({process.pid for process in service.workers} | {process.pid for process in workers}) == PROCESSES + 1
 
 
-def test_beyond_the_queue_photos_are_refused_at_once_and_accepted_ones_are_answered(service, right):
+def test_beyond_the_queue_photos_are_refused_at_once_and_accepted_ones_are_answered(service, expected):
     with service.full() as (_, answers):
         start = time.monotonic()
         response = service.post(photo())
         assert time.monotonic() - start < TIMEOUT / 2
         assert response.status_code == 503 and int(response.headers["retry-after"]) >= 1
-        assert "2 photos wait already" in response.json()["error"]
-    assert [answer.result().content for answer in answers] == right
+        assert "2 photos are waiting already" in response.json()["error"]
+    assert [answer.result().content for answer in answers] == expected
 
 
-def test_a_photo_that_takes_too_long_gets_504_and_the_next_one_is_served(service, right):
+def test_a_photo_that_takes_too_long_gets_504_and_the_next_one_is_served(service, expected):
     with service.stopped():
         response = service.post(photo())
     assert response.status_code == 504
-    assert response.json() == {"error": f"the photo took longer than {TIMEOUT} s"}
-    assert service.post(photo()).content == right[0]
+    request_id = response.headers["x-request-id"]
+    reason = f"the photo took longer than {TIMEOUT} s, request ID {request_id}; see the server's log"
+    assert response.json() == {"error": reason}
+    assert service.post(photo()).content == expected[0]
 
 
-def test_clients_that_hang_up_free_their_places_and_leave_nothing_behind(service, right):
+def test_clients_that_hang_up_free_their_places_and_leave_nothing_behind(service, expected):
     hung_up = 'huebands_request_seconds_count{path="/bands",status="499"}'
     before = service.metric(hung_up)
     request = httpx.Request("POST", service.url + "/bands", files={"image": ("cat.png", photo())})
@@ -188,7 +190,7 @@ def test_clients_that_hang_up_free_their_places_and_leave_nothing_behind(service
         assert service.metric("huebands_jobs_waiting") == 0
     until(lambda: service.metric("huebands_jobs_in_work") == 0)
     assert service.metric("huebands_held_bytes") == 0
-    assert service.post(photo()).content == right[0]
+    assert service.post(photo()).content == expected[0]
 
 
 HEAD = b"POST /bands HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=x\r\n"
@@ -197,19 +199,19 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n--x\r\n\r\n"
 
 
 @pytest.mark.parametrize("start", [ANNOUNCED, CHUNKED], ids=["announced", "chunked"])
-def test_uploads_that_hardly_come_keep_no_other_out(service, right, start):
+def test_uploads_that_hardly_come_keep_no_other_client_out(service, expected, start):
     places = 4 * (PROCESSES + QUEUE)
     with ExitStack() as stack:
-        drippers = [stack.enter_context(_connect(service)) for _ in range(places)]
-        for dripper in drippers:
-            dripper.sendall(start)
-        # Who announces more than there is memory for is refused at once, unless nobody else is there.
+        slow_clients = [stack.enter_context(_connect(service)) for _ in range(places)]
+        for slow_client in slow_clients:
+            slow_client.sendall(start)
+        # A client that announces more than there is memory for is refused at once, unless no other is there.
         until(lambda: service.metric("huebands_admitted_requests") >= (places if start == CHUNKED else 1))
         assert service.metric("huebands_held_bytes") < 2**16
         for seed in range(3):
-            assert service.post(photo(seed)).content == right[seed]
-        turned_out = until(lambda: [dripper for dripper in drippers if _answered(dripper)])
-        assert all(b"503" in dripper.recv(4096).split(b"\r\n")[0] for dripper in turned_out)
+            assert service.post(photo(seed)).content == expected[seed]
+        evicted = until(lambda: [slow_client for slow_client in slow_clients if _answered(slow_client)])
+        assert all(b"503" in slow_client.recv(4096).split(b"\r\n")[0] for slow_client in evicted)
     until(lambda: service.metric("huebands_admitted_requests") == 0)
     assert service.metric("huebands_held_bytes") == 0
 
@@ -226,25 +228,25 @@ def test_the_service_recovers_from_the_end_of_its_http_process_and_a_stop_answer
     tiny_package, tmp_path
 ):
     with serve(tiny_package, tmp_path) as service:
-        expected, supervisor, http, orphans = (
+        answer_before, supervisor, http, orphans = (
             service.post(photo()).content,
             service.supervisor,
             service.http,
-            service.crew,
+            service.workers,
         )
         http.kill()
         until(lambda: not http.is_running() or http.status() == psutil.STATUS_ZOMBIE)
         until(lambda: not any(_running(_alive([orphan]), "huebands.serving.workers.worker") for orphan in orphans))
         until(service.is_ready)
         assert service.http.pid != http.pid
-        with ThreadPoolExecutor(1) as threads, service.stopped() as crew:
+        with ThreadPoolExecutor(1) as threads, service.stopped() as workers:
             answer = threads.submit(service.post, photo())
             until(lambda: service.metric("huebands_jobs_in_work") == 1)
             supervisor.send_signal(signal.SIGTERM)
             time.sleep(0.5)
-        assert answer.result().content == expected
+        assert answer.result().content == answer_before
         supervisor.wait(WITHIN)
-        until(lambda: not _alive(crew))
+        until(lambda: not _alive(workers))
 
 
 def _alive(processes):
@@ -264,22 +266,22 @@ def test_uploads_need_no_disk(tiny_package, monkeypatch):
     assert anyio.run(ask).status_code == 200
 
 
-def test_a_process_starts_anew_after_a_cleaner_has_removed_the_private_copy(service, right):
-    folder = Path(service.crew[0].cmdline()[-2])
+def test_a_process_starts_anew_after_a_cleaner_has_removed_the_private_copy(service, expected):
+    folder = Path(service.workers[0].cmdline()[-2])
     assert folder.is_dir()
     shutil.rmtree(folder.parent)
     restarts = service.metric('huebands_troubles_total{cause="restarts"}')
-    for process in service.crew:
+    for process in service.workers:
         process.kill()
     until(lambda: service.metric('huebands_troubles_total{cause="restarts"}') >= restarts + PROCESSES)
     until(lambda: service.metric("huebands_processes_ready") == PROCESSES)
-    assert [service.post(photo(seed)).content for seed in range(2)] == right[:2]
+    assert [service.post(photo(seed)).content for seed in range(2)] == expected[:2]
     assert service.is_ready()
 
 
 @pytest.fixture
 def copied(tiny_package, monkeypatch, tmp_path):
-    """A private copy below tmp_path, and what keeps it."""
+    """A private copy below tmp_path: its folder and the copy."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     sha256 = read_package(tiny_package).package_sha256
     folder = copy_privately(tiny_package, sha256)
@@ -290,7 +292,7 @@ def full(*_, **__):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_at_the_start_is_told_with_the_folder(tiny_package, monkeypatch, tmp_path):
+def test_a_full_disk_at_the_start_is_an_error_with_the_folder(tiny_package, monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(PackageError, match=f"copied to {tmp_path}.*No space left.*TMPDIR"):
@@ -304,7 +306,7 @@ def test_another_package_than_was_chosen_is_not_copied(tiny_package):
 
 
 @pytest.mark.parametrize("damage", ["file", "folder", "parent", "changed"])
-def test_a_damaged_copy_is_made_anew_and_is_the_same(damage, copied):
+def test_a_damaged_copy_is_restored(damage, copied):
     folder, copy = copied
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     match damage:
@@ -316,25 +318,25 @@ def test_a_damaged_copy_is_made_anew_and_is_the_same(damage, copied):
             shutil.rmtree(folder.parent)
         case "changed":
             (folder / "MODEL_CARD.md").write_text("# Another\n")
-    kept = copy.keep()
-    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+    restored = copy.restore()
+    assert {path.name: path.read_bytes() for path in restored.iterdir()} == before
     assert copy.fault is None
 
 
-def test_a_copy_that_cannot_be_made_anew_is_told_until_it_can(copied, monkeypatch):
+def test_a_copy_that_cannot_be_restored_is_a_fault_until_it_can(copied, monkeypatch):
     folder, copy = copied
     shutil.rmtree(folder.parent)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(PackageError, match="No space left"):
-            copy.keep()
+            copy.restore()
         assert "No space left" in copy.fault
-    assert copy.keep().is_dir() and copy.fault is None
+    assert copy.restore().is_dir() and copy.fault is None
 
 
-def test_a_copy_that_is_looked_at_never_grows_old(copied):
+def test_a_restored_copy_never_looks_old(copied):
     folder, copy = copied
     for path in (folder, *folder.iterdir()):
         os.utime(path, (0, 0))
-    copy.keep()
+    copy.restore()
     assert all(time.time() - path.stat().st_mtime < WITHIN for path in (folder, *folder.iterdir()))

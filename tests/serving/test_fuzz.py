@@ -1,4 +1,4 @@
-"""Hurt files and hurt forms: nothing but refusals comes out, memory stays, and the next good request is right."""
+"""Mutated files and forms are refused or answered, memory does not grow, and the next good request is answered."""
 
 import itertools
 import time
@@ -25,14 +25,14 @@ GROWTH = 100 * 2**20  # bytes: what the allocator may keep; a leak of 10 kB an i
 
 
 def read_all(inputs: Iterable[tuple[str, bytes]]) -> None:
-    """Read each, and hold it against what `read_photo` promises."""
+    """Read each, and check what `read_photo` promises."""
     for number, (name, content) in enumerate(inputs):
         limit = FEW_PIXELS if number % EVERY else MAX_PIXELS
         start = time.perf_counter()
         try:
-            photo = read_photo(content, "hurt", limit)
+            photo = read_photo(content, "mutant", limit)
         except ImageError as error:
-            assert str(error).startswith("hurt: ") and error.reason, name
+            assert str(error).startswith("mutant: ") and error.reason, name
             assert len(error.reason.splitlines()) == 1, (name, error.reason)
             assert not isinstance(error.__cause__, Warning | AssertionError), name
         except BaseException as error:
@@ -60,8 +60,8 @@ async def ask(client: httpx.AsyncClient, content: bytes, path: str = "/bands") -
     return await client.post(path, files={"image": ("cat.png", content)}, data={"alpha": "0.2"})
 
 
-def hold(response: httpx.Response, name: str) -> None:
-    """Hold an answer against the contract: an answer, or a refusal of one line."""
+def check(response: httpx.Response, name: str) -> None:
+    """Check the contract: an answer, or a refusal of one line."""
     assert response.status_code in (200, 400, 413, 415, 422), (name, response.status_code, response.text)
     if response.status_code != 200:
         assert set(response.json()) == {"error"}, name
@@ -69,7 +69,7 @@ def hold(response: httpx.Response, name: str) -> None:
 
 
 def ask_all(package: Path, requests: Iterable[tuple[str, dict]], every: int) -> None:
-    """Send each request to all that works on photos in turn, and ever so often a good one."""
+    """Send each request to all that works on photos in turn, and a good one every so often."""
     good = encode_png(np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8))
 
     async def run() -> None:
@@ -77,7 +77,7 @@ def ask_all(package: Path, requests: Iterable[tuple[str, dict]], every: int) -> 
             before = (await ask(client, good)).content
             paths = itertools.cycle(("/colorize", "/bands", "/explore"))
             for number, (name, request) in enumerate(requests):
-                hold(await client.post(next(paths), **request), name)
+                check(await client.post(next(paths), **request), name)
                 if number % every == 0:
                     assert (await ask(client, good)).content == before, name
             assert (await ask(client, good)).content == before
@@ -89,7 +89,7 @@ def small_enough(inputs: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, dic
     """As requests; what decodes to a large photo takes long to colorize and shows no more."""
     for name, content in inputs:
         if not is_large(content):
-            yield name, {"files": {"image": ("hurt.png", content)}}
+            yield name, {"files": {"image": ("mutant.png", content)}}
 
 
 def is_large(content: bytes) -> bool:
@@ -101,22 +101,22 @@ def is_large(content: bytes) -> bool:
 
 
 def as_requests(inputs: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, dict]]:
-    """Hurt forms as they are sent."""
+    """Mutated forms as requests."""
     for name, (content_type, body) in inputs:
         yield name, {"content": body, "headers": {"content-type": content_type}}
 
 
-def test_hurt_files_are_refused_or_read() -> None:
+def test_mutated_files_are_refused_or_read() -> None:
     read_all(itertools.islice(mutants(seed=1), 300))
 
 
-def test_hurt_files_and_forms_are_refused_and_good_ones_served(tiny_package: Path) -> None:
+def test_mutated_files_and_forms_are_refused_and_good_ones_served(tiny_package: Path) -> None:
     ask_all(tiny_package, small_enough(itertools.islice(mutants(seed=2), 60)), every=30)
     ask_all(tiny_package, as_requests(itertools.islice(forms(seed=2), 240)), every=120)
 
 
 @pytest.mark.slow
-def test_twenty_thousand_hurt_files_leave_no_memory_behind() -> None:
+def test_twenty_thousand_mutated_files_leave_no_memory_behind() -> None:
     read_all(itertools.islice(mutants(seed=3), 2_000))
     before = resident()
     read_all(itertools.islice(mutants(seed=4), 20_000))
@@ -124,7 +124,7 @@ def test_twenty_thousand_hurt_files_leave_no_memory_behind() -> None:
 
 
 @pytest.mark.slow
-def test_thousands_of_hurt_requests_leave_no_memory_behind(tiny_package: Path) -> None:
+def test_thousands_of_mutated_requests_leave_no_memory_behind(tiny_package: Path) -> None:
     ask_all(tiny_package, small_enough(itertools.islice(mutants(seed=5), 300)), every=100)
     before = resident()
     ask_all(tiny_package, small_enough(itertools.islice(mutants(seed=6), 2_000)), every=100)

@@ -1,8 +1,9 @@
-"""The log: one line of JSON an answer, and nothing in it that strangers wrote."""
+"""The log: one line of JSON for each answer, and no text of the client in it."""
 
 import io
 import json
 import logging
+import re
 import time
 
 import httpx
@@ -11,6 +12,8 @@ import pytest
 
 from huebands.photos.write import encode_png
 from huebands.serving import json_log
+from huebands.serving.json_log import log_reference
+from huebands.serving.workers.jobs import UnservedError
 from in_process import Client, build_in_process
 
 _SMUGGLED = 'cat\r\n{"logger": "huebands.access"}\u2028\x1b[2J\x85.png'
@@ -23,7 +26,7 @@ def app(tiny_package):
 
 @pytest.fixture
 def stream():
-    """What is logged; as it was before, after."""
+    """What is logged; the logger is restored afterwards."""
     logger = logging.getLogger("huebands")
     before = logger.handlers, logger.level, logger.propagate
     stream = io.StringIO()
@@ -55,12 +58,17 @@ def test_an_answered_photo_is_one_line_of_what_was_measured(client, stream):
     assert len(photo()) < line["bytes_in"] < len(photo()) + 1000
     assert line["bytes_out"] == len(response.content)
     assert 0 < line["seconds"] < 60
-    told = line["photo"]
-    assert (told["width"], told["height"], told["mode"], told["alpha"]) == (30, 24, "joint", 0.3)
-    assert f"{told['band_width']:.1f}" == response.headers["huebands-mean-band-width"]
-    assert f"{told['likeness']:.4f}" == response.headers["huebands-likeness"]
-    assert 0 <= told["outside"] <= 1
-    assert set(told["seconds"]) == {"queue", "decode", "colorize", "encode"}
+    photo_line = line["photo"]
+    assert (photo_line["width"], photo_line["height"], photo_line["mode"], photo_line["alpha"]) == (
+        30,
+        24,
+        "joint",
+        0.3,
+    )
+    assert f"{photo_line['band_width']:.1f}" == response.headers["huebands-mean-band-width"]
+    assert f"{photo_line['likeness']:.4f}" == response.headers["huebands-likeness"]
+    assert 0 <= photo_line["outside"] <= 1
+    assert set(photo_line["seconds"]) == {"queue", "decode", "colorize", "encode"}
     assert "secret" not in stream.getvalue()
     assert "cause" not in line
 
@@ -73,7 +81,7 @@ def test_a_refusal_is_one_line_with_its_cause(client, stream):
     assert "secret" not in stream.getvalue()
 
 
-def test_requests_are_numbered_here(client):
+def test_the_request_id_is_made_by_the_service(client):
     first, second = (client.get("/model", headers={"X-Request-Id": "mine"}).headers["x-request-id"] for _ in range(2))
     assert first != second
     assert all(len(number) == 16 and int(number, 16) >= 0 for number in (first, second))
@@ -83,17 +91,33 @@ def test_a_failure_is_a_line_with_its_traceback_beside_that_of_the_answer(app, c
     async def fail(job):
         raise RuntimeError(_SMUGGLED)
 
-    monkeypatch.setattr(app.state.pool, "submit", fail)
+    monkeypatch.setattr(app.state.admission.pool, "submit", fail)
     response = client.post("/colorize", files={"image": ("a.png", photo())})
     failure, answer = lines(stream)
     assert (failure["logger"], failure["level"]) == ("huebands.serving", "error")
     assert "RuntimeError" in failure["traceback"]
-    assert failure["request"] == answer["request"] == response.headers["x-request-id"]
+    request_id = response.headers["x-request-id"]
+    assert failure["request"] == answer["request"] == request_id
+    assert response.json() == {"error": f"internal error, request ID {request_id}; see the server's log"}
     assert (answer["status"], answer["cause"]) == (500, "failed")
 
 
+@pytest.mark.parametrize(("status", "cause"), [(500, "died"), (500, "failed"), (504, "timeout")])
+def test_a_job_carries_the_id_of_its_request_into_the_pool_and_back(app, client, stream, monkeypatch, status, cause):
+    async def fail(job):
+        raise UnservedError(status, f"internal error, {log_reference(job.request_id)}", cause)
+
+    monkeypatch.setattr(app.state.admission.pool, "submit", fail)
+    response = client.post("/colorize", files={"image": ("a.png", photo())})
+    request_id = response.headers["x-request-id"]
+    assert response.status_code == status
+    assert response.json() == {"error": f"internal error, request ID {request_id}; see the server's log"}
+    (line,) = lines(stream)
+    assert (line["request"], line["status"], line["cause"]) == (request_id, status, cause)
+
+
 @pytest.mark.parametrize("path", ["/colorize", "/stranger%0d%0a{}%1b", "/%e2%80%a8", "/" + "x" * 2000])
-def test_nobody_writes_a_line_of_his_own(client, stream, path):
+def test_a_client_cannot_forge_a_line(client, stream, path):
     boundary = "x"
     body = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{_SMUGGLED}"\r\n\r\n'.encode()
@@ -115,10 +139,13 @@ def test_nobody_writes_a_line_of_his_own(client, stream, path):
     assert "stranger" not in written.lower() and "cat" not in written
 
 
-def test_messages_of_others_are_lines_too(stream):
-    logging.getLogger("huebands.serving").error("a process is replaced: %s", _SMUGGLED)
+def test_messages_are_lines_of_time_level_logger_and_event(stream):
+    logging.getLogger("huebands.serving").error("a worker process is replaced: %s", _SMUGGLED)
     (line,) = lines(stream)
-    assert line["event"] == f"a process is replaced: {_SMUGGLED}"
+    assert list(line) == ["time", "level", "logger", "event"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line["time"])
+    assert (line["level"], line["logger"]) == ("error", "huebands.serving")
+    assert line["event"] == f"a worker process is replaced: {_SMUGGLED}"
 
 
 def test_the_service_writes_its_log_as_json_and_no_other_log_of_addresses(url, service_folder):

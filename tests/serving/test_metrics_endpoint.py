@@ -1,4 +1,4 @@
-"""What /metrics and /model tell of the photos that came in, and that strangers write no labels."""
+"""What /metrics and /model report of the photos, and that clients cannot write labels."""
 
 import re
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from starlette.exceptions import HTTPException
 
-from huebands.conformal.calibration import ModeError
+from huebands.conformal.guarantee import ModeError
 from huebands.photos.write import encode_png
-from huebands.serving.monitoring.access_log import CAUSES, Visit, cause_of
-from huebands.serving.workers.pool import UnservedError
+from huebands.serving.monitoring.request_record import CAUSES, RequestRecord, cause_of
+from huebands.serving.workers.jobs import UnservedError
 from in_process import Client, build_in_process
 
 _LINE = re.compile(r"(\w+?)(?:\{(.*)\})? (\S+)")
@@ -38,14 +38,14 @@ def post(client, content, path="/colorize", **fields):
 def numbers(client):
     """Every number by its name and labels, as the text has them."""
     lines = client.get("/metrics").text.splitlines()
-    found = [_LINE.fullmatch(line) for line in lines if not line.startswith("#")]
-    return {(match[1], match[2] or ""): float(match[3]) for match in found}
+    matches = [_LINE.fullmatch(line) for line in lines if not line.startswith("#")]
+    return {(match[1], match[2] or ""): float(match[3]) for match in matches}
 
 
-def growth(client, ask):
-    """By how much numbers grew while something was asked."""
+def growth(client, send):
+    """By how much the numbers grew while requests were sent."""
     before = numbers(client)
-    ask()
+    send()
     return {key: value - before.get(key, 0) for key, value in numbers(client).items() if value != before.get(key, 0)}
 
 
@@ -62,7 +62,7 @@ def test_an_answered_photo_is_counted_and_measured(client, path):
 
 
 @pytest.mark.parametrize(
-    ("cause", "ask"),
+    ("cause", "send"),
     [
         ("format", lambda client: post(client, b"a text")),
         ("image", lambda client: post(client, photo()[:300])),
@@ -76,29 +76,29 @@ def test_an_answered_photo_is_counted_and_measured(client, path):
         ("method", lambda client: client.request("DELETE", "/model")),
     ],
 )
-def test_a_refusal_is_counted_by_its_cause(client, cause, ask):
-    grown = growth(client, lambda: ask(client))
+def test_a_refusal_is_counted_by_its_cause(client, cause, send):
+    grown = growth(client, lambda: send(client))
     assert {key: value for key, value in grown.items() if "rejections_total" in key[0]} == {
         ("huebands_rejections_total", f'cause="{cause}"'): 1
     }
     assert not any(name == "huebands_photos_total" for name, _ in grown)
 
 
-def test_what_the_queue_refuses_is_counted_by_its_cause(app, client, monkeypatch):
+def test_what_the_pool_refuses_is_counted_by_its_cause(app, client, monkeypatch):
     async def refuse(job):
         raise UnservedError(503, "no room", "busy", 3)
 
-    monkeypatch.setattr(app.state.pool, "submit", refuse)
+    monkeypatch.setattr(app.state.admission.pool, "submit", refuse)
     grown = growth(client, lambda: post(client, photo()))
     assert grown["huebands_rejections_total", 'cause="busy"'] == 1
     assert grown["huebands_request_seconds_count", 'path="/colorize",status="503"'] == 1
 
 
-def test_a_failure_of_ours_is_answered_and_counted(app, client, monkeypatch):
+def test_an_internal_error_is_answered_and_counted(app, client, monkeypatch):
     async def fail(job):
         raise RuntimeError("no luck")
 
-    monkeypatch.setattr(app.state.pool, "submit", fail)
+    monkeypatch.setattr(app.state.admission.pool, "submit", fail)
     grown = growth(client, lambda: post(client, photo()))
     assert grown["huebands_rejections_total", 'cause="failed"'] == 1
     assert grown["huebands_request_seconds_count", 'path="/colorize",status="500"'] == 1
@@ -108,17 +108,17 @@ def test_a_failure_of_ours_is_answered_and_counted(app, client, monkeypatch):
 
 
 def test_all_causes_are_of_a_closed_list():
-    visit = Visit("GET", "other")
-    visit.refused("what a stranger wrote")
-    assert visit.cause == "other"
+    record = RequestRecord("GET", "other")
+    record.record_refusal("text of a client")
+    assert record.cause == "other"
     for status in (400, 401, 404, 405, 408, 413, 415, 418, 422, 500):
-        assert cause_of(HTTPException(status, "what a stranger wrote")) in CAUSES
+        assert cause_of(HTTPException(status, "text of a client")) in CAUSES
     error = HTTPException(422, "x")
     error.__cause__ = ModeError("x")
     assert cause_of(error) == "mode"
 
 
-def test_strangers_write_no_labels(client):
+def test_clients_cannot_write_labels(client):
     client.request("STRANGER", "/stranger")
     client.get("/stranger?stranger=stranger", headers={"stranger": "stranger", "x-request-id": "stranger"})
     post(client, photo(), stranger="stranger", mode="stranger")
@@ -131,28 +131,28 @@ def test_the_model_is_named(client):
     assert numbers(client)["huebands_model_info", f'name="tiny",version="{version}"'] == 1
 
 
-def test_the_monitor_sees_each_photo_once_and_is_told_everywhere(tiny_package):
+def test_the_monitor_counts_each_photo_once_and_is_reported_everywhere(tiny_package):
     client = Client(build_in_process(tiny_package))
     for seed in (0, 1, 1):
         post(client, photo(seed), alpha="0.3", mode="joint")
-    told, metrics = client.get("/model").json()["monitoring"], numbers(client)
-    assert (told["drift"]["photos"], told["repeated"]) == (2, 1)
-    assert told["drift"]["state"] == told["coverage"]["state"] == "watching"
+    monitoring, metrics = client.get("/model").json()["monitoring"], numbers(client)
+    assert (monitoring["drift"]["photos"], monitoring["repeated"]) == (2, 1)
+    assert monitoring["drift"]["state"] == monitoring["coverage"]["state"] == "watching"
     assert metrics["huebands_drift_photos", ""] == metrics["huebands_coverage_photos", ""] == 2
     assert metrics["huebands_drift_alarm", ""] == metrics["huebands_coverage_alarm", ""] == 0
     evidence = metrics["huebands_drift_log10_evidence", ""]
-    assert told["drift"]["log10_evidence"] == pytest.approx(evidence, abs=0.01)
-    share = told["coverage"]["modes"]["joint"]
+    assert monitoring["drift"]["log10_evidence"] == pytest.approx(evidence, abs=0.01)
+    share = monitoring["coverage"]["modes"]["joint"]
     assert (share["photos"], share["alpha"]) == (2, 0.3)
     assert metrics["huebands_coverage", 'mode="joint"'] == pytest.approx(1 - share["outside"], abs=1e-4)
     assert metrics["huebands_coverage_promised", 'mode="joint"'] == pytest.approx(0.7)
 
 
-def test_an_alarm_is_told_everywhere(tiny_package):
+def test_an_alarm_is_reported_everywhere(tiny_package):
     app = build_in_process(tiny_package)
     for _ in range(60):
         app.state.monitor.drift.add(1 / 20)
-    told = Client(app).get("/model").json()["monitoring"]["drift"]
+    drift = Client(app).get("/model").json()["monitoring"]["drift"]
     assert numbers(Client(app))["huebands_drift_alarm", ""] == 1
-    assert told["state"] == "alarm"
-    assert told["since"] is not None
+    assert drift["state"] == "alarm"
+    assert drift["since"] is not None

@@ -1,6 +1,6 @@
 """Alarms: none when photos stay as the calibration photos were, whatever these happen to be, and one when they do not.
 
-Strangeness is drawn uniformly: p-values depend on ranks alone.
+Atypicality is drawn uniformly: p-values depend on ranks alone.
 """
 
 import itertools
@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from huebands.conformal.guarantee import Guarantee
-from huebands.serving.monitoring import monitor
-from huebands.serving.monitoring.monitor import DELTA, Coverage, Drift, Monitor, frequency_bounds, risk_bounds
-from huebands.serving.workers.jobs import Facts, Job
+from huebands.serving.monitoring import alarm, monitor
+from huebands.serving.monitoring.alarm import DELTA
+from huebands.serving.monitoring.coverage import Coverage, risk_bounds
+from huebands.serving.monitoring.drift import Drift, frequency_bounds
+from huebands.serving.monitoring.monitor import Monitor
+from huebands.serving.workers.jobs import Job, Measurements
 from huebands.statistics.e_process import Bets
 from toy_calibration import SHAPE, toy_calibration, toy_losses
 
@@ -32,11 +35,11 @@ def first_alarms(photos, draws, stream, atypicality, bounds=None, seed=0):
     """
     random, ranks = np.random.default_rng(seed), np.array(RANKS[photos])
     bounds = frequency_bounds(ranks, photos) if bounds is None else bounds
-    strangest_first = -np.sort(-random.random((draws, photos)), axis=1)
+    most_atypical_first = -np.sort(-random.random((draws, photos)), axis=1)
     bets, raised = Bets((draws, len(ranks))), np.full(draws, math.inf)
     for count in range(1, stream + 1):
         new = atypicality(random, draws, count)
-        bets.add((new[:, None] > strangest_first[:, ranks - 1]).astype(float), bounds)
+        bets.add((new[:, None] > most_atypical_first[:, ranks - 1]).astype(float), bounds)
         evidence = np.exp(bets.log_wealth).mean(axis=1)
         raised[(raised == math.inf) & (evidence >= 2 / DELTA)] = count
     return raised
@@ -47,9 +50,9 @@ def alike(random, draws, count):
 
 
 def three_times(random, draws, count):
-    """Three times as many photos are among the strangest fifth; within each part nothing changes."""
-    strange, place = random.random(draws) < 0.6, random.random(draws)
-    return np.where(strange, 0.8 + 0.2 * place, 0.8 * place)
+    """Three times as many photos are in the most atypical fifth; within each part nothing changes."""
+    is_atypical, place = random.random(draws) < 0.6, random.random(draws)
+    return np.where(is_atypical, 0.8 + 0.2 * place, 0.8 * place)
 
 
 def blurred(random, draws, count):
@@ -118,13 +121,13 @@ def test_any_number_of_calibration_photos_can_be_watched(photos):
     assert all(0 < row["p_value_at_most"] <= row["share_explained"] <= 1 for row in drift.describe()["watched"])
 
 
-def test_what_is_said_of_patience_is_what_it_takes():
+def test_the_photos_until_a_shift_is_noticed_are_reported():
     assert [Drift(photos).describe()["three_times_as_many_noticed_after"] for photos in (12, 163)] == [None, 48]
 
 
 def test_an_alarm_stays(monkeypatch):
     times = map(str, itertools.count())
-    monkeypatch.setattr(monitor, "now", lambda: next(times))
+    monkeypatch.setattr(alarm, "now", lambda: next(times))
     drift = Drift(163)
     for _ in range(100):
         drift.add(1 / 164)
@@ -169,8 +172,8 @@ def job(content=b"", alpha=0.2, mode="per_channel", delta=None):
     return Job(kind="bands", content=content, name="a", guarantee=Guarantee(alpha=alpha, mode=mode, delta=delta))
 
 
-def facts(likeness=0.5, outside=None):
-    return Facts(width=8, height=8, band_width=20.0, likeness=likeness, outside=outside)
+def measurements(likeness=0.5, outside=None):
+    return Measurements(width=8, height=8, band_width=20.0, likeness=likeness, outside=outside)
 
 
 @pytest.fixture(scope="module")
@@ -178,10 +181,10 @@ def calibration():
     return toy_calibration(toy_losses(seed=2, photos=163))
 
 
-def outside_of(losses, calibration, asked):
-    """What a photo of these losses (KINDS, STEPS) loses at the steps that are asked for."""
-    steps = calibration.steps(asked.guarantee)
-    if asked.guarantee.mode == "joint":
+def outside_of(losses, calibration, requested):
+    """What a photo of these losses (KINDS, STEPS) loses at the steps that are requested for."""
+    steps = calibration.steps(requested.guarantee)
+    if requested.guarantee.mode == "joint":
         return losses[3, (steps - np.array(SHAPE.joint_offsets)).max()]
     return losses[range(3), steps].mean()
 
@@ -189,9 +192,9 @@ def outside_of(losses, calibration, asked):
 @pytest.mark.parametrize("mode", ["per_channel", "joint"])
 @pytest.mark.parametrize("alpha", [0.1, 0.5])
 def test_photos_that_are_covered_as_promised_raise_no_alarm(pool, calibration, alpha, mode):
-    coverage, asked = Coverage(calibration), job(alpha=alpha, mode=mode)
+    coverage, requested = Coverage(calibration), job(alpha=alpha, mode=mode)
     for losses in pool:
-        coverage.add(outside_of(losses, calibration, asked), asked)
+        coverage.add(outside_of(losses, calibration, requested), requested)
     described = coverage.describe()
     assert described["state"] == "watching"
     assert described["modes"][mode]["outside"] == pytest.approx(alpha, abs=0.05)
@@ -201,20 +204,20 @@ def test_photos_that_are_covered_as_promised_raise_no_alarm(pool, calibration, a
 @pytest.mark.slow
 def test_coverage_as_promised_seldom_raises_the_alarm_over_draws_of_the_calibration():
     random, raised = np.random.default_rng(3), []
-    kept = toy_losses(seed=4, photos=1500)
+    pool = toy_losses(seed=4, photos=1500)
     for _ in range(100):
-        calibration = toy_calibration(kept[index] for index in random.integers(0, len(kept), 36))
-        coverage, asked = Coverage(calibration), job()
-        for index in random.integers(0, len(kept), 1000):
-            coverage.add(outside_of(kept[index].whole, calibration, asked), asked)
+        calibration = toy_calibration(pool[index] for index in random.integers(0, len(pool), 36))
+        coverage, requested = Coverage(calibration), job()
+        for index in random.integers(0, len(pool), 1000):
+            coverage.add(outside_of(pool[index].whole, calibration, requested), requested)
         raised.append(coverage.alarm.since is not None)
     assert np.mean(raised) <= DELTA + 3 * math.sqrt(DELTA / 100)
 
 
 def test_three_times_as_much_outside_raises_the_alarm(pool, calibration):
-    coverage, asked = Coverage(calibration), job(alpha=0.1)
+    coverage, requested = Coverage(calibration), job(alpha=0.1)
     for losses in pool[:450]:
-        coverage.add(min(3 * outside_of(losses, calibration, asked), 1.0), asked)
+        coverage.add(min(3 * outside_of(losses, calibration, requested), 1.0), requested)
     assert coverage.describe()["state"] == "alarm"
 
 
@@ -228,25 +231,25 @@ def test_no_less_than_alpha_may_be_outside(calibration):
 def test_the_same_photo_again_is_no_new_evidence(calibration):
     watched = Monitor(calibration)
     for _ in range(100):
-        watched.add(job(b"the same"), facts(likeness=1 / 164, outside=1.0))
+        watched.add(job(b"the same"), measurements(likeness=1 / 164, outside=1.0))
     described = watched.describe()
     assert described["repeated"] == 99
     assert (described["drift"]["photos"], described["coverage"]["photos"]) == (1, 1)
     assert described["drift"]["state"] == described["coverage"]["state"] == "watching"
 
 
-def test_what_was_seen_longest_ago_is_forgotten_first(calibration, monkeypatch):
+def test_the_oldest_digest_is_forgotten_first(calibration, monkeypatch):
     monkeypatch.setattr(monitor, "REMEMBERED", 2)
     watched = Monitor(calibration)
     for content in (b"a", b"b", b"a", b"c", b"a", b"b"):
-        watched.add(job(content), facts())
+        watched.add(job(content), measurements())
     assert watched.repeated == 2
     assert watched.drift.alarm.count == 4
 
 
-def test_grey_photos_tell_nothing_of_coverage(calibration):
+def test_grey_photos_are_no_evidence_of_coverage(calibration):
     watched = Monitor(calibration)
-    watched.add(job(b"a"), facts(outside=None))
+    watched.add(job(b"a"), measurements(outside=None))
     described = watched.describe()
     assert (described["drift"]["photos"], described["coverage"]["photos"]) == (1, 0)
     assert described["coverage"]["modes"] == {}

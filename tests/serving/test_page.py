@@ -25,12 +25,12 @@ BANDS = """async ([bytes, promises]) => {
   const form = new FormData();
   form.append("image", new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], "photo.png"));
   const answer = await fetch("explore", { method: "POST", body: form });
-  const { family, description } = await readExploration(await answer.arrayBuffer());
-  const columns = Array.from({ length: family.width }, (_, column) => column);
+  const { nestedBands, description } = await readExploration(await answer.arrayBuffer());
+  const columns = Array.from({ length: nestedBands.width }, (_, column) => column);
   const all = promises.map(([confidence, mode]) => {
-    const asked = family.at(stepsAt(description, confidence, mode), mode, columns);
-    const bands = new Uint8Array(6 * family.width * family.height);
-    for (let row = 0; row < family.height; row += 1) bands.set(asked.row(row), 6 * family.width * row);
+    const computed = nestedBands.at(stepsAt(description, confidence, mode), mode, columns);
+    const bands = new Uint8Array(6 * nestedBands.width * nestedBands.height);
+    for (let row = 0; row < nestedBands.height; row += 1) bands.set(computed.row(row), 6 * nestedBands.width * row);
     return bands;
   });
   const reader = new FileReader();
@@ -55,15 +55,15 @@ DROP = """(bytes) => {
 
 @pytest.fixture
 def visit(browser, url):
-    """Opens the page; in the end no other host was asked, and the page has met no error."""
+    """Opens the page; afterwards checks that it sent no request to another host and logged no error."""
     contexts, foreign, errors = [], [], []
 
-    def hear(message):
-        # The browser itself complains of answers such as 415, which the page tells the user.
+    def record_error(message):
+        # The browser itself logs answers such as 415, which the page explains to the user.
         if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
             errors.append(message.text)
 
-    def note(request):
+    def record_foreign(request):
         if not request.url.startswith((f"{url}/", f"blob:{url}/")):
             foreign.append(request.url)
 
@@ -72,8 +72,8 @@ def visit(browser, url):
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)
-        page.on("request", note)
-        page.on("console", hear)
+        page.on("request", record_foreign)
+        page.on("console", record_error)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(url)
         return page
@@ -121,7 +121,7 @@ def set_confidence(page, percent):
 
 
 def bands_of(url, content, alpha, mode="per_channel"):
-    """What the service says: the archive, and the bands (H, W, 3, 2) in it."""
+    """The archive of /bands, and the bands (H, W, 3, 2) in it."""
     files, data = {"image": ("cat.png", content)}, {"alpha": str(alpha), "mode": mode}
     archive = zipfile.ZipFile(io.BytesIO(httpx.post(f"{url}/bands", files=files, data=data, timeout=60).content))
     bands = np.load(io.BytesIO(archive.read("cat.bands.npz")))
@@ -135,14 +135,14 @@ def pixels_of(page, view):
 
 
 def reading(page):
-    """Place, values and intervals that the readout tells: ((x, y), [value], [[lower, upper]])."""
+    """Position, values and intervals in the readout: ((x, y), [value], [[lower, upper]])."""
     x, y, _ = map(int, re.findall(r"\d+", page.locator("#readout .place").inner_text()))
     values = [int(text) for text in page.locator("#readout .value").all_inner_texts()]
     return (x, y), values, [json.loads(text) for text in page.locator("#readout .interval").all_inner_texts()]
 
 
 def assert_reads(page, archive, bands, stem="cat"):
-    """Check that the readout tells what the service does of that pixel."""
+    """Check that the readout shows the values and bands of the service at that pixel."""
     (x, y), values, intervals = reading(page)
     colours = np.asarray(Image.open(io.BytesIO(archive.read(f"{stem}.colorized.png"))))
     assert (values, intervals) == (colours[y, x].tolist(), bands[y, x].tolist())
@@ -175,10 +175,10 @@ def test_nothing_else_is_served_as_part_of_the_page(url, path):
         (ramp(1300, 1301), 2, (85,)),
     ],
 )
-def test_the_page_computes_the_very_bands_of_the_service(page, url, content, stride, confidences):
+def test_the_page_computes_the_same_bands_as_the_service(page, url, content, stride, confidences):
     promises = [(confidence, mode) for confidence in confidences for mode in ("per_channel", "joint")]
-    told_stride, packed = page.evaluate(BANDS, [base64.b64encode(content).decode(), promises])
-    assert told_stride == stride
+    stride_of_answer, packed = page.evaluate(BANDS, [base64.b64encode(content).decode(), promises])
+    assert stride_of_answer == stride
     computed = np.frombuffer(base64.b64decode(packed), np.uint8)
     for part, (confidence, mode) in zip(np.split(computed, len(promises)), promises, strict=True):
         _, bands = bands_of(url, content, (100 - confidence) / 100, mode)
@@ -200,7 +200,7 @@ def test_the_page_tightens_bounds_as_the_service_does(page):
     np.testing.assert_array_equal(tightened, expected)
 
 
-def test_the_page_says_what_it_takes_and_which_model_it_asks(page, url):
+def test_the_page_shows_its_limits_and_the_model(page, url):
     model = httpx.get(f"{url}/model").json()
     expect(page.locator("#limits")).to_contain_text("JPEG, PNG")
     expect(page.locator("#limits")).to_contain_text(f"up to {model['limits']['pixels'] // 10**6} megapixels")
@@ -235,7 +235,7 @@ def test_a_dropped_file_shows_the_pictures_of_the_service(page, url):
     expect(page.locator("#mean")).to_have_text(f"{mean:.1f}")
 
 
-def test_the_pixel_under_the_pointer_is_read(page, url):
+def test_the_readout_shows_the_pixel_under_the_pointer(page, url):
     explore(page, noise())
     archive, bands = bands_of(url, noise(), 0.1)
     frame = page.locator(".grey canvas").bounding_box()
@@ -246,13 +246,13 @@ def test_the_pixel_under_the_pointer_is_read(page, url):
     page.mouse.down()
     page.mouse.up()
     page.mouse.move(frame["x"], frame["y"])
-    assert reading(page)[0] == (7, 15), "a click holds the crosshair"
+    assert reading(page)[0] == (7, 15), "a click pins the crosshair"
     page.locator("#stage").press("Escape")
     page.mouse.move(frame["x"] + 1, frame["y"] + 1)
     assert reading(page)[0] == (0, 0)
 
 
-def test_the_crosshair_moves_by_keys_and_is_told_aloud(page, url):
+def test_the_crosshair_moves_by_keys_and_is_announced(page, url):
     explore(page, noise())
     page.locator("#stage").focus()
     for key in ("ArrowLeft", "ArrowDown", "Shift+ArrowRight", "ArrowRight", "Shift+ArrowUp"):
@@ -260,14 +260,14 @@ def test_the_crosshair_moves_by_keys_and_is_told_aloud(page, url):
     assert reading(page)[0] == (15 - 1 + 10 + 1, 12 + 1 - 10)
     assert_reads(page, *bands_of(url, noise(), 0.1))
     _, values, intervals = reading(page)
-    told = f"Column 25, row 3: red {values[0]}, between {intervals[0][0]} and {intervals[0][1]};"
-    expect(page.locator("#readout .spoken")).to_contain_text(told)
+    spoken = f"Column 25, row 3: red {values[0]}, between {intervals[0][0]} and {intervals[0][1]};"
+    expect(page.locator("#readout .spoken")).to_contain_text(spoken)
     for _ in range(4):
         page.keyboard.press("Shift+ArrowRight")
     assert reading(page)[0] == (29, 3), "it stays inside"
 
 
-def test_a_finger_places_the_crosshair(visit):
+def test_a_touch_moves_the_crosshair(visit):
     page = visit(viewport=PHONE, has_touch=True, is_mobile=True)
     explore(page, noise())
     page.locator("#stage").scroll_into_view_if_needed()
@@ -278,7 +278,7 @@ def test_a_finger_places_the_crosshair(visit):
     assert reading(page)[0] == (0, 0)
 
 
-def test_the_borders_between_the_pictures_move_by_keys_and_by_hand(page):
+def test_the_borders_between_the_pictures_move_by_keys_and_by_pointer(page):
     explore(page, noise())
     first, second = page.get_by_role("slider", name="Border").all()
 
@@ -360,9 +360,9 @@ def test_the_files_are_downloaded_for_the_chosen_promise(page, url, tmp_path):
     assert (report["alpha"], report["mode"]) == (0.2, "joint")
 
 
-def test_a_photo_unlike_the_calibration_photos_is_warned_of(page):
+def test_the_page_warns_of_a_photo_unlike_the_calibration_photos(page):
     explore(page, ramp())
-    expect(page.locator("#warning")).to_contain_text("unlike those that calibrated the bands (p = 0.050)")
+    expect(page.locator("#warning")).to_contain_text("unlike the calibration photos (p = 0.050)")
     choose(page, b"just a text")
     expect(page.get_by_role("alert")).to_contain_text("is not an image")
     expect(page.locator("#warning")).not_to_be_empty()
@@ -370,7 +370,7 @@ def test_a_photo_unlike_the_calibration_photos_is_warned_of(page):
     expect(page.locator("#warning")).to_be_empty()
 
 
-def test_a_file_that_is_no_photo_is_refused_in_words_and_the_next_photo_is_shown(page):
+def test_a_file_that_is_no_photo_is_refused_with_a_reason_and_the_next_photo_is_shown(page):
     choose(page, b"just a text", "notes.txt", "text/plain")
     expect(page.get_by_role("alert")).to_contain_text("notes.txt: is not an image")
     expect(page.locator("#result")).to_be_hidden()
@@ -378,7 +378,7 @@ def test_a_file_that_is_no_photo_is_refused_in_words_and_the_next_photo_is_shown
     expect(page.get_by_role("alert")).to_be_empty()
 
 
-def test_a_busy_service_is_asked_again(page):
+def test_the_page_tries_again_when_the_service_is_busy(page):
     tries = []
 
     def answer(route):
@@ -390,12 +390,12 @@ def test_a_busy_service_is_asked_again(page):
 
     page.route("**/explore", answer)
     choose(page, noise())
-    expect(page.locator("#progress-text")).to_have_text("The service is busy; asking again in 1 s…")
+    expect(page.locator("#progress-text")).to_have_text("The service is busy; next try in 1 s…")
     expect(page.locator("#photo")).to_contain_text("cat.png")
     assert len(tries) == 2
 
 
-def test_waiting_can_be_given_up(page):
+def test_waiting_can_be_cancelled(page):
     page.route("**/explore", lambda route: None)
     choose(page, noise())
     expect(page.locator("#progress-text")).to_have_text("Colorizing cat.png…")
@@ -404,13 +404,13 @@ def test_waiting_can_be_given_up(page):
     expect(page.get_by_role("alert")).to_be_empty()
 
 
-def test_a_service_that_is_away_is_told_of(page):
+def test_the_page_says_when_the_service_cannot_be_reached(page):
     page.route("**/explore", lambda route: route.abort())
     choose(page, noise())
     expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
 
 
-def test_of_a_large_photo_every_kth_pixel_is_shown(page, url):
+def test_every_kth_pixel_of_a_large_photo_is_shown(page, url):
     content = ramp(1300, 1301)
     explore(page, content)
     expect(page.locator("#photo")).to_contain_text("1301 × 1300")

@@ -1,4 +1,4 @@
-"""What is served from the registry: the package that was registered, chosen once, and named in every answer."""
+"""The served model: the package that was registered, chosen once, and named in every answer."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ from huebands.registry.connection import short_timeouts
 from huebands.registry.models import PACKAGE_TAG, register_package, set_alias
 from huebands.registry.training_run import TrainingRun
 from huebands.serving import served_model
-from huebands.serving.named import headers_of
+from huebands.serving.answers import model_headers
 from tiny_package import write_tiny_package
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -64,7 +64,7 @@ def test_a_version_is_served_as_it_was_registered(registry: Path, tiny_package: 
         assert served_model.decode(chosen.encode()) == chosen
 
 
-def test_a_folder_is_told_by_its_name_without_the_path_to_it(tiny_package: Path) -> None:
+def test_the_source_of_a_folder_is_its_name_without_the_path(tiny_package: Path) -> None:
     described = served_model.choose(str(tiny_package)).describe()
     assert described == {"source": "tiny", "registry": None}
 
@@ -253,13 +253,15 @@ def test_an_answer_says_how_sure_it_is(url: str, path: str) -> None:
 def test_a_name_of_any_text_fits_into_a_header(tiny_package: Path) -> None:
     package = read_package(tiny_package)
     odd = replace(package, config=package.config | {"name": "Fotos é\r\nX: 1\ud800" + "x" * 1000})
-    value = headers_of(odd)["Huebands-Model"]
+    value = model_headers(odd)["Huebands-Model"]
     assert value.startswith("Fotos%20%C3%A9%0D%0AX%3A%201%ED%A0%80x")
     assert len(value) < 200
 
 
-def test_a_bento_serves_what_was_put_into_it(tmp_path: Path) -> None:
-    put = served_model.Served(folder=GENERATOR.as_posix(), source="models:/bands@champion", model="bands", version=3)
-    (tmp_path / served_model.RECORD).parent.mkdir()
-    (tmp_path / served_model.RECORD).write_text(put.encode(), encoding="utf-8")
-    assert served_model.choose(None, tmp_path) == replace(put, folder=str(tmp_path / GENERATOR))
+def test_a_bento_serves_the_package_inside_it(tmp_path: Path) -> None:
+    inside = served_model.ServedModel(
+        folder=GENERATOR.as_posix(), source="models:/bands@champion", model="bands", version=3
+    )
+    (tmp_path / served_model.CHOICE).parent.mkdir()
+    (tmp_path / served_model.CHOICE).write_text(inside.encode(), encoding="utf-8")
+    assert served_model.choose(None, tmp_path) == replace(inside, folder=str(tmp_path / GENERATOR))

@@ -19,8 +19,8 @@ from starlette.exceptions import HTTPException
 from huebands.photos.read import MAX_PIXELS
 from huebands.photos.write import encode_png
 from huebands.serving.admission.body_limit import BodyLimit
-from huebands.serving.answers import safe_stem
-from huebands.serving.forms import MAX_BODY
+from huebands.serving.admission.limits import MAX_BODY
+from huebands.serving.workers.archive import safe_stem
 
 
 @pytest.fixture(scope="module")
@@ -107,12 +107,12 @@ def bands_of(client, **fields):
 @pytest.mark.parametrize("mode", ["per_channel", "joint"])
 def test_more_promised_is_not_narrower_and_is_reported(client, mode):
     plain, usual = bands_of(client, alpha="0.5", mode=mode)
-    said = {"delta": "probability 0.9 over the draw", "grouped": "pixels of each group"}
+    sentences = {"delta": "probability 0.9 over the draw", "grouped": "pixels of each group"}
     for fields in ({"delta": "0.1"}, {"grouped": "true"}, {"delta": "0.1", "grouped": "true"}):
         wide, report = bands_of(client, alpha="0.5", mode=mode, **fields)
         assert (wide[..., 0] <= plain[..., 0]).all() and (wide[..., 1] >= plain[..., 1]).all()
         assert (report["delta"], report["grouped"]) == (0.1 if "delta" in fields else None, "grouped" in fields)
-        assert all((said[field] in report["promise"]) == (field in fields) for field in said)
+        assert all((sentences[field] in report["promise"]) == (field in fields) for field in sentences)
         assert (report["mean_band_width"] > usual["mean_band_width"]) or "delta" not in fields
     assert np.array_equal(bands_of(client, alpha="0.5", mode=mode, grouped="false")[0], plain)
 
@@ -145,7 +145,7 @@ def test_the_model_is_described(client):
     assert model["groups"] and set(model["groups"].values()) <= set(range(1, 20))
     assert {row["mode"] for row in model["certificate"]["curve"]} == {"per_channel", "joint"}
     assert set(model["hashes"]) == {
-        f"{of}_sha256" for of in ("package", "weights", "distribution", "preprocessing", "data")
+        f"{name}_sha256" for name in ("package", "weights", "distribution", "preprocessing", "data")
     }
     assert all(len(value) == 64 for value in model["hashes"].values())
 
@@ -202,7 +202,7 @@ def test_a_bad_photo_is_refused_by_name_and_the_next_good_one_is_served(client, 
 
 
 EXTERNAL = 'message/external-body; access-type=URL; URL="{}"'
-SENT = {
+URL_SENT_AS = {
     "a text": lambda address: {"files": {"image": (None, address)}},
     "a urlencoded form": lambda address: {"data": {"image": address}},
     "json": lambda address: {"json": {"image": address}},
@@ -212,8 +212,8 @@ SENT = {
 }
 
 
-@pytest.mark.parametrize("way", SENT)
-def test_an_address_in_place_of_a_photo_is_refused_and_never_fetched(client, way):
+@pytest.mark.parametrize("place", URL_SENT_AS)
+def test_a_url_in_place_of_a_photo_is_refused_and_never_fetched(client, place):
     with socket.socket() as trap:
         trap.bind(("127.0.0.1", 0))
         trap.listen()
@@ -222,7 +222,7 @@ def test_an_address_in_place_of_a_photo_is_refused_and_never_fetched(client, way
         data = f"data:image/png;base64,{base64.b64encode(photo()).decode()}"[:1000]
         for address in (f"http://{host}/cat.png", f"ftp://{host}/cat.png", "file:///etc/passwd", data):
             for path in ("/colorize", "/bands", "/explore"):
-                refusal(client.post(path, **SENT[way](address)), 415, 422)
+                refusal(client.post(path, **URL_SENT_AS[place](address)), 415, 422)
         with pytest.raises(TimeoutError):
             trap.accept()
 
@@ -291,7 +291,7 @@ def test_a_large_body_is_refused_before_it_is_sent_when_the_client_asks_first(ur
     assert answer_to_raw(url, head + b"Expect: 100-continue\r\n").startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_client_that_hangs_up_is_no_failure_of_the_service(url, client):
+def test_a_client_that_hangs_up_is_no_internal_error(url, client):
     def answers(status):
         line = f'huebands_request_seconds_count{{path="/bands",status="{status}"}} '
         return sum(float(row.removeprefix(line)) for row in client.get("/metrics").text.splitlines() if line in row)
@@ -306,7 +306,7 @@ def test_a_client_that_hangs_up_is_no_failure_of_the_service(url, client):
     assert (answers(400), answers(500)) == (before + 1, 0)
 
 
-def test_strangers_addresses_leave_no_trace_in_the_metrics(client):
+def test_paths_that_clients_make_up_are_not_in_the_metrics(client):
     post(client, photo())
     for number in range(3):
         assert client.get(f"/stranger{number}").status_code == 404
@@ -316,7 +316,7 @@ def test_strangers_addresses_leave_no_trace_in_the_metrics(client):
     assert "stranger" not in metrics.text
 
 
-def test_a_body_that_stalls_is_given_up():
+def test_a_body_that_stalls_is_refused():
     async def read(scope, receive, send):
         while (await receive()).get("more_body"):
             pass

@@ -1,4 +1,4 @@
-"""Which photos in colour tell something of coverage, and how much of them is outside."""
+"""Of which uploads the true colours are known, and what share of them is outside the bands."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from huebands.colorize.colorizer import Colorizer
 from huebands.data.preparation import encode_square, measure, squash
 from huebands.metrics.chroma import mean_chroma
 from huebands.photos.grey import GreyPhoto
-from huebands.serving.workers.share_outside import share_outside
+from huebands.serving.workers.worker import share_outside
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_the_share_of_a_photo_in_colour_is_counted_as_the_mode_says(colorizer, m
     assert 0 < expected < 1
 
 
-def test_grey_and_toned_photos_tell_nothing(colorizer):
+def test_of_grey_and_toned_photos_no_true_colours_are_known(colorizer):
     grey = np.repeat(GreyPhoto.of_rgb(colourful()).levels_HW[..., None], 3, axis=2)
     sepia = toned(colourful())
     assert 0 < mean_chroma(sepia) < 5.0

@@ -1,9 +1,10 @@
-"""What a process that colorizes does before and around its work."""
+"""What a worker process does with a task."""
 
 import numpy as np
 import pytest
 
 from huebands.conformal.guarantee import Guarantee
+from huebands.package.read import read_package
 from huebands.package.schema import PackageError
 from huebands.photos.read import announced_pixels
 from huebands.photos.write import encode_png
@@ -15,8 +16,8 @@ PHOTO = encode_png(np.arange(20 * 30, dtype=np.uint32).astype(np.uint8).reshape(
 
 
 @pytest.fixture
-def answer(tiny_package):
-    return worker.prepare(str(tiny_package), worker.load(str(tiny_package)).package.package_sha256)
+def do_task(tiny_package):
+    return worker.prepare(str(tiny_package), read_package(tiny_package).package_sha256)
 
 
 def task(content=PHOTO, alone=False):
@@ -24,19 +25,19 @@ def task(content=PHOTO, alone=False):
     return Task(job, alone)
 
 
-def test_a_task_is_answered_or_refused(answer):
-    done = answer(task())
+def test_a_task_is_answered_or_refused(do_task):
+    done = do_task(task())
     assert isinstance(done, Done) and isinstance(done.outcome, Answer)
-    assert (done.outcome.facts.width, done.outcome.facts.height) == (30, 20)
-    assert isinstance(answer(task(b"no photo")).outcome, Refusal)
+    assert (done.outcome.measurements.width, done.outcome.measurements.height) == (30, 20)
+    assert isinstance(do_task(task(b"no photo")).outcome, Refusal)
 
 
-def test_a_large_photo_is_worked_on_only_alone(answer, monkeypatch):
+def test_a_large_photo_is_worked_on_only_alone(do_task, monkeypatch):
     monkeypatch.setattr(worker, "LARGE", 20 * 30)
-    assert isinstance(answer(task()), Done)
+    assert isinstance(do_task(task()), Done)
     monkeypatch.setattr(worker, "LARGE", 20 * 30 - 1)
-    assert answer(task()) == TooLarge()
-    assert isinstance(answer(task(alone=True)), Done)
+    assert do_task(task()) == TooLarge()
+    assert isinstance(do_task(task(alone=True)), Done)
 
 
 def test_a_package_that_is_not_the_one_served_is_refused(tiny_package):

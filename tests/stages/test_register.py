@@ -15,7 +15,6 @@ import torch
 
 from huebands import params
 from huebands.data import shards
-from huebands.package.documents.card import write_card
 from huebands.package.generator import write_generator
 from huebands.package.read import read_package
 from huebands.photos.write import write_png
@@ -431,33 +430,3 @@ def test_a_missing_report_ends_in_one_line(checkout: Path) -> None:
     (checkout / "params.yaml").write_text((Path(__file__).parents[2] / "params.yaml").read_text())
     with pytest.raises(SystemExit, match=r"^register: reports/evaluate/metrics\.json: not found; `dvc repro`"):
         register.main()
-
-
-def test_the_card_tells_licences_figures_and_promise(checkout: Path) -> None:
-    config = read_package(register.TRAINED).config
-    photos = [{"source": "met|1", "licence": "CC0", "split": split} for split in ("train", "train", "test")]
-    calibration = read_report(register.STAGES.calibration / "calibration.json")
-    card = write_card(config, EVALUATION, calibration, photos)
-    assert "| met\\|1 | CC0 | 2 | 0 | 0 | 1 |" in card
-    assert "| PSNR, dB (higher is better) | 20 | 18 to 22 | 19 |  |" in card
-    assert "| colourfulness | 5 | 4 to 6 | 0 | 30 |" in card
-    assert "compare it with FID of 5 photos only. KID has no such bias; its\nstandard error is 0.005." in card
-    assert "| each channel's values | 0.1 | 90.0% |" in card
-    assert "| each channel's values, in each group | 0.1 | 90.0% |" in card
-    assert "19 photos calibrated it, so alpha starts at\n1/20." in card
-    assert "the least covered at alpha\n0.1 is " in card and "has all groups: certificate.html." in card
-    assert calibration["distribution_sha256"] in card
-    assert calibration["weights_sha256"] in card
-    assert "A U-Net generator (4 filters, depth 3). It works at 16x16 pixels" in card
-    assert "Training took 3 epochs.\nIt learned the least mean squared error of a and b.\n" in card
-    assert "The weights are an exponential moving average (decay 0.9 a step)." in card
-    assert card == write_card(config, EVALUATION, calibration, photos)
-
-
-def test_the_card_of_few_photos_shows_infinity_and_tells_nothing_of_sets(checkout: Path) -> None:
-    config = read_package(register.TRAINED).config
-    calibration = read_report(register.STAGES.calibration / "calibration.json")
-    few = {"psnr": {"model": None, "low": 0.0, "high": None, "grey": 19.0}, "photos": 1}
-    card = write_card(config, few, calibration, [])
-    assert "| PSNR, dB (higher is better) | ∞ | 0 to ∞ | 19 |  |" in card
-    assert "FID" not in card

@@ -1,4 +1,4 @@
-"""What is compared: anything that gives a grey photo colours."""
+"""The candidates of a comparison: anything that gives a grey photo colours."""
 
 import dataclasses
 from collections import Counter
@@ -19,9 +19,9 @@ from huebands.package.schema import PackageError
 from huebands.photos.grey import GreyPhoto
 
 BASELINES = ("grey", "lightness", "neighbours", "seed")
-TRUTH = "truth"  # stands beside the candidates in pictures and tables
+TRUTH = "truth"  # its name beside the candidates in pictures and tables
 BILINEAR = {"name": "bilinear"}
-SEED = Path("models/seed")  # the weights that the project began with; later trainings leave them alone
+SEED = Path("models/seed")  # the first weights of the project; no training replaces them
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Candidate:
 
 
 def find_candidate(text: str, prepared: Path) -> Candidate:
-    """Make what a person asked for.
+    """Make a candidate from its name on the command line.
 
     Args:
         text: one of `BASELINES`, or a model package's folder or registry address; "NAME=" before it names it.
@@ -54,16 +54,16 @@ def find_candidate(text: str, prepared: Path) -> Candidate:
         ShardError: when there is no training split.
         PackageError: when there is no such package.
     """
-    name, what = _named(text)
-    if what == "grey":
-        return _baseline(name or what, what, Grey())
-    if what == "lightness":
-        return _baseline(name or what, what, Lightness(prepared))
-    if what == "neighbours":
-        return _baseline(name or what, what, Neighbours(prepared))
-    if what == "seed":
-        return _seed(name or what)
-    return _package(name or _short(what), what)
+    name, kind = _split_name(text)
+    if kind == "grey":
+        return _baseline(name or kind, kind, Grey())
+    if kind == "lightness":
+        return _baseline(name or kind, kind, Lightness(prepared))
+    if kind == "neighbours":
+        return _baseline(name or kind, kind, Neighbours(prepared))
+    if kind == "seed":
+        return _seed(name or kind)
+    return _package(name or _short_name(kind), kind)
 
 
 def default_candidates(prepared: Path) -> list[Candidate]:
@@ -77,7 +77,7 @@ def default_candidates(prepared: Path) -> list[Candidate]:
     packages = [GENERATOR, best] if GENERATOR.is_dir() and best != GENERATOR else [best]
     return [
         *(find_candidate(baseline, prepared) for baseline in BASELINES),
-        *(_package(_short(str(package)), package) for package in packages),
+        *(_package(_short_name(str(package)), package) for package in packages),
     ]
 
 
@@ -89,11 +89,11 @@ def check_names(candidates: Iterable[Candidate]) -> None:
     """
     for name, count in Counter(candidate.name for candidate in candidates).items():
         if count > 1:
-            raise ComparisonError(f"{count} candidates are called {name}; name them apart: NAME=CANDIDATE")
+            raise ComparisonError(f"{count} candidates are called {name}; give each a name of its own: NAME=CANDIDATE")
     for candidate in candidates:
         if candidate.name == TRUTH or (candidate.name == "grey" and candidate.kind != "grey"):
             raise ComparisonError(
-                f"the name {candidate.name} is taken by the photos' own; call the candidate otherwise"
+                f"the name {candidate.name} is taken by the photos themselves; give the candidate another one"
             )
 
 
@@ -128,17 +128,17 @@ def _package(name: str, source: str | Path) -> Candidate:
 
 
 def _plain(package: ModelPackage) -> ModelPackage:
-    """Take away what came later; a calibration would belong to other colours."""
+    """Upsample bilinearly, as the first version did, and drop the calibration, which belongs to other colours."""
     preprocessing = {**package.config["preprocessing"], "upsampling": BILINEAR}
     return dataclasses.replace(package, config={**package.config, "preprocessing": preprocessing}, calibration=None)
 
 
-def _named(text: str) -> tuple[str, str]:
+def _split_name(text: str) -> tuple[str, str]:
     """Split "NAME=CANDIDATE"; a folder may have the sign in its own name."""
-    name, sign, what = text.partition("=")
-    return ("", text) if not sign or Path(text).is_dir() else (name, what)
+    name, sign, kind = text.partition("=")
+    return ("", text) if not sign or Path(text).is_dir() else (name, kind)
 
 
-def _short(source: str) -> str:
-    """A package's name without the way to it."""
+def _short_name(source: str) -> str:
+    """The name of a package without its folders."""
     return source.removeprefix("models:/") if source.startswith("models:") else Path(source).resolve().name

@@ -1,4 +1,4 @@
-"""What `huebands compare` does: from what a person asked for to files and MLflow runs."""
+"""The command `huebands compare`: from candidates and photos to files and MLflow runs."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ PREPARED, SIZE = Path("data/prepared"), 256
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to compare, and where to.
+    """What to compare, and where to write the results.
 
     Attributes:
         candidates: as `find_candidate` takes them; the default ones when there are none.
@@ -32,7 +32,7 @@ class Request:
         timeout: seconds a photo, for outside colorizers.
         train: the prepared dataset whose training split teaches the baselines.
         output: folder, made if need be.
-        experiment: MLflow's; None logs nothing.
+        experiment: in MLflow; None logs nothing.
     """
 
     candidates: Sequence[str]
@@ -44,28 +44,28 @@ class Request:
 
 
 def read_photos(folder: Path | None, size: int | None, split: str | None = None) -> PhotoSet:
-    """Read the photos to compare on: a folder's, or a split of data/prepared, the test split unless told otherwise.
+    """Read the photos to compare on: a folder's, or a split of data/prepared, by default the test split.
 
     Raises:
         ShardError, ImageError, ComparisonError: when there are none.
     """
     if folder is not None and split is not None:
-        raise ComparisonError(f"split (={split!r}) is one of {PREPARED}; it does not go with --photos")
+        raise ComparisonError(f"split (={split!r}) is one of {PREPARED}; leave it out with --photos")
     if folder is not None:
         return read_folder(folder, SIZE if size is None else size)
     if size is not None:
-        raise ComparisonError(f"size (={size}) goes with --photos; the splits of {PREPARED} have their own")
+        raise ComparisonError(f"size (={size}) needs --photos; the splits of {PREPARED} have a size of their own")
     return read_prepared(PREPARED, split or SPLITS[0])
 
 
 def run(request: Request, photos: PhotoSet, say: Callable[[str], None]) -> Comparison:
-    """Compare, write the files, log the runs.
+    """Compare, write the files and log the runs.
 
     Raises:
         ValueError, OSError: say what was wrong and what to do.
     """
     for name in photos.colourless:
-        say(f"{name}: has no colour; set aside, since left grey it would be perfect")
+        say(f"{name}: has no colour and is left out: a grey result would be perfect")
     candidates = [find_candidate(text, request.train) for text in request.candidates]
     candidates = candidates or default_candidates(request.train)
     candidates += [outside_candidate(text, photos.photos, request.timeout) for text in request.commands]
@@ -79,11 +79,11 @@ def run(request: Request, photos: PhotoSet, say: Callable[[str], None]) -> Compa
     paths = write_report(comparison, request.output)
     say(f"{photos.name}, {summary(comparison)} -> {', '.join(map(str, paths))}")
     if request.experiment is not None:
-        say(f"MLflow run {_track(comparison, request.experiment, paths)}, experiment {request.experiment}")
+        say(f"MLflow run {_log(comparison, request.experiment, paths)}, experiment {request.experiment}")
     return comparison
 
 
-def _track(comparison: Comparison, experiment: str, reports: Sequence[Path]) -> str:
+def _log(comparison: Comparison, experiment: str, reports: Sequence[Path]) -> str:
     from huebands.registry.connection import TrackingError
     from huebands.registry.runs import FinishedRun, log_runs
 
@@ -97,12 +97,14 @@ def _track(comparison: Comparison, experiment: str, reports: Sequence[Path]) -> 
             datasets=[_dataset(photos)],
             reports=reports,
         )
-        return log_runs(experiment, parent, [_tracked(each, comparison) for each in comparison.candidates])
+        return log_runs(
+            experiment, parent, [_candidate_run(candidate, comparison) for candidate in comparison.candidates]
+        )
     except TrackingError as error:
         raise ComparisonError(f"{reports[0].parent} is written, but not logged: {error}") from error
 
 
-def _tracked(candidate: Candidate, comparison: Comparison) -> "FinishedRun":
+def _candidate_run(candidate: Candidate, comparison: Comparison) -> "FinishedRun":
     from huebands.registry.runs import FinishedRun
 
     estimates = comparison.estimates[candidate.name]

@@ -1,4 +1,4 @@
-"""Lets every candidate colour every photo, and judges the results."""
+"""Every candidate colours every photo, and every result is scored."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from huebands.photos.write import encode_webp
 
 INPUT = "grey"  # the picture that candidates are given
 SEED = 0  # of the bootstrap over photos
-_FOLLOWED = "ciede2000"
+_PROGRESS = "ciede2000"  # figure of each photo in the lines of progress
 
 
 class Scorer(Protocol):
-    """Judges the results on one photo."""
+    """Scores the results on one photo."""
 
     def score(self, truth: np.ndarray, results: Mapping[str, np.ndarray]) -> ScoredPhoto:
         """Score uint8 (H, W, 3) results, by name, against their truth."""
@@ -29,7 +29,7 @@ class Comparison:
     """Candidates on the same photos.
 
     Attributes:
-        photos: what was compared on.
+        photos: that the candidates coloured.
         candidates: in the order of the tables.
         truths: a score for each photo.
         results: {candidate: a score for each photo}.
@@ -53,13 +53,13 @@ class Comparison:
 def compare(
     photos: PhotoSet, candidates: Sequence[Candidate], scorer: Scorer, say: Callable[[str], None]
 ) -> Comparison:
-    """Colour and score photo by photo, so that no more than one is held decoded.
+    """Colour and score photo by photo: only one is decoded at a time.
 
     Args:
         photos: at least one.
-        candidates: at least one, with names of their own.
+        candidates: at least one, with different names.
         scorer: such as `metrics.report.PhotoScorer`.
-        say: is told of every photo that is done, in a line.
+        say: called with a line for every photo that is done.
 
     Raises:
         ComparisonError: when names clash, or an outside colorizer fails.
@@ -74,15 +74,17 @@ def compare(
         scores.append(scored)
         shown = {INPUT: np.repeat(grey[..., None], 3, axis=2), **results, TRUTH: truth}
         pictures.append({name: encode_webp(rgb) for name, rgb in shown.items()})
-        figures = ", ".join(f"{name} {score.figures[_FOLLOWED]:.1f}" for name, score in scored.results.items())
+        figures = ", ".join(f"{name} {score.figures[_PROGRESS]:.1f}" for name, score in scored.results.items())
         say(f"photo {number} of {len(photos.photos)}, {photo.name}: CIEDE2000 {figures}")
     truths = tuple(scored.truth for scored in scores)
-    of = {candidate.name: tuple(scored.results[candidate.name] for scored in scores) for candidate in candidates}
+    results_of = {
+        candidate.name: tuple(scored.results[candidate.name] for scored in scores) for candidate in candidates
+    }
     return Comparison(
         photos=photos,
         candidates=tuple(candidates),
         truths=truths,
-        results=of,
+        results=results_of,
         pictures=tuple(pictures),
-        estimates={name: summarise(truths, results, SEED) for name, results in of.items()},
+        estimates={name: summarise(truths, results, SEED) for name, results in results_of.items()},
     )

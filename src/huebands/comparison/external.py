@@ -23,7 +23,7 @@ _TAIL = 4096  # bytes of stderr among which the last line is looked for
 
 
 class OutsideError(ComparisonError):
-    """An outside colorizer did not give what it was asked for."""
+    """An outside colorizer failed, or gave a wrong result."""
 
 
 def outside_candidate(text: str, photos: Sequence[Photo], timeout: float) -> Candidate:
@@ -31,8 +31,8 @@ def outside_candidate(text: str, photos: Sequence[Photo], timeout: float) -> Can
 
     Args:
         text: "NAME=COMMAND". The command holds {grey} and {colour}, files to read and to write, and runs once a photo;
-            or {greys} and {colours}, folders of such files, and runs once, when the first photo is asked for.
-        photos: all that it is going to be asked for.
+            or {greys} and {colours}, folders of such files, and runs once, at the first photo.
+        photos: all photos of the comparison.
         timeout: seconds a photo.
 
     Returns:
@@ -62,7 +62,7 @@ def outside_candidate(text: str, photos: Sequence[Photo], timeout: float) -> Can
 
 
 class _OneByOne:
-    """Runs the command for every photo."""
+    """Runs the command once for each photo."""
 
     def __init__(self, name: str, words: Sequence[str], timeout: float) -> None:
         self._name, self._words, self._timeout = name, words, timeout
@@ -73,12 +73,12 @@ class _OneByOne:
             grey, colour = Path(folder) / "grey.png", Path(folder) / "colour.png"
             grey.write_bytes(encode_png(grey_HW))
             places = dict(zip(ONE, (grey, colour), strict=True))
-            said = _run(self._words, places, self._timeout, about)
-            return _read(colour, grey_HW.shape, about, said)
+            last_line = _run(self._words, places, self._timeout, about)
+            return _read(colour, grey_HW.shape, about, last_line)
 
 
 class _AllAtOnce:
-    """Runs the command once, for all photos; their results are kept encoded."""
+    """Runs the command once for all photos; the results stay encoded."""
 
     def __init__(self, name: str, words: Sequence[str], timeout: float, photos: Sequence[Photo]) -> None:
         self._name, self._words, self._timeout, self._photos = name, words, timeout, photos
@@ -98,11 +98,11 @@ class _AllAtOnce:
             for photo in self._photos:
                 (greys / files[photo.name]).write_bytes(encode_png(photo.grey))
             places = dict(zip(ALL, (greys, colours), strict=True))
-            said = _run(self._words, places, self._timeout * len(files), f"{self._name}: all {len(files)} photos")
+            last_line = _run(self._words, places, self._timeout * len(files), f"{self._name}: all {len(files)} photos")
             results = {}
             for photo in self._photos:
                 about = f"{self._name}: {photo.name} ({files[photo.name]})"
-                rgb = _read(colours / files[photo.name], photo.grey.shape, about, said)
+                rgb = _read(colours / files[photo.name], photo.grey.shape, about, last_line)
                 results[photo.name] = encode_png(rgb)
             return results
 
@@ -112,7 +112,7 @@ def _run(words: Sequence[str], places: Mapping[str, Path], timeout: float, about
     filled = [_fill(word, places) for word in words]
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         try:
-            # A session of its own, so that what the command itself has started ends with it.
+            # A session of its own: processes that the command started end with it.
             process = subprocess.Popen(
                 filled, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, start_new_session=True
             )
@@ -127,11 +127,11 @@ def _run(words: Sequence[str], places: Mapping[str, Path], timeout: float, about
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
             raise OutsideError(f"{about}: took more than {timeout:g} seconds{_last_line(errors)}") from error
-        said = _last_line(errors)
+        last_line = _last_line(errors)
     if code != 0:
         ended = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        raise OutsideError(f"{about}: the command {ended}{said}")
-    return said
+        raise OutsideError(f"{about}: the command {ended}{last_line}")
+    return last_line
 
 
 def _fill(word: str, places: Mapping[str, Path]) -> str:
@@ -140,17 +140,17 @@ def _fill(word: str, places: Mapping[str, Path]) -> str:
     return word
 
 
-def _read(path: Path, shape: tuple[int, ...], about: str, said: str) -> NDArray[np.uint8]:
-    """Read a result, which must have the size of its photo; it is judged as it is."""
+def _read(path: Path, shape: tuple[int, ...], about: str, last_line: str) -> NDArray[np.uint8]:
+    """Read a result, which must have the size of its photo; it is scored without a change."""
     if not path.is_file():
-        raise OutsideError(f"{about}: the command wrote no colour file{said}")
+        raise OutsideError(f"{about}: the command wrote no colour file{last_line}")
     try:
         rgb = read_photo(path)
     except ImageError as error:
-        raise OutsideError(f"{about}: the colour file {error.reason}{said}") from error
+        raise OutsideError(f"{about}: the colour file {error.reason}{last_line}") from error
     if rgb.shape[:2] != shape:
-        found, wanted = (f"{width} x {height}" for height, width in (rgb.shape[:2], shape))
-        raise OutsideError(f"{about}: the colour file has {found} pixels, not {wanted}{said}")
+        actual, expected = (f"{width} x {height}" for height, width in (rgb.shape[:2], shape))
+        raise OutsideError(f"{about}: the colour file has {actual} pixels, not {expected}{last_line}")
     return rgb
 
 

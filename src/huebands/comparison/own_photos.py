@@ -45,13 +45,13 @@ class Photo:
 
     @property
     def grey(self) -> NDArray[np.uint8]:
-        """What candidates see: the grey of equal CIELAB lightness, uint8 (S, S)."""
+        """The input of the candidates: the grey of equal CIELAB lightness, uint8 (S, S)."""
         return GreyPhoto.of_rgb(self.truth).levels_HW
 
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """Photos to compare on, and what became of the others.
+    """Photos to compare on, and the names of those that were left out.
 
     Attributes:
         name: for people, without the machine's paths.
@@ -99,7 +99,7 @@ def read_prepared(prepared: Path, split: str = SPLITS[0]) -> PhotoSet:
         source=str(prepared),
         sha256=data_sha256(prepared),
         size=int(shard.photos.shape[-1]),
-        photos=_some(photos, prepared),
+        photos=_not_empty(photos, prepared),
         colourless=tuple(colourless),
     )
 
@@ -140,7 +140,7 @@ def read_folder(folder: Path, size: int) -> PhotoSet:
         source=str(folder),
         sha256=digest.hexdigest(),
         size=size,
-        photos=_some(photos, folder),
+        photos=_not_empty(photos, folder),
         colourless=tuple(colourless),
         unreadable=tuple(unreadable),
     )
@@ -150,7 +150,7 @@ def _has_colour(square: NDArray[np.uint8]) -> bool:
     return measure(encode_square(square))["chroma_mean"] >= COLOURLESS
 
 
-def _some(photos: list[Photo], source: Path) -> tuple[Photo, ...]:
+def _not_empty(photos: list[Photo], source: Path) -> tuple[Photo, ...]:
     if not photos:
         raise ComparisonError(f"{source}: holds no photo with colour that can be read; comparing needs at least one")
     return tuple(photos)

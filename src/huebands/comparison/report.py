@@ -1,7 +1,4 @@
-"""Writes what a comparison found, without times or the machine's paths.
-
-Two runs give the same bytes.
-"""
+"""Writes the results of a comparison, without times and without paths of the machine: equal results, equal bytes."""
 
 from pathlib import Path
 

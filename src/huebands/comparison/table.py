@@ -39,14 +39,16 @@ def overall_cells(comparison: Comparison) -> dict[str, dict[str, Cell]]:
     """The figures over photos: {metric: {candidate: cell}}, with the truth's own."""
     table: dict[str, dict[str, Cell]] = {}
     for metric in METRICS:
-        found = {name: of[metric.key] for name, of in comparison.estimates.items() if metric.key in of}
-        if not found:
+        measured = {
+            name: estimates[metric.key] for name, estimates in comparison.estimates.items() if metric.key in estimates
+        }
+        if not measured:
             continue
-        values = {name: estimate.value for name, estimate in found.items()}
+        values = {name: estimate.value for name, estimate in measured.items()}
         digits, best = _digits(values.values()), _best(metric, values)
         cells = {
             name: Cell(_shown(estimate.value, digits), _spread(metric, estimate, digits), name in best)
-            for name, estimate in found.items()
+            for name, estimate in measured.items()
         }
         if metric.key in comparison.truth:
             cells[TRUTH] = Cell(_shown(comparison.truth[metric.key], digits))
@@ -63,8 +65,9 @@ def photo_cells(comparison: Comparison, index: int) -> dict[str, dict[str, Cell]
         values = {name: scores[index].figures[metric.key] for name, scores in comparison.results.items()}
         digits, best = _digits(values.values()), _best(metric, values)
         cells = {name: Cell(_shown(value, digits), best=name in best) for name, value in values.items()}
-        if metric.key in (own := comparison.truths[index].figures):
-            cells[TRUTH] = Cell(_shown(own[metric.key], digits))
+        truth = comparison.truths[index].figures
+        if metric.key in truth:
+            cells[TRUTH] = Cell(_shown(truth[metric.key], digits))
         table[metric.key] = cells
     return table
 
@@ -117,10 +120,10 @@ def to_markdown(comparison: Comparison) -> str:
 
 
 def summary(comparison: Comparison) -> str:
-    """Say on how many photos of which size."""
+    """The number and size of the photos in words."""
     count, size = len(comparison.truths), comparison.photos.size
-    aside = len(comparison.photos.colourless)
-    left = f", {aside} without colour set aside" if aside else ""
+    colourless = len(comparison.photos.colourless)
+    left = f", {colourless} without colour left out" if colourless else ""
     return f"{count} photo{'s' if count > 1 else ''} of {size} x {size} pixels{left}"
 
 
@@ -130,7 +133,7 @@ def heading(metric: Metric) -> str:
 
 
 def _best(metric: Metric, values: Mapping[str, float]) -> set[str]:
-    """The candidates that none beats; nobody where there is no better."""
+    """The candidates with the best value; none where neither direction is better."""
     if not metric.better:
         return set()
     best = (max if metric.better == "higher" else min)(values.values())
@@ -138,7 +141,7 @@ def _best(metric: Metric, values: Mapping[str, float]) -> set[str]:
 
 
 def _digits(values: Iterable[float]) -> int:
-    """Decimals that show at least three digits of the largest value, alike for all."""
+    """The number of decimals that shows at least three digits of the largest value, the same for all."""
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0)
     return 2 if largest == 0 else min(max(2 - math.floor(math.log10(largest)), 2), 4)
 
@@ -160,5 +163,5 @@ def _markdown(cell: Cell) -> str:
 
 
 def _plain(text: str) -> str:
-    """Keep Markdown from reading signs into a name."""
+    """Escape the signs that Markdown reads."""
     return "".join(f"\\{sign}" if sign in r"\`*_[]<>|#" else sign for sign in " ".join(text.split()))

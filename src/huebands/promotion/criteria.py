@@ -1,4 +1,4 @@
-"""The one rule for "better": what the registry's gate and the releases decide by.
+"""The one rule for "better": the gate of the registry and the releases both decide by it.
 
 Two models colour the same photos, and each criterion is compared by the mean of its differences over photos, with a
 bootstrap interval. The intervals share one level (Bonferroni): all of them hold at once with 95% confidence.
@@ -9,9 +9,9 @@ bootstrap interval. The intervals share one level (Bonferroni): all of them hold
 - *alike*: no clear difference.
 
 Only a better model takes the place of the one in use. If two models differ by nothing but chance, the candidate is
-found better with a probability of 2.5% at most, as far as the bootstrap is right (`tests/test_criteria.py` finds 2.4%).
-On 16 photos much stays open: of models that are better by a tenth in everything it finds a third, on 64 photos four of
-five.
+found better with a probability of 2.5% at most, as far as the bootstrap is right (`tests/promotion/test_criteria.py`
+measures 2.4%). On 16 photos many comparisons stay open: a candidate that is better by a tenth in everything is found
+better in a third of the cases, on 64 photos in four of five.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ from huebands.statistics.bootstrap import mean_interval, resampling_weights
 LEVEL = 0.05  # of all intervals of a comparison, and of all exact tests of a package, together
 COLOURS = ("ciede2000", "lpips", "colourfulness_error", "bleeding")
 # A grey picture has no colour that could bleed: it is the optimum, and says nothing about a model.
-BESIDE_GREY = ("ciede2000", "lpips", "colourfulness_error")
+AGAINST_GREY = ("ciede2000", "lpips", "colourfulness_error")
 _NOT_ALONE = {"ciede2000"}
 _RESAMPLES, _SEED = 5_000, 0  # the intervals' ends lie far out, where few resamples are
 _FEWEST = 4  # photos, below which there is no spread to judge by
@@ -59,7 +59,7 @@ class Difference:
 
     @property
     def clear(self) -> Literal["lower", "higher", ""]:
-        """Where the interval leaves no doubt on which side of 0 the difference lies."""
+        """The side of 0 on which the whole interval lies; "" where 0 is inside."""
         return "lower" if self.high < 0 else "higher" if self.low > 0 else ""
 
     @property
@@ -137,7 +137,8 @@ def refuted(certificate: Iterable[Mapping[str, Any]], alpha: float) -> list[Mapp
 
     Refuted is a p-value of at most LEVEL divided by the number of modes, the first step of Holm's procedure. A package
     that keeps its promises is refuted with a probability of LEVEL at most. On 33 photos like those of `paintings` a
-    coverage of 86% in place of 90% is found in 33% of the cases, 84% in 70%, 80% in 97% (`tests/test_risk.py`).
+    coverage of 86% in place of 90% is found in 33% of the cases, 84% in 70%, 80% in 97%
+    (`tests/statistics/test_risk_bounds.py`).
 
     Args:
         certificate: its rows of the curve, with mode, alpha and p_value; older ones lack p_value and refute nothing.
@@ -148,7 +149,7 @@ def refuted(certificate: Iterable[Mapping[str, Any]], alpha: float) -> list[Mapp
 
 
 def doubts(certificate: Sequence[Mapping[str, Any]], alpha: float) -> list[str]:
-    """Say in words what speaks against a certificate at alpha; also, that nothing was tested."""
+    """The reasons, in words, to doubt a certificate at alpha; a certificate without a test is one of them."""
     if not any(abs(row["alpha"] - alpha) < 1e-9 and "p_value" in row for row in certificate):
         return [f"its certificate has no exact test of the coverage at alpha {alpha:g}; calibrate it with this version"]
     return [

@@ -6,8 +6,8 @@ already, such as an experiment's: on the validation photos of data/prepared, by 
     python -m huebands.promotion.gate models:/huebands-generator/3
     python -m huebands.promotion.gate models:/huebands-generator/3 --override "version 2 has lost its files"
 
-`--override` leaves the comparison with the champion out, and keeps the reason as a tag of the version. No reason makes
-a model champion that is not better than grey or whose promise is refuted.
+`--override` leaves the comparison with the champion out, and sets the reason as a tag of the version. A model
+that is not better than grey, or whose promise is refuted, does not become champion by any reason.
 """
 
 import argparse
@@ -46,7 +46,7 @@ class Champion:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a version is champion now, why, and what was measured, for people."""
+    """Whether a version is champion now, the reason, and the measured differences in words."""
 
     promoted: bool
     reason: str
@@ -86,16 +86,16 @@ def run_trial(challenger: Colorizer, champion: Champion | None, photos: LabShard
 def decide(
     trial: Trial, champion: Champion | None, version: RegisteredPackage, alpha: float, override: str = ""
 ) -> Decision:
-    """Judge a version, make it champion where it is better, and keep what was found as its tags.
+    """Judge a version, make it champion where it is better, and set the differences as its tags.
 
-    Inside a DVC experiment the champion stays: the best of many experiments is the best by luck, too.
+    Inside a DVC experiment the champion stays: the best of many experiments is partly the best by luck.
 
     Args:
         trial: of the challenger, which is this version, and of the champion.
         champion: as `find_champion` gave it.
         version: to judge.
         alpha: of the promise.
-        override: why the comparison with the champion is left out; empty where it is not.
+        override: reason to leave out the comparison with the champion; empty where it is made.
     """
     compared = CHAMPION if CHAMPION in trial.colorizers and not override else None
     verdict = trial.judge(CHALLENGER, compared, alpha)

@@ -67,10 +67,7 @@ def release(name: str, scorer: ColourScorer) -> None:
     # The package is copied after the measurements, which take minutes: the index must name the package that was copied.
     copy_package(candidate.package, RELEASE / name)
     with atomic.replace_folder(REPORT / name) as report:
-        for file in (
-            "run.json",
-            "history.csv",
-        ):  # without the pictures: the photos may be under a licence that forbids it
+        for file in ("run.json", "history.csv"):  # without pictures: the licence of the photos may forbid them
             atomic.write_bytes(report / file, (TRAIN / file).read_bytes())
     hashes = {folder: colorizer.package.package_sha256 for folder, colorizer in released.items()}
     hashes[name] = candidate.package.package_sha256

@@ -1,6 +1,6 @@
-"""A candidate is tried against grey and against the model in use, on the validation photos.
+"""A candidate is compared with grey and with the model in use, on the validation photos.
 
-What counts, in this order:
+The conditions, in this order:
 1. The candidate's bands keep their promise on the test photos, as far as an exact test can tell.
 2. Its colours are better than none at all (`criteria`, without bleeding), also where there is no other model to beat.
 3. Its colours are better than those of the model in use.
@@ -29,7 +29,7 @@ from huebands.metrics.lpips import LPIPS
 from huebands.package.schema import PackageError
 from huebands.photos.grey import GreyPhoto
 from huebands.promotion.criteria import (
-    BESIDE_GREY,
+    AGAINST_GREY,
     COLOURS,
     Comparison,
     Difference,
@@ -69,12 +69,12 @@ class ColourScorer:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a trial.
+    """The outcome of a trial.
 
     Attributes:
-        outcome: "better" takes the place of the model in use, or is the first; "alike" differs by nothing that counts.
+        outcome: a "better" candidate replaces the model in use, or is the first; an "alike" one does not differ.
         reason: for people.
-        comparisons: {name of what the candidate was compared with: comparison}.
+        comparisons: {name of the reference: comparison of the candidate with it}.
     """
 
     outcome: Literal["better", "alike", "inferior"]
@@ -154,7 +154,7 @@ class Trial:
             in_use: name of the model to beat; None where there is none.
             alpha: of the promises that are held against coverage; both calibrations support it.
         """
-        comparisons = {GREY: compare(self.figures[candidate], self.figures[GREY], BESIDE_GREY)}
+        comparisons = {GREY: compare(self.figures[candidate], self.figures[GREY], AGAINST_GREY)}
         if in_use is not None:
             comparisons["in use"] = compare(self.figures[candidate], self.figures[in_use], COLOURS)
         *_, last = comparisons.values()
@@ -165,10 +165,10 @@ class Trial:
             return Verdict("inferior", f"not better than grey: {comparisons[GREY].reason}", comparisons)
         if in_use is not None and last.outcome == "alike":
             return self._judge_bands(candidate, in_use, alpha, comparisons)
-        what = GREY if in_use is None else "the one in use"
+        reference = GREY if in_use is None else "the one in use"
         if last.outcome == "better":
-            return Verdict("better", f"better than {what}: {last.reason}", comparisons)
-        return Verdict("inferior", f"not better than {what}: {last.reason}", comparisons)
+            return Verdict("better", f"better than {reference}: {last.reason}", comparisons)
+        return Verdict("inferior", f"not better than {reference}: {last.reason}", comparisons)
 
     def _judge_bands(self, candidate: str, in_use: str, alpha: float, comparisons: Mapping[str, Comparison]) -> Verdict:
         bands = {name: self._measure_bands(name, alpha) for name in (candidate, in_use)}
@@ -187,8 +187,8 @@ class Trial:
 
     def _breaks(self, name: str, bands: Figures, alpha: float) -> bool:
         """Whether an exact test refutes the promise of a model, on the validation photos or on its own test photos."""
-        here = [{"alpha": alpha, "p_value": broken_p(bands[_miscoverage(mode)], alpha)} for mode in MODES]
-        return bool(refuted(here, alpha) or refuted(self._certificate(name), alpha))
+        validated = [{"alpha": alpha, "p_value": broken_p(bands[_miscoverage(mode)], alpha)} for mode in MODES]
+        return bool(refuted(validated, alpha) or refuted(self._certificate(name), alpha))
 
     def _measure_bands(self, name: str, alpha: float) -> Figures:
         """Miscoverage and mean width, 8-bit levels, of both modes on the validation photos."""
@@ -210,16 +210,16 @@ class Trial:
 
 
 def check_data(colorizer: Colorizer, prepared: Path) -> None:
-    """Refuse a package of other data: its training may have seen the validation photos.
+    """Check that a package was trained on the prepared data: else its training may have seen the validation photos.
 
     Raises:
         PackageError: naming both.
     """
-    trained, here = colorizer.package.config["lineage"]["data_sha256"], data_sha256(prepared)
-    if trained != here:
+    trained, prepared_sha256 = colorizer.package.config["lineage"]["data_sha256"], data_sha256(prepared)
+    if trained != prepared_sha256:
         raise PackageError(
-            f"{colorizer.source}: trained on the data {trained[:12]}, while {prepared} is {here[:12]}; make that"
-            " dataset with `dvc repro prepare`, or take the package away"
+            f"{colorizer.source}: trained on the data {trained[:12]}, while {prepared} is {prepared_sha256[:12]}; make"
+            " that dataset with `dvc repro prepare`, or remove the package"
         )
 
 

@@ -18,7 +18,7 @@ def store_uri(folder: Path) -> str:
 
 
 def home(folder: Path) -> Path:
-    """The checkout that keeps the runs of this folder: the folder itself, or what it is DVC's copy of.
+    """The checkout whose store has the runs of this folder: the folder itself, or the checkout that DVC copied to it.
 
     Experiments of `dvc exp run --queue` and `--temp` run below `.dvc/tmp/exps`, in copies that DVC removes.
     """
@@ -56,7 +56,7 @@ def rehome(folder: Path) -> int:
         if not {"experiments", "runs"} <= tables:
             return 0
         for number, old in database.execute("SELECT experiment_id, artifact_location FROM experiments").fetchall():
-            new = _here(folder, old)
+            new = _present_location(folder, old)
             if new is None or new == old:
                 continue
             database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, number))
@@ -69,12 +69,12 @@ def rehome(folder: Path) -> int:
     return changed
 
 
-def _here(folder: Path, location: str | None) -> str | None:
+def _present_location(folder: Path, location: str | None) -> str | None:
     """The same experiment's folder in this checkout, or None where there is none."""
     if not location or not location.startswith("/") or Path(location).parent.name != ARTIFACTS.name:
         return None
-    here = artifact_location(folder, Path(location).name)
-    return here if Path(here).is_dir() else None
+    present = artifact_location(folder, Path(location).name)
+    return present if Path(present).is_dir() else None
 
 
 if __name__ == "__main__":

@@ -16,13 +16,14 @@ from huebands.package.choose import GENERATOR
 from huebands.package.read import ModelPackage
 from huebands.package.schema import PackageError
 from huebands.serving import served_model
+from huebands.serving.served_model import ServedModel
 
 _BUILD = Path("build")  # BentoML takes nothing from outside the current folder
 _FILES = ("bentofile.yaml", "requirements-serve.lock", "docker/Dockerfile.template")
 
 
 def main() -> None:
-    """Build the bento from the current folder, a checkout; ends with one line where the package is not sound."""
+    """Build the bento from the current folder, a checkout; exits with one line when the package is not sound."""
     try:
         chosen = served_model.choose(os.environ.get("HUEBANDS_MODEL") or None)
         package = chosen.load().package
@@ -40,11 +41,11 @@ def main() -> None:
     sys.exit(code)
 
 
-def stage(chosen: served_model.Served, checkout: Path, context: Path) -> None:
+def stage(chosen: ServedModel, checkout: Path, context: Path) -> None:
     """Copy what goes into the bento.
 
     Args:
-        chosen: the package, and what the bento tells of where it came from.
+        chosen: the package, and where it came from.
         checkout: of the project.
         context: an empty folder.
     """
@@ -53,12 +54,12 @@ def stage(chosen: served_model.Served, checkout: Path, context: Path) -> None:
         shutil.copyfile(checkout / name, context / name)
     shutil.copytree(checkout / "src/huebands", context / "src/huebands", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(chosen.folder, context / GENERATOR)
-    record = replace(chosen, folder=GENERATOR.as_posix())
-    atomic.write_text(context / served_model.RECORD, record.encode() + "\n")
+    inside = replace(chosen, folder=GENERATOR.as_posix())
+    atomic.write_text(context / served_model.CHOICE, inside.encode() + "\n")
 
 
-def _labels(chosen: served_model.Served, package: ModelPackage) -> dict[str, str]:
-    """What the bento's labels say of the package."""
+def _labels(chosen: ServedModel, package: ModelPackage) -> dict[str, str]:
+    """The labels of the bento: the version of the package, and its version in the registry."""
     labels = {"version": package.package_sha256[:12]}  # a label has at most 63 characters
     if chosen.version is not None:
         labels["registered"] = f"{chosen.model}.{chosen.version}"

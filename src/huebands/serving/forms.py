@@ -1,12 +1,12 @@
-"""Reads and checks the form of a request: an image file, alpha and mode.
+"""Reads and checks the form of a request: an image file, and the guarantee that its bands are to have.
 
-BentoML's own reading of forms is not used: it fetches a URL that is sent in place of a file, and answers some
-malformed bodies with 500.
+BentoML's own reading of forms is not used: it fetches a URL that is sent in place of a file, and answers some malformed
+bodies with 500.
 """
 
+import asyncio
 import sys
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import cast
 
 from starlette.datastructures import FormData, UploadFile
@@ -16,80 +16,44 @@ from starlette.requests import ClientDisconnect, Request
 
 from huebands.conformal.calibration import Calibration
 from huebands.conformal.guarantee import Guarantee, Mode
-from huebands.serving.workers.pool import UnservedError
+from huebands.serving.admission.limits import MAX_UPLOAD
+from huebands.serving.monitoring.request_record import record_of
+from huebands.serving.workers.jobs import Job, Kind, UnservedError
 
 DEFAULT_ALPHA = 0.1
-MAX_BODY = 64 * 2**20  # bytes
 _FIELDS = ("image", "alpha", "mode", "delta", "grouped")
 _MAX_TEXT = 1024  # bytes of a field that is no file
 
 
 class _Parser(MultiPartParser):
-    """Keeps files in memory, which `web.admission` bounds: a disk may be full."""
+    """Keeps files in memory, which admission control limits: a disk may be full."""
 
     spool_max_size = sys.maxsize
 
     def close(self) -> None:
-        """Close all files, those that the form broke off in too."""
+        """Close all files, including one that the form broke off in."""
         for file in self._files_to_close_on_error:
             file.close()
 
 
-@dataclass(frozen=True)
-class Upload:
-    """A checked form; the photo is not decoded yet.
-
-    Attributes:
-        name: the file's name as the client gave it.
-        content: of the file.
-        guarantee: that is asked for; the calibration supports it.
-    """
-
-    name: str
-    content: bytes
-    guarantee: Guarantee
-
-
-async def read_upload(request: Request, calibration: Calibration) -> Upload:
-    """Read a multipart form.
+async def read_job(request: Request, kind: Kind, calibration: Calibration) -> Job:
+    """Read a multipart form; the photo is not decoded yet.
 
     Raises:
-        HTTPException: 400 malformed, 413 too large, 415 not a form, 422 a field is missing or wrong.
+        HTTPException: 400 malformed, 408 too slow, 413 too large, 415 not a form, 422 a field is missing or wrong.
     """
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != "multipart/form-data":
-        raise HTTPException(415, f"content type (={kind!r}) must be multipart/form-data with a file 'image'")
-    async with aclosing(request.stream()) as stream:
-        parser = _Parser(request.headers, stream, max_files=4, max_fields=8, max_part_size=_MAX_TEXT)
-        try:
-            return await _check(await _parse(parser), calibration)
-        finally:
-            parser.close()
-
-
-async def _check(form: FormData, calibration: Calibration) -> Upload:
-    for name in form:
-        if name not in _FIELDS:
-            raise HTTPException(422, f"field {name!r} is unknown: the fields are {', '.join(_FIELDS)}")
-        if len(form.getlist(name)) > 1:
-            raise HTTPException(422, f"field {name!r} is given more than once")
-    file = form.get("image")
-    if not isinstance(file, UploadFile):
-        found = "is missing" if file is None else "is a text"
-        raise HTTPException(422, f"field 'image' {found}: send the photo itself, as a file")
-    alpha, mode = _number(_text(form, "alpha", str(DEFAULT_ALPHA))), _text(form, "mode", "per_channel")
-    delta = _number(_text(form, "delta", "")) if "delta" in form else None
-    grouped = _flag(_text(form, "grouped", "false"))
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if media_type != "multipart/form-data":
+        raise HTTPException(415, f"content type (={media_type!r}) must be multipart/form-data with a file 'image'")
     try:
-        guarantee = Guarantee(
-            alpha=cast(float, alpha), mode=cast(Mode, mode), delta=cast(float | None, delta), grouped=grouped
-        )
-        calibration.check(guarantee)
-    except ValueError as error:
-        raise HTTPException(422, str(error)) from error
-    # A lone surrogate, which odd charsets can smuggle in, could not be written into an answer.
-    name = (file.filename or "image").encode("utf-8", "replace").decode()
-    return Upload(name[:200], await file.read(), guarantee)
+        async with asyncio.timeout(MAX_UPLOAD), aclosing(request.stream()) as stream:
+            parser = _Parser(request.headers, stream, max_files=4, max_fields=8, max_part_size=_MAX_TEXT)
+            try:
+                return await _to_job(await _parse(parser), kind, calibration, record_of(request).id)
+            finally:
+                parser.close()
+    except TimeoutError as error:
+        raise HTTPException(408, f"the upload took longer than {MAX_UPLOAD:g} seconds") from error
 
 
 async def _parse(parser: _Parser) -> FormData:
@@ -100,22 +64,58 @@ async def _parse(parser: _Parser) -> FormData:
     except (HTTPException, UnservedError, OSError):
         raise
     except ClientDisconnect as error:
-        # Nobody is left to read it, but logs and metrics must not count it as a failure of ours.
+        # No client is left to read it, but logs and metrics must not count this as a failure of the service.
         raise HTTPException(400, "the connection ended before the form did") from error
     except Exception as error:
-        # The parser is fed by strangers: what it chokes on, such as a charset that is none, is their mistake.
+        # The parser reads what any client may send: an unknown charset, for one, is the client's error.
         raise HTTPException(400, f"the form cannot be read: {type(error).__name__}") from error
 
 
-def _text(form: FormData, name: str, default: str) -> str:
-    value = form.get(name, default)
+async def _to_job(form: FormData, kind: Kind, calibration: Calibration, request_id: str) -> Job:
+    for field in form:
+        if field not in _FIELDS:
+            raise HTTPException(422, f"field {field!r} is unknown: the fields are {', '.join(_FIELDS)}")
+        if len(form.getlist(field)) > 1:
+            raise HTTPException(422, f"field {field!r} is given more than once")
+    file = form.get("image")
+    if not isinstance(file, UploadFile):
+        problem = "is missing" if file is None else "is a text"
+        raise HTTPException(422, f"field 'image' {problem}: send the photo itself, as a file")
+    guarantee = _check_guarantee(form, calibration)
+    # A lone surrogate, which odd charsets can smuggle in, could not be written into an answer.
+    name = (file.filename or "image").encode("utf-8", "replace").decode()[:200]
+    return Job(
+        kind=kind,
+        content=await file.read(),
+        name=name,
+        guarantee=guarantee,
+        request_id=request_id,
+    )
+
+
+def _check_guarantee(form: FormData, calibration: Calibration) -> Guarantee:
+    """The guarantee that is asked for, once the calibration supports it."""
+    # A text that is no number or no mode goes to the calibration, whose errors say what is allowed.
+    alpha = cast(float, _number(_text(form, "alpha", str(DEFAULT_ALPHA))))
+    mode = cast(Mode, _text(form, "mode", "per_channel"))
+    delta = cast(float, _number(_text(form, "delta", ""))) if "delta" in form else None
+    grouped = _flag(_text(form, "grouped", "false"))
+    try:
+        guarantee = Guarantee(alpha=alpha, mode=mode, delta=delta, grouped=grouped)
+        calibration.check(guarantee)
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from error
+    return guarantee
+
+
+def _text(form: FormData, field: str, default: str) -> str:
+    value = form.get(field, default)
     if not isinstance(value, str):
-        raise HTTPException(422, f"field {name!r} is a file: send it as text")
+        raise HTTPException(422, f"field {field!r} is a file: send it as text")
     return value
 
 
 def _number(text: str) -> float | str:
-    """Read a number; what is none is left to the calibration, which says what alpha may be."""
     try:
         return float(text)
     except ValueError:

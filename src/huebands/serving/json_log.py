@@ -1,54 +1,40 @@
-"""The log: one line of JSON for each event, on standard output.
+"""The log: one line of JSON for each event, on standard output, from the HTTP process and the worker processes alike.
 
-Answers are told by what is measured and counted, never by content, names or addresses that clients write. A failure of
-the service is told with its traceback. JSON escapes line breaks and control characters, so nobody writes a line of his
-own.
+JSON escapes line breaks and control characters, so a client cannot forge a line.
 """
 
-import json
 import logging
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-_access = logging.getLogger("huebands.access")
-_failures = logging.getLogger("huebands.serving")
+from pythonjsonlogger.json import JsonFormatter
+
+_KEYS = {"levelname": "level", "name": "logger", "message": "event", "exc_info": "traceback"}
 
 
-class JsonFormatter(logging.Formatter):
-    """Formats a record as one line of JSON; what `extra` holds as "fields" stands beside the message."""
+class _Formatter(JsonFormatter):
+    """Writes the time in milliseconds and the level in lower case."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Give the line, in ASCII."""
-        line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "event": record.getMessage(),
-            **getattr(record, "fields", {}),
-        }
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        return log_data | {"level": log_data["level"].lower()}
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  # logging's name
+        return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
 
 def configure(stream: TextIO = sys.stdout) -> None:
-    """Write what the package logs to a stream, and nowhere else."""
+    """Write what the package logs to a stream, and nowhere else; what `extra` holds becomes keys of the line."""
+    fields = ["asctime", "levelname", "name", "message"]
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(_Formatter(fields, rename_fields=_KEYS | {"asctime": "time"}, json_ensure_ascii=True))
     logger = logging.getLogger("huebands")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it has a line for each malformed form
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it logs a line for each malformed form
 
 
-def access(visit: Mapping[str, Any]) -> None:
-    """Log an answer."""
-    _access.info("answer", extra={"fields": visit})
-
-
-def failure(request: str, error: Exception) -> None:
-    """Log that a request failed here, by its id."""
-    _failures.error("failure", exc_info=error, extra={"fields": {"request": request}})
+def log_reference(request_id: str) -> str:
+    """The end of an error message by which the request can be found in the log."""
+    return f"request ID {request_id}; see the server's log"

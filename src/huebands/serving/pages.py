@@ -1,33 +1,46 @@
-"""The files of the page for people, and the headers that keep it to this host."""
+"""The pages for people: the page with its scripts and examples, and the certificate, with strict security headers."""
 
 import os
 from pathlib import Path
 
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 PAGE = Path(__file__).parent / "page"
-_POLICY = {
-    "default-src": "'none'",
-    "script-src": "'self'",
-    "style-src": "'self'",
-    "img-src": "'self' blob:",
-    "connect-src": "'self'",
-    "base-uri": "'none'",
-    "form-action": "'self'",
-    "frame-ancestors": "'none'",
-}
-HEADERS = {
-    "Content-Security-Policy": "; ".join(f"{name} {sources}" for name, sources in _POLICY.items()),
+
+
+def _policy(sources: dict[str, str]) -> str:
+    strict = {"default-src": "'none'", "base-uri": "'none'", "frame-ancestors": "'none'"}
+    return "; ".join(f"{name} {source}" for name, source in (strict | sources).items())
+
+
+# Everything comes from this host, and nothing goes to another.
+_PAGE_HEADERS = {
+    "Content-Security-Policy": _policy(
+        {
+            "script-src": "'self'",
+            "style-src": "'self'",
+            "img-src": "'self' blob:",
+            "connect-src": "'self'",
+            "form-action": "'self'",
+        }
+    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",  # kept, but asked about: all files change together with the version
+    "Cache-Control": "no-cache",  # browsers ask whether a file has changed: all files change with the version
+}
+# The certificate is one file, with its styles and scripts inside.
+_CERTIFICATE_HEADERS = {
+    "Content-Security-Policy": _policy(
+        {"style-src": "'unsafe-inline'", "script-src": "'unsafe-inline'", "form-action": "'none'"}
+    ),
+    "X-Content-Type-Options": "nosniff",
 }
 
 
 class PageFiles(StaticFiles):
-    """Serves the files that the page is made of, and no other."""
+    """Serves the files of the page, and no others."""
 
     def __init__(self) -> None:
         super().__init__(directory=PAGE)
@@ -35,12 +48,17 @@ class PageFiles(StaticFiles):
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """Add the headers, to answers that say nothing has changed as well."""
+        """Add the headers, also to answers that say that nothing has changed."""
         response = super().file_response(full_path, stat_result, scope, status_code)
-        response.headers.update(HEADERS)
+        response.headers.update(_PAGE_HEADERS)
         return response
 
 
 def page_response() -> Response:
     """The page itself."""
-    return FileResponse(PAGE / "index.html", headers=HEADERS)
+    return FileResponse(PAGE / "index.html", headers=_PAGE_HEADERS)
+
+
+def certificate_response(certificate: bytes | None) -> Response:
+    """The coverage certificate of the served package."""
+    return HTMLResponse(certificate, headers=_CERTIFICATE_HEADERS)

@@ -1,6 +1,6 @@
-"""Which model package the service serves: decided once, when it starts or when a bento is built.
+"""The model that the service serves: chosen once, when the service starts or when a bento is built.
 
-An alias may move and the registry may go away; what was chosen stays until the next start.
+An alias may move and the registry may go away: the choice stays until the next start.
 """
 
 import json
@@ -8,25 +8,30 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from huebands import __version__
 from huebands.colorize.colorizer import Colorizer
+from huebands.conformal.guarantee import MODES
 from huebands.package.choose import INSTALLED, default_package, released_sha256
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
+from huebands.photos.read import FORMATS, MAX_PIXELS
+from huebands.serving.admission.limits import MAX_BODY
+from huebands.serving.forms import DEFAULT_ALPHA
 
-RECORD = Path("models/served.json")  # of a bento
+CHOICE = Path("models/served.json")  # of a bento
 
 
 @dataclass(frozen=True, kw_only=True)
-class Served:
-    """A chosen model package, and what people are told of where it came from.
+class ServedModel:
+    """A chosen model package, and where it came from.
 
     Attributes:
         folder: of the package, on this machine.
         source: the address in the registry, or the folder's own name without the path to it.
         model: registered name; None: not from the registry.
         version: in the registry.
-        alias: that was asked for, and named this version when it was chosen.
-        package_sha256: which the package must have; None where nobody has said so.
+        alias: in the source; it pointed to this version when the model was chosen.
+        package_sha256: which the package must have; None: unknown.
     """
 
     folder: str
@@ -40,7 +45,7 @@ class Served:
         """Load the package.
 
         Raises:
-            PackageError: when it is not sound or not the one that was chosen, or has no calibration, without which
+            PackageError: when it is not sound or not the chosen one, or has no calibration, without which
                 there are no bands.
         """
         colorizer = Colorizer(read_package(Path(self.folder), self.package_sha256), self.source)
@@ -48,41 +53,41 @@ class Served:
         return colorizer
 
     def describe(self) -> dict[str, Any]:
-        """What GET /model says of it."""
+        """The source, for GET /model."""
         registered = {"model": self.model, "version": self.version, "alias": self.alias}
         return {"source": self.source, "registry": None if self.version is None else registered}
 
     def encode(self) -> str:
-        """Write it as JSON, for `decode`."""
+        """Encode the choice as JSON, for `decode`."""
         return json.dumps(asdict(self))
 
 
-def decode(text: str) -> Served:
-    """Read what `Served.encode` wrote."""
-    return Served(**json.loads(text))
+def decode(text: str) -> ServedModel:
+    """Decode what `ServedModel.encode` gave."""
+    return ServedModel(**json.loads(text))
 
 
-def choose(source: str | None, installed: Path = INSTALLED) -> Served:
+def choose(source: str | None, installed: Path = INSTALLED) -> ServedModel:
     """Choose a package, and fetch it where it is in the registry.
 
     Args:
-        source: a folder, or "models:/NAME/VERSION" or "models:/NAME@ALIAS"; None takes the one that was put into the
-            bento, else the best of models/release, else models/generator.
-        installed: the folder that huebands lies in.
+        source: a folder, or "models:/NAME/VERSION" or "models:/NAME@ALIAS"; None takes the package inside the bento,
+            else the best of models/release, else models/generator.
+        installed: the folder that contains the package huebands.
 
     Raises:
-        PackageError: when there is none, or the registry does not give it as it was registered.
+        PackageError: when there is none, or the registry's files are not those that were registered.
     """
-    if source is None and (installed / RECORD).is_file():
-        inside = decode((installed / RECORD).read_text(encoding="utf-8"))
-        return replace(inside, folder=str(installed / inside.folder))
+    if source is None and (installed / CHOICE).is_file():
+        choice = decode((installed / CHOICE).read_text(encoding="utf-8"))
+        return replace(choice, folder=str(installed / choice.folder))
     if source is not None and source.startswith("models:"):
         return _fetch(source)
     folder = (default_package() if source is None else Path(source)).resolve()
-    return Served(folder=str(folder), source=folder.name, package_sha256=released_sha256(folder))
+    return ServedModel(folder=str(folder), source=folder.name, package_sha256=released_sha256(folder))
 
 
-def _fetch(source: str) -> Served:
+def _fetch(source: str) -> ServedModel:
     try:
         from huebands.registry.connection import TrackingError
         from huebands.registry.models import download_package, find_package
@@ -96,7 +101,7 @@ def _fetch(source: str) -> Served:
         folder = download_package(registered.uri)
     except TrackingError as error:
         raise PackageError(str(error)) from error
-    return Served(
+    return ServedModel(
         folder=str(folder),
         source=source,
         model=registered.model_name,
@@ -104,3 +109,31 @@ def _fetch(source: str) -> Served:
         alias=source.partition("@")[2] or None,
         package_sha256=registered.package_sha256,
     )
+
+
+def describe_model(colorizer: Colorizer) -> dict[str, Any]:
+    """The model, its calibration and the limits of the service, for GET /model."""
+    package, calibration = colorizer.package, colorizer.calibration
+    return {
+        "name": package.config["name"],
+        "version": package.package_sha256[:12],
+        "huebands": __version__,
+        "alphas": {"smallest": calibration.smallest_alpha, "below": 1, "default": DEFAULT_ALPHA},
+        "modes": list(MODES),
+        "calibration_photos": calibration.photos,
+        "min_chroma": calibration.min_chroma,
+        "unlike_p_value": calibration.unlike_p_value,
+        "groups": calibration.groups(),
+        "certificate": dict(calibration.certificate),
+        "hashes": {
+            "package_sha256": package.package_sha256,
+            "weights_sha256": package.weights_sha256,
+            "distribution_sha256": calibration.distribution_sha256,
+            "preprocessing_sha256": package.preprocessing_sha256,
+            "data_sha256": calibration.data_sha256,
+        },
+        "network": package.config["network"],
+        "preprocessing": package.config["preprocessing"],
+        "lineage": package.config["lineage"],
+        "limits": {"body_bytes": MAX_BODY, "pixels": MAX_PIXELS, "formats": list(FORMATS)},
+    }

@@ -1,1 +1,1 @@
-"""Which requests are taken, and when."""
+"""Admission control: which requests are let in, how fast their bodies must come, and what they may hold."""

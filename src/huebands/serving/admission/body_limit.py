@@ -1,4 +1,4 @@
-"""An ASGI middleware that refuses request bodies that are too large, announced or streamed, or that hardly come."""
+"""An ASGI middleware that refuses request bodies that are too large, announced or streamed, or that come too slowly."""
 
 from dataclasses import dataclass
 
@@ -7,37 +7,38 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LEAST_RATE = 4 * 2**10  # bytes a second: half of what a slow mobile uplink of 64 kbit/s carries
-_PATIENCE = 4  # times the limit that is read and thrown away, so that most senders get to see the answer
+from huebands.serving.admission.limits import MIN_RATE
+
+_DISCARDED = 4  # times the limit that is read and discarded, so that most clients get to see the answer
 
 
 class BodyLimit:
-    """Raises HTTPException while the body is read: 413 once it is or says it is too large, 408 once it hardly comes.
+    """Raises HTTPException while the body is read: 413 when it is or announces too many bytes, 408 when it is too slow.
 
     Args:
-        app: what stands behind.
+        app: the next ASGI application.
         max_body: bytes.
-        max_stall: seconds in which a body that is not yet whole must have brought `least_rate` times as many bytes.
-        least_rate: bytes a second; whoever sends fewer takes a place from the others.
+        max_stall: seconds; in each such window a body that is not complete must bring `min_rate` times as many bytes.
+        min_rate: bytes/s.
     """
 
-    def __init__(self, app: ASGIApp, max_body: int, max_stall: float, least_rate: float = LEAST_RATE) -> None:
+    def __init__(self, app: ASGIApp, max_body: int, max_stall: float, min_rate: float = MIN_RATE) -> None:
         self.app = app
         self.max_body = max_body
         self.max_stall = max_stall
-        self.least_rate = least_rate
+        self.min_rate = min_rate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on the request with a `receive` that counts."""
+        """Hand on the request with a `receive` that counts bytes."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
         too_large = length.isdecimal() and int(length) > self.max_body
-        asks_first = headers.get("expect", "").lower() == "100-continue"
+        waits_for_continue = headers.get("expect", "").lower() == "100-continue"
         received, more = 0, True
-        window = _Window(self.max_stall, self.max_stall * self.least_rate)
+        window = _Window(self.max_stall, self.max_stall * self.min_rate)
 
         async def receive_piece() -> Message:
             nonlocal received, more
@@ -48,8 +49,8 @@ class BodyLimit:
                     message = await receive()
             except TimeoutError as error:
                 reason = (
-                    f"the body came too slowly: {window.came:,} bytes in {self.max_stall:g} seconds, at least"
-                    f" {window.least:,.0f} are asked for"
+                    f"the body came too slowly: {window.received:,} bytes in {self.max_stall:g} seconds, at least"
+                    f" {window.required:,.0f} are required"
                 )
                 raise HTTPException(408, reason, {"Connection": "close"}) from error
             size = len(message.get("body", b""))
@@ -60,11 +61,11 @@ class BodyLimit:
 
         async def receive_counted() -> Message:
             refusal = HTTPException(413, f"the body is larger than {self.max_body:,} bytes", {"Connection": "close"})
-            if too_large and asks_first:
-                raise refusal  # before the body is asked for
+            if too_large and waits_for_continue:
+                raise refusal  # before the client sends the body
             message = await receive_piece()
             if too_large or received > self.max_body:
-                while more and received <= _PATIENCE * self.max_body:
+                while more and received <= _DISCARDED * self.max_body:
                     await receive_piece()
                 raise refusal
             return message
@@ -74,21 +75,21 @@ class BodyLimit:
 
 @dataclass
 class _Window:
-    """Seconds in which at least some bytes must come; with the last of them the next window begins."""
+    """A stretch of time in which some bytes must come; when they have, the next window begins."""
 
     seconds: float
-    least: float
-    came: int = 0
-    end: float | None = None  # by the event loop's clock; None: nothing was waited for yet
+    required: float
+    received: int = 0
+    end: float | None = None  # by the event loop's clock; None: the window has not begun
 
     def left(self) -> float:
-        """Seconds that are left."""
+        """Seconds until the end of the window."""
         if self.end is None:
             self.end = anyio.current_time() + self.seconds
         return self.end - anyio.current_time()
 
     def add(self, size: int) -> None:
         """Count bytes."""
-        self.came += size
-        if self.came >= self.least:
-            self.came, self.end = 0, None
+        self.received += size
+        if self.received >= self.required:
+            self.received, self.end = 0, None

@@ -1,4 +1,4 @@
-"""How much the service takes on at once: read from the environment, or fitted to the machine."""
+"""The limits of the service: fixed ones, and those that come from the environment or fit the machine."""
 
 import math
 import os
@@ -6,23 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+MAX_BODY = 64 * 2**20  # bytes of a request body
+MAX_STALL = 30.0  # seconds; in each, a body must bring MIN_RATE times as many bytes, and an answer's piece be taken
+MAX_UPLOAD = 120.0  # seconds that a whole upload may take
+MIN_RATE = 4 * 2**10  # bytes/s: half of what a slow mobile uplink of 64 kbit/s carries
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 class LimitError(ValueError):
-    """A variable of the environment does not hold what it should."""
+    """An environment variable has a value that is not allowed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Bounds of the service.
+    """The limits that an operator may set.
 
     Attributes:
-        processes: that colorize.
+        processes: worker processes.
         threads: of each.
-        queue: photos that may wait beside those in work.
-        timeout: seconds that a photo may be in work, and that it may wait.
-        held_bytes: of uploads and answers that are kept at one time.
+        queue: photos that may wait beside those that a worker process has.
+        timeout: seconds that a photo may take, and seconds that it may wait.
+        held_bytes: of uploads and answers that are in memory at one time.
     """
 
     processes: int
@@ -33,11 +37,11 @@ class Limits:
 
     @property
     def requests(self) -> int:
-        """That may read, wait, work or send at one time."""
+        """How many requests may upload, wait, be worked on or receive their answer at one time."""
         return 4 * (self.processes + self.queue)
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> "Limits":
+    def from_environment(cls, environment: Mapping[str, str]) -> "Limits":
         """Read HUEBANDS_PROCESSES, HUEBANDS_QUEUE, HUEBANDS_TIMEOUT (seconds) and HUEBANDS_HELD_MEGABYTES.
 
         Raises:
@@ -62,7 +66,7 @@ class Limits:
 
 
 def usable_cores(quota: Path = _QUOTA) -> int:
-    """How many cores this process may use: of its affinity, and of its container's share."""
+    """How many cores this process may use, by its affinity and by its container's quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         share, period = quota.read_text(encoding="ascii").split()

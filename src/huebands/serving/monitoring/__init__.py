@@ -1,1 +1,1 @@
-"""What the service logs, counts and watches."""
+"""What the service records of its requests: access log, metrics, drift and coverage."""

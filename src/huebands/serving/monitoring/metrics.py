@@ -1,17 +1,19 @@
-"""What Prometheus is told: numbers of this service alone, with labels from short closed lists.
+"""The metrics for Prometheus: numbers of this service alone, with labels from short closed lists.
 
-BentoML's own keeps time series for every address that anybody ever asked for, so that strangers fill the memory.
+BentoML's own metrics keep a time series for every path that a client requests, so that clients can fill the memory.
 """
 
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from huebands.package.read import ModelPackage
-from huebands.serving.monitoring.access_log import Visit
-from huebands.serving.monitoring.monitor import Alarm, Monitor
+from huebands.serving.admission.control import AdmissionControl
+from huebands.serving.monitoring.alarm import Alarm
+from huebands.serving.monitoring.monitor import Monitor
+from huebands.serving.monitoring.request_record import RequestRecord
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)  # a large photo takes many
 _PART_SECONDS = (0.001, 0.005, 0.01, *_SECONDS)
@@ -21,10 +23,10 @@ _MEGAPIXELS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 12, 16, 24, 32, 50)
 
 
 class Metrics:
-    """Counts what was answered.
+    """Counts answers, refusals and the measurements of photos.
 
     Attributes:
-        registry: of all numbers, this process's memory and processor time among them.
+        registry: of all metrics, including this process's memory and processor time.
     """
 
     def __init__(self) -> None:
@@ -53,25 +55,26 @@ class Metrics:
             buckets=_PART_SECONDS,
         )
 
-    def add(self, visit: Visit) -> None:
-        """Count a visit that has come to its end."""
-        self._seconds.labels(visit.path, visit.status).observe(visit.seconds)
-        if visit.cause is not None:
-            self._rejections.labels(visit.cause).inc()
-        if visit.facts is None:
+    def add(self, record: RequestRecord) -> None:
+        """Count a request whose answer starts."""
+        self._seconds.labels(record.path, record.status).observe(record.seconds)
+        if record.cause is not None:
+            self._rejections.labels(record.cause).inc()
+        measurements = record.measurements
+        if measurements is None:
             return
-        pixels = visit.facts.width * visit.facts.height
-        self._photos.labels(visit.path).inc()
+        pixels = measurements.width * measurements.height
+        self._photos.labels(record.path).inc()
         self._pixels.inc(pixels)
-        self._widths.observe(visit.facts.band_width)
-        self._likeness.observe(visit.facts.likeness)
+        self._widths.observe(measurements.band_width)
+        self._likeness.observe(measurements.likeness)
         self._megapixels.observe(pixels / 1e6)
-        for part, seconds in visit.parts.items():
+        for part, seconds in record.part_seconds.items():
             self._parts.labels(part).observe(seconds)
 
 
 class ModelCollector(Collector):
-    """Reads which model is served, and what is watched of its photos, when it is asked.
+    """Reports the served model, and the monitor of its photos.
 
     Args:
         package: that is served.
@@ -88,8 +91,10 @@ class ModelCollector(Collector):
         model.add_metric((str(self.package.config["name"])[:100], self.package.package_sha256[:12]), 1)
         yield model
         drift, coverage = self.monitor.drift, self.monitor.coverage
-        yield from _of_alarm("huebands_drift", "photos are unlike the calibration photos", drift.alarm)
-        yield from _of_alarm("huebands_coverage", "more leaves its bands than promised", coverage.alarm)
+        yield from _alarm_metrics("huebands_drift", "photos are unlike the calibration photos", drift.alarm)
+        yield from _alarm_metrics(
+            "huebands_coverage", "more values are outside their bands than promised", coverage.alarm
+        )
         covered = GaugeMetricFamily("huebands_coverage", "Mean share of colour photos in their bands", labels=("mode",))
         promised = GaugeMetricFamily("huebands_coverage_promised", "Mean share that was promised", labels=("mode",))
         for mode, shares in coverage.shares().items():
@@ -98,7 +103,34 @@ class ModelCollector(Collector):
         yield from (covered, promised)
 
 
-def _of_alarm(name: str, meaning: str, alarm: Alarm) -> Iterator[Metric]:
+def _alarm_metrics(name: str, meaning: str, alarm: Alarm) -> Iterator[Metric]:
     yield GaugeMetricFamily(f"{name}_alarm", f"1 once there is proof that {meaning}", value=alarm.since is not None)
     yield GaugeMetricFamily(f"{name}_log10_evidence", f"Evidence that {meaning}", value=alarm.log10_evidence)
     yield GaugeMetricFamily(f"{name}_photos", "Photos that the evidence is from", value=alarm.count)
+
+
+class PoolCollector(Collector):
+    """Reports the worker pool and the admission control.
+
+    Args:
+        admission: of the service.
+    """
+
+    def __init__(self, admission: AdmissionControl) -> None:
+        self.admission = admission
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the numbers of this moment."""
+        pool = self.admission.pool
+        yield GaugeMetricFamily("huebands_jobs_waiting", "Photos that wait for a worker process", pool.waiting)
+        yield GaugeMetricFamily("huebands_jobs_in_work", "Photos that a worker process has", pool.working)
+        yield GaugeMetricFamily("huebands_processes_ready", "Worker processes that are ready", len(pool.pids))
+        admitted = "Requests that upload, wait, are worked on or receive their answer"
+        yield GaugeMetricFamily("huebands_admitted_requests", admitted, self.admission.requests)
+        yield GaugeMetricFamily("huebands_held_bytes", "Bytes of uploads and answers", self.admission.held_bytes)
+        troubles = CounterMetricFamily(
+            "huebands_troubles", "Jobs not done, worker processes replaced", labels=["cause"]
+        )
+        for cause, count in sorted(pool.counts.items()):
+            troubles.add_metric([cause], count)
+        yield troubles

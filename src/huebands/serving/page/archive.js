@@ -1,22 +1,22 @@
-// Reads the zips that the service sends: their sizes are known in front of each entry, one after the other.
+// Reads the zip archives of the service, in which the sizes stand in each entry's header.
 
 const ENTRY = 0x04034b50;
 const DEFLATED = 8;
 
-/** Gives the entries of a zip as {name: Uint8Array}. */
+/** Reads the entries of a zip as {name: Uint8Array}. */
 export async function readArchive(buffer) {
   const view = new DataView(buffer);
   const entries = {};
-  let at = 0;
-  while (at + 30 <= buffer.byteLength && view.getUint32(at, true) === ENTRY) {
-    const method = view.getUint16(at + 8, true);
-    const size = view.getUint32(at + 18, true);
-    const nameLength = view.getUint16(at + 26, true);
-    const start = at + 30 + nameLength + view.getUint16(at + 28, true);
-    const name = new TextDecoder().decode(new Uint8Array(buffer, at + 30, nameLength));
+  let offset = 0;
+  while (offset + 30 <= buffer.byteLength && view.getUint32(offset, true) === ENTRY) {
+    const method = view.getUint16(offset + 8, true);
+    const size = view.getUint32(offset + 18, true);
+    const nameLength = view.getUint16(offset + 26, true);
+    const start = offset + 30 + nameLength + view.getUint16(offset + 28, true);
+    const name = new TextDecoder().decode(new Uint8Array(buffer, offset + 30, nameLength));
     const content = new Uint8Array(buffer, start, size);
     entries[name] = method === DEFLATED ? await inflate(content) : content;
-    at = start + size;
+    offset = start + size;
   }
   return entries;
 }

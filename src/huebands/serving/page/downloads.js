@@ -1,4 +1,4 @@
-// The files at the photo's full size, made by the service for one confidence and kept until another is asked for.
+// The files of a photo at its full size, fetched for one confidence and mode and kept until another is chosen.
 
 import { readArchive } from "./archive.js";
 import { post } from "./requests.js";
@@ -6,34 +6,34 @@ import { post } from "./requests.js";
 const TYPES = { png: "image/png", npz: "application/zip", zip: "application/zip" };
 
 export class Downloads {
-  /** @param photo the file that was sent to be explored. */
+  /** @param photo the file that was uploaded. */
   constructor(photo) {
     this.photo = photo;
-    this.made = { key: null };
+    this.archive = { key: null };
   }
 
-  /** Saves the entry whose name ends so, or the whole archive for ".zip".
+  /** Saves the file whose name has this ending, or the whole archive for ".zip".
    *
    * @param options {alpha, mode}, and what `post` takes.
    */
   async save(ending, { alpha, mode, ...options }) {
     const key = `${alpha} ${mode}`;
-    if (this.made.key !== key) {
+    if (this.archive.key !== key) {
       const response = await post("bands", { image: this.photo, alpha, mode }, options);
       const buffer = await response.arrayBuffer();
-      this.made = { key, buffer, entries: await readArchive(buffer) };
+      this.archive = { key, buffer, entries: await readArchive(buffer) };
     }
-    const names = Object.keys(this.made.entries);
-    const colours = names.find((name) => name.endsWith(".colorized.png"));
-    if (ending === ".zip") hand(colours.replace(/colorized\.png$/, "huebands.zip"), this.made.buffer);
+    const names = Object.keys(this.archive.entries);
+    const colorized = names.find((name) => name.endsWith(".colorized.png"));
+    if (ending === ".zip") saveAs(colorized.replace(/colorized\.png$/, "huebands.zip"), this.archive.buffer);
     else {
       const name = names.find((candidate) => candidate.endsWith(ending));
-      hand(name, this.made.entries[name]);
+      saveAs(name, this.archive.entries[name]);
     }
   }
 }
 
-function hand(name, content) {
+function saveAs(name, content) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([content], { type: TYPES[name.split(".").pop()] }));
   link.download = name;

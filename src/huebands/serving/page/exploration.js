@@ -1,22 +1,22 @@
-// A photo as the service has examined it: its pictures and the family of its bands.
+// A colorized photo: its pictures, and its nested bands for every confidence.
 
 import { readArchive } from "./archive.js";
-import { BandFamily } from "./family.js";
+import { NestedBands } from "./nested-bands.js";
 
-/** Reads the answer of /explore.
+/** Reads the archive of /explore.
  *
- * @returns the description, `colorized` and `grey` as canvases, and the `family` of bands.
+ * @returns {description, colorized, grey, nestedBands}: exploration.json, two canvases, and a NestedBands.
  */
 export async function readExploration(buffer) {
   const entries = await readArchive(buffer);
   const description = JSON.parse(new TextDecoder().decode(entries["exploration.json"]));
   const [colorized, grey] = await Promise.all([draw(entries["colorized.png"]), draw(entries["grey.png"])]);
   const levels = pixelsOf(grey).filter((_, index) => index % 4 === 0);
-  const family = new BandFamily(description, entries["knots.bin"], pixelsOf(colorized), levels);
-  return { description, colorized, grey, family };
+  const nestedBands = new NestedBands(description, entries["knots.bin"], pixelsOf(colorized), levels);
+  return { description, colorized, grey, nestedBands };
 }
 
-/** What a confidence asks of each channel: steps of the family; null where the calibration does not support it. */
+/** The steps of R, G and B for a confidence; null when the calibration does not support it. */
 export function stepsAt(description, confidence, mode) {
   return description.steps[mode][confidence] ?? null;
 }

@@ -1,46 +1,46 @@
-// Draws the map of band widths: at once at few pixels, then, when nothing newer is asked for, at all of them.
+// Draws the map of band widths: at once at few pixels, then at all of them unless a newer drawing begins.
 
 const QUICK = 120_000; // pixels that take a few milliseconds
-const SLICE = 12; // milliseconds of work between two looks at what the user does
+const SLICE = 12; // milliseconds of work between two pauses for the events of the page
 
 export class HeatMap {
   /**
    * @param canvas that is drawn on.
-   * @param onMean is told the mean width over pixels and channels, 8-bit levels, and whether all pixels were looked at.
+   * @param onMean called with the mean width over pixels and channels, 8-bit levels, and whether all pixels count in.
    */
   constructor(canvas, onMean) {
     this.canvas = canvas;
     this.onMean = onMean;
-    this.asked = 0;
+    this.drawing = 0;
   }
 
-  /** Takes on another photo. */
-  explore({ family, description }) {
-    this.family = family;
-    this.canvas.width = family.width;
-    this.canvas.height = family.height;
+  /** Prepares for another photo. */
+  explore({ nestedBands, description }) {
+    this.nestedBands = nestedBands;
+    this.canvas.width = nestedBands.width;
+    this.canvas.height = nestedBands.height;
     const heat = description.tables.heat;
-    // Each channel's width is whole, so their sum, in 0..765, tells the colour of the mean.
+    // Each channel's width is whole, so their sum, in 0..765, gives the colour of the mean.
     this.colours = Uint32Array.from({ length: 3 * 255 + 1 }, (_, sum) => {
       const at = 3 * Math.round(sum / 3);
       return new Uint32Array(Uint8Array.of(heat[at], heat[at + 1], heat[at + 2], 255).buffer)[0];
     });
   }
 
-  /** Draws the widths at these steps; a later call puts an end to an earlier one. */
+  /** Draws the widths at these steps; a later call ends an earlier one. */
   async draw(steps, mode) {
-    this.asked += 1;
-    const asked = this.asked;
-    const { width, height } = this.family;
+    this.drawing += 1;
+    const drawing = this.drawing;
+    const { width, height } = this.nestedBands;
     const every = Math.ceil(Math.sqrt((width * height) / QUICK));
-    await this.#pass(steps, mode, every, asked);
-    if (every > 1 && asked === this.asked) await this.#pass(steps, mode, 1, asked);
+    await this.#pass(steps, mode, every, drawing);
+    if (every > 1 && drawing === this.drawing) await this.#pass(steps, mode, 1, drawing);
   }
 
-  async #pass(steps, mode, every, asked) {
-    const columns = Math.ceil(this.family.width / every);
-    const bands = this.family.at(steps, mode, Array.from({ length: columns }, (_, i) => i * every));
-    const rows = Math.ceil(this.family.height / every);
+  async #pass(steps, mode, every, drawing) {
+    const columns = Math.ceil(this.nestedBands.width / every);
+    const bands = this.nestedBands.at(steps, mode, Array.from({ length: columns }, (_, i) => i * every));
+    const rows = Math.ceil(this.nestedBands.height / every);
     const image = new ImageData(columns, rows);
     const pixels = new Uint32Array(image.data.buffer);
     let total = 0;
@@ -49,7 +49,7 @@ export class HeatMap {
       total += this.#colourRow(bands.row(row * every), pixels, row * columns, columns);
       if (every === 1 && performance.now() > end) {
         await new Promise((resolve) => setTimeout(resolve));
-        if (asked !== this.asked) return;
+        if (drawing !== this.drawing) return;
         end = performance.now() + SLICE;
       }
     }

@@ -1,19 +1,19 @@
-// The luminance constraint of huebands.conformal.luminance, to the bit: bounds on two channels bound the third.
+// The luminance constraint of huebands.conformal.luminance, equal to the bit: bounds on two channels bound the third.
 
 export class Luminance {
   constructor(tables) {
     this.linear = Float64Array.from(tables.linear);
     this.weights = tables.luminance_weights;
     const slack = tables.luminance_slack;
-    this.least = Float64Array.from([-Infinity, ...tables.luminance_edges], (edge) => edge - slack);
-    this.most = Float64Array.from([...tables.luminance_edges, Infinity], (edge) => edge + slack);
+    this.lowest = Float64Array.from([-Infinity, ...tables.luminance_edges], (edge) => edge - slack);
+    this.highest = Float64Array.from([...tables.luminance_edges, Infinity], (edge) => edge + slack);
   }
 
-  /** Tightens [lower R, upper R, lower G, upper G, lower B, upper B] at an index of `bounds`, in place. */
+  /** Tightens [lower R, upper R, lower G, upper G, lower B, upper B], which start at an index of `bounds`, in place. */
   propagate(bounds, at, grey) {
     const { linear, weights: [red, green, blue] } = this;
-    const least = this.least[grey];
-    const most = this.most[grey];
+    const lowest = this.lowest[grey];
+    const highest = this.highest[grey];
     for (let moved = true; moved; ) {
       const lowR = linear[bounds[at]] * red;
       const lowG = linear[bounds[at + 2]] * green;
@@ -23,9 +23,9 @@ export class Luminance {
       const highB = linear[bounds[at + 5]] * blue;
       const low = lowR + lowG + lowB;
       const high = highR + highG + highB;
-      const movedR = this.#tighten(bounds, at, (least - (high - highR)) / red, (most - (low - lowR)) / red);
-      const movedG = this.#tighten(bounds, at + 2, (least - (high - highG)) / green, (most - (low - lowG)) / green);
-      const movedB = this.#tighten(bounds, at + 4, (least - (high - highB)) / blue, (most - (low - lowB)) / blue);
+      const movedR = this.#tighten(bounds, at, (lowest - (high - highR)) / red, (highest - (low - lowR)) / red);
+      const movedG = this.#tighten(bounds, at + 2, (lowest - (high - highG)) / green, (highest - (low - lowG)) / green);
+      const movedB = this.#tighten(bounds, at + 4, (lowest - (high - highB)) / blue, (highest - (low - lowB)) / blue);
       moved = movedR || movedG || movedB;
     }
   }

@@ -1,4 +1,4 @@
-// The page: a photo is sent once, then bands of any confidence are computed here.
+// The page: a photo is uploaded once, then the bands of any confidence are computed here.
 
 import { Downloads } from "./downloads.js";
 import { readExploration, stepsAt } from "./exploration.js";
@@ -13,29 +13,29 @@ const chosen = (group) => $(group).querySelector("input:checked").value;
 const readout = new Readout($("readout"));
 const heat = new HeatMap(document.querySelector(".heat canvas"), showMean);
 const stage = new Stage($("stage"), showPixel);
-let photo = null; // what is on show: an exploration, its downloads and the crosshair
-let work = null; // an AbortController while the service is asked
+let photo = null; // the photo on the page: an exploration, its downloads and the crosshair
+let request = null; // an AbortController of the newest upload
 
 async function open(file) {
-  work?.abort();
-  work = new AbortController();
-  const { signal } = work;
+  request?.abort();
+  request = new AbortController();
+  const { signal } = request;
   $("error").textContent = "";
   showProgress(`Colorizing ${file.name}…`);
   try {
-    const onWait = (seconds) => showProgress(`The service is busy; asking again in ${seconds} s…`);
+    const onWait = (seconds) => showProgress(`The service is busy; next try in ${seconds} s…`);
     const response = await post("explore", { image: file }, { signal, onWait });
     const exploration = await readExploration(await response.arrayBuffer());
     if (!signal.aborted) show(exploration, file);
   } catch (error) {
-    if (error.name !== "AbortError") tell(error);
+    if (error.name !== "AbortError") showError(error);
   } finally {
-    if (work.signal === signal) showProgress("");
+    if (request.signal === signal) showProgress("");
   }
 }
 
 function show(exploration, file) {
-  const { description, family } = exploration;
+  const { description, nestedBands } = exploration;
   photo = { ...exploration, downloads: new Downloads(file), point: null };
   copy(exploration.grey, document.querySelector(".grey canvas"));
   copy(exploration.colorized, document.querySelector(".colorized canvas"));
@@ -43,23 +43,23 @@ function show(exploration, file) {
   drawScale($("scale"), description.tables.heat);
   $("photo").textContent = `${description.photo}, ${description.width} × ${description.height}`;
   $("done").textContent = `${description.photo} is colorized.`;
-  $("stride").textContent = stated(description.stride);
+  $("stride").textContent = describeStride(description.stride);
   $("files-status").textContent = "";
   $("warning").textContent =
     description.likeness <= description.unlike_p_value
-      ? `This photo is unlike those that calibrated the bands (p = ${description.likeness.toFixed(3)}): the promise may not hold for it.`
+      ? `This photo is unlike the calibration photos (p = ${description.likeness.toFixed(3)}): the promise may not hold for it.`
       : "";
   limitConfidence(description);
   document.body.classList.add("explored");
   $("result").hidden = false;
-  stage.show(family.width, family.height);
+  stage.show(nestedBands.width, nestedBands.height);
   update();
 }
 
-function stated(stride) {
+function describeStride(stride) {
   if (stride === 1) return "";
   const ordinal = { 2: "2nd", 3: "3rd" }[stride] ?? `${stride}th`;
-  return `Every ${ordinal} pixel of each row and column is shown; downloads have all.`;
+  return `Every ${ordinal} pixel of each row and column is shown; the downloads have every pixel.`;
 }
 
 function copy(from, to) {
@@ -74,20 +74,20 @@ function limitConfidence({ steps, calibration_photos: photos }) {
     input.min = Math.min(...supported);
     input.max = Math.max(...supported);
   }
-  const most = Math.floor(1000 * (1 - 1 / (photos + 1))) / 10;
-  $("support").textContent = `${photos} calibration photos support at most ${most}%, which is 1 − 1/(n + 1).`;
+  const highest = Math.floor(1000 * (1 - 1 / (photos + 1))) / 10;
+  $("support").textContent = `${photos} calibration photos support at most ${highest}%, which is 1 − 1/(n + 1).`;
   setConfidence(Number($("confidence").value));
 }
 
 function setConfidence(percent) {
   const { min, max } = $("confidence");
-  const kept = Math.min(Math.max(Math.round(percent) || 0, Number(min)), Number(max));
-  $("confidence").value = kept;
-  $("confidence-number").value = kept;
+  const allowed = Math.min(Math.max(Math.round(percent) || 0, Number(min)), Number(max));
+  $("confidence").value = allowed;
+  $("confidence-number").value = allowed;
 }
 
-/** What is asked for now. */
-function asked() {
+/** The guarantee that the controls of the page are set to. */
+function chosenGuarantee() {
   const confidence = Number($("confidence").value);
   const mode = chosen("mode");
   return { confidence, alpha: (100 - confidence) / 100, mode, steps: stepsAt(photo.description, confidence, mode) };
@@ -95,12 +95,12 @@ function asked() {
 
 function update() {
   if (photo === null) return;
-  const { confidence, mode, steps } = asked();
+  const { confidence, mode, steps } = chosenGuarantee();
   $("confidence").setAttribute("aria-valuetext", `${confidence}%`);
-  const share = `On average over photos like those that calibrated this model, at least ${confidence}% of`;
+  const share = `On average over photos like the calibration photos, at least ${confidence}% of`;
   const counted = { per_channel: "the channel values lie in their bands.", joint: "the pixels have all three channels in their bands." };
   $("promise").textContent =
-    `${share} ${counted[mode]} It is a promise about photos as a whole: it says nothing of one pixel, and does not reach photos of another kind.`;
+    `${share} ${counted[mode]} The promise is about photos as a whole: it says nothing about one pixel, and does not hold for photos of another kind.`;
   heat.draw(steps, mode);
   if (photo.point !== null) showPixel({ ...photo.point, byKey: false });
 }
@@ -112,24 +112,24 @@ function showMean(mean, whole) {
 
 function showPixel({ row, column, byKey }) {
   photo.point = { row, column };
-  const { family, description } = photo;
-  const { steps, mode } = asked();
-  const pixel = row * family.width + column;
-  const grey = family.grey[pixel];
+  const { nestedBands, description } = photo;
+  const { steps, mode } = chosenGuarantee();
+  const pixel = row * nestedBands.width + column;
+  const grey = nestedBands.grey[pixel];
   readout.show(
     {
       x: column * description.stride,
       y: row * description.stride,
       grey,
-      shown: Array.from(family.shown.subarray(4 * pixel, 4 * pixel + 3)),
-      bounds: family.ofPixel(row, column, steps, mode),
-      reach: [0, 1, 2].map((channel) => family.reach(grey, channel)),
+      shown: Array.from(nestedBands.shown.subarray(4 * pixel, 4 * pixel + 3)),
+      bounds: nestedBands.boundsOfPixel(row, column, steps, mode),
+      gamutRange: [0, 1, 2].map((channel) => nestedBands.gamutRange(grey, channel)),
     },
     byKey,
   );
 }
 
-function tell(error) {
+function showError(error) {
   $("error").textContent = error instanceof Refusal ? error.message : `This page failed: ${error.message}`;
 }
 
@@ -139,16 +139,16 @@ function showProgress(text) {
 }
 
 async function download(ending) {
-  const { alpha, mode } = asked();
+  const { alpha, mode } = chosenGuarantee();
   const status = $("files-status");
-  const onWait = (seconds) => { status.textContent = `The service is busy; asking again in ${seconds} s…`; };
+  const onWait = (seconds) => { status.textContent = `The service is busy; next try in ${seconds} s…`; };
   const { downloads } = photo;
   $("error").textContent = "";
   status.textContent = "Making the files at full size…";
   try {
     await downloads.save(ending, { alpha, mode, onWait, signal: new AbortController().signal });
   } catch (error) {
-    tell(error);
+    showError(error);
   } finally {
     status.textContent = "";
   }
@@ -157,10 +157,10 @@ async function download(ending) {
 async function openExample(name) {
   try {
     const response = await fetch(`page/examples/${name}`);
-    if (!response.ok) throw new Refusal(`The example ${name} is not there.`);
+    if (!response.ok) throw new Refusal(`The example ${name} was not found.`);
     await open(new File([await response.blob()], name, { type: "image/jpeg" }));
   } catch (error) {
-    tell(error);
+    showError(error);
   }
 }
 
@@ -187,7 +187,7 @@ function listen() {
   document.querySelectorAll(".example").forEach((button) => {
     button.addEventListener("click", () => openExample(button.dataset.photo));
   });
-  $("cancel").addEventListener("click", () => work?.abort());
+  $("cancel").addEventListener("click", () => request?.abort());
   $("confidence").addEventListener("input", (event) => { setConfidence(Number(event.target.value)); update(); });
   $("confidence-number").addEventListener("change", (event) => { setConfidence(Number(event.target.value)); update(); });
   $("mode").addEventListener("change", update);
@@ -198,16 +198,16 @@ function listen() {
   });
 }
 
-async function introduce() {
+async function showModel() {
   try {
     const { limits, name, version } = await getJson("model");
     $("limits").textContent =
       `${limits.formats.join(", ")}; up to ${Math.round(limits.pixels / 1e6)} megapixels and ${Math.round(limits.body_bytes / 2 ** 20)} MB. Only its lightness is used, so colour photos are fine.`;
     $("model").textContent = `Model ${name}, version ${version}.`;
   } catch (error) {
-    tell(error);
+    showError(error);
   }
 }
 
 listen();
-introduce();
+showModel();

@@ -1,4 +1,4 @@
-// Tells the value and the interval of each channel at one pixel, in numbers, in colours and aloud.
+// Shows the value and the band of each channel at one pixel: as numbers, as colours, and to a screen reader.
 
 const CHANNELS = ["red", "green", "blue"];
 const SPEAK_AFTER = 300; // milliseconds without another move
@@ -13,9 +13,9 @@ export class Readout {
 
   /** Shows a pixel.
    *
-   * @param pixel {x, y, grey, shown, bounds, reach}: place in the whole photo, and by channel the value shown, lower
+   * @param pixel {x, y, grey, shown, bounds, gamutRange}: position in the photo, and by channel the value shown, lower
    *   and upper bound in turn, and [lowest, highest] that sRGB can show at this grey.
-   * @param aloud whether a screen reader is told as well.
+   * @param aloud whether a screen reader announces it.
    */
   show(pixel, aloud) {
     this.part("place").textContent = `x ${pixel.x}, y ${pixel.y}, grey ${pixel.grey}`;
@@ -28,7 +28,7 @@ export class Readout {
     const [lower, upper] = [pixel.bounds[2 * channel], pixel.bounds[2 * channel + 1]];
     element.querySelector(".value").textContent = pixel.shown[channel];
     element.querySelector(".interval").textContent = `[${lower}, ${upper}]`;
-    const [lowest, highest] = pixel.reach[channel];
+    const [lowest, highest] = pixel.gamutRange[channel];
     const place = (name, from, to) => {
       const bar = element.querySelector(`.${name}`);
       bar.style.left = `${(from / 256) * 100}%`;
@@ -44,11 +44,11 @@ export class Readout {
   #speak(pixel) {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      const told = CHANNELS.map(
+      const parts = CHANNELS.map(
         (name, channel) =>
           `${name} ${pixel.shown[channel]}, between ${pixel.bounds[2 * channel]} and ${pixel.bounds[2 * channel + 1]}`,
       );
-      this.part("spoken").textContent = `Column ${pixel.x}, row ${pixel.y}: ${told.join("; ")}.`;
+      this.part("spoken").textContent = `Column ${pixel.x}, row ${pixel.y}: ${parts.join("; ")}.`;
     }, SPEAK_AFTER);
   }
 }

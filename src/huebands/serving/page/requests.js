@@ -1,25 +1,25 @@
-// Asks the service, and says in words a person can use why there is no answer.
+// Sends requests to the service, and explains to the user why there is no answer.
 
 const BUSY = [429, 503];
 const MAX_TRIES = 20;
-const USUAL_WAIT = 5; // seconds
+const DEFAULT_WAIT = 5; // seconds
 
-/** The service does not do what was asked; the message is for the person who asked. */
+/** The service refuses, or cannot be reached; the message is for the user. */
 export class Refusal extends Error {}
 
-/** Posts a form; waits and asks again while the service is busy.
+/** Posts a form; while the service is busy, waits and tries again.
  *
- * @param onWait is told the seconds until the next try.
- * @throws Refusal, or an AbortError when the signal says so.
+ * @param onWait called with the seconds until the next try.
+ * @throws Refusal, or an AbortError when the signal aborts.
  */
 export async function post(path, fields, { signal, onWait }) {
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) form.append(name, value);
   for (let tries = 1; ; tries += 1) {
-    const response = await ask(path, { method: "POST", body: form, signal });
+    const response = await send(path, { method: "POST", body: form, signal });
     if (response.ok) return response;
     if (!BUSY.includes(response.status) || tries === MAX_TRIES) throw new Refusal(await reasonOf(response));
-    const seconds = Number(response.headers.get("Retry-After")) || USUAL_WAIT;
+    const seconds = Number(response.headers.get("Retry-After")) || DEFAULT_WAIT;
     onWait(seconds);
     await pause(seconds * 1000, signal);
   }
@@ -27,17 +27,17 @@ export async function post(path, fields, { signal, onWait }) {
 
 /** Fetches JSON. */
 export async function getJson(path) {
-  const response = await ask(path, {});
+  const response = await send(path, {});
   if (!response.ok) throw new Refusal(await reasonOf(response));
   return response.json();
 }
 
-async function ask(path, options) {
+async function send(path, options) {
   try {
     return await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refusal("The service cannot be reached. Is it still there, and the photo still on disk?");
+    throw new Refusal("The service cannot be reached. Check that it runs, and that the photo is still on disk.");
   }
 }
 

@@ -1,4 +1,4 @@
-// The three pictures of a photo: side by side in one frame with borders to drag, or each whole; and a crosshair.
+// The three pictures of a photo, in one frame with borders to drag or side by side, and the crosshair.
 
 const FINE = 1;
 const COARSE = 10;
@@ -8,7 +8,7 @@ class Borders {
   constructor(stage) {
     this.stage = stage;
     this.handles = [...stage.querySelectorAll(".handle")];
-    this.places = [33, 67]; // percent of the width
+    this.positions = [33, 67]; // percent of the width
     this.handles.forEach((handle, index) => this.#listen(handle, index));
     this.#apply();
   }
@@ -25,45 +25,45 @@ class Borders {
       this.#move(index, ((event.clientX - frame.left) / frame.width) * 100);
     });
     handle.addEventListener("keydown", (event) => {
-      const to = this.#wanted(event, this.places[index]);
+      const to = this.#positionForKey(event, this.positions[index]);
       if (to === null) return;
       event.preventDefault();
       this.#move(index, to);
     });
   }
 
-  #wanted(event, place) {
+  #positionForKey(event, position) {
     const step = event.shiftKey ? COARSE : FINE;
     const moves = {
-      ArrowLeft: place - step,
-      ArrowDown: place - step,
-      ArrowRight: place + step,
-      ArrowUp: place + step,
-      PageDown: place - COARSE,
-      PageUp: place + COARSE,
+      ArrowLeft: position - step,
+      ArrowDown: position - step,
+      ArrowRight: position + step,
+      ArrowUp: position + step,
+      PageDown: position - COARSE,
+      PageUp: position + COARSE,
       Home: 0,
       End: 100,
     };
     return moves[event.key] ?? null;
   }
 
-  #move(index, place) {
-    const lowest = index === 0 ? 0 : this.places[0];
-    const highest = index === 0 ? this.places[1] : 100;
-    this.places[index] = Math.min(Math.max(place, lowest), highest);
+  #move(index, position) {
+    const lowest = index === 0 ? 0 : this.positions[0];
+    const highest = index === 0 ? this.positions[1] : 100;
+    this.positions[index] = Math.min(Math.max(position, lowest), highest);
     this.#apply();
   }
 
   #apply() {
-    const [left, right] = this.places;
+    const [left, right] = this.positions;
     this.stage.style.setProperty("--left", `${left}%`);
     this.stage.style.setProperty("--right", `${right}%`);
     this.handles.forEach((handle, index) => {
-      const other = this.places[1 - index];
-      handle.setAttribute("aria-valuenow", Math.round(this.places[index]));
+      const other = this.positions[1 - index];
+      handle.setAttribute("aria-valuenow", Math.round(this.positions[index]));
       handle.setAttribute("aria-valuemin", index === 0 ? 0 : Math.round(other));
       handle.setAttribute("aria-valuemax", index === 0 ? Math.round(other) : 100);
-      handle.setAttribute("aria-valuetext", `${Math.round(this.places[index])}% from the left`);
+      handle.setAttribute("aria-valuetext", `${Math.round(this.positions[index])}% from the left`);
     });
   }
 }
@@ -71,7 +71,7 @@ class Borders {
 export class Stage {
   /**
    * @param element with three .view, each with a canvas and a .cross, and two .handle.
-   * @param onPoint is told {row, column, pinned, byKey} when the crosshair moves.
+   * @param onPoint called with {row, column, byKey} when the crosshair moves.
    */
   constructor(element, onPoint) {
     this.element = element;
@@ -84,7 +84,7 @@ export class Stage {
     element.addEventListener("keydown", (event) => this.#step(event));
   }
 
-  /** Takes on another photo; the crosshair goes to its middle. */
+  /** Shows another photo, with the crosshair in its middle. */
   show(width, height) {
     this.size = { width, height };
     this.pinned = false;
@@ -93,7 +93,7 @@ export class Stage {
     this.#moveTo(Math.floor(height / 2), Math.floor(width / 2), false);
   }
 
-  /** Shows the pictures in one frame (split) or each whole. */
+  /** Shows the pictures in one frame (split) or side by side. */
   arrange(split) {
     this.element.classList.toggle("split", split);
   }
@@ -102,8 +102,8 @@ export class Stage {
     const view = event.target.closest(".view");
     if (view === null || this.size === undefined) return null;
     const frame = view.querySelector("canvas").getBoundingClientRect();
-    const along = (place, start, length, count) =>
-      Math.min(Math.max(Math.floor(((place - start) / length) * count), 0), count - 1);
+    const along = (position, start, length, count) =>
+      Math.min(Math.max(Math.floor(((position - start) / length) * count), 0), count - 1);
     return {
       row: along(event.clientY, frame.top, frame.height, this.size.height),
       column: along(event.clientX, frame.left, frame.width, this.size.width),
@@ -116,7 +116,7 @@ export class Stage {
     if (pixel !== null) this.#moveTo(pixel.row, pixel.column, false);
   }
 
-  /** A click keeps the crosshair where it is, another lets it go; a finger always places it. */
+  /** A click pins the crosshair, another releases it; a touch always moves it. */
   #pin(event) {
     const pixel = this.#pixelUnder(event);
     if (pixel === null) return;
@@ -134,7 +134,7 @@ export class Stage {
       event.preventDefault();
       this.pinned = true;
       const [down, right] = moves[event.key];
-      const keep = (place, count) => Math.min(Math.max(place, 0), count - 1);
+      const keep = (position, count) => Math.min(Math.max(position, 0), count - 1);
       this.point.row = keep(this.point.row + down, this.size.height);
       this.point.column = keep(this.point.column + right, this.size.width);
     } else return;
@@ -146,6 +146,6 @@ export class Stage {
     this.element.classList.toggle("pinned", this.pinned);
     this.element.style.setProperty("--x", `${((column + 0.5) / this.size.width) * 100}%`);
     this.element.style.setProperty("--y", `${((row + 0.5) / this.size.height) * 100}%`);
-    this.onPoint({ row, column, pinned: this.pinned, byKey });
+    this.onPoint({ row, column, byKey });
   }
 }

@@ -1,1 +1,1 @@
-"""The processes that colorize."""
+"""The worker pool: a queue of photos, and the processes that colorize them."""

@@ -1,6 +1,6 @@
-"""What the page draws from: colours, and the whole family of bands, so that any confidence shows at once.
+"""The archive of /explore, from which the page draws: the colours, and the nested bands of every confidence.
 
-The page computes bands as `conformal.family` does, to the bit; it gets the ends of the knots, not bands.
+The page computes bands as `conformal.bands` does, equal to the bit: it gets the ends of the intervals at the knots.
 """
 
 import io
@@ -29,7 +29,7 @@ CONFIDENCES = range(50, 100)  # percent
 
 
 def pack_exploration(colorizer: Colorizer, name: str, prediction: Prediction, likeness: float) -> bytes:
-    """Pack what the page draws from.
+    """Pack the archive.
 
     Returns:
         A zip: colorized.png and grey.png, of every `stride`-th row and column; knots.bin, see `_encode_knots`, and
@@ -43,8 +43,9 @@ def pack_exploration(colorizer: Colorizer, name: str, prediction: Prediction, li
         "colorized.png": encode_png(np.ascontiguousarray(prediction.rgb[shown])),
         "grey.png": encode_png(np.ascontiguousarray(prediction.photo.levels_HW[shown])),
     }
+    knot_range = range(knots["first"], knots["first"] + knots["count"])
     compressed = {
-        "knots.bin": _encode_knots(prediction.bands.nested, slice(knots["first"], knots["first"] + knots["count"])),
+        "knots.bin": _encode_knots(prediction.bands.nested, knot_range),
         "exploration.json": json.dumps(description, ensure_ascii=False).encode(),
     }
     buffer = io.BytesIO()
@@ -63,13 +64,13 @@ def _stride(height: int, width: int) -> int:
     return stride
 
 
-def _encode_knots(nested: NestedBands, wanted: slice) -> bytes:
-    """Lower, then upper ends in whole 1/PARTS: int16 (2, knots, 3, S, S); all low bytes, then all high ones.
+def _encode_knots(nested: NestedBands, knots: range) -> bytes:
+    """Lower, then upper ends in units of 1/PARTS: int16 (2, knots, 3, S, S); all low bytes, then all high bytes.
 
-    Bytes of a kind side by side compress to five sixths of what they do as they are.
+    Separated so, the bytes compress to five sixths of what they do otherwise.
     """
-    by_channel = [nested.intervals.knots(wanted.start, wanted.stop, channel) for channel in range(3)]
-    ends = np.stack([np.stack([of.numpy() for of in end], axis=1) for end in zip(*by_channel, strict=True)])
+    ends_by_channel = [nested.intervals.knots(knots.start, knots.stop, channel) for channel in range(3)]
+    ends = np.stack([np.stack([end.numpy() for end in side], axis=1) for side in zip(*ends_by_channel, strict=True)])
     parts = (ends * PARTS).astype("<i2")
     return np.ascontiguousarray(parts.view(np.uint8).reshape(-1, 2).T).tobytes()
 
@@ -77,8 +78,10 @@ def _encode_knots(nested: NestedBands, wanted: slice) -> bytes:
 def _describe(colorizer: Colorizer, name: str, prediction: Prediction, likeness: float, stride: int) -> dict[str, Any]:
     height, width = prediction.photo.shape
     steps = _steps(colorizer.calibration)
-    used = np.array([chosen for by_confidence in steps.values() for chosen in by_confidence.values()])
-    first, last = int(used.min()) // STEPS_PER_KNOT, min(int(used.max()) // STEPS_PER_KNOT + 1, KNOTS)
+    all_steps = np.array(
+        [channel_steps for by_confidence in steps.values() for channel_steps in by_confidence.values()]
+    )
+    first, last = int(all_steps.min()) // STEPS_PER_KNOT, min(int(all_steps.max()) // STEPS_PER_KNOT + 1, KNOTS)
     package = colorizer.package
     return {
         "photo": name,
@@ -97,7 +100,7 @@ def _describe(colorizer: Colorizer, name: str, prediction: Prediction, likeness:
 
 
 def _steps(calibration: Calibration) -> dict[str, dict[int, list[int]]]:
-    """By mode and whole percent of confidence that the calibration supports, the steps of R, G and B."""
+    """The steps of R, G and B, by mode and by whole percent of confidence that the calibration supports."""
     alphas = {percent: (100 - percent) / 100 for percent in CONFIDENCES}
     return {
         mode: {
@@ -110,7 +113,7 @@ def _steps(calibration: Calibration) -> dict[str, dict[int, list[int]]]:
 
 
 def describe_tables() -> dict[str, Any]:
-    """What `density.coordinate`, `conformal.luminance` and `photos.heatmap` look up."""
+    """The tables with which the page computes what `density.coordinate`, `conformal.luminance` and the heat map do."""
     linear = color.srgb_to_linear(torch.arange(256, dtype=torch.float64) / 255)
     return {
         "gamut": color.gamut_table().flatten().tolist(),

@@ -1,4 +1,4 @@
-"""What travels between the process that speaks HTTP and those that colorize: a job, and what came of it."""
+"""What the HTTP process asks of the worker pool, a job, and the outcomes that a job can have."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,24 +10,26 @@ Kind = Literal["colorize", "bands", "explore"]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One photo to work on.
+    """One photo to colorize.
 
     Attributes:
         kind: "colorize" for a PNG, "bands" for an archive, "explore" for what the page draws from.
         content: the bytes of the upload, not decoded yet.
         name: of the file, as the client gave it.
         guarantee: that its bands are to keep; the calibration supports it.
+        request_id: of the HTTP request, for the log.
     """
 
     kind: Kind
     content: bytes
     name: str
     guarantee: Guarantee
+    request_id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What is told of an answered photo in headers, metrics and logs: numbers alone, never content.
+class Measurements:
+    """The numbers of a colorized photo that headers, metrics and the log report; none of its content.
 
     Attributes:
         width: pixels.
@@ -35,8 +37,8 @@ class Facts:
         band_width: mean over pixels and channels, 8-bit levels.
         likeness: conformal p-value of the photo's likeness to the calibration photos.
         outside: of a photo that came in colour, the share of its channel values (per_channel) or pixels (joint) whose
-            true value left its band; None for a grey photo.
-        seconds: that each part of the work took: decode, colorize, encode.
+            true value is outside its band; None for a grey photo.
+        seconds: time that each part of the work took: decode, colorize, encode.
     """
 
     width: int
@@ -49,22 +51,22 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A finished job."""
+    """The result of a job: the body and the headers of the HTTP answer, and the photo's measurements."""
 
     body: bytes
     media_type: str
     headers: dict[str, str]
-    facts: Facts
+    measurements: Measurements
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """A job that cannot be done, through its sender's fault.
+    """A photo that cannot be colorized: the upload is not a sound image.
 
     Attributes:
         status: of the HTTP answer.
-        reason: one line for the sender.
-        cause: short and of few values, to count by: "format", "image", ...
+        reason: one line for the client.
+        cause: label of the metrics, of a short closed list: "format" or "image".
     """
 
     status: int
@@ -73,3 +75,21 @@ class Refusal:
 
 
 Outcome = Answer | Refusal
+
+
+class UnservedError(Exception):
+    """A job that the service did not do, though nothing is wrong with the request.
+
+    Attributes:
+        status: of the HTTP answer.
+        reason: one line for the client.
+        cause: label of the metrics: "busy", "starting", "stopping", "timeout", "died" or "failed".
+        retry_after: seconds after which there may be room; None: trying again does not help.
+    """
+
+    def __init__(self, status: int, reason: str, cause: str, retry_after: int | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.cause = cause
+        self.retry_after = retry_after

@@ -1,7 +1,7 @@
-"""A private copy of the package that is served, so that processes can start anew when its source is away.
+"""A private copy of the served package, from which worker processes can start when the original is gone.
 
-It lies in the folder for temporary files, which a cleaner may empty: so the process that speaks HTTP also keeps the
-files in memory, looks at the copy often enough that it never grows old, and makes it anew where something is missing.
+It lies in the folder for temporary files, which a cleaner may empty. So the HTTP process keeps the files in memory too,
+touches the copy so often that it never looks old, and writes it again when something is missing.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from huebands.package.generator import read_files
 from huebands.package.hashes import check_hash, hash_files
 from huebands.package.schema import PackageError
 
-LOOK_EVERY = 600.0  # seconds; cleaners leave alone what was touched within days
+CHECK_INTERVAL = 600.0  # seconds; cleaners leave alone what was touched within days
 _log = logging.getLogger("huebands.serving")
 
 
@@ -30,7 +30,7 @@ class PrivateCopy:
         package_sha256: which it must have.
 
     Attributes:
-        fault: why the folder could not be made anew; None: it is there.
+        fault: why the folder could not be written again; None: it is whole.
 
     Raises:
         PackageError: when the folder does not hold that package.
@@ -42,30 +42,30 @@ class PrivateCopy:
         check_hash(folder, hash_files(self._files), package_sha256)
         self.fault: str | None = None
 
-    def keep(self) -> Path:
-        """Make the folder anew where it is not whole, and mark its files as used; gives the folder.
+    def restore(self) -> Path:
+        """Write the folder again if it is not whole, and touch its files; gives the folder.
 
         Raises:
-            PackageError: when it cannot be made.
+            PackageError: when it cannot be written.
         """
         try:
             if not self._is_whole():
                 self.folder = _write_privately(self.folder, self._files)
-                _log.warning("the private copy of the package was gone, and was made anew in %s", self.folder)
+                _log.warning("the private copy of the package was missing or changed; written again to %s", self.folder)
             for path in (self.folder, *self.folder.iterdir()):
                 os.utime(path)
             self.fault = None
         except OSError as error:
-            self.fault = _problem(self.folder, error)
+            self.fault = _copy_error(self.folder, error)
             raise PackageError(self.fault) from error
         return self.folder
 
-    async def keep_on(self) -> None:
-        """Keep the folder until cancelled; what fails is logged, and tried again."""
+    async def restore_regularly(self) -> None:
+        """Restore the folder every CHECK_INTERVAL until cancelled; an error is logged."""
         while True:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(CHECK_INTERVAL)
             try:
-                await asyncio.to_thread(self.keep)
+                await asyncio.to_thread(self.restore)
             except PackageError as error:
                 _log.error("%s", error)
 
@@ -84,18 +84,18 @@ def copy_privately(source: Path, package_sha256: str) -> Path:
         package_sha256: which it must have.
 
     Raises:
-        PackageError: when it has another, or cannot be copied.
+        PackageError: when it has another hash, or cannot be copied.
     """
     files = read_files(source)
     check_hash(source, hash_files(files), package_sha256)
     try:
         return _write_privately(None, files)
     except OSError as error:
-        raise PackageError(_problem(source, error)) from error
+        raise PackageError(_copy_error(source, error)) from error
 
 
 def _write_privately(folder: Path | None, files: dict[str, bytes]) -> Path:
-    """Write files to a folder, or to a new one where nobody but this user may have made it; gives it."""
+    """Write files to a folder, or to a new one that only this user can have made; gives the folder."""
     if folder is None or not folder.parent.is_dir():
         parent = Path(tempfile.mkdtemp(prefix="huebands-"))
         atexit.register(shutil.rmtree, parent, ignore_errors=True)
@@ -109,7 +109,7 @@ def _write_privately(folder: Path | None, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def _problem(folder: Path, error: OSError) -> str:
+def _copy_error(folder: Path, error: OSError) -> str:
     return (
         f"{folder}: cannot be copied to {tempfile.gettempdir()} ({error.strerror}); free space there, or name another"
         " folder for temporary files in TMPDIR"

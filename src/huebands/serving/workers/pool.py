@@ -1,301 +1,225 @@
-"""A bounded queue before processes that colorize.
+"""The worker pool: processes that colorize, behind a bounded queue.
 
-Of our own, because no library fits: pebble hands all jobs through one pipe behind a lock that a killed process may
-keep, anyio.to_process ends idle processes, and both run BentoML's main module again in each. A process takes one job
-at a time: whether batches gain anything on a processor changes from run to run (`benchmarks/engines.py`).
+It is our own because no library fits: pebble sends all jobs through one pipe behind a lock that a killed process may
+keep, anyio.to_process ends idle processes, and both run BentoML's main module again in each process. A process gets one
+job at a time: whether batches gain anything on a processor changes from run to run (`benchmarks/engines.py`).
 """
 
 import asyncio
 import logging
-import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
-from huebands.serving.workers.jobs import Job, Outcome
+from huebands.serving.json_log import log_reference
+from huebands.serving.workers.job_queue import JobQueue, QueuedJob
+from huebands.serving.workers.jobs import Job, Outcome, UnservedError
 from huebands.serving.workers.messages import Done, Failed, Ready, Task, TooLarge
-from huebands.serving.workers.process import Process, ProcessEndedError
+from huebands.serving.workers.process import ProcessEndedError, WorkerProcess
+from huebands.serving.workers.slot import Slot
 
-START_WITHIN = 300.0  # seconds; loading and warming up take some 5
-STOP_WITHIN = 25.0  # seconds that accepted work has to come to its end
-_TRIES = 2  # processes that a job may see end under it
-_LONGEST_PAUSE = 60.0  # seconds between two starts of a process that ends again and again
-_SMOOTHING = 0.1  # weight of the newest job in the mean of seconds
+STOP_TIMEOUT = 25.0  # seconds that accepted jobs have to finish once the service is being stopped
+_MAX_ATTEMPTS = 2  # worker processes that may end while they have the same job
+_STOPPING = "the service is being stopped"
 _log = logging.getLogger("huebands.serving")
 
 
-class UnservedError(Exception):
-    """A job that came to nothing through no fault of its sender's.
+class WorkerPool:
+    """Gives jobs to worker processes, one at a time to each; every accepted job gets an outcome or an error.
 
-    Attributes:
-        status: of the HTTP answer.
-        reason: one line for the sender.
-        cause: short and of few values, to count by: "busy", "starting", "stopping", "timeout", "died", "failed".
-        retry_after: None, or seconds after which there may be room.
-    """
-
-    def __init__(self, status: int, reason: str, cause: str, retry_after: int | None = None) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
-        self.cause = cause
-        self.retry_after = retry_after
-
-
-@dataclass(eq=False, repr=False)
-class _Entry:
-    """A job that was accepted."""
-
-    job: Job
-    answer: asyncio.Future[Outcome]
-    tries: int = 0
-    large: bool = False
-
-    def fail(self, error: UnservedError) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-
-@dataclass(eq=False)
-class _Place:
-    """Of one process among the others; a process that ends is replaced by a new one in its place."""
-
-    process: Process | None = None
-    offer: asyncio.Future[_Entry] | None = None  # there while it is idle
-    in_work: _Entry | None = None
-    alive: bool = False
-    started: bool = False  # once at least
-    failures: int = 0  # ends since the last job
-
-
-@dataclass
-class Pool:
-    """Hands jobs to processes, one at a time to each; whatever it accepts it answers.
-
-    Attributes:
-        make_process: gives a process that was not started yet.
+    Args:
+        make_process: gives a worker process that is not started yet.
         processes: how many.
-        queue: jobs that may wait beside those in work.
-        timeout: seconds that a job may be in work, and that it may wait.
+        queue: jobs that may wait beside those that a process has.
+        timeout: seconds that a job may take, and seconds that it may wait.
+
+    Attributes:
         counts: of what went wrong, by the `cause` of `UnservedError`, and of "restarts", "retries" and "hung up".
     """
 
-    make_process: Callable[[], Process]
-    processes: int
-    queue: int
-    timeout: float
-    counts: Counter[str] = field(default_factory=Counter)
-    _waiting: deque[_Entry] = field(default_factory=deque)
-    _places: list[_Place] = field(default_factory=list)
-    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    _stopping: bool = False
-    _mean: float = 1.0  # seconds of a job
+    def __init__(self, make_process: Callable[[], WorkerProcess], processes: int, queue: int, timeout: float) -> None:
+        self.counts: Counter[str] = Counter()
+        self._make_process = make_process
+        self._processes = processes
+        self._timeout = timeout
+        self._queue = JobQueue(queue, processes)
+        self._slots: list[Slot] = []
+        self._supervisors: list[asyncio.Task[None]] = []
+        self._stopping = False
 
     def start(self) -> None:
         """Start the processes; jobs are accepted once all are ready."""
-        self._places = [_Place() for _ in range(self.processes)]
-        self._tasks = [asyncio.create_task(self._keep(place)) for place in self._places]
+        self._slots = [Slot() for _ in range(self._processes)]
+        self._supervisors = [asyncio.create_task(self._supervise(slot)) for slot in self._slots]
 
     @property
     def ready(self) -> bool:
-        """Whether jobs are accepted: every process was ready once, one is, all are kept, and no stop was asked for."""
-        kept = not any(task.done() for task in self._tasks)
-        everyone = kept and bool(self._places) and all(place.started for place in self._places)
-        return everyone and any(place.alive for place in self._places) and not self._stopping
+        """Whether jobs are accepted.
+
+        Every process was ready once, one is ready now, every slot has its supervisor, and the service is not stopping.
+        """
+        supervised = not any(task.done() for task in self._supervisors)
+        started = bool(self._slots) and all(slot.was_ready for slot in self._slots)
+        return supervised and started and any(slot.is_ready for slot in self._slots) and not self._stopping
 
     @property
     def waiting(self) -> int:
-        """How many jobs wait."""
-        return len(self._waiting)
+        """How many jobs wait for a process."""
+        return len(self._queue)
 
     @property
     def working(self) -> int:
-        """How many jobs are in work."""
-        return sum(place.in_work is not None for place in self._places)
+        """How many jobs a process has."""
+        return sum(slot.job is not None for slot in self._slots)
 
     @property
     def pids(self) -> list[int]:
-        """The numbers of the processes that are ready."""
-        return [place.process.pid for place in self._places if place.alive and place.process is not None]
+        """The IDs of the processes that are ready."""
+        return [slot.process.pid for slot in self._slots if slot.is_ready and slot.process is not None]
 
     def check(self) -> None:
-        """Tell whether a job would be accepted now.
+        """Check that a job would be accepted now.
 
         Raises:
             UnservedError: when it would not.
         """
         if self._stopping:
-            raise self.refusal("stopping", "the service is being stopped")
-        if not self.ready and not self._restarts_first_time():
-            raise self.refusal("starting", "the processes that colorize are being started")
-        if len(self._waiting) >= self.queue:
-            raise self.refusal("busy", f"{len(self._waiting)} photos wait already")
+            raise self.refusal("stopping", _STOPPING)
+        if not self.ready and not self._restarts_for_the_first_time():
+            raise self.refusal("starting", "the worker processes are being started")
+        if self._queue.is_full:
+            raise self.refusal("busy", f"{self.waiting} photos are waiting already")
 
     def refusal(self, cause: str, reason: str) -> UnservedError:
-        """What a sender is told for whom there is no room now; it is counted."""
+        """The error for a client for whom there is no room now; it is counted."""
         self.counts[cause] += 1
-        seconds = min(max(math.ceil(self._mean * (len(self._waiting) + 1) / self.processes), 1), 120)
+        seconds = self._queue.wait_seconds
         return UnservedError(503, f"{reason}; try again in {seconds} s", cause, seconds)
 
     async def submit(self, job: Job) -> Outcome:
-        """Do a job; whoever is cancelled while it waits takes it out of the queue.
+        """Do a job; cancelling this while the job waits takes it out of the queue.
 
         Raises:
-            UnservedError: when it was not accepted, or not done.
+            UnservedError: when the job was not accepted, or not done.
         """
         self.check()
         loop = asyncio.get_running_loop()
-        entry = _Entry(job, loop.create_future())
-        self._waiting.append(entry)
-        self._hand_out()
-        patience = loop.call_later(self.timeout, self._give_up_waiting, entry)
+        queued = QueuedJob(job, loop.create_future())
+        self._queue.append(queued)
+        self._assign_jobs()
+        deadline = loop.call_later(self._timeout, self._give_up_waiting, queued)
         try:
-            return await entry.answer
+            return await queued.outcome
         except asyncio.CancelledError:
             self.counts["hung up"] += 1
             raise
         finally:
-            patience.cancel()
-            if entry in self._waiting:
-                self._waiting.remove(entry)
+            deadline.cancel()
+            self._queue.remove(queued)
 
-    def refuse_more(self, within: float = STOP_WITHIN) -> None:
-        """Accept no job any more, and answer those that were accepted within some seconds, at worst by a refusal."""
+    def refuse_more(self, within: float = STOP_TIMEOUT) -> None:
+        """Accept no more jobs; accepted ones that are not done within some seconds are refused too."""
         if not self._stopping:
             self._stopping = True
-            asyncio.get_running_loop().call_later(within, self._answer_all, "stopping", "the service is being stopped")
+            asyncio.get_running_loop().call_later(within, self._refuse_all, "stopping", _STOPPING)
 
     async def close(self) -> None:
-        """End the processes; whatever is still in the queue or in work is refused."""
+        """End the processes; the jobs that wait or that a process has are refused."""
         self._stopping = True
-        self._answer_all("stopping", "the service is being stopped")
-        for task in self._tasks:
+        self._refuse_all("stopping", _STOPPING)
+        for task in self._supervisors:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._supervisors, return_exceptions=True)
 
-    def _restarts_first_time(self) -> bool:
-        """Whether all processes that are missing have ended only just now: then jobs may wait for them."""
-        return bool(self._places) and all(place.started and place.failures < 2 for place in self._places)
+    def _restarts_for_the_first_time(self) -> bool:
+        """Whether every process that is missing has ended only once: then jobs may wait for its replacement."""
+        return bool(self._slots) and all(slot.was_ready and slot.failures < 2 for slot in self._slots)
 
-    def _give_up_waiting(self, entry: _Entry) -> None:
-        if entry in self._waiting:
-            self._waiting.remove(entry)
-            entry.fail(self.refusal("busy", f"no process had time for the photo within {self.timeout:g} s"))
+    def _give_up_waiting(self, queued: QueuedJob) -> None:
+        if self._queue.remove(queued):
+            queued.fail(self.refusal("busy", f"no worker process was free for the photo within {self._timeout:g} s"))
 
-    def _answer_all(self, cause: str, reason: str) -> None:
-        in_work = [place.in_work for place in self._places if place.in_work is not None]
-        for entry in (*self._waiting, *in_work):
-            entry.fail(self.refusal(cause, reason))
-        self._waiting.clear()
+    def _refuse_all(self, cause: str, reason: str) -> None:
+        in_work = [slot.job for slot in self._slots if slot.job is not None]
+        for queued in (*self._queue.take_all(), *in_work):
+            queued.fail(self.refusal(cause, reason))
 
-    def _hand_out(self) -> None:
+    def _assign_jobs(self) -> None:
         """Give waiting jobs to idle processes; of large photos one at a time."""
-        for place in self._places:
-            if place.offer is None or place.offer.done():
+        for slot in self._slots:
+            if not slot.is_idle:
                 continue
-            large_in_work = any(other.in_work is not None and other.in_work.large for other in self._places)
-            entry = next((entry for entry in self._waiting if not (entry.large and large_in_work)), None)
-            if entry is None:
+            queued = self._queue.take(large_allowed=not any(other.has_large_job for other in self._slots))
+            if queued is None:
                 return
-            self._waiting.remove(entry)
-            place.in_work = entry
-            place.offer.set_result(entry)
+            slot.give(queued)
 
-    async def _keep(self, place: _Place) -> None:
-        """Have a process at work in a place, always: whatever goes wrong there, another takes over."""
+    async def _supervise(self, slot: Slot) -> None:
+        """Keep a process in a slot for as long as the pool lives: after an error of any kind a new one is started."""
         while True:
             try:
-                await self._employ(place)
+                process = await slot.start(self._make_process)
+                while True:
+                    await self._do(slot, process, await slot.next_job(process, self._assign_jobs))
             except Exception as error:
-                place.failures += 1
-                known = isinstance(error, ProcessEndedError | OSError | TimeoutError)
-                reason = str(error) or f"not ready within {START_WITHIN:g} s"
-                _log.error("a process that colorizes is replaced: %s", reason, exc_info=None if known else error)
+                slot.failures += 1
+                is_known = isinstance(error, ProcessEndedError | OSError)
+                _log.error("a worker process is replaced: %s", error, exc_info=None if is_known else error)
             finally:
-                place.alive, place.offer = False, None
-                await _close(place.process)
-            if place.in_work is not None:
-                entry, place.in_work = place.in_work, None
-                self._try_again(entry)
+                await slot.kill()
+            if slot.job is not None:
+                queued, slot.job = slot.job, None
+                self._retry(queued)
             self.counts["restarts"] += 1
-            if not any(other.alive for other in self._places) and not self._restarts_first_time():
-                self._answer_all("starting", "the processes that colorize do not start")
-            await asyncio.sleep(_pause(place.failures))
+            if not any(other.is_ready for other in self._slots) and not self._restarts_for_the_first_time():
+                self._refuse_all("starting", "the worker processes do not start")
+            await asyncio.sleep(slot.pause)
 
-    async def _employ(self, place: _Place) -> None:
-        """Start a process in a place and give it jobs, until it ends or something else goes wrong."""
-        place.process = process = self.make_process()
-        await asyncio.wait_for(process.start(), START_WITHIN)
-        place.alive = place.started = True
-        while True:
-            entry = await self._next(place, process)
-            place.failures = 0  # what ends it now may be the photo's fault
-            await self._do(place, process, entry)
-
-    async def _next(self, place: _Place, process: Process) -> _Entry:
-        """Wait for a job, or for the end of the process."""
-        place.offer = asyncio.get_running_loop().create_future()
-        self._hand_out()
-        either: set[asyncio.Future[Any]] = {place.offer, process.ended}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not place.offer.done():
-            raise ProcessEndedError(f"process {process.pid} has ended while it was idle")
-        return place.offer.result()
-
-    async def _do(self, place: _Place, process: Process, entry: _Entry) -> None:
-        loop = asyncio.get_running_loop()
+    async def _do(self, slot: Slot, process: WorkerProcess, queued: QueuedJob) -> None:
+        """Let a process do a job, and hand on what comes of it."""
+        loop, request_id = asyncio.get_running_loop(), queued.job.request_id
         start = loop.time()
         try:
-            async with asyncio.timeout(self.timeout):
-                reply = await process.ask(Task(entry.job, alone=entry.large))
+            async with asyncio.timeout(self._timeout):
+                reply = await process.do(Task(queued.job, alone=queued.large))
         except TimeoutError as error:
-            place.in_work = None
+            slot.job = None
             self.counts["timeout"] += 1
-            entry.fail(UnservedError(504, f"the photo took longer than {self.timeout:g} s", "timeout"))
-            raise ProcessEndedError(f"process {process.pid} took longer than {self.timeout:g} s") from error
+            reason = f"the photo took longer than {self._timeout:g} s"
+            _log.error(reason, extra={"request": request_id})
+            queued.fail(UnservedError(504, f"{reason}, {log_reference(request_id)}", "timeout"))
+            raise ProcessEndedError(f"worker process {process.pid} took longer than {self._timeout:g} s") from error
         if isinstance(reply, Ready):
-            raise ProcessEndedError(f"process {process.pid} did not answer a photo, but said that it was ready")
-        place.in_work = None
+            raise ProcessEndedError(f"worker process {process.pid} replied to a job that it is ready")
+        slot.job = None
         match reply:
             case Done(outcome):
-                self._mean += _SMOOTHING * (loop.time() - start - self._mean)
-                if not entry.answer.done():
-                    entry.answer.set_result(outcome)
+                self._queue.record_seconds(loop.time() - start)
+                queued.succeed(outcome)
             case TooLarge():
-                entry.large = True
-                self._return(entry)
-            case Failed(reason):
+                queued.large = True
+                self._return_to_queue(queued)
+            case Failed():  # the worker process has logged the error
                 self.counts["failed"] += 1
-                entry.fail(
-                    UnservedError(500, f"the photo could not be worked on ({reason}); the log says why", "failed")
-                )
+                queued.fail(_internal_error(queued.job, "failed"))
 
-    def _try_again(self, entry: _Entry) -> None:
-        entry.tries += 1
-        if entry.tries < _TRIES:
+    def _retry(self, queued: QueuedJob) -> None:
+        """Give a job whose process has ended to another one, once."""
+        queued.attempts += 1
+        if queued.attempts < _MAX_ATTEMPTS:
             self.counts["retries"] += 1
-            self._return(entry)
-        else:
-            self.counts["died"] += 1
-            entry.fail(UnservedError(500, f"{_TRIES} processes ended while they worked on the photo", "died"))
+            self._return_to_queue(queued)
+            return
+        self.counts["died"] += 1
+        message = f"{_MAX_ATTEMPTS} worker processes ended while they had the photo"
+        _log.error(message, extra={"request": queued.job.request_id})
+        queued.fail(_internal_error(queued.job, "died"))
 
-    def _return(self, entry: _Entry) -> None:
-        """Put a job back to the front, unless nobody waits for it any more."""
-        if not entry.answer.done():
-            self._waiting.appendleft(entry)
-            self._hand_out()
-
-
-async def _close(process: Process | None) -> None:
-    """End a process; what goes wrong then is logged, and keeps nobody from replacing it."""
-    try:
-        if process is not None:
-            await process.close()
-    except Exception:
-        _log.exception("a process that colorizes could not be ended in order")
+    def _return_to_queue(self, queued: QueuedJob) -> None:
+        """Put a job back to the front of the queue, unless its client has hung up."""
+        if not queued.outcome.done():
+            self._queue.return_to_front(queued)
+            self._assign_jobs()
 
 
-def _pause(failures: int) -> float:
-    """Seconds before the next start: none after a first end, then twice as many each time."""
-    return 0.0 if failures < 2 else min(2.0 ** min(failures - 2, 60), _LONGEST_PAUSE)
+def _internal_error(job: Job, cause: str) -> UnservedError:
+    return UnservedError(500, f"internal error, {log_reference(job.request_id)}", cause)

@@ -1,4 +1,4 @@
-"""One process that colorizes, as the process that speaks HTTP sees it."""
+"""One worker process, seen from the HTTP process: it is started, given tasks one by one, and killed."""
 
 import asyncio
 import pickle
@@ -13,14 +13,14 @@ from huebands.serving.workers.messages import LENGTH, Failed, Ready, Reply, Task
 
 
 class ProcessEndedError(Exception):
-    """The process has ended, or could not start; says how."""
+    """The worker process has ended, or could not start; says why."""
 
 
-class Process:
-    """A process that answers tasks one by one; it ends when this one does, however this one ends.
+class WorkerProcess:
+    """A process that does tasks one by one; it ends when this process does, even when this one is killed.
 
     Args:
-        make_command: gives the command that runs `channel.serve`, whenever the process is started; in a thread.
+        make_command: gives the command that runs `worker_loop.run`; called in a thread at every start.
         environment: of the process.
     """
 
@@ -28,22 +28,23 @@ class Process:
         self.make_command = make_command
         self.environment = environment
         self._popen: subprocess.Popen[bytes] | None = None
-        self._link: socket.socket | None = None
-        self._thread = ThreadPoolExecutor(1)  # megabytes are copied there, so that the event loop goes on meanwhile
+        self._connection: socket.socket | None = None
+        self._thread = ThreadPoolExecutor(1)  # copies megabytes, so that the event loop is not blocked
 
     async def start(self) -> None:
-        """Start it, and wait until it is ready.
+        """Start the process, and wait until it is ready.
 
         Raises:
-            ProcessEndedError: when it ends before it is, or `make_command` says so.
+            ProcessEndedError: when it ends before it is ready, or `make_command` says so.
         """
         command = await asyncio.to_thread(self.make_command)
-        self._link, theirs = socket.socketpair()
-        with theirs:
-            # Descriptors are not inherited: neither the socket that the service listens on, nor links to the others.
-            self._popen = subprocess.Popen(command, stdin=theirs.fileno(), env=self.environment)
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        threading.Thread(target=self._watch, args=(self._popen, asyncio.get_running_loop()), daemon=True).start()
+        self._connection, other_end = socket.socketpair()
+        with other_end:
+            # Descriptors are not inherited: neither the socket that the service listens on, nor those of other workers.
+            self._popen = subprocess.Popen(command, stdin=other_end.fileno(), env=self.environment)
+        loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[None] = loop.create_future()
+        threading.Thread(target=self._wait_for_end, args=(self._popen, loop), daemon=True).start()
         reply = await self._in_thread(None)
         if isinstance(reply, Failed):
             raise ProcessEndedError(reply.reason)
@@ -51,52 +52,53 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """The process ID."""
         assert self._popen is not None, "not started"
         return self._popen.pid
 
-    async def ask(self, task: Task) -> Reply:
-        """Have a task done.
+    async def do(self, task: Task) -> Reply:
+        """Send a task, and wait for the reply.
 
         Raises:
-            ProcessEndedError: when it ends before it answers.
+            ProcessEndedError: when the process ends before it replies.
         """
         return await self._in_thread(task)
 
-    async def close(self) -> None:
-        """End it at once."""
+    async def kill(self) -> None:
+        """End the process at once."""
         if self._popen is not None:
             self._popen.kill()
             await asyncio.shield(self.ended)
-        if self._link is not None:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._link.close)
+        if self._connection is not None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
         self._thread.shutdown()
 
     async def _in_thread(self, task: Task | None) -> Reply:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._exchange, task)
 
     def _exchange(self, task: Task | None) -> Reply:
+        """Send a task, if there is one, and read a reply."""
         try:
-            assert self._link is not None, "not started"
+            assert self._connection is not None, "not started"
             if task is not None:
-                self._link.sendall(encode(task))
+                self._connection.sendall(encode(task))
             reply: Reply = pickle.loads(self._read(*LENGTH.unpack(self._read(LENGTH.size))))
         except (OSError, EOFError) as error:
-            raise ProcessEndedError(f"process {self.pid} has ended") from error
+            raise ProcessEndedError(f"worker process {self.pid} has ended") from error
         return reply
 
     def _read(self, size: int) -> bytearray:
+        assert self._connection is not None, "not started"
         content = bytearray(size)
-        missing = memoryview(content)
-        assert self._link is not None, "not started"
-        while missing:
-            count = self._link.recv_into(missing)
+        rest = memoryview(content)
+        while rest:
+            count = self._connection.recv_into(rest)
             if not count:
                 raise EOFError
-            missing = missing[count:]
+            rest = rest[count:]
         return content
 
-    def _watch(self, popen: "subprocess.Popen[bytes]", loop: asyncio.AbstractEventLoop) -> None:
+    def _wait_for_end(self, popen: "subprocess.Popen[bytes]", loop: asyncio.AbstractEventLoop) -> None:
         popen.wait()
         with suppress(RuntimeError):  # the loop was closed
             loop.call_soon_threadsafe(self.ended.set_result, None)

@@ -1,109 +1,133 @@
-"""What a process that colorizes does with a job; it shares nothing with the process that speaks HTTP."""
+"""What a worker process does with a job: decode, colorize, measure, encode. It runs as a program of its own."""
 
 import re
 import sys
 import time
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import get_args
 from urllib.parse import quote
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.prediction import Prediction
 from huebands.colorize.result import Colorization
+from huebands.conformal.bands import CHANNELS
 from huebands.conformal.guarantee import Guarantee
-from huebands.package.hashes import check_hash
+from huebands.metrics.chroma import mean_chroma
+from huebands.package.read import read_package
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.read import ImageError, announced_pixels, read_photo
 from huebands.photos.write import encode_png
 from huebands.serving import json_log
-from huebands.serving.answers import pack, safe_stem
+from huebands.serving.workers import worker_loop
+from huebands.serving.workers.archive import pack_archive, safe_stem
 from huebands.serving.workers.exploration import pack_exploration
-from huebands.serving.workers.jobs import Answer, Facts, Job, Kind, Outcome, Refusal
-from huebands.serving.workers.messages import Done, Reply, Task, TooLarge, serve
-from huebands.serving.workers.share_outside import share_outside
+from huebands.serving.workers.jobs import Answer, Job, Kind, Measurements, Outcome, Refusal
+from huebands.serving.workers.messages import Done, Reply, Task, TooLarge
 
+LARGE = 16_000_000  # pixels; a photo of more takes gigabytes, so that one at a time is worked on
 _SIGNATURES = re.compile(rb"\xff\xd8|\x89PNG|II\*\0|MM\0\*|RIFF....WEBP|BM|GIF8|P[1-7f][\s#]", re.DOTALL)
 
-LARGE = 16_000_000  # pixels; a photo of more is worked on alone, since each takes gigabytes
 
-
-@cache
-def load(folder: str) -> Colorizer:
-    """Load the model package, once in a process."""
-    return Colorizer.load(Path(folder))
-
-
-def work(folder: str, job: Job) -> Outcome:
-    """Do one job with the model package of a folder."""
-    colorizer = load(folder)
+def work(colorizer: Colorizer, job: Job) -> Outcome:
+    """Do a job."""
     start = time.perf_counter()
     try:
-        rgb = read_photo(job.content, job.name)
+        rgb_HW3 = read_photo(job.content, job.name)
     except ImageError as error:
-        unknown = isinstance(error.__cause__, UnidentifiedImageError) and not _SIGNATURES.match(job.content)
-        if unknown:
-            return Refusal(status=415, reason=str(error), cause="format")
-        return Refusal(status=422, reason=str(error), cause="image")
+        return _refuse(job, error)
     decoded = time.perf_counter()
-    prediction = colorizer.predict(GreyPhoto.of_rgb(rgb))
+    prediction = colorizer.predict(GreyPhoto.of_rgb(rgb_HW3))
     result = colorizer.choose(prediction, job.guarantee)
     colorized = time.perf_counter()
-    outside = share_outside(rgb, result, colorizer.calibration.min_chroma)
-    del rgb  # of a large photo a good part of what is held
+    outside = share_outside(rgb_HW3, result, colorizer.calibration.min_chroma)
+    del rgb_HW3  # a good part of the memory that a large photo takes
     body, media_type, headers = _encode(colorizer, job, prediction, result)
-    seconds = {
-        "decode": decoded - start,
-        "colorize": colorized - decoded,
-        "encode": time.perf_counter() - colorized,
-    }
     height, width = result.grey.shape
-    facts = Facts(
+    measurements = Measurements(
         width=width,
         height=height,
         band_width=float(result.width.mean()),
         likeness=result.likeness,
         outside=outside,
-        seconds=seconds,
+        seconds={
+            "decode": decoded - start,
+            "colorize": colorized - decoded,
+            "encode": time.perf_counter() - colorized,
+        },
     )
-    return Answer(body=body, media_type=media_type, headers=headers, facts=facts)
+    return Answer(body=body, media_type=media_type, headers=headers, measurements=measurements)
+
+
+def share_outside(rgb_HW3: NDArray[np.uint8], result: Colorization, min_chroma: float) -> float | None:
+    """The share of a photo's channel values, or in the joint mode of its pixels, that are outside their bands.
+
+    The model sees a photo in grey; when the upload is in colour, its true values are known here.
+
+    Args:
+        rgb_HW3: the photo as it was uploaded.
+        result: its colorization.
+        min_chroma: mean chroma below which a photo counts as nearly grey, CIELAB units; the calibration's.
+
+    Returns:
+        None for a grey, toned or nearly grey photo: its colours are not those of the scene.
+    """
+    if (rgb_HW3 == rgb_HW3[..., :1]).all() or mean_chroma(rgb_HW3) < min_chroma:
+        return None
+    outside_3HW = []
+    for index, channel in enumerate(CHANNELS):
+        lower, upper = result.bands[channel][..., 0], result.bands[channel][..., 1]
+        outside_3HW.append((rgb_HW3[..., index] < lower) | (rgb_HW3[..., index] > upper))
+    missed = np.logical_or.reduce(outside_3HW) if result.guarantee.mode == "joint" else np.stack(outside_3HW)
+    return float(missed.mean())
+
+
+def prepare(folder: str, package_sha256: str) -> Callable[[Task], Reply]:
+    """Load the model package and warm up.
+
+    Returns:
+        The function that does a task.
+
+    Raises:
+        PackageError: when the folder does not hold the package of this hash.
+    """
+    colorizer = Colorizer(read_package(Path(folder), package_sha256), folder)
+    content = encode_png(np.arange(64 * 64, dtype=np.uint32).astype(np.uint8).reshape(64, 64))
+    for kind in get_args(Kind):
+        job = Job(kind=kind, content=content, name="warm-up", guarantee=Guarantee(alpha=0.5, mode="joint"))
+        work(colorizer, job)
+
+    def do_task(task: Task) -> Reply:
+        if not task.alone and announced_pixels(task.job.content) > LARGE:
+            return TooLarge()
+        return Done(work(colorizer, task.job))
+
+    return do_task
+
+
+def _refuse(job: Job, error: ImageError) -> Refusal:
+    """415 for a file that is no image of a known format, 422 for an image that is not sound."""
+    if isinstance(error.__cause__, UnidentifiedImageError) and not _SIGNATURES.match(job.content):
+        return Refusal(status=415, reason=str(error), cause="format")
+    return Refusal(status=422, reason=str(error), cause="image")
 
 
 def _encode(
     colorizer: Colorizer, job: Job, prediction: Prediction, result: Colorization
 ) -> tuple[bytes, str, dict[str, str]]:
+    """The body, media type and further headers of the answer."""
     if job.kind == "colorize":
         return encode_png(result.rgb), "image/png", {}
     if job.kind == "explore":
         return pack_exploration(colorizer, job.name, prediction, result.likeness), "application/zip", {}
     disposition = f"attachment; filename*=UTF-8''{quote(safe_stem(job.name))}.huebands.zip"
-    return pack(colorizer, job.name, result), "application/zip", {"Content-Disposition": disposition}
-
-
-def prepare(folder: str, sha256: str) -> Callable[[Task], Reply]:
-    """Load the package and warm up; gives what answers tasks.
-
-    Raises:
-        PackageError: when the folder does not hold the package of this hash.
-    """
-    check_hash(Path(folder), load(folder).package.package_sha256, sha256)
-    grey = np.arange(64 * 64, dtype=np.uint32).astype(np.uint8).reshape(64, 64)
-    content, guarantee = encode_png(grey), Guarantee(alpha=0.5, mode="joint")
-    for kind in get_args(Kind):
-        work(folder, Job(kind=kind, content=content, name="warm", guarantee=guarantee))
-
-    def answer(task: Task) -> Reply:
-        if not task.alone and announced_pixels(task.job.content) > LARGE:
-            return TooLarge()
-        return Done(work(folder, task.job))
-
-    return answer
+    return pack_archive(colorizer.package, job.name, result), "application/zip", {"Content-Disposition": disposition}
 
 
 if __name__ == "__main__":
     json_log.configure()
-    serve(lambda: prepare(*sys.argv[1:]))
+    worker_loop.run(lambda: prepare(*sys.argv[1:]))

@@ -1,0 +1,68 @@
+"""The archive of /bands: the colours, the bands, the map of band widths, and report.json."""
+
+import io
+import json
+import re
+import zipfile
+from dataclasses import asdict
+from itertools import chain
+from pathlib import PurePosixPath
+from typing import Any
+
+from huebands import __version__
+from huebands.colorize.result import Colorization
+from huebands.conformal.bands import CHANNELS
+from huebands.conformal.guarantee import Guarantee
+from huebands.package.read import ModelPackage
+
+
+def pack_archive(package: ModelPackage, name: str, result: Colorization) -> bytes:
+    """Pack the three files and the report; stored as they are, since they are compressed already."""
+    report = json.dumps(_report(package, name, result), indent=2, ensure_ascii=False)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for file, content in chain(result.files(safe_stem(name)), [("report.json", report.encode())]):
+            archive.writestr(zipfile.ZipInfo(file), content)  # without a date: equal requests, equal bytes
+    return buffer.getvalue()
+
+
+def safe_stem(name: str) -> str:
+    """Turn a client's file name into a stem that is harmless on any file system."""
+    stem = PurePosixPath(name.replace("\\", "/")).stem
+    return re.sub(r"[^\w.-]+", "_", stem)[:80].strip("._") or "photo"
+
+
+def _report(package: ModelPackage, name: str, result: Colorization) -> dict[str, Any]:
+    height, width = result.grey.shape
+    return {
+        "photo": name,
+        "width": width,
+        "height": height,
+        **asdict(result.guarantee),
+        "steps": dict(zip(CHANNELS, result.steps.tolist(), strict=True)),
+        "mean_band_width": round(float(result.width.mean()), 3),
+        "likeness": {
+            "p_value": round(result.likeness, 4),
+            "meaning": "chance that a photo exchangeable with the calibration photos is as unlike them as this one;"
+            " the promise does not reach photos of another kind",
+        },
+        "promise": _promise(result.guarantee),
+        "model": {"name": package.config["name"], "package_sha256": package.package_sha256},
+        "huebands": __version__,
+    }
+
+
+def _promise(guarantee: Guarantee) -> str:
+    counted = "channel values" if guarantee.mode == "per_channel" else "pixels"
+    sentences = [
+        "For a photo exchangeable with the calibration photos, the expected share of its"
+        f" {counted} that leave their bands is at most {guarantee.alpha:g}."
+    ]
+    if guarantee.delta is not None:
+        sentences.append(
+            f"This holds for these very bands with probability {1 - guarantee.delta:g} over the draw of the"
+            " calibration photos."
+        )
+    if guarantee.grouped:
+        sentences.append("On average over that draw, it also holds among the pixels of each group alone.")
+    return " ".join(sentences)

@@ -1,0 +1,95 @@
+"""Registered packages: versions, aliases, tags, and the way back."""
+
+from pathlib import Path
+
+import pytest
+
+from huebands.registry.connection import TrackingError
+from huebands.registry.models import (
+    PACKAGE_TAG,
+    RegisteredPackage,
+    Registration,
+    champion_version,
+    download_package,
+    find_package,
+    set_alias,
+    tag_version,
+)
+from mlflow_store import client, finished_run, register
+
+# MLflow's own use of SQLAlchemy.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+
+def test_a_package_is_registered_once(checkout: Path, package: Path) -> None:
+    run_id = finished_run()
+    assert register(package, "11" * 32, run_id) == Registration(
+        RegisteredPackage("generator", 1, "11" * 32), created=True
+    )
+    assert register(package, "11" * 32, run_id) == Registration(
+        RegisteredPackage("generator", 1, "11" * 32), created=False
+    )
+    assert register(package, "22" * 32, run_id) == Registration(
+        RegisteredPackage("generator", 2, "22" * 32), created=True
+    )
+    assert len(client().search_model_versions("name = 'generator'")) == 2
+    stored = client().get_run(run_id).data
+    assert stored.metrics["test/psnr"] == 23.0
+    assert stored.tags["huebands.dvc_lock_sha256"] == "10c4"
+
+
+def test_one_run_keeps_each_of_its_packages(checkout: Path, package: Path) -> None:
+    run_id = finished_run()
+    register(package, run_id=run_id)
+    (package / "config.json").write_text("calibrated anew")
+    register(package, run_id=run_id)
+    assert (download_package("models:/generator/1") / "config.json").read_text() == "{}"
+    assert (download_package("models:/generator/2") / "config.json").read_text() == "calibrated anew"
+
+
+def test_tags_of_a_version_are_replaced(checkout: Path, package: Path) -> None:
+    register(package, "11" * 32)
+    version = find_package("models:/generator/1")
+    for value in ("a", "b"):
+        tag_version(version, {"gate.reason": value})
+    assert client().get_model_version("generator", "1").tags["huebands.gate.reason"] == "b"
+
+
+def test_aliases_point_at_versions(checkout: Path, package: Path) -> None:
+    assert champion_version("generator") is None
+    register(package, "11" * 32)
+    assert champion_version("generator") is None
+    set_alias("generator", "champion", 1)
+    register(package, "22" * 32)
+    set_alias("generator", "challenger", 2)
+    found = champion_version("generator")
+    assert found == RegisteredPackage("generator", 1, "11" * 32)
+    assert found.uri == "models:/generator/1"
+    assert client().get_model_version_by_alias("generator", "challenger").tags[PACKAGE_TAG] == "22" * 32
+
+
+@pytest.mark.parametrize("address", ["models:/generator/1", "models:/generator@champion"])
+def test_a_registered_package_comes_back_as_it_was(checkout: Path, package: Path, address: str) -> None:
+    register(package)
+    set_alias("generator", "champion", 1)
+    folder = download_package(address)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        "config.json": b"{}",
+        "generator.safetensors": b"weights",
+    }
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("models:/generator", "models:/NAME/VERSION"),
+        ("models:/generator/two", "models:/NAME/VERSION"),
+        ("models:/generator/7", "models:/generator/7: not in the registry"),
+        ("models:/generator@best", "models:/generator@best: not in the registry"),
+        ("models:/other@champion", "models:/other@champion: not in the registry"),
+    ],
+)
+def test_a_wrong_address_is_named_with_its_reason(checkout: Path, package: Path, address: str, reason: str) -> None:
+    register(package)
+    with pytest.raises(TrackingError, match=reason):
+        download_package(address)

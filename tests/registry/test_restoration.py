@@ -1,0 +1,75 @@
+"""A training's run is found by its weights, or restored from its report."""
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from huebands.registry.restoration import find_run, restore_run
+from mlflow_store import RUN, STARTED, TERMS, client, cut_off, history, parent_of, picture, points, start
+
+# MLflow's own use of SQLAlchemy.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+
+def test_a_run_names_the_datasets_that_it_has_used(checkout: Path) -> None:
+    for run_id in (start().run_id, restore_run("huebands", RUN, history(1), [])):
+        (used,) = client().get_run(run_id).inputs.dataset_inputs
+        assert (used.dataset.name, used.dataset.digest, used.dataset.source) == ("noise train", "da" * 18, "noise==1.0")
+        assert [(tag.key, tag.value) for tag in used.tags] == [("mlflow.data.context", "training")]
+
+
+@pytest.mark.parametrize(
+    ("method", "call"),
+    [
+        ("create_run", 2), ("log_batch", 1), ("log_batch", 2), ("log_inputs", 2), ("log_batch", 6), ("log_image", 2),
+        ("set_tag", 1), ("set_terminated", 1), ("set_terminated", 2),
+    ],
+)  # fmt: skip
+def test_a_restoration_that_was_cut_off_is_completed(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, call: int
+) -> None:
+    monkeypatch.setattr("huebands.registry.runs._BATCH", 25)
+    restored = ("huebands", RUN, history(6), [picture(tmp_path, 1), picture(tmp_path, 6)])
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        cut_off(patch, method, call)
+        restore_run(*restored)
+    assert find_run("huebands", RUN["weights_sha256"]) is None
+    run_id = restore_run(*restored)
+    experiment = client().get_experiment_by_name("huebands").experiment_id
+    runs = client().search_runs([experiment])
+    assert {run.info.run_id for run in runs} == {run_id, parent_of(run_id).info.run_id} and len(runs) == 2
+    for run in runs:
+        assert run.info.status == "FINISHED"
+        assert run.data.params == {"train.epochs": "500", "model.objective.lambda_huber": "100.0"}
+        assert len(run.inputs.dataset_inputs) == 1
+    for term in TERMS:
+        assert points(run_id, term) == [(row["epoch"], row[term]) for row in history(6)]
+    pictures = [item for item in client().list_artifacts(run_id, "images") if item.path.endswith(".png")]
+    assert len(pictures) == 2
+    assert find_run("huebands", RUN["weights_sha256"]) == run_id
+
+
+def test_a_restored_run_has_every_point_at_its_time(checkout: Path, tmp_path: Path) -> None:
+    rows = history(500)
+    run_id = restore_run("huebands", RUN, rows, [picture(tmp_path, 1), picture(tmp_path, 500)])
+    began = round(datetime.fromisoformat(STARTED).timestamp() * 1000)
+    for term in TERMS:
+        found = sorted(client().get_metric_history(run_id, term), key=lambda metric: metric.step)
+        assert [metric.value for metric in found] == [row[term] for row in rows], term
+        assert [metric.step for metric in found] == list(range(1, 501)), term
+        assert [metric.timestamp for metric in found] == [began + 2500 * step for step in range(1, 501)], term
+    stored = client().get_run(run_id)
+    assert (stored.info.start_time, stored.info.end_time) == (began, began + 500 * 2500)
+    assert stored.info.status == "FINISHED"
+    assert stored.data.params == {"train.epochs": "500", "model.objective.lambda_huber": "100.0"}
+    assert stored.data.tags["huebands.restored"] == "True"
+    steps = {Path(item.path).name.split("+")[2] for item in client().list_artifacts(run_id, "images")}
+    assert steps == {"1", "500"}
+
+
+def test_a_run_is_found_by_its_weights(checkout: Path) -> None:
+    assert find_run("huebands", RUN["weights_sha256"]) is None
+    run_id = restore_run("huebands", RUN, history(2), [])
+    assert find_run("huebands", RUN["weights_sha256"]) == run_id
+    assert find_run("huebands", "cd" * 32) is None

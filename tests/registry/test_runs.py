@@ -1,0 +1,110 @@
+"""Finished runs: stages beside their training, candidates below their comparison."""
+
+from pathlib import Path
+
+import pytest
+
+from huebands.package.lineage import Dataset
+from huebands.registry.runs import FinishedRun, log_runs, log_stages
+from mlflow_store import (
+    COMMIT,
+    DATASET,
+    children_of,
+    client,
+    cut_off,
+    finished_run,
+    parent_of,
+    picture,
+    points,
+    stage_run,
+)
+
+# MLflow's own use of SQLAlchemy.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+
+def test_stages_stand_beside_their_training_with_the_figures_on_top(checkout: Path, tmp_path: Path) -> None:
+    run_id = finished_run()
+    report = picture(tmp_path, 1)
+    stage = FinishedRun(
+        name="evaluate",
+        params={"seed": 0},
+        metrics={"psnr.model": 24.0},
+        tags={"git_commit": COMMIT, "package_sha256": "11" * 32},
+        datasets=[Dataset("noise test", "da" * 32, "noise==1.0", "evaluation")],
+        reports=[report],
+    )
+    log_stages(run_id, [stage], {"test.psnr": 24.0})
+    parent = parent_of(run_id)
+    assert parent.data.metrics == {"test.psnr": 24.0}
+    names = {run.info.run_name: run for run in children_of(parent.info.run_id)}
+    assert set(names) == {"cgan: train", "cgan: evaluate"}
+    logged = names["cgan: evaluate"]
+    assert logged.info.status == "FINISHED" and logged.data.metrics == {"psnr.model": 24.0}
+    assert logged.inputs.dataset_inputs[0].dataset.name == "noise test"
+    assert [item.path for item in client().list_artifacts(logged.info.run_id, "reports")] == [f"reports/{report.name}"]
+
+
+def test_stages_are_logged_once_for_each_package(checkout: Path) -> None:
+    run_id = finished_run()
+    parent_id = parent_of(run_id).info.run_id
+    for _ in range(2):
+        log_stages(run_id, [stage_run("evaluate"), stage_run("calibrate")], {"x": 1.0})
+    log_stages(run_id, [stage_run("calibrate", "22")], {"x": 2.0})
+    names = sorted(run.info.run_name for run in children_of(parent_id))
+    assert names == ["cgan: calibrate", "cgan: calibrate", "cgan: evaluate", "cgan: train"]
+    assert [metric.value for metric in client().get_metric_history(parent_id, "x")] == [1.0, 2.0]
+
+
+def test_the_curves_of_a_stage_are_logged_by_epoch(checkout: Path) -> None:
+    run_id = finished_run()
+    rows = [{"epoch": epoch, "train": 1 / epoch, "val": 2 / epoch} for epoch in range(1, 4)]
+    log_stages(run_id, [stage_run("fit-density", history=rows)], {})
+    logged = next(run for run in children_of(parent_of(run_id).info.run_id) if "fit-density" in run.info.run_name)
+    for term in ("train", "val"):
+        assert points(logged.info.run_id, term) == [(row["epoch"], row[term]) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("method", "call"),
+    [
+        ("create_run", 1),
+        ("log_batch", 1),
+        ("log_inputs", 1),
+        ("log_artifact", 1),
+        ("set_terminated", 1),
+        ("create_run", 2),
+    ],
+)
+def test_stages_that_were_cut_off_are_logged_whole(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, call: int
+) -> None:
+    run_id = finished_run()
+    parent_id = parent_of(run_id).info.run_id
+    report = picture(tmp_path, 1)
+    stages = [stage_run(name, reports=[report], datasets=[Dataset(**DATASET)]) for name in ("evaluate", "calibrate")]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        cut_off(patch, method, call)
+        log_stages(run_id, stages, {"x": 1.0})
+    log_stages(run_id, stages, {"x": 1.0})
+    runs = {run.info.run_name: run for run in children_of(parent_id)}
+    assert len(children_of(parent_id)) == len(runs) == 3
+    for name in ("cgan: evaluate", "cgan: calibrate"):
+        assert runs[name].info.status == "FINISHED" and runs[name].data.metrics == {"psnr": 1.0}
+        assert len(runs[name].inputs.dataset_inputs) == 1
+        assert len(client().list_artifacts(runs[name].info.run_id, "reports")) == 1
+    assert client().get_run(parent_id).data.metrics == {"x": 1.0}
+
+
+def test_stages_of_a_training_without_a_pipeline_become_its_children(checkout: Path) -> None:
+    lone = client().create_run(client().create_experiment("old"))
+    log_stages(lone.info.run_id, [stage_run("evaluate")], {"x": 1.0})
+    assert len(children_of(lone.info.run_id)) == 1
+    assert client().get_run(lone.info.run_id).data.metrics == {"x": 1.0}
+
+
+def test_a_comparison_has_one_run_a_candidate_below_one_for_all(checkout: Path) -> None:
+    candidates = [FinishedRun(name=name, params={"kind": name}, metrics={"psnr": 1.0}, tags={}) for name in ("a", "b")]
+    parent_id = log_runs("compare", FinishedRun(name="two", params={}, metrics={}, tags={}), candidates)
+    assert {run.data.params["kind"] for run in children_of(parent_id)} == {"a", "b"}
+    assert client().get_run(parent_id).info.status == "FINISHED"

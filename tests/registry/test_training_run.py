@@ -1,0 +1,108 @@
+"""The MLflow run of a training: live, resumed, failed."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from huebands.registry import connection
+from huebands.registry.connection import TrackingError
+from huebands.registry.restoration import find_run
+from mlflow_store import COMMIT, client, history, parent_of, picture, points, start
+
+# MLflow's own use of SQLAlchemy.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+
+def test_a_run_can_be_watched_while_it_runs(checkout: Path) -> None:
+    run = start()
+    run.log_history(history(2))
+    stored = client().get_run(run.run_id)
+    assert stored.info.status == "RUNNING"
+    assert stored.data.params == {"train.epochs": "3"}
+    assert stored.data.tags["huebands.git_commit"] == stored.data.tags["mlflow.source.git.commit"] == COMMIT
+    assert points(run.run_id, "huber") == [(row["epoch"], row["huber"]) for row in history(2)]
+
+
+def test_a_training_is_the_child_of_its_pipeline_and_shares_its_fate(checkout: Path) -> None:
+    run = start()
+    parent = parent_of(run.run_id)
+    assert (parent.info.run_name, client().get_run(run.run_id).info.run_name) == ("cgan", "cgan: train")
+    assert parent.data.params == {"train.epochs": "3"}
+    for act, status in ((run.fail, "FAILED"), (lambda: start(run.run_id), "RUNNING")):
+        act()
+        assert {client().get_run(each).info.status for each in (run.run_id, parent.info.run_id)} == {status}
+    run.finish("ab" * 32)
+    assert parent_of(run.run_id).info.status == "FINISHED"
+    assert find_run("huebands", "ab" * 32) == run.run_id, "the training's, not the pipeline's"
+
+
+def test_a_watched_run_has_system_metrics_until_it_ends(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    run = start()
+    run.watch_system()
+    name, deadline = "system/cpu_utilization_percentage", time.monotonic() + 20
+    while not points(run.run_id, name) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    run.finish("ab" * 32)
+    count = len(points(run.run_id, name))
+    time.sleep(0.3)
+    assert count == len(points(run.run_id, name)) > 0
+
+
+def test_an_epoch_without_validation_has_no_point(checkout: Path) -> None:
+    run = start()
+    run.log_history([{"epoch": 1, "seconds": 1.0, "val_ab_mae": None}, {"epoch": 2, "seconds": 2.0, "val_ab_mae": 7}])
+    run.log_history([{"epoch": 3, "seconds": 3.0, "val_ab_mae": float("nan")}])
+    assert points(run.run_id, "val_ab_mae") == [(2, 7.0)]
+
+
+def test_a_resumed_run_goes_on_where_it_stopped_without_double_points(checkout: Path, tmp_path: Path) -> None:
+    killed = start()
+    killed.log_history(history(4))
+    killed.log_picture(picture(tmp_path, 4), 4)
+    killed.fail()
+    resumed = start(run_id=killed.run_id)
+    assert resumed.run_id == killed.run_id
+    assert resumed.started_at == killed.started_at
+    assert client().get_run(resumed.run_id).info.status == "RUNNING"
+    resumed.log_picture(picture(tmp_path, 4), 4)
+    resumed.log_history([row | {"seconds": row["seconds"] + 0.5} for row in history(4, first=3)])
+    resumed.finish("ab" * 32)
+    assert [step for step, _ in points(resumed.run_id, "huber")] == [1, 2, 3, 4, 5, 6]
+    pictures = [item for item in client().list_artifacts(resumed.run_id, "images") if item.path.endswith(".png")]
+    assert len(pictures) == 1
+    assert client().get_run(resumed.run_id).info.status == "FINISHED"
+
+
+def test_resuming_in_another_store_says_so_and_starts_anew(checkout: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = start(run_id="0" * 32)
+    assert run.run_id != "0" * 32
+    assert f"run {'0' * 32} is not in this store" in caplog.text
+    assert client().get_run(run.run_id).data.tags["huebands.resumed_from"] == "0" * 32
+
+
+class GoneClient:
+    """Stands for a client whose store no longer answers."""
+
+    tracking_uri = "http://gone"
+
+    def __getattr__(self, name: str) -> Any:
+        raise connection.mlflow.MlflowException("refused")
+
+
+def test_a_store_that_vanishes_while_a_run_is_logged_is_named(
+    checkout: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, sample = start(), picture(tmp_path, 1)
+    run._client = GoneClient()
+    for log in (
+        lambda: run.log_history(history(1)),
+        lambda: run.log_picture(sample, 1),
+        lambda: run.finish("ab" * 32),
+    ):
+        with pytest.raises(TrackingError, match=f"run {run.run_id} cannot be logged to http://gone: refused; start"):
+            log()
+    run.fail()
+    assert "cannot be logged to http://gone" in caplog.text, "a warning, so that the reason of the failure stays"
