@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+from huebands.conformal.guarantee import Guarantee
 from huebands.serving import json_log
 from huebands.serving.workers import worker_loop
 from huebands.serving.workers.jobs import Job
@@ -20,8 +21,8 @@ def fake_process(start="succeed"):
 
 def job(content, request_id="0123abcd"):
     """A job for a fake worker process."""
-    guarantee = {"alpha": 0.1, "mode": "joint", "delta": None, "grouped": False}
-    return Job(kind="bands", content=content, name="photo", request_id=request_id, **guarantee)
+    guarantee = Guarantee(alpha=0.1, mode="joint")
+    return Job(kind="bands", content=content, name="photo", request_id=request_id, guarantee=guarantee)
 
 
 def prepare():

@@ -18,8 +18,7 @@ from huebands.conformal.guarantee import Guarantee
 from huebands.package.read import read_package
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.write import encode_png
-from huebands.serving.answers import describe_model
-from huebands.serving.monitoring.monitor import Monitor
+from huebands.serving.served_model import describe_model
 from huebands.serving.workers import worker
 from huebands.serving.workers.exploration import pack_exploration
 from huebands.serving.workers.jobs import Answer, Job
@@ -48,9 +47,9 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def facts_of(package: Path) -> float | None:
     content = encode_png(COLOURFUL)
     job = Job(kind="colorize", content=content, name="cat", guarantee=Guarantee(alpha=0.5, mode="joint"))
-    answer = worker.work(str(package), job)
+    answer = worker.work(Colorizer.load(package), job)
     assert isinstance(answer, Answer)
-    return answer.facts.outside
+    return answer.measurements.outside
 
 
 def test_the_service_learns_from_photos_as_colourful_as_the_calibrations(tiny_package: Path, strict: Path) -> None:
@@ -96,7 +95,7 @@ def test_the_command_says_which_photos_are_unlike(
 
 def test_the_page_and_the_model_get_the_level(strict: Path) -> None:
     colorizer = Colorizer.load(strict)
-    model = describe_model(colorizer, Monitor(colorizer.calibration))
+    model = describe_model(colorizer)
     assert (model["min_chroma"], model["unlike_p_value"]) == (190.0, 0.5)
     packed = pack_exploration(colorizer, "cat", colorizer.predict(GreyPhoto.of_rgb(COLOURFUL)), 1.0)
     assert json.loads(zipfile.ZipFile(io.BytesIO(packed)).read("exploration.json"))["unlike_p_value"] == 0.5
