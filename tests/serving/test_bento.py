@@ -46,8 +46,8 @@ def watch(event, arguments):
 
 sys.addaudithook(watch)
 """
-# In BentoML's own template, which we cannot change: useradd without -l, pip in a branch that is not taken, and a user by
-# name before ours by number.
+# In BentoML's own template, which we cannot change: useradd without -l, pip in a branch that is not taken, and a user
+# by name before ours by number.
 ACCEPTED = ("DL3046", "DL3013", "DL3042", "DL3066")
 
 
