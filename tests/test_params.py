@@ -62,7 +62,7 @@ def test_every_alternative_is_valid(group: str) -> None:
         (
             "model.network.name",
             "resnet",
-            r"model\.network\.name \(='resnet'\) must be one of autoencoder, classifier, encoder_unet, unet",
+            r"model\.network\.name \(='resnet'\) must be one of autoencoder, classifier, dual_head, encoder_unet, unet",
         ),
         ("model.network.filters", 0, r"model\.network\.filters \(=0\) must be in \[1, 1024\]"),
         ("model.network.norm", "layer", r"model\.network\.norm \(='layer'\) must be one of 'batch', 'instance'"),
@@ -70,7 +70,7 @@ def test_every_alternative_is_valid(group: str) -> None:
         (
             "model.objective.name",
             "gan",
-            r"model\.objective\.name \(='gan'\) must be one of cgan, classification, regression",
+            r"model\.objective\.name \(='gan'\) must be one of cgan, classification, dual_head, regression",
         ),
         ("model.objective.lambda_huber", -1, r"model\.objective\.lambda_huber \(=-1\.0\) must not be negative"),
         (
@@ -93,7 +93,7 @@ def test_every_alternative_is_valid(group: str) -> None:
         (
             "density.encoder",
             "resnet50",
-            r"density\.encoder .* must be one of 'efficientnet-lite0', 'vgg16', ",
+            r"density\.encoder .* must be one of 'efficientnet-lite0', ",
         ),
         ("density.filters", 0, r"density\.filters \(=0\) must be at least 1"),
         ("density.dropout", 1, r"density\.dropout \(=1\.0\) must be in \[0, 1\)"),

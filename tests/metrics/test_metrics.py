@@ -1,5 +1,6 @@
 """Metrics of one photo against scikit-image, scikit-learn and closed forms, and the pictures drawn of reports."""
 
+import matplotlib
 import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
@@ -18,8 +19,10 @@ from huebands.metrics.image import (
     psnr,
     ssim,
 )
+from huebands.photos.heatmap import heat_map, magma
 from huebands.photos.read import read_photo
-from huebands.plots.pictures import Strip, draw_coverage, draw_sheet, heat_map, mark_outside
+from huebands.plots.bands import mark_outside
+from huebands.plots.pictures import Strip, draw_coverage, draw_sheet
 
 
 @pytest.fixture
@@ -107,6 +110,10 @@ def test_all_figures_of_a_photo_are_those_of_the_single_metrics(photos):
     error = abs(colourfulness(truth) - colourfulness(result))
     assert error_figures(Photo(truth), Photo(result)) == {**single, "colourfulness_error": error}
     assert own_figures(Photo(result)) == {"colourfulness": colourfulness(result), "clipped": clipped(result)}
+
+
+def test_the_colours_of_heat_maps_are_matplotlibs_magma():
+    assert np.array_equal(magma(), matplotlib.colormaps["magma"](np.arange(256), bytes=True)[:, :3])
 
 
 def test_heat_map_has_one_fixed_scale():
