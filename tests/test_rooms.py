@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "package": "color conformal density files metrics models params",
     "registry": "models package params photos",
     "plots": "files photos",
-    "training": "color data fetch files models package params photos",
+    "training": "color data fetch files models package params photos registry",
     "colorize": "color conformal data density files models package params photos plots registry",
     "comparison": "color colorize conformal data fetch files metrics package photos registry statistics",
     "promotion": "colorize conformal data fetch files metrics package params photos registry statistics training",
@@ -89,3 +89,9 @@ def test_files_of_a_room_import_each_other_in_one_direction() -> None:
 
 def test_four_files_stand_above_the_rooms() -> None:
     assert {path.name for path in SOURCES.iterdir() if path.is_file()} == TOP
+
+
+def test_stages_are_short_enough_to_read_at_once() -> None:
+    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES.glob("stages/*.py")}
+    assert "train.py" in lengths
+    assert not {name: length for name, length in lengths.items() if length >= 80}, "move work into the room of its idea"

@@ -106,6 +106,19 @@ def read_manifest(folder: Path) -> "DataFrame":
         raise ShardError(f"{path}: cannot be read ({error}); run the prepare stage again") from error
 
 
+def read_split(folder: Path, split: str) -> "DataFrame":
+    """Read the manifest's photos of one split, in order of their rows.
+
+    Raises:
+        ShardError: when there are none, or like `read_manifest`.
+    """
+    manifest = read_manifest(folder)
+    photos = manifest[manifest["split"] == split].sort_values("row")
+    if photos.empty:
+        raise ShardError(f"{folder}: the {split} split is empty; add photos or enlarge prepare.fractions.{split}")
+    return photos
+
+
 def write_manifest(folder: Path, manifest: "DataFrame") -> Path:
     """Write the manifest's known columns, in their fixed order."""
     path = Path(folder) / MANIFEST

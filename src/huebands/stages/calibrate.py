@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from huebands import params
 from huebands.colorize.calibration import calibrate, count_split, measure
+from huebands.colorize.calibration_report import write_report
 from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.calibration import Calibration
 from huebands.conformal.calibration_files import DESCRIPTION, write_calibration
 from huebands.conformal.guarantee import AlphaError
 from huebands.conformal.shape import Shape
-from huebands.conformal.summary import curve_rows, metrics_of, sentences_of
+from huebands.conformal.summary import sentences_of
 from huebands.conformal.table import CalibrationError, LossTable
 from huebands.data.originals import Originals
 from huebands.data.shards import ShardError, data_sha256, read_manifest
@@ -29,8 +29,7 @@ from huebands.package.documents.certificate import write_page
 from huebands.package.read import read_package
 from huebands.package.schema import CERTIFICATE, PackageError
 from huebands.photos.errors import ImageError
-from huebands.plots.bands import BandStrip, draw_heatmaps
-from huebands.plots.pictures import draw_coverage
+from huebands.plots.bands import BandStrip
 from huebands.training.distributed import World
 
 RAW, PREPARED = Path("data/raw"), Path("data/prepared")
@@ -64,18 +63,12 @@ def main() -> None:
 
 
 def write(calibration: Calibration, strips: Sequence[BandStrip], name: str) -> None:
-    """Write tables and certificate, metrics and pictures, each folder as a whole."""
+    """Write tables and certificate, and the report, each folder as a whole."""
     with atomic.replace_folder(CALIBRATION) as new:
         write_calibration(new, calibration)
         description = json.loads((new / DESCRIPTION).read_text(encoding="utf-8"))
         atomic.write_text(new / CERTIFICATE, write_page(name, description))
-    rows = curve_rows(calibration.certificate)
-    with atomic.replace_folder(REPORT) as new:
-        atomic.write_text(new / "metrics.json", json.dumps(metrics_of(calibration), indent=2, allow_nan=False) + "\n")
-        atomic.write_text(new / "coverage.csv", pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
-        tests = calibration.certificate["test_photos"]
-        draw_coverage(new / "coverage.png", rows, f"{calibration.photos} calibration photos, {tests} test photos")
-        draw_heatmaps(new / "heatmaps.png", strips, calibration.certificate["alpha"])
+    write_report(REPORT, calibration, strips)
     for sentence in sentences_of(calibration.certificate):
         print(f"calibrate: {sentence}")
 

@@ -1,0 +1,129 @@
+"""Near-duplicates share a group, no scene sits in two splits, and new photos move no old one."""
+
+import hashlib
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from huebands.data import splits
+from huebands.data.splits import Candidate, Placement, split_of
+from huebands.params import SPLITS
+
+FRACTIONS = {"train": 0.6, "val": 0.1, "calibration": 0.16, "test": 0.14}
+DISTANCE = 10
+
+
+def place(candidates: list[Candidate], min_chroma: float = 5.0) -> list[Placement]:
+    return splits.place(candidates, min_chroma, DISTANCE, "salt", FRACTIONS)
+
+
+def candidate(number: int, phash: int, chroma: float = 20.0) -> Candidate:
+    return Candidate(id=hashlib.sha256(b"%d" % number).hexdigest()[:16], phash=phash, chroma_mean=chroma)
+
+
+def flip_bits(phash: int, bits: range) -> int:
+    return phash ^ sum(1 << bit for bit in bits)
+
+
+def crowd(rng: np.random.Generator, count: int) -> list[Candidate]:
+    """Photos around a few scenes, so wide apart that near-duplicates meet across groups and splits."""
+    scenes = rng.integers(2**63, size=count // 8)
+    hashes = []
+    for scene in rng.choice(scenes, size=count):
+        bits = rng.choice(64, size=rng.integers(0, 10), replace=False)
+        hashes.append(int(scene) ^ sum(1 << int(bit) for bit in bits))
+    chroma = rng.uniform(2, 40, size=count)
+    return [candidate(number, phash, float(chroma[number])) for number, phash in enumerate(hashes)]
+
+
+def two_photos(bits_apart: int, same_split: bool) -> tuple[Candidate, Candidate]:
+    first = candidate(0, 0)
+    far = flip_bits(0, range(bits_apart))
+    for other in (candidate(number, far) for number in itertools.count(1)):
+        chosen = {split_of(photo.id, "salt", FRACTIONS) for photo in (first, other)}
+        if (len(chosen) == 1) == same_split:
+            return first, other
+    raise AssertionError("unreachable: the numbers never end")
+
+
+def test_near_duplicates_share_the_first_ones_group() -> None:
+    leader, edge = candidate(0, 0), candidate(1, flip_bits(0, range(DISTANCE)))
+    beyond = candidate(2, flip_bits(0, range(20, 20 + DISTANCE + 1)))
+    placements = place([leader, edge, beyond])
+    assert [placement.group for placement in placements] == [leader.id, leader.id, beyond.id]
+    assert placements[0].split == placements[1].split
+
+
+def test_a_near_duplicate_of_a_member_joins_its_group() -> None:
+    chain = [candidate(number, flip_bits(0, range(8 * number))) for number in range(4)]
+    assert {placement.group for placement in place(chain)} == {chain[0].id}
+
+
+def test_a_photo_that_bridges_two_splits_is_set_aside_with_the_reason() -> None:
+    first, second = two_photos(bits_apart=16, same_split=False)
+    bridge = candidate(10_000, flip_bits(0, range(8)))
+    placements = place([first, second, bridge])
+    assert placements[:2] == place([first, second])
+    assert placements[2].split == placements[2].group == ""
+    assert "bridges splits" in placements[2].reason
+    assert first.id in placements[2].reason and second.id in placements[2].reason
+
+
+def test_a_photo_near_two_groups_of_one_split_joins_the_first() -> None:
+    first, second = two_photos(bits_apart=16, same_split=True)
+    between = candidate(10_000, flip_bits(0, range(8)))
+    assert [placement.group for placement in place([first, second, between])] == [
+        first.id,
+        second.id,
+        first.id,
+    ]
+    assert place([second, first, between])[2].group == second.id
+
+
+def test_a_set_aside_photo_neither_leads_nor_bridges() -> None:
+    grey = candidate(0, 0, chroma=4.99)
+    colour = candidate(1, 0, chroma=5.0)
+    placements = place([grey, colour])
+    assert "near-grey" in placements[0].reason and "4.99" in placements[0].reason
+    assert placements[0].split == ""
+    assert placements[1].group == colour.id
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_adding_photos_moves_no_old_one(seed: int) -> None:
+    candidates = crowd(np.random.default_rng(seed), 400)
+    placements = place(candidates)
+    assert any("bridges" in placement.reason for placement in placements), "the crowd must hold bridging photos"
+    for count in (1, 57, 200, 399):
+        assert place(candidates[:count]) == placements[:count]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_scene_sits_in_two_splits(seed: int) -> None:
+    candidates = crowd(np.random.default_rng(100 + seed), 400)
+    grouped = [(c, p) for c, p in zip(candidates, place(candidates), strict=True) if not p.reason]
+    assert len({p.split for _, p in grouped}) == len(SPLITS)
+    for (one, one_placed), (other, other_placed) in itertools.combinations(grouped, 2):
+        if (one.phash ^ other.phash).bit_count() <= DISTANCE or one_placed.group == other_placed.group:
+            assert one_placed.split == other_placed.split, f"{one} and {other} are one scene"
+
+
+def test_splits_meet_their_fractions() -> None:
+    count = 20_000
+    chosen = [split_of(candidate(n, 0).id, "salt", FRACTIONS) for n in range(count)]
+    for split, share in FRACTIONS.items():
+        tolerance = 5 * math.sqrt(share * (1 - share) / count)
+        assert chosen.count(split) / count == pytest.approx(share, abs=tolerance), split
+
+
+def test_another_salt_is_another_split() -> None:
+    ids = [candidate(number, 0).id for number in range(200)]
+    assert [split_of(i, "a", FRACTIONS) for i in ids] != [split_of(i, "b", FRACTIONS) for i in ids]
+
+
+def test_a_split_of_share_zero_stays_empty() -> None:
+    fractions = {"train": 0.5, "val": 0.0, "calibration": 0.5, "test": 0.0}
+    chosen = {split_of(candidate(number, 0).id, "salt", fractions) for number in range(500)}
+    assert chosen == {"train", "calibration"}
