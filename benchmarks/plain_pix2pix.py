@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 
 from huebands.color import lab_to_srgb
 from huebands.models.objectives import cgan
-from huebands.params import TrainParams
+from huebands.training.params import TrainParams
 
 TERMS = ("generator", "discriminator", "adversarial", "huber", "perceptual", "chroma")
 

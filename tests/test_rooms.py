@@ -36,9 +36,19 @@ MAY_IMPORT = {
 
 
 def room_of(module: str) -> str:
-    """The room of huebands.ROOM.FILE; "" for the version that stands in huebands itself."""
+    """The room of huebands.ROOM.FILE; "" for the version that stands in huebands itself.
+
+    The params.py of a room describes a section of params.yaml: it counts to the file that joins all sections.
+    """
     parts = module.split(".")
+    if parts[-1] == "params":
+        return "params"
     return parts[1] if len(parts) > 1 else ""
+
+
+def name_of(file: Path) -> str:
+    """The name by which a file is imported."""
+    return ".".join(("huebands", *file.relative_to(SOURCES).with_suffix("").parts))
 
 
 def imports(file: Path) -> set[str]:
@@ -64,7 +74,7 @@ def test_the_list_runs_upwards() -> None:
 def test_each_room_imports_what_the_list_allows_and_needs_all_of_it() -> None:
     used = defaultdict(set)
     for file in SOURCES.rglob("*.py"):
-        room = file.relative_to(SOURCES).parts[0].removesuffix(".py")
+        room = room_of(name_of(file))
         used[room] |= imports(file) - {room}
     del used["__init__"]
     assert {room: " ".join(sorted(rooms)) for room, rooms in used.items()} == {
@@ -75,7 +85,7 @@ def test_each_room_imports_what_the_list_allows_and_needs_all_of_it() -> None:
 def test_files_of_a_room_import_each_other_in_one_direction() -> None:
     needs = {}
     for file in SOURCES.rglob("*.py"):
-        module = "huebands." + ".".join(file.relative_to(SOURCES).with_suffix("").parts)
+        module = name_of(file)
         tree, names = ast.parse(file.read_text(encoding="utf-8")), set()
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("huebands"):

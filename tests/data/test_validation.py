@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from huebands.data import shards
+from huebands.data.params import SPLITS, ValidateParams
 from huebands.data.preparation import encode_square, measure
-from huebands.params import SPLITS, ValidateParams
 
 # Great Expectations imports a module that Python is going to drop.
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")

@@ -10,7 +10,7 @@ import torch
 from huebands import color
 from huebands.density.fit import FitError, FitPhotos, fit, negative_log_likelihood, prepare
 from huebands.density.network import build_distribution
-from huebands.params import DensityParams
+from huebands.density.params import DensityParams
 
 PARAMS = DensityParams(
     encoder="efficientnet-lite0", filters=2, dropout=0.1, bins=8, image_size=32, epochs=20, batch_size=2, seed=3

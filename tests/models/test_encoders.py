@@ -21,11 +21,13 @@ from huebands.models.encoders.efficientnet import EfficientNetLite0
 from huebands.models.encoders.encoder import ENCODERS, STRIDES, Encoder
 from huebands.models.interface import Network
 from huebands.models.networks import encoder_unet
+from huebands.models.params import ModelParams
 from huebands.models.parts.normalisation import Norm
 from huebands.models.parts.patchgan import PatchGAN
 from huebands.models.parts.torchvision_import import torchvision
 from huebands.models.parts.vgg import IMAGENET_MEAN, IMAGENET_STD, RELU2_2, RELU3_3, RELU4_3, RELU5_3, VGG16Features
 from huebands.training.learner import set_up
+from huebands.training.params import TrainParams
 from tiny_package import network_of
 
 LITE = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
@@ -208,7 +210,7 @@ def test_a_pickle_of_more_than_tensors_is_refused(
     assert not (tmp_path / "went-off").exists()
 
 
-def around_lite0(pretrained: bool) -> tuple[params.ModelParams, params.TrainParams]:
+def around_lite0(pretrained: bool) -> tuple[ModelParams, TrainParams]:
     settings = params.load(Path(__file__).parents[2] / "params.yaml")
     network = encoder_unet.Params(
         name="encoder_unet", encoder="efficientnet-lite0", pretrained=pretrained, encoder_rate=0.1, filters=16,

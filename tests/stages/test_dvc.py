@@ -17,7 +17,8 @@ PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
 # What decides no output of any stage: DVC compares the parameters themselves; the others log runs, note where a model
 # comes from, and choose a package for those who name none.
-DECIDES_NOTHING = ("__init__", "params", "models/parameters", "package/lineage", "package/choose", "registry/")
+DECIDES_NOTHING = ("__init__", "models/parameters", "package/lineage", "package/choose", "registry/")
+SCHEMA = "/params.py"  # each room's, and that of all
 # What networks and objectives are made of is shared: every family depends on all of it.
 SHARED = ("src/huebands/models/parts/", "src/huebands/models/encoders/")
 # The registry imports what the parameters name; objectives matter to those who learn or describe them.
@@ -66,7 +67,8 @@ def deciding(stage: str, params: Any) -> set[str]:
     found, waiting = set[str](), {f"src/huebands/stages/{stage.replace('-', '_')}.py"}
     while waiting:
         name = waiting.pop()
-        if name in found or name.startswith(tuple(f"src/huebands/{part}" for part in DECIDES_NOTHING)):
+        excluded = name.endswith(SCHEMA) or name.startswith(tuple(f"src/huebands/{part}" for part in DECIDES_NOTHING))
+        if name in found or excluded:
             continue
         found.add(name)
         if not name.endswith(".py"):
@@ -95,6 +97,11 @@ def test_a_stage_depends_on_what_decides_its_output_and_on_nothing_else(stage: s
     needed, named = deciding(stage, params), listed(stage, params)
     assert not needed - named, "missing in dvc.yaml"
     assert not {name for name in named - needed if not name.startswith(SHARED)}, "listed, and decides nothing"
+
+
+@pytest.mark.parametrize("stage", sorted(STAGES))
+def test_another_schema_of_parameters_runs_no_stage(stage: str) -> None:
+    assert not {name for name in listed(stage, PARAMS) if name.endswith(SCHEMA)}
 
 
 def test_a_new_family_changes_no_stage_of_the_default_model() -> None:

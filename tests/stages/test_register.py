@@ -15,6 +15,7 @@ import torch
 
 from huebands import params
 from huebands.data import shards
+from huebands.data.params import SPLITS
 from huebands.package.generator import write_generator
 from huebands.package.read import read_package
 from huebands.photos.write import write_png
@@ -131,9 +132,9 @@ def checkout(tmp_path: Path, empty_store: Path, scorer: Scorer, monkeypatch: pyt
         monkeypatch.delenv(name, raising=False)
     photos = np.random.default_rng(0).uniform(-20, 80, (12, 3, SIZE, SIZE)).clip(0)
     register.PREPARED.mkdir(parents=True)
-    for split in params.SPLITS:
+    for split in SPLITS:
         shards.write_shard(register.PREPARED, split, ((photo * 100).astype("<i2") for photo in photos), 12, SIZE)
-    rows = [dict.fromkeys(shards.MANIFEST_COLUMNS, "x") | {"split": split} for split in params.SPLITS]
+    rows = [dict.fromkeys(shards.MANIFEST_COLUMNS, "x") | {"split": split} for split in SPLITS]
     shards.write_manifest(register.PREPARED, pd.DataFrame(rows))
     train(bias=0.0)
     return tmp_path

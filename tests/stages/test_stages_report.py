@@ -15,20 +15,22 @@ from PIL import Image
 
 from huebands.colorize.calibration import calibrate, choose_bands, count_split, measure
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.params import CalibrateParams
 from huebands.conformal.bands import STEPS
 from huebands.conformal.calibration_files import read_calibration
 from huebands.conformal.guarantee import MODES
 from huebands.conformal.scores import photo_losses
 from huebands.data.originals import Originals
+from huebands.data.params import SPLITS
 from huebands.data.preparation import prepare_photo
 from huebands.data.shards import MANIFEST_COLUMNS, LabShard, data_sha256, read_manifest, write_manifest, write_shard
 from huebands.density.model import read_density
+from huebands.density.params import DensityParams
 from huebands.fetch.pypi import FetchError
 from huebands.metrics.report import METRICS, OF_SETS
 from huebands.models.encoders.encoder import Encoder
 from huebands.package.generator import write_generator
 from huebands.package.read import read_package
-from huebands.params import SPLITS, CalibrateParams, DensityParams
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.read import read_photo
 from huebands.photos.write import encode_png

@@ -14,10 +14,11 @@ from huebands.color import encode_lab, to_units
 from huebands.models.interface import Condition, Objective
 from huebands.models.networks import unet
 from huebands.models.objectives import cgan
-from huebands.params import ModelParams, TrainParams, UpsamplingParams
+from huebands.models.params import ModelParams, UpsamplingParams
 from huebands.training.augment import Photos, draw_views, look
 from huebands.training.ema import ExponentialMovingAverage
 from huebands.training.learner import Learners, set_up
+from huebands.training.params import TrainParams
 from huebands.training.schedule import learning_rate
 from plain_pix2pix import TERMS, PlainPix2Pix
 

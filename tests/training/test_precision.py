@@ -15,7 +15,6 @@ from huebands import params
 from huebands.data.shards import data_sha256
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
-from huebands.params import TrainParams
 from huebands.registry import connection
 from huebands.registry.restoration import find_run
 from huebands.stages import train as stage
@@ -24,6 +23,7 @@ from huebands.training.checkpoint import CheckpointError
 from huebands.training.learner import set_up
 from huebands.training.loop import Trained, train
 from huebands.training.offsite.import_job import import_job
+from huebands.training.params import TrainParams
 from huebands.training.precision import (
     Precision,
     choose_precision,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from huebands import params
+from huebands.training.params import TrainParams
 from huebands.training.schedule import learning_rate
 
 RATE, STEPS = 2e-4, 5  # of the plateau; in an epoch
@@ -15,7 +16,7 @@ TRAIN = replace(
 )  # fmt: skip
 
 
-def rates(settings: params.TrainParams) -> list[float]:
+def rates(settings: TrainParams) -> list[float]:
     return [learning_rate(settings, step, STEPS) for step in range(1, settings.epochs * STEPS + 1)]
 
 

@@ -13,14 +13,15 @@ from huebands.color import decode_lab, encode_lab, from_bytes, srgb_to_lab, to_u
 from huebands.models.interface import Condition, Objective
 from huebands.models.networks import unet
 from huebands.models.objectives import cgan
+from huebands.models.params import ModelParams, UpsamplingParams
 from huebands.models.parts.losses import adversarial_loss, clipped_share, huber_loss, mean_chroma, perceptual_loss
-from huebands.params import ModelParams, TrainParams, UpsamplingParams
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.resize import resize
 from huebands.training.augment import Photos, Views, draw_views, load_photos, look
 from huebands.training.checkpoint import CheckpointError
 from huebands.training.learner import Learners, set_up
 from huebands.training.loop import NonFiniteLossError, Row, Trained, train
+from huebands.training.params import TrainParams
 from huebands.training.precision import Precision
 
 PHOTOS = 6

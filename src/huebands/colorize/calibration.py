@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.params import CalibrateParams
 from huebands.conformal.calibration import Calibration
 from huebands.conformal.counting import count_losses
 from huebands.conformal.coverage import certify, measure_photo
@@ -14,7 +15,6 @@ from huebands.conformal.photo_bands import PhotoBands
 from huebands.conformal.shape import Shape, choose_shape, unmerged_shape
 from huebands.conformal.table import LossTable
 from huebands.data.originals import Originals
-from huebands.params import CalibrateParams
 from huebands.plots.bands import BandStrip
 
 

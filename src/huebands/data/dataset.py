@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from huebands.data import shards
+from huebands.data.params import SPLITS, PrepareParams
 from huebands.data.preparation import prepare_photo
 from huebands.data.splits import Candidate, place
-from huebands.params import SPLITS, PrepareParams
 from huebands.photos.read import read_photo
 
 _MEASURED_COLUMNS = ["phash", "L_mean", "L_std", "chroma_mean", "chroma_p95"]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from huebands.params import SPLITS
+from huebands.data.params import SPLITS
 
 
 def describe_photos(manifest: pd.DataFrame, opened: Mapping[str, np.ndarray]) -> pd.DataFrame:

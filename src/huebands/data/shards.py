@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from huebands import color
+from huebands.data.params import SPLITS
 from huebands.files import atomic
-from huebands.params import SPLITS
 
 if TYPE_CHECKING:
     # Training needs shards alone, on machines that may lack pandas.

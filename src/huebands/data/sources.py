@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from huebands import params
+from huebands.data.params import FolderSource, GitSource, PackageSource, Source
 from huebands.fetch import pypi
 from huebands.fetch.git import GitError, PinnedRepository
 
@@ -40,7 +40,7 @@ class PhotoSource(Protocol):
         ...
 
 
-def open_source(source: params.Source, cache: Path = pypi.CACHE) -> PhotoSource:
+def open_source(source: Source, cache: Path = pypi.CACHE) -> PhotoSource:
     """Open a source of photos.
 
     Args:
@@ -50,9 +50,9 @@ def open_source(source: params.Source, cache: Path = pypi.CACHE) -> PhotoSource:
     Raises:
         SourceError: when the source cannot be fetched or read, or a pattern matches none of its files.
     """
-    if isinstance(source, params.PackageSource):
+    if isinstance(source, PackageSource):
         return WheelPhotos(source, cache)
-    if isinstance(source, params.FolderSource):
+    if isinstance(source, FolderSource):
         return FolderPhotos(source)
     return GitPhotos(source, cache)
 
@@ -60,7 +60,7 @@ def open_source(source: params.Source, cache: Path = pypi.CACHE) -> PhotoSource:
 class WheelPhotos:
     """Photos inside a Python wheel, read as data: the package is never installed or imported."""
 
-    def __init__(self, source: params.PackageSource, cache: Path) -> None:
+    def __init__(self, source: PackageSource, cache: Path) -> None:
         self.name = source.requirement
         self._source = source
         try:
@@ -97,7 +97,7 @@ class WheelPhotos:
 class FolderPhotos:
     """Photos in a directory tree."""
 
-    def __init__(self, source: params.FolderSource) -> None:
+    def __init__(self, source: FolderSource) -> None:
         self.name = source.path
         self._folder = Path(source.path)
         self._licence = source.licence
@@ -115,7 +115,7 @@ class FolderPhotos:
 class GitPhotos:
     """Photos of a git repository at one revision; nothing else of it is fetched."""
 
-    def __init__(self, source: params.GitSource, cache: Path) -> None:
+    def __init__(self, source: GitSource, cache: Path) -> None:
         self.name = f"{source.url}@{source.revision}"
         self._licence = source.licence
         key = hashlib.sha256(source.url.encode()).hexdigest()[:16]

@@ -11,7 +11,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from huebands.params import SPLITS
+from huebands.data.params import SPLITS
 
 
 @dataclass(frozen=True)

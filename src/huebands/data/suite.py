@@ -6,8 +6,8 @@ Each is (type, keywords, note); they are data, so that only `validation` needs t
 from collections.abc import Iterable
 from typing import Any
 
+from huebands.data.params import SPLITS, ValidateParams
 from huebands.data.shards import MANIFEST_COLUMNS
-from huebands.params import SPLITS, ValidateParams
 
 Statement = tuple[str, dict[str, Any], str]
 

@@ -19,8 +19,8 @@ from great_expectations import expectations as gxe
 from great_expectations.expectations.row_conditions import Column
 
 from huebands.data import description, shards, suite
+from huebands.data.params import SPLITS, ValidateParams
 from huebands.data.suite import Statement
-from huebands.params import SPLITS, ValidateParams
 
 _SITE = "docs"
 _SHOWN = 10  # offending photos named in a message; the summary lists all

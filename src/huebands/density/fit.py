@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from huebands import color
 from huebands.density import coordinate
 from huebands.density.network import DensityNetwork
-from huebands.params import DensityParams
+from huebands.density.params import DensityParams
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.resize import resize
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huebands.params import DataParams, FolderSource, PackageSource
+from huebands.data.params import DataParams, FolderSource, PackageSource
 
 # Files that decide a result; the data are not among them, because they have a hash of their own.
 _DECIDES = ("src", "conf", "params.yaml", "dvc.yaml", "pyproject.toml", "requirements.lock")

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from huebands.color import AB_SCALE
 from huebands.models.parameters import ParamsError, build, check
+from huebands.models.params import UpsamplingParams
 from huebands.models.registry import ChosenNetwork
-from huebands.params import UpsamplingParams
 
 FORMAT = 4
 FORMATS = (2, 3, 4)

@@ -5,10 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from huebands.colorize.params import CalibrateParams
+from huebands.data.params import DataParams
 from huebands.models.parameters import flatten
 from huebands.package.lineage import Dataset, dataset, git_commit
 from huebands.package.schema import CALIBRATION, CERTIFICATE, DENSITY
-from huebands.params import CalibrateParams, DataParams, EvaluateParams, Params
+from huebands.params import EvaluateParams, Params
 from huebands.registry.reports import HISTORY, METRICS, StageFolders, read_history, read_report
 from huebands.registry.runs import FinishedRun
 

@@ -18,10 +18,10 @@ from huebands.density.atypicality import Reference, statistics_of
 from huebands.density.fit import Epoch, FitError, fit, prepare
 from huebands.density.model import write_density
 from huebands.density.network import DensityNetwork
+from huebands.density.params import DensityParams
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
 from huebands.package.lineage import git_commit
-from huebands.params import DensityParams
 
 PREPARED, DENSITY, REPORT = Path("data/prepared"), Path("models/density"), Path("reports/density")
 

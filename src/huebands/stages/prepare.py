@@ -6,9 +6,9 @@ import pandas as pd
 
 from huebands import params
 from huebands.data.dataset import write_dataset
+from huebands.data.params import SPLITS, PrepareParams
 from huebands.data.shards import ShardError
 from huebands.files import atomic
-from huebands.params import SPLITS, PrepareParams
 from huebands.photos.errors import ImageError
 
 RAW, PREPARED = Path("data/raw"), Path("data/prepared")

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from huebands.color import decode_lab, encode_lab, grey_levels, lab_to_srgb, lightness_of_grey, to_bytes
-from huebands.params import TrainParams
 from huebands.photos.resize import resize
+from huebands.training.params import TrainParams
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from huebands.models.interface import Network, Objective
+from huebands.models.params import ModelParams
 from huebands.models.registry import build_network, build_objective
-from huebands.params import ModelParams, TrainParams
 from huebands.training.distributed import ALONE, World, count_whole_batch
+from huebands.training.params import TrainParams
 from huebands.training.precision import precision_of
 
 

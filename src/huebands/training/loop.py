@@ -14,12 +14,13 @@ from torch import Tensor
 
 from huebands.color import to_units
 from huebands.models.interface import Condition
-from huebands.params import ModelParams, TrainParams
+from huebands.models.params import ModelParams
 from huebands.training.augment import Photos, Views, draw_views, look
 from huebands.training.checkpoint import load_checkpoint, save_checkpoint
 from huebands.training.distributed import ALONE, World
 from huebands.training.ema import ExponentialMovingAverage
 from huebands.training.learner import set_up
+from huebands.training.params import TrainParams
 from huebands.training.precision import Precision, choose_precision, possible_precisions, precision_of
 from huebands.training.schedule import learning_rate
 from huebands.training.validation import sample_grid, validate

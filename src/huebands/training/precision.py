@@ -6,8 +6,8 @@ from typing import Literal, get_args
 
 import torch
 
-from huebands.params import TrainParams
 from huebands.training.distributed import World
+from huebands.training.params import TrainParams
 
 Precision = Literal["float32", "bfloat16"]
 

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from huebands.color import AB_SCALE
+from huebands.data.params import DataParams
 from huebands.files import atomic
 from huebands.models.parameters import describe as describe_params
 from huebands.models.parameters import flatten
+from huebands.models.params import ModelParams
 from huebands.package.lineage import Dataset, dataset
 from huebands.package.schema import CONFIG, FORMAT, LIGHTNESS, RESIZE, check_config
-from huebands.params import DataParams, ModelParams, TrainParams
 from huebands.training.loop import Trained
+from huebands.training.params import TrainParams
 from huebands.training.precision import Precision
 
 NOT_LOGGED = ("train.checkpoint_every", "train.picture_every")  # they change nothing that runs are compared by

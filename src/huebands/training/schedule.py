@@ -1,6 +1,6 @@
 """The learning rate over the training."""
 
-from huebands.params import TrainParams
+from huebands.training.params import TrainParams
 
 
 def learning_rate(params: TrainParams, step: int, steps_per_epoch: int) -> float:

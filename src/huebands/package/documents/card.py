@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from huebands.data.params import SPLITS
 from huebands.metrics.report import METRICS, in_words
 from huebands.models.parameters import build
+from huebands.models.params import ModelParams
 from huebands.models.registry import network_class, objective_class
 from huebands.package.documents.templates import interval, levels, percent, render
-from huebands.params import SPLITS, ModelParams
 
 _MODES = {"per_channel": "each channel's values", "joint": "pixels, all channels at once"}
 

@@ -16,9 +16,9 @@ from huebands import params
 from huebands.data import shards
 from huebands.fetch.pypi import CACHE, FetchError
 from huebands.files import atomic
+from huebands.models.params import ModelParams
 from huebands.models.registry import network_class, objective_class
 from huebands.package.lineage import git_commit
-from huebands.params import ModelParams
 
 PREPARED, ARCHIVE, CODE = Path("data/prepared"), Path("bundle.tar"), Path(__file__).parents[2]
 _SCRIPT = """\

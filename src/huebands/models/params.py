@@ -1,0 +1,42 @@
+"""Parameters of a family of colorizers: the section `model` of params.yaml."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from huebands.models.parameters import check
+from huebands.models.registry import ChosenNetwork, ChosenObjective
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpsamplingParams:
+    """How the network's colours come to a photo's size; the training itself does not use it."""
+
+    name: Literal["bilinear", "guided"]  # guided: along the edges of lightness
+    radius: int  # of the windows in which colour is fitted to lightness, pixels of the network's square
+    epsilon: float  # variance of L below which a surface counts as flat, CIELAB units squared
+
+    def __post_init__(self) -> None:
+        check(self.radius >= 1, "radius", self.radius, "be at least 1")
+        check(self.epsilon > 0, "epsilon", self.epsilon, "be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelParams:
+    """A family of colorizers: a network, what it learns, and how a photo goes in and colours come out."""
+
+    image_size: int  # side of the network's square, pixels
+    upsampling: UpsamplingParams
+    network: ChosenNetwork
+    objective: ChosenObjective
+
+    def __post_init__(self) -> None:
+        multiple = self.network.multiple
+        fits = self.image_size > 0 and self.image_size % multiple == 0
+        check(fits, "image_size", self.image_size, f"be a multiple of {multiple}, by which the network shrinks it")
+        smallest = max(self.network.smallest, self.objective.smallest)
+        must = (
+            f"be at least {smallest}, which network (={self.network.name}) and objective (={self.objective.name}) need"
+        )
+        check(self.image_size >= smallest, "image_size", self.image_size, must)
+        fits, radius = 2 * self.upsampling.radius <= self.image_size, self.upsampling.radius
+        check(fits, "upsampling.radius", radius, f"be at most half of image_size (={self.image_size})")

@@ -1,0 +1,46 @@
+"""Parameters of the optimisation: the section `train` of params.yaml."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from huebands.models.parameters import check
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainParams:
+    """The optimisation."""
+
+    epochs: int
+    batch_size: int
+    flip: bool  # mirror half of the training photos
+    jitter: float  # random crops from photos whose sides are larger by this share
+    lightness_jitter: float  # L / 100 is raised to a power between 1 / (1 + this) and 1 + this
+    learning_rate: float
+    warmup_epochs: int  # the learning rate rises linearly to its value
+    decay: float  # and falls linearly to 0 over this share of the epochs, at the end
+    beta1: float
+    gradient_clip: float  # largest norm of a network's gradient; 0: no limit
+    ema_decay: float  # of the average of the weights that is evaluated and packaged; 0: the last weights
+    # Of the convolutions; the rest is float32. "auto": bfloat16 where the device computes it, float32 elsewhere.
+    precision: Literal["auto", "float32", "bfloat16"]
+    seed: int
+    checkpoint_every: int  # epochs between checkpoints (and MLflow batches)
+    picture_every: int  # epochs between sample grids
+
+    def load_size(self, image_size: int) -> int:
+        """Side of the photos that crops of `image_size` are taken from, pixels."""
+        return round(image_size * (1 + self.jitter))
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "checkpoint_every", "picture_every"):
+            check(getattr(self, name) >= 1, name, getattr(self, name), "be at least 1")
+        warmup = self.warmup_epochs
+        check(0 <= warmup <= self.epochs, "warmup_epochs", warmup, f"be in [0, epochs (={self.epochs})]")
+        check(0 <= self.seed < 2**63, "seed", self.seed, "be in [0, 2**63)")
+        check(0 <= self.jitter < 1, "jitter", self.jitter, "be in [0, 1)")
+        for name in ("lightness_jitter", "gradient_clip"):
+            check(getattr(self, name) >= 0, name, getattr(self, name), "not be negative")
+        check(self.learning_rate > 0, "learning_rate", self.learning_rate, "be positive")
+        check(0 <= self.decay <= 1, "decay", self.decay, "be in [0, 1]")
+        for name in ("beta1", "ema_decay"):
+            check(0 <= getattr(self, name) < 1, name, getattr(self, name), "be in [0, 1)")
