@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from huebands import cli
+from huebands.colorize import arguments
 from huebands.conformal.guarantee import MODES
 from huebands.package.read import read_package
 from huebands.registry.connection import TrackingError
@@ -199,7 +200,7 @@ def test_wrong_usage_is_one_line(colorize, arguments):
 
 
 def test_the_modes_are_those_of_the_calibration():
-    assert cli.MODES == MODES
+    assert arguments.MODES == MODES
 
 
 def modules_after(code, folder):

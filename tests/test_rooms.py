@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "stages": (
         "colorize conformal data density fetch files metrics package params photos plots promotion registry training"
     ),
-    "cli": "colorize comparison conformal photos",
+    "cli": "colorize comparison",
     "service": "package serving",
 }
 

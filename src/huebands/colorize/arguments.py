@@ -1,0 +1,34 @@
+"""Arguments that several commands take; nothing heavy is imported, so that help comes at once."""
+
+import argparse
+from pathlib import Path
+
+MODES = ("per_channel", "joint")
+
+
+def add_photos(parser: argparse.ArgumentParser, metavar: str, text: str) -> None:
+    """Add the photos, files or folders."""
+    parser.add_argument("photos", nargs="+", type=Path, metavar=metavar, help=text)
+
+
+def add_alpha(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add alpha, 0.1 by default."""
+    parser.add_argument("--alpha", type=number, default=0.1, help=f"{text} (default: 0.1)")
+
+
+def add_mode(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add the mode, the first of `MODES` by default."""
+    parser.add_argument("--mode", choices=MODES, default=MODES[0], help=f"{text} (default: {MODES[0]})")
+
+
+def add_model(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add the model, None by default."""
+    parser.add_argument("--model", metavar="PATH|models:/...", help=text)
+
+
+def number(text: str) -> float | str:
+    """Read a number; other text is left to the calibration, which says what alpha may be."""
+    try:
+        return float(text)
+    except ValueError:
+        return text

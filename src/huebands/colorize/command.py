@@ -1,0 +1,81 @@
+"""The command `huebands colorize`. Heavy modules are imported when it runs."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from huebands.colorize.arguments import add_alpha, add_mode, add_model, add_photos, number
+from huebands.colorize.complaint import complain, expand_photos
+
+if TYPE_CHECKING:
+    from huebands.colorize.result import Colorization
+
+HELP = "colorize photos and give bands for their true colours"
+DESCRIPTION = "Write STEM.colorized.png, STEM.bands.npz and STEM.uncertainty.png for every photo."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_photos(parser, "PHOTO", "a photo, or a folder of photos")
+    add_alpha(
+        parser,
+        "share that may leave its band, on average over photos: of the channels' values, or with --mode joint of"
+        " the pixels",
+    )
+    add_mode(parser, "what leaves: a channel's value, or a pixel by any of its channels")
+    parser.add_argument(
+        "--delta",
+        type=number,
+        default=None,
+        help="chance that the draw of the calibration photos may have to break the promise; wider bands (default: the"
+        " promise holds on average over calibrations)",
+    )
+    parser.add_argument(
+        "--grouped",
+        action="store_true",
+        help="keep the promise in each group of pixels too: by lightness and chroma, texture, photo; wider bands",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="where to write (default: the current folder)",
+    )
+    add_model(
+        parser,
+        "a model package, or its address in the registry, such as models:/huebands-generator@champion"
+        " (default: the best of models/release, else models/generator)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Colorize the photos; gives the exit code."""
+    from huebands.colorize.batch import colorize_photos
+    from huebands.colorize.colorizer import Colorizer
+    from huebands.conformal.guarantee import Guarantee
+
+    try:
+        colorizer = Colorizer.load(options.model)
+        guarantee = Guarantee(alpha=options.alpha, mode=options.mode, delta=options.delta, grouped=options.grouped)
+        colorizer.calibration.check(guarantee)
+        options.output.mkdir(parents=True, exist_ok=True)
+    except (ValueError, OSError) as error:
+        return complain(error)
+    package = colorizer.package
+    print(f"model: {colorizer.source} ({package.config['name']}, package {package.package_sha256[:12]})")
+
+    photos, code = expand_photos(options.photos)
+    for photo, colorized, result in colorize_photos(colorizer, photos, guarantee, options.output):
+        if isinstance(result, Exception):
+            code = complain(result, photo)
+        else:
+            print(f"{photo} -> {colorized} ({_describe(result, colorizer.calibration.unlike_p_value)})", flush=True)
+    return code
+
+
+def _describe(result: "Colorization", unlike_p_value: float) -> str:
+    height, width = result.grey.shape
+    is_unlike = result.likeness <= unlike_p_value
+    unlike = f"; unlike the calibration photos, p = {result.likeness:.3f}" if is_unlike else ""
+    return f"{width} x {height}, bands {result.width.mean():.1f} of 255 levels wide{unlike}"

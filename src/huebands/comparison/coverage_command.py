@@ -1,0 +1,56 @@
+"""The command `huebands coverage`. Heavy modules are imported when it runs."""
+
+import argparse
+
+from huebands.colorize.arguments import add_alpha, add_mode, add_model, add_photos
+from huebands.colorize.complaint import complain, expand_photos
+
+PROMISE_BROKEN = 1  # the exit code
+HELP = "measure on your own photos in colour whether the bands keep their promise there"
+DESCRIPTION = (
+    "Grey photos in colour, colorize them, and test whether their true colours lie in the bands as often as promised."
+    " Give photos that are independent of each other: a hundred frames of one scene are one photo. Exit code 1 when the"
+    " promise does not hold on them."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_photos(parser, "FOLDER", "a folder of photos, or photos")
+    add_alpha(parser, "share that may leave its band")
+    add_mode(parser, "what leaves: a channel's value or a pixel")
+    add_model(parser, "as for colorize")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure the photos and print the verdict; gives the exit code."""
+    import numpy as np
+
+    from huebands.colorize.colorizer import Colorizer
+    from huebands.comparison.coverage_check import holds, measure, verdict
+    from huebands.conformal.guarantee import Guarantee
+    from huebands.photos.read import ImageError, read_photo
+
+    try:
+        colorizer = Colorizer.load(options.model)
+        guarantee = Guarantee(alpha=options.alpha, mode=options.mode)
+        colorizer.calibration.check(guarantee)
+    except (ValueError, OSError) as error:
+        return complain(error)
+    print(f"model: {colorizer.source} ({colorizer.package.config['name']})")
+    measurements, random = [], np.random.default_rng(0)
+    photos, code = expand_photos(options.photos)
+    for photo in photos:
+        try:
+            measured = measure(colorizer, read_photo(photo), guarantee, random, str(photo))
+        except (ImageError, OSError) as error:
+            code = complain(error, photo)
+            continue
+        measurements.append(measured)
+        figures = f"{measured.coverage:.1%} covered, width {measured.width:.1f}, likeness p = {measured.likeness:.3f}"
+        print(f"{photo}: {figures}", flush=True)
+    if not measurements:
+        return complain(ValueError("no photo in colour could be measured"))
+    for line in verdict(colorizer, measurements, guarantee):
+        print(line)
+    return code or (0 if holds(measurements, guarantee.alpha) else PROMISE_BROKEN)
