@@ -40,7 +40,8 @@ from huebands.conformal.groups import PARTITIONS
 from huebands.conformal.scores import JOINT, photo_losses
 from huebands.conformal.table import LossTable
 from huebands.package.lineage import git_commit
-from huebands.statistics.risk_bounds import SLACK, first_step_of_sums
+from huebands.statistics.losses import SLACK
+from huebands.statistics.risk_control import first_step_of_sums
 
 SIDE = 256
 VALUES = SIDE * SIDE * JOINT  # of a photo

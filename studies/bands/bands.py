@@ -42,7 +42,7 @@ from huebands.conformal.guarantee import MODES, AlphaError, Mode
 from huebands.data.shards import LabShard, ShardError, data_sha256, read_manifest
 from huebands.package.lineage import Dataset, git_commit
 from huebands.package.schema import PackageError
-from huebands.statistics.risk_bounds import RiskError
+from huebands.statistics.losses import RiskError
 
 EXPERIMENT = "huebands-bands"
 OWN, RESPLIT = "own split", "re-splits"

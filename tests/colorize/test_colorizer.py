@@ -16,7 +16,7 @@ from huebands.photos import resize
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.read import ImageError
 from huebands.photos.write import encode_png
-from huebands.statistics.risk_bounds import RiskError
+from huebands.statistics.losses import RiskError
 from tiny_package import write_trained
 
 

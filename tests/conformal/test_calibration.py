@@ -13,7 +13,8 @@ from huebands.conformal.scores import JOINT, photo_losses
 from huebands.conformal.shape import Shape
 from huebands.conformal.table import CalibrationError
 from huebands.models.parameters import ParamsError
-from huebands.statistics.risk_bounds import RiskError, rcps_step
+from huebands.statistics.losses import RiskError
+from huebands.statistics.risk_control import rcps_step
 from toy_calibration import HASHES, LIMITS, SHAPE, toy_calibration, toy_losses, toy_table
 
 ALPHAS = (1 / 31, 0.05, 0.1, 0.3, 0.7, 0.99)

@@ -9,7 +9,7 @@ from huebands.conformal.calibration_files import read_calibration, write_calibra
 from huebands.conformal.coverage import PhotoCoverage, certify, count_widths, reach
 from huebands.conformal.groups import GROUPS, PARTITIONS
 from huebands.conformal.guarantee import MODES, Guarantee
-from huebands.statistics.risk_bounds import broken_p
+from huebands.statistics.broken_promise import broken_p
 from toy_calibration import toy_calibration, toy_losses, toy_photo
 
 ALPHA = 0.2

@@ -36,7 +36,7 @@ from huebands.photos.read import read_photo
 from huebands.photos.write import encode_png
 from huebands.stages import calibrate as stage
 from huebands.stages import evaluate, fit_density
-from huebands.statistics.risk_bounds import first_step
+from huebands.statistics.risk_control import first_step
 from tiny_package import network_of, seal, tiny_config, write_tiny_density
 
 COUNTS = {"train": 3, "val": 2, "calibration": 9, "test": 3}

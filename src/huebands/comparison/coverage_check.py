@@ -14,7 +14,7 @@ from huebands.metrics.chroma import mean_chroma
 from huebands.photos.errors import ImageError
 from huebands.photos.grey import GreyPhoto
 from huebands.statistics.bootstrap import mean_interval, resampling_weights
-from huebands.statistics.risk_bounds import broken_p, mean_interval_exact
+from huebands.statistics.broken_promise import broken_p, mean_interval_exact
 
 LEVEL = 0.05  # of every test: the chance to find fault with a promise that holds
 

@@ -22,7 +22,8 @@ from huebands.conformal.guarantee import AlphaError, Guarantee, Mode
 from huebands.conformal.scores import JOINT, KINDS
 from huebands.conformal.shape import Shape
 from huebands.conformal.table import LossTable
-from huebands.statistics.risk_bounds import SLACK, first_step, first_step_of_sums, rcps_step
+from huebands.statistics.losses import SLACK
+from huebands.statistics.risk_control import first_step, first_step_of_sums, rcps_step
 
 
 @dataclass(frozen=True)

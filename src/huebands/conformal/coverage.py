@@ -13,7 +13,7 @@ from huebands.conformal.guarantee import MODES, Guarantee, Mode
 from huebands.conformal.photo_bands import PhotoBands
 from huebands.density.atypicality import p_value
 from huebands.statistics.bootstrap import mean_interval, resampling_weights
-from huebands.statistics.risk_bounds import broken_p, mean_interval_exact
+from huebands.statistics.broken_promise import broken_p, mean_interval_exact
 
 _RESAMPLES = 2000
 _WIDTH_EDGES = tuple(range(0, 257, 8))  # 8-bit levels

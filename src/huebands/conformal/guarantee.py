@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from huebands.statistics.risk_bounds import check_probability
+from huebands.statistics.losses import check_probability
 
 Mode = Literal["per_channel", "joint"]
 MODES: tuple[Mode, ...] = ("per_channel", "joint")

@@ -6,7 +6,8 @@ import mapie.regression
 import numpy as np
 from mapie.exchangeability_testing import OnlineMartingaleTest, RiskMonitoring
 
-from huebands.statistics.risk_bounds import SLACK, first_step
+from huebands.statistics.losses import SLACK
+from huebands.statistics.risk_control import first_step
 
 _LEVELS = 256
 

@@ -10,7 +10,7 @@ from huebands.conformal.groups import GROUPS, UNMERGED, Grouping, choose_groupin
 from huebands.conformal.photo_bands import PhotoBands
 from huebands.conformal.scores import joint_first_steps
 from huebands.models.parameters import check
-from huebands.statistics.risk_bounds import first_step
+from huebands.statistics.risk_control import first_step
 
 _JOINT_OFFSETS = ((0, 0, 0), (0, 6, 0), (0, 12, 0), (0, 24, 0), (0, 48, 0))  # that are compared
 _COMPARED_PHOTOS = 16

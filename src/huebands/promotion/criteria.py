@@ -138,7 +138,7 @@ def refuted(certificate: Iterable[Mapping[str, Any]], alpha: float) -> list[Mapp
     Refuted is a p-value of at most LEVEL divided by the number of modes, the first step of Holm's procedure. A package
     that keeps its promises is refuted with a probability of LEVEL at most. On 33 photos like those of `paintings` a
     coverage of 86% in place of 90% is found in 33% of the cases, 84% in 70%, 80% in 97%
-    (`tests/statistics/test_risk_bounds.py`).
+    (`tests/statistics/test_broken_promise.py`).
 
     Args:
         certificate: its rows of the curve, with mode, alpha and p_value; older ones lack p_value and refute nothing.

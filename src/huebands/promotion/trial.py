@@ -38,7 +38,7 @@ from huebands.promotion.criteria import (
     doubts,
     refuted,
 )
-from huebands.statistics.risk_bounds import broken_p
+from huebands.statistics.broken_promise import broken_p
 
 GREY = "grey"
 

@@ -10,7 +10,8 @@ from huebands.conformal.scores import JOINT, KINDS
 from huebands.serving.monitoring.alarm import DELTA, Alarm
 from huebands.serving.workers.jobs import Job
 from huebands.statistics.e_process import Bets
-from huebands.statistics.risk_bounds import RiskError, rcps_step
+from huebands.statistics.losses import RiskError
+from huebands.statistics.risk_control import rcps_step
 
 _RISKS = np.geomspace(0.02, 0.8, 24)  # between which the expected loss of the calibrated bands is located
 

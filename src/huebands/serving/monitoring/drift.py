@@ -7,7 +7,7 @@ import numpy as np
 
 from huebands.serving.monitoring.alarm import DELTA, Alarm
 from huebands.statistics.e_process import Bets
-from huebands.statistics.risk_bounds import SLACK
+from huebands.statistics.losses import SLACK
 
 QUANTILES = (0.05, 0.1, 0.2)  # of the likeness: small p-values should be no more frequent than these
 _SHIFT = 3  # times as many small p-values as there should be, for `photos_to_notice`

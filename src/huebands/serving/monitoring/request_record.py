@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from huebands.conformal.guarantee import AlphaError, ModeError
 from huebands.serving.workers.jobs import Job, Measurements
-from huebands.statistics.risk_bounds import RiskError
+from huebands.statistics.losses import RiskError
 
 CAUSES = frozenset(
     (
