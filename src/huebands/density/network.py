@@ -1,7 +1,6 @@
 """The network that gives, for every pixel and channel, the distribution of the true value."""
 
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -58,12 +57,3 @@ class DensityNetwork(nn.Module):
             x = block(x, joined.pop())
         logits = self.histograms(x).unflatten(1, (3, self.bins))
         return torch.log_softmax(logits, dim=2)
-
-
-def build_distribution(network: Mapping[str, Any]) -> DensityNetwork:
-    """Build the network from its description: encoder, filters, dropout, bins.
-
-    Raises:
-        ValueError: when the encoder is not known.
-    """
-    return DensityNetwork(network["encoder"], network["filters"], network["dropout"], network["bins"])
