@@ -1,6 +1,6 @@
 """What the network `dual_head` learns: a colour for each place by Huber's loss, and the bins by cross-entropy.
 
-A discriminator, where it weighs anything, judges the colours at their own low resolution, given the lightness.
+A discriminator, where its weight is above 0, judges the colours at their low resolution, given the lightness.
 """
 
 from collections.abc import Iterable
@@ -48,12 +48,12 @@ class Params(ObjectiveParams):
 
     @property
     def least_epochs(self) -> int:
-        """Something must be learned before the discriminator joins."""
+        """At least those up to the discriminator's first."""
         return self.adversarial_from if self.lambda_adversarial > 0 else 1
 
 
 class Objective(BaseObjective):
-    """Huber's loss of the first head, the weighed cross-entropy of the second, and a hinge-loss discriminator."""
+    """Huber's loss of the first head, the weighted cross-entropy of the second, and a hinge-loss discriminator."""
 
     figures = ("generator", "huber", "classes", "adversarial", "discriminator", "clipped", "generator_gradient")
     params: Params
@@ -63,7 +63,7 @@ class Objective(BaseObjective):
         self.weights_Q = torch.ones(ab_bins.BINS)
 
     def helpers(self) -> dict[str, nn.Module]:
-        """The discriminator, where it weighs anything."""
+        """The discriminator, where its weight is above 0."""
         return {"discriminator": SpectralPatchGAN(filters=64, layers=2)} if self.params.lambda_adversarial > 0 else {}
 
     def prepare(self, ab_unit_truth: Iterable[Tensor]) -> None:
