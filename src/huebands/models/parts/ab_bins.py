@@ -6,6 +6,7 @@ Squares of 10 x 10 CIELAB units around multiples of 10, those that hold an 8-bit
 Source: Zhang, Isola & Efros, 2016, https://arxiv.org/abs/1603.08511.
 """
 
+from collections.abc import Iterable
 from functools import cache
 
 import torch
@@ -131,3 +132,12 @@ def class_weights(counts_Q: Tensor, lambda_uniform: float) -> Tensor:
     smooth = (kernel / kernel.sum(dim=0)) @ (counts_Q / counts_Q.sum())
     weights = 1 / ((1 - lambda_uniform) * smooth + lambda_uniform / BINS)
     return weights / (smooth * weights).sum()
+
+
+def weigh_by_frequency(ab_unit_truth: Iterable[Tensor], lambda_uniform: float) -> Tensor:
+    """Give the `class_weights` of colours, ab_unit (B, 2, H, W) each, on their device."""
+    counts, device = torch.zeros(BINS), _CPU
+    for ab_unit in ab_unit_truth:
+        counts += torch.bincount(nearest(ab_unit).flatten(), minlength=BINS).cpu()
+        device = ab_unit.device
+    return class_weights(counts, lambda_uniform).to(device)
