@@ -238,7 +238,7 @@ def look(
     grid, grey = Grid.over(density.grey_HW.shape, grey_HW.shape, *at), torch.from_numpy(grey_HW[at].copy())
 
     def up(samples: Tensor) -> Tensor:
-        result: Tensor = grid.up(samples.flatten(0, 1)).unflatten(0, samples.shape[:2])
+        result: Tensor = grid.interpolate(samples.flatten(0, 1)).unflatten(0, samples.shape[:2])
         return result
 
     quantiles_Q3HW = coordinate.decode(up(quantiles(density.log_probabilities_3BHW, torch.tensor(shares))), grey)

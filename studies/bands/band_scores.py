@@ -150,14 +150,14 @@ class Calibrated:
         merged_HWP = self.shape.grouping.merge(
             self.pixels.groups_HWP if self.grouped else self.pixels.groups_HWP[..., :0]
         )
-        whole, by_group, present = [], [], []
+        overall, by_group, present = [], [], []
         for steps, groups in zip(*map(self.pixels.by_photo, (self.first_steps_HW3, merged_HWP)), strict=True):
             losses = photo_losses(steps, np.moveaxis(groups, -1, 0), self.shape.joint_offsets)
-            whole.append(losses.whole)
+            overall.append(losses.overall)
             if self.grouped:
                 by_group.append(losses.groups)
                 present.append(losses.present)
-        return np.stack(whole), np.array(by_group), np.array(present)
+        return np.stack(overall), np.array(by_group), np.array(present)
 
 
 def mapie_residuals(pixels: Pixels, cut: bool) -> Score:

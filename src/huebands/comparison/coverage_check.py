@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from huebands.colorize.colorizer import Colorizer
-from huebands.conformal.coverage import reach
+from huebands.conformal.coverage import measure_bands
 from huebands.conformal.guarantee import Guarantee
 from huebands.conformal.mapie_reference import exchangeability_rejected, risk_exceeded
 from huebands.conformal.scores import JOINT
@@ -48,11 +48,11 @@ def measure(
         )
     prediction, mode = colorizer.predict(GreyPhoto.of_rgb(true_HW3)), guarantee.mode
     bands_HW32 = prediction.bands.at(calibration.steps(guarantee), mode)
-    reached = reach(bands_HW32, true_HW3, prediction.bands.groups, mode)
+    measured = measure_bands(bands_HW32, true_HW3, prediction.bands.groups, mode)
     y, x = (int(random.integers(side)) for side in prediction.photo.shape)
     inside_3 = (bands_HW32[y, x, :, 0] <= true_HW3[y, x]) & (true_HW3[y, x] <= bands_HW32[y, x, :, 1])
     covered = inside_3[random.integers(3)] if mode == "per_channel" else inside_3.all()
-    return Measured(reached.coverage, float(reached.widths.mean()), colorizer.likeness(prediction), bool(covered))
+    return Measured(measured.coverage, float(measured.widths.mean()), colorizer.likeness(prediction), bool(covered))
 
 
 def verdict(colorizer: Colorizer, photos: Sequence[Measured], guarantee: Guarantee) -> Iterator[str]:

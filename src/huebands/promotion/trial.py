@@ -20,7 +20,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from huebands.colorize.colorizer import Colorizer
-from huebands.conformal.coverage import reach
+from huebands.conformal.coverage import measure_bands
 from huebands.conformal.guarantee import MODES, Guarantee, Mode
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.metrics.bleeding import bleeding
@@ -200,8 +200,8 @@ class Trial:
             figures: dict[str, float] = {}
             for mode in MODES:
                 bands_HW32 = bands.at(calibration.steps(Guarantee(alpha=alpha, mode=mode)), mode)
-                reached = reach(bands_HW32, true_HW3, bands.groups, mode)
-                figures |= {_miscoverage(mode): 1 - reached.coverage, f"{mode} width": float(reached.widths.mean())}
+                measured = measure_bands(bands_HW32, true_HW3, bands.groups, mode)
+                figures |= {_miscoverage(mode): 1 - measured.coverage, f"{mode} width": float(measured.widths.mean())}
             rows.append(figures)
         return {criterion: np.array([figures[criterion] for figures in rows]) for criterion in rows[0]}
 
