@@ -225,7 +225,7 @@ def _coverage(options: argparse.Namespace) -> int:
     import numpy as np
 
     from huebands.colorize.colorizer import Colorizer
-    from huebands.comparison.coverage_check import holds, measure, verdict
+    from huebands.comparison.coverage_check import guarantee_holds, measure, verdict
     from huebands.conformal.guarantee import Guarantee
     from huebands.photos.read import ImageError, read_photo
 
@@ -252,7 +252,7 @@ def _coverage(options: argparse.Namespace) -> int:
         return _complain(ValueError("no photo in colour could be measured"))
     for line in verdict(colorizer, measured, guarantee):
         print(line)
-    return code or (0 if holds(measured, guarantee.alpha) else PROMISE_BROKEN)
+    return code or (0 if guarantee_holds(measured, guarantee.alpha) else PROMISE_BROKEN)
 
 
 def _compare(options: argparse.Namespace) -> int:

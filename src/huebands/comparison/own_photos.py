@@ -19,7 +19,7 @@ COLOURLESS = 0.1  # mean chroma in CIELAB units; left grey, such a photo equals 
 
 
 class ComparisonError(ValueError):
-    """Candidates cannot be compared; says why not and what to do."""
+    """Candidates cannot be compared; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def read_folder(folder: Path, size: int) -> PhotoSet:
     photos, colourless, unreadable = [], [], []
     digest = hashlib.sha256()
     for path in find_photos([folder]):
-        # Not every file name is text that a file can hold.
+        # A file name need not be valid text.
         name = path.relative_to(folder).as_posix().encode(errors="backslashreplace").decode()
         try:
             rgb = read_photo(path)
