@@ -1,4 +1,4 @@
-"""The trained part of a model package: network, preprocessing and lineage. Colours need no more."""
+"""The trained part of a model package: network, preprocessing and lineage: enough for colours without bands."""
 
 import hashlib
 from collections.abc import Mapping
@@ -123,6 +123,6 @@ def _build_network(path: Path, content: bytes, config: PackageConfig) -> Network
 
 
 def _storable(tensor: Tensor) -> Tensor:
-    """Halve the size of kernels: they go to half precision, and every figure is measured on the stored weights."""
+    """Convert kernels to half precision, for half the size; every figure is measured on the stored weights."""
     stored = tensor.half() if tensor.ndim > 1 else tensor
     return stored.detach().cpu().contiguous()

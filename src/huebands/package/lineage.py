@@ -43,7 +43,7 @@ def dataset(data: DataParams, data_sha256: str, split: str, context: str) -> Dat
 
 
 def git_commit() -> str:
-    """The commit of the current folder, with "+changes" where what decides a result differs; "unknown" without git.
+    """The commit of the current folder, with "+changes" where files that decide a result differ; "unknown" without git.
 
     A file that git neither tracks nor ignores counts as a change.
     """

@@ -46,7 +46,7 @@ def read_package(folder: Path, package_sha256: str | None = None) -> ModelPackag
 
     Args:
         folder: of the package.
-        package_sha256: that it must have, as it was released or registered; None where nothing says which.
+        package_sha256: that it must have, as it was released or registered; None where it is unknown.
 
     Raises:
         PackageError: names the file, the value and what to do.

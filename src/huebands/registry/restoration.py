@@ -55,7 +55,7 @@ def find_or_restore_run(experiment: str, weights_sha256: str, report: Path) -> t
 
 
 def restore_released_runs(experiment: str, folder: Path) -> list[str]:
-    """Restore the trainings of released packages, and say in a line each which run it is.
+    """Restore the trainings of released packages; gives a line for each, with its run.
 
     Args:
         experiment: in MLflow.
@@ -117,7 +117,7 @@ def _find_unfinished_restoration(experiment: str, weights_sha256: str) -> str | 
 
 def _search(client: mlflow.MlflowClient, experiment: str, query: str) -> list[Run]:
     """Search the runs of an experiment, the oldest first; none where there is no such experiment."""
-    known = client.get_experiment_by_name(experiment)
-    if known is None:
+    entity = client.get_experiment_by_name(experiment)
+    if entity is None:
         return []
-    return list(client.search_runs([known.experiment_id], query, order_by=["attributes.start_time ASC"]))
+    return list(client.search_runs([entity.experiment_id], query, order_by=["attributes.start_time ASC"]))

@@ -26,7 +26,7 @@ class FinishedRun:
         params: few, by flat name.
         metrics: final figures.
         tags: their names get the prefix `huebands.`.
-        identity: name of the tag that tells it from other runs of its name.
+        identity: name of the tag that distinguishes it from other runs of its name.
         datasets: that it used.
         reports: files, logged under `reports/`.
         history: one row an epoch, with `epoch` and figures.
@@ -131,15 +131,17 @@ def _log_finished(
 
 def log_figures(client: mlflow.MlflowClient, run_id: str, figures: Mapping[str, float]) -> None:
     """Log final figures; those that the run has already are left out."""
-    now, logged = _now(), client.get_run(run_id).data.metrics
-    new = {key: float(value) for key, value in figures.items() if logged.get(key) != float(value)}
-    client.log_batch(run_id, metrics=[mlflow.entities.Metric(key, value, now, 0) for key, value in new.items()])
+    timestamp, logged = _now_ms(), client.get_run(run_id).data.metrics
+    changed = {key: float(value) for key, value in figures.items() if logged.get(key) != float(value)}
+    client.log_batch(
+        run_id, metrics=[mlflow.entities.Metric(key, value, timestamp, 0) for key, value in changed.items()]
+    )
 
 
 def log_epochs(
     client: mlflow.MlflowClient, run_id: str, rows: Iterable[Mapping[str, Any]], started: int | None = None
 ) -> None:
-    """Log rows of `epoch` and figures; an epoch is logged as a whole or not at all.
+    """Log rows of `epoch` and figures; an epoch is logged completely or not at all.
 
     Args:
         client: of the store.
@@ -147,7 +149,7 @@ def log_epochs(
         rows: in order of their epochs; empty values are skipped.
         started: start of the run in milliseconds, if the rows have `seconds` since then; None: their time is now.
     """
-    now, batch = _now(), list[mlflow.entities.Metric]()
+    now, batch = _now_ms(), list[mlflow.entities.Metric]()
     for row in rows:
         moment = now if started is None else started + round(float(row["seconds"]) * 1000)
         metrics = [
@@ -163,5 +165,5 @@ def log_epochs(
         client.log_batch(run_id, metrics=batch)
 
 
-def _now() -> int:
+def _now_ms() -> int:
     return int(datetime.now().timestamp() * 1000)

@@ -59,8 +59,8 @@ def final_figures(
         for key, metric in evaluation.items()
         if isinstance(metric, dict) and metric["model"] is not None
     }
-    for part, ending in (("curve", ""), ("grouped", ".grouped")):
-        for row in certificate.get(part, []):
+    for section, ending in (("curve", ""), ("grouped", ".grouped")):
+        for row in certificate.get(section, []):
             if abs(row["alpha"] - alpha) < 1e-9:
                 figures |= {f"test.{key}.{row['mode']}{ending}": float(row[key]) for key in ("coverage", "width")}
     return figures | {f"val.{key}": value for key, value in validation.items()}

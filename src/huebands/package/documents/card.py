@@ -1,6 +1,6 @@
-"""The model card: what a package is, what it was made of, what it reaches and what it does not promise.
+"""The model card: what a package is, its data, its figures and what it does not promise.
 
-The words stand in card.md.j2.
+The text is in card.md.j2.
 """
 
 from collections import Counter
@@ -74,9 +74,9 @@ def _figures(evaluation: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
-def _coverage(counted: str, row: Mapping[str, Any]) -> Row:
+def _coverage(label: str, row: Mapping[str, Any]) -> Row:
     return (
-        counted,
+        label,
         f"{row['alpha']:g}",
         percent(1 - row["alpha"]),
         percent(row["coverage"]),
