@@ -1,6 +1,6 @@
 """Admission control: how many requests the service holds at one time, and how many bytes of them.
 
-Bytes are reserved as they come. A Content-Length reserves nothing, since announcing costs a client nothing.
+Bytes are reserved as they arrive. A Content-Length reserves nothing, since a client can announce any number.
 
 When there is no room, the slowest transfer is evicted, be it an upload or the sending of an answer. So clients that
 hold a place without moving bytes keep nobody out, and slow clients keep theirs as long as nobody else needs it. A new

@@ -123,8 +123,8 @@ class RequestRecord:
 
 def cause_of(error: HTTPException) -> str:
     """The cause of a refusal, by what raised the error, else by its status."""
-    for kind, cause in _CAUSE_OF_ERROR:
-        if isinstance(error.__cause__, kind):
+    for error_type, cause in _CAUSE_OF_ERROR:
+        if isinstance(error.__cause__, error_type):
             return cause
     return _CAUSE_OF_STATUS.get(error.status_code, "other")
 

@@ -1,4 +1,4 @@
-"""What the HTTP process asks of the worker pool, a job, and the outcomes that a job can have."""
+"""The jobs that the HTTP process gives to the worker pool, and their outcomes."""
 
 from dataclasses import dataclass, field
 from typing import Literal
