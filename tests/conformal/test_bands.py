@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import band_pixels
-from band_pixels import Measured, Pixels, dropout_deviation, expected_distance, look, quantiles
+from band_pixels import Measured, Pixels, dropout_deviation, expected_distance, quantiles, sample_pixels
 from band_scores import ALPHA, MAPIE, OURS, Symmetric, first_steps, make_scores, quantile_shares
 from bands import measure, tabulate
 from huebands.colorize.colorizer import Colorizer
@@ -42,7 +42,7 @@ def photos():
 @pytest.fixture(scope="module")
 def pixels(colorizer, photos):
     """Every pixel of all photos."""
-    return Pixels.join([look(colorizer, photo, 1, (0.0, 0.5, 1.0), quantile_shares(), 0) for photo in photos])
+    return Pixels.join([sample_pixels(colorizer, photo, 1, (0.0, 0.5, 1.0), quantile_shares(), 0) for photo in photos])
 
 
 @pytest.fixture(scope="module")
