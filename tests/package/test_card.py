@@ -35,7 +35,7 @@ def test_the_card_has_licences_figures_and_the_guarantee(calibration: dict[str, 
     assert "compare it with FID of 5 photos only. KID has no such bias; its\nstandard error is 0.005." in card
     assert "| each channel's values | 0.1 | 90.0% |" in card
     assert "| each channel's values, in each group | 0.1 | 90.0% |" in card
-    assert "19 photos calibrated it, so alpha starts at\n1/20." in card
+    assert "There are 19 calibration photos, so alpha starts at\n1/20." in card
     assert "the least covered at alpha\n0.1 is " in card and "has all groups: certificate.html." in card
     assert calibration["distribution_sha256"] in card
     assert calibration["weights_sha256"] in card

@@ -197,7 +197,7 @@ def test_no_text_is_read_as_html(place):
 
 def test_the_promise_names_the_alphas_that_are_supported():
     promise = read(certified()).text
-    assert "163 photos that calibrated this model" in promise
+    assert "163 calibration photos of this model" in promise
     assert "from 0.6% (1/164) upwards" in promise
     assert "on 151 test photos" in promise
 
@@ -241,7 +241,7 @@ def test_the_grid_has_five_rows_of_five_and_a_dash_where_there_are_no_pixels():
         body = grid.split("<tbody>")[1]
         rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in body.split("<tr>")[1:]]
         assert [len(row) for row in rows] == [5] * 5
-        assert [(at, row.index("–")) for at, row in enumerate(rows) if "–" in row] == [(0, 4)]
+        assert [(number, row.index("–")) for number, row in enumerate(rows) if "–" in row] == [(0, 4)]
     assert ">62.0%</td>" in grids[0].split("L 40 to 60")[1].split("</tr>")[0]
 
 
@@ -261,7 +261,7 @@ def test_hashes_merged_groups_and_worst_photos_are_in_the_page():
     text = read(description).text
     assert all(description[key] in text for key in HASHES)
     assert "A boat on the lake, 0" in text and "40.0%" in text
-    assert re.search(r"stands for each .*L below 20, chroma from 35.*L below 20, chroma 20 to 35", text)
+    assert re.search(r"is merged .*L below 20, chroma from 35.*L below 20, chroma 20 to 35", text)
     assert "6.6% of the test photos are unlike" in text
 
 
