@@ -1,4 +1,4 @@
-"""The networks of the served model run by several engines, and a plain_unet U-Net beside them: ratios in one run.
+"""The networks of the served model run by several engines, and a plain U-Net beside them: ratios in one run.
 
 ONNX Runtime is compared where it is installed (`pip install onnxruntime onnx onnxscript`). Each engine's error is the
 greatest difference of an output from eager float32's. Engines take turns, so that a noisy machine treats all alike.
@@ -138,7 +138,7 @@ def main() -> None:
             DensityWithFeatures(density.network),
             density.image_size,
         ),
-        "pix2pix's plain_unet U-Net, 256 x 256": (plain_unet, 256),
+        "pix2pix's plain U-Net, 256 x 256": (plain_unet, 256),
     }
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, medians of {arguments.rounds}")
     generator = torch.Generator().manual_seed(0)

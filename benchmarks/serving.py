@@ -133,7 +133,7 @@ def main() -> None:
 
 
 def compare(client: httpx.Client, colorizer: Colorizer, content: bytes, rounds: int) -> None:
-    """Let the service, the bare call, the networks and the plain_unet U-Net take turns."""
+    """Let the service, the bare call, the networks and the plain U-Net take turns."""
     size, density = colorizer.package.config["preprocessing"]["image_size"], colorizer.density
     pix2pix = unet.Params(name="unet", filters=64, depth=8, dropout=0.5, norm="batch")
     plain_unet = unet.Network(pix2pix, 256).eval().requires_grad_(False)
@@ -165,8 +165,8 @@ def compare(client: httpx.Client, colorizer: Colorizer, content: bytes, rounds: 
     print(f"  /bands beside /colorize: {median['service /bands'] / answer:.2f} times")
     print(f"  time of /colorize outside the networks: {1 - median['its networks'] / answer:.0%}")
     eager = median["plain U-Net, eager float32"]
-    print(f"  plain_unet U-Net beside the networks: {eager / median['its networks']:.2f} times")
-    print(f"  plain_unet U-Net beside all of /colorize: {eager / answer:.2f} times")
+    print(f"  plain U-Net beside the networks: {eager / median['its networks']:.2f} times")
+    print(f"  plain U-Net beside all of /colorize: {eager / answer:.2f} times")
 
 
 if __name__ == "__main__":

@@ -134,7 +134,7 @@ def _upsample_bilinearly(package: ModelPackage) -> ModelPackage:
 
 
 def _split_name(text: str) -> tuple[str, str]:
-    """Split "NAME=CANDIDATE"; the name of a folder may hold the sign too."""
+    """Split "NAME=CANDIDATE"; the name of a folder may contain "=" too."""
     name, sign, kind = text.partition("=")
     return ("", text) if not sign or Path(text).is_dir() else (name, kind)
 

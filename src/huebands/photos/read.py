@@ -86,7 +86,7 @@ def announced_pixels(content: bytes) -> int:
             warnings.simplefilter("ignore")
             width, height = Image.open(file, formats=FORMATS).size
         return width * height
-    except Exception:  # Pillow raises almost any on hostile bytes; `read_photo` gives the reason
+    except Exception:  # Pillow raises almost any exception on hostile bytes; `read_photo` gives the reason
         return 0
 
 

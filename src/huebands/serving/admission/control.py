@@ -2,11 +2,10 @@
 
 Bytes are reserved as they arrive. A Content-Length reserves nothing, since a client can announce any number.
 
-When there is no room, the slowest transfer is evicted, be it an upload or the sending of an answer. So clients that
-hold a place without moving bytes keep nobody out, and slow clients keep theirs as long as nobody else needs it. A new
-request counts as if it moved `NEW_REQUEST_RATE` until its own bytes are measured: it takes the place of a slower
-transfer, never that of a faster one, so that uploads on ordinary lines finish under overload. Photos that wait or are
-worked on are never evicted.
+When there is no room, the slowest transfer is evicted, an upload or an answer. So idle clients do not block others, and
+slow clients are evicted only for others. A new request counts as a transfer at `NEW_REQUEST_RATE` until its own rate is
+measured. It replaces only a slower transfer, so that uploads at ordinary rates finish under overload. Photos that wait
+or are processed are never evicted.
 """
 
 import math
