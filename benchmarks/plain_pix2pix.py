@@ -32,7 +32,7 @@ class PhotoFiles(Dataset[Tensor]):
         """Name the files.
 
         Args:
-            files: that Pillow can read.
+            files: files that Pillow can read.
             image_size: side of the crops, pixels.
             params: `jitter` and `flip`.
         """

@@ -72,10 +72,10 @@ class Measurement:
     """One measurement: how it was taken, its single figures, and its table.
 
     Attributes:
-        name: of the file, without suffix.
+        name: name of the file, without suffix.
         metadata: command, machine, date, note, and commit or recorded_in.
         figures: values that stand alone.
-        rows: of the table, as text, so that every digit is kept.
+        rows: rows of the table, as text, so that every digit is kept.
     """
 
     name: str
@@ -108,8 +108,8 @@ class Model:
     """A model package and its figures on its test photos.
 
     Attributes:
-        name: of the package's data, such as "photos".
-        folder: of the package.
+        name: name of the package's data, such as "photos".
+        folder: folder of the package.
         photos: by split.
         metrics: by key: model, low, high, grey, and truth or standard_error where there is one.
         curve: rows of coverage: mode, alpha, coverage, coverage_low, coverage_high, width, widths.

@@ -140,7 +140,7 @@ class Measured:
     """Figures of a score on the photos that did not calibrate it, over one split or many.
 
     Attributes:
-        pixels: of all photos.
+        pixels: pixels of all photos.
         means: mean coverage of each split.
         refusals: why a split could not be calibrated.
     """
@@ -219,12 +219,12 @@ def sample_pixels(
     """Colorize a photo, and keep every `stride`-th pixel in both directions.
 
     Args:
-        colorizer: of a complete package.
+        colorizer: colorizer of a complete package.
         true_HW3: uint8.
         stride: pixels.
-        adaptivities: of the nested intervals to compute.
-        shares: of the quantiles to compute.
-        seed: of dropout.
+        adaptivities: adaptivities of the nested intervals to compute.
+        shares: shares of the quantiles to compute.
+        seed: seed of dropout.
     """
     photo = GreyPhoto.of_rgb(true_HW3)
     grey_HW, shown_HW3 = photo.levels_HW, colorizer.colours.predict(photo)

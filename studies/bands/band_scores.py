@@ -102,11 +102,11 @@ class Calibrated:
     """Nested bands, calibrated over photos by the very `Calibration` of a package.
 
     Attributes:
-        pixels: of the photos.
+        pixels: pixels of the photos.
         bands: at steps.
         first_steps_HW3: uint16, of the true values.
         shape: joint offsets and groups.
-        delta: of the guarantee.
+        delta: delta of the guarantee.
         grouped: each group keeps the promise.
     """
 
@@ -207,9 +207,9 @@ def make_scores(pixels: Pixels, val: Pixels, shape: Shape, dropout: bool) -> dic
     """All ways by name, in the order of the table.
 
     Args:
-        pixels: of the photos that calibrate and that are measured.
+        pixels: pixels of the photos that calibrate and that are measured.
         val: pixels of the validation photos, which choose what a way leaves open.
-        shape: of the package's bands.
+        shape: shape of the package's bands.
         dropout: whether the generator has dropout.
     """
     spread = np.maximum(pixels.expected_HW3, _LEAST_SPREAD)

@@ -46,9 +46,9 @@ def calibrate(
 
     Args:
         colorizer: whose bands are calibrated.
-        photos: of all splits.
-        settings: of the calibration.
-        data_sha256: of the prepared data.
+        photos: photos of all splits.
+        settings: settings of the calibration.
+        data_sha256: hash of the prepared data.
         min_chroma: least mean chroma of its photos, CIELAB units.
         count: counts all photos of the calibration split.
     """

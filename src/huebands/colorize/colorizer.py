@@ -106,7 +106,7 @@ class Colorizer:
                 lightness of a colour photo is used.
             alpha: see `Guarantee`; so are mode, delta and grouped.
             mode: "per_channel" counts each channel's values; "joint" counts a pixel when any channel leaves.
-            name: of the photo in errors.
+            name: name of the photo in errors.
             delta: None, or the probability with which the draw of the calibration photos may break the guarantee.
             grouped: guarantee alpha in each group of pixels (lightness and chroma, texture, photo) as well.
 
@@ -124,8 +124,8 @@ class Colorizer:
         """Find the colours of a photo, and its bands at every step. The networks run here only.
 
         Args:
-            photo: of any size.
-            shape: of the bands; the calibration's unless given.
+            photo: photo of any size.
+            shape: shape of the bands; the calibration's unless given.
 
         Raises:
             PackageError: when the package has no calibration and no shape is given, or no density.

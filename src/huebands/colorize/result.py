@@ -28,7 +28,7 @@ class Colorization:
         rgb: uint8 (H, W, 3), the colours shown.
         bands: R, G and B, uint8 (H, W, 2) = [lower, upper] each.
         grey: uint8 (H, W), the photo as the model saw it.
-        guarantee: that the bands keep.
+        guarantee: guarantee that the bands keep.
         steps: int (3,), of the nested bands for R, G and B; grouped: pixels have these or later ones.
         likeness: conformal p-value of the atypicality score: at most q with probability q for a photo exchangeable
             with the calibration photos.

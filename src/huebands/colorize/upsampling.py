@@ -56,7 +56,7 @@ class ColourLines:
 
         Args:
             L_HW: the tile's lightness in [0, 100].
-            rows: of the photo that the tile covers.
+            rows: rows of the photo that the tile covers.
             columns: likewise.
 
         Returns:

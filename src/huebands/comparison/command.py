@@ -32,7 +32,7 @@ class Request:
         timeout: seconds a photo, for outside colorizers.
         train: the prepared dataset whose training split teaches the baselines.
         output: folder, made if need be.
-        experiment: in MLflow; None logs nothing.
+        experiment: name of the MLflow experiment; None logs nothing.
     """
 
     candidates: Sequence[str]

@@ -29,7 +29,7 @@ class Comparison:
     """Candidates on the same photos.
 
     Attributes:
-        photos: that the candidates coloured.
+        photos: photos that the candidates coloured.
         candidates: in the order of the tables.
         truths: a score for each photo.
         results: {candidate: a score for each photo}.

@@ -28,7 +28,7 @@ class Photo:
 
     Attributes:
         name: unique among the photos.
-        title: for people.
+        title: shown to readers.
         aspect: width / height before it was squashed.
         png: the square, PNG.
     """
@@ -54,9 +54,9 @@ class PhotoSet:
     """Photos to compare on, and the names of those that were left out.
 
     Attributes:
-        name: for people, without the machine's paths.
+        name: shown to readers, without the machine's paths.
         source: where they lie, as given.
-        sha256: of the data.
+        sha256: hash of the data.
         size: side S of the squares, pixels.
         photos: those with colour.
         colourless: names of those without.
@@ -108,7 +108,7 @@ def read_folder(folder: Path, size: int) -> PhotoSet:
     """Take the photos below a folder, squashed as `prepare` squashes them.
 
     Args:
-        folder: of photos.
+        folder: folder of photos.
         size: side of the squares, pixels.
 
     Raises:

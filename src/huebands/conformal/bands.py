@@ -60,7 +60,7 @@ class NestedBands:
     Attributes:
         shown_HW3: uint8, the colorization.
         grey_HW: uint8, `color.grey_levels` of the photo.
-        intervals: of its pixels' distributions, on a grid of samples.
+        intervals: intervals of its pixels' distributions, on a grid of samples.
     """
 
     shown_HW3: np.ndarray

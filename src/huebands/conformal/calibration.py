@@ -30,12 +30,12 @@ class Calibration:
     """Losses of the calibration photos, with the hashes of the model and the data that they belong to.
 
     Attributes:
-        shape: of the nested bands.
+        shape: shape of the nested bands.
         table: the losses.
-        weights_sha256: of the generator's weights.
-        distribution_sha256: of the density's two files.
-        preprocessing_sha256: of network and preprocessing, as the model package has it.
-        data_sha256: of the prepared data.
+        weights_sha256: hash of the generator's weights.
+        distribution_sha256: hash of the density's two files.
+        preprocessing_sha256: hash of network and preprocessing, as the model package has it.
+        data_sha256: hash of the prepared data.
         min_chroma: least mean chroma of the calibration photos, CIELAB units; greyer ones were left out.
         unlike_p_value: atypicality p-value at or below which a photo counts as unlike the calibration photos.
         certificate: what was measured on the test split, as `coverage.certify` gives it; empty until then.

@@ -143,7 +143,7 @@ def parse_calibration(folder: Path | str, contents: Mapping[str, bytes]) -> Cali
     """Make a calibration of its files' contents, and check that they agree.
 
     Args:
-        folder: of the files, for the error.
+        folder: folder of the files, for the error.
         contents: by name, of both files and maybe others.
 
     Raises:

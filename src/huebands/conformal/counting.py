@@ -15,8 +15,8 @@ def count_losses(photos: Iterable[tuple[int, PhotoBands, np.ndarray]], count: in
 
     Args:
         photos: row in 0..count-1, bands of this shape, and true colours, uint8 (H, W, 3), of some or all photos.
-        count: of all calibration photos; the rows of the others stay 0, to be merged with another process's table.
-        shape: of the bands.
+        count: number of all calibration photos. Rows of photos that another process counts stay 0; its table is merged.
+        shape: shape of the bands.
     """
     table = LossTable.empty(count)
     for row, bands, true_HW3 in photos:

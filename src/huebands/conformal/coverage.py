@@ -40,8 +40,8 @@ class PhotoCoverage:
     """One test photo.
 
     Attributes:
-        id: of the photo.
-        title: for people.
+        id: ID of the photo.
+        title: shown to readers.
         ungrouped: at each mode and alpha.
         grouped: at each mode and the report's alpha, with the guarantee in each group.
         shares: (GROUPS,), of the photo's pixels in each group.
@@ -65,13 +65,13 @@ def measure_photo(
     """Measure a test photo's bands at each alpha, and with the guarantee in each group at the report's alpha.
 
     Args:
-        id: of the photo.
-        title: for people.
-        bands: of the calibration's shape.
+        id: ID of the photo.
+        title: shown to readers.
+        bands: bands of the calibration's shape.
         true_HW3: uint8, the true colours.
-        calibration: that chooses among the bands.
-        alphas: that the calibration supports, including the report's.
-        report_alpha: of the headline figures.
+        calibration: calibration that chooses among the bands.
+        alphas: alphas that the calibration supports, including the report's.
+        report_alpha: alpha of the headline figures.
     """
     ungrouped, grouped = {}, {}
     for mode in MODES:
@@ -109,7 +109,7 @@ def certify(calibration: Calibration, photos: Sequence[PhotoCoverage], alpha: fl
         calibration: whose bands were measured.
         photos: each measured at the same modes and alphas.
         alpha: the report's.
-        seed: of the bootstrap over photos.
+        seed: seed of the bootstrap over photos.
 
     Raises:
         ValueError: when there are no photos.

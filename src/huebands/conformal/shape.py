@@ -63,7 +63,7 @@ def choose_shape(
 
     Args:
         photos: bands of `unmerged_shape(adaptivity)`, and the true colours, uint8 (H, W, 3).
-        adaptivity: of the bands.
+        adaptivity: adaptivity of the bands.
         alpha: at which the joint bands are to be narrow.
         calibration_photos: how many there will be.
     """

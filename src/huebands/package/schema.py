@@ -80,7 +80,7 @@ def parse_config(path: Path, content: bytes) -> tuple[dict[str, Any], PackageCon
     """Parse the bytes of config.json.
 
     Args:
-        path: for the error.
+        path: named in errors.
         content: UTF-8 JSON.
 
     Returns:
@@ -100,7 +100,7 @@ def check_config(path: Path, values: Any) -> PackageConfig:
     """Check the values of config.json.
 
     Args:
-        path: for the error.
+        path: named in errors.
         values: any value.
 
     Raises:

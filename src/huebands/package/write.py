@@ -22,7 +22,7 @@ def assemble(folder: Path, trained: Path, density: Path, calibration: Path, card
     """Join a trained generator, a colour density, the calibration and a card to a package, all or nothing.
 
     Args:
-        folder: of the package, replaced as a whole once the new one is known to be sound.
+        folder: folder of the package, replaced as a whole once the new one is known to be sound.
         trained: folder of a package without calibration, of the newest format.
         density: folder with distribution.safetensors and distribution.json.
         calibration: folder with calibration.npz, calibration.json and certificate.html.

@@ -39,7 +39,7 @@ class GreyPhoto:
         Args:
             image: a path, an image file's bytes, uint8 (H, W) or (H, W, 3) sRGB, or a Pillow image. Only the
                 lightness of a colour photo is used.
-            name: of the photo in errors.
+            name: name of the photo in errors.
 
         Raises:
             ImageError: when the photo cannot be read.

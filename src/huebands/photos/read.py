@@ -42,7 +42,7 @@ def read_photo(source: Path | bytes, name: str | None = None, max_pixels: int = 
 
     Args:
         source: the file's path or its bytes.
-        name: of the photo in errors; the path when left out.
+        name: name of the photo in errors; the path when left out.
         max_pixels: a header that announces more is refused before decoding.
 
     Returns:

@@ -40,7 +40,7 @@ def draw_sheet(
     """Draw strips of photos in labelled rows.
 
     Args:
-        path: of the PNG.
+        path: path of the PNG.
         rows: label ("" for none) and strips of each row.
         columns: heading of each picture in a strip.
         cell: width of a picture, inches.
@@ -77,7 +77,7 @@ def draw_coverage(path: Path, table: Sequence[Mapping[str, Any]], subtitle: str)
     """Draw coverage and width against the promised coverage, for both modes.
 
     Args:
-        path: of the PNG.
+        path: path of the PNG.
         table: rows with mode, nominal, coverage, low, high and width.
         subtitle: what was measured.
     """

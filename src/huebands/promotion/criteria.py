@@ -142,7 +142,7 @@ def refuted(certificate: Iterable[Mapping[str, Any]], alpha: float) -> list[Mapp
 
     Args:
         certificate: its rows of the curve, with mode, alpha and p_value; older ones lack p_value and refute nothing.
-        alpha: of the promise.
+        alpha: alpha of the promise.
     """
     rows = [row for row in certificate if abs(row["alpha"] - alpha) < 1e-9 and "p_value" in row]
     return [row for row in rows if row["p_value"] <= LEVEL / len(rows)]

@@ -34,7 +34,7 @@ class Champion:
     """The version in use.
 
     Attributes:
-        version: of the registry.
+        version: version in the registry.
         colorizer: None where this version of huebands cannot compare it.
         problem: why not.
     """
@@ -91,10 +91,10 @@ def decide(
     Inside a DVC experiment the champion stays: the best of many experiments is partly the best by luck.
 
     Args:
-        trial: of the challenger, which is this version, and of the champion.
+        trial: trial of the challenger, which is this version, and of the champion.
         champion: as `find_champion` gave it.
         version: to judge.
-        alpha: of the promise.
+        alpha: alpha of the promise.
         override: reason to leave out the comparison with the champion; empty where it is made.
     """
     compared = CHAMPION if CHAMPION in trial.colorizers and not override else None

@@ -73,7 +73,7 @@ class Verdict:
 
     Attributes:
         outcome: a "better" candidate replaces the model in use, or is the first; an "alike" one does not differ.
-        reason: for people.
+        reason: one sentence for readers.
         comparisons: {name of the reference: comparison of the candidate with it}.
     """
 
@@ -101,9 +101,9 @@ class Trial:
     """Models and what their colours measure on the validation photos.
 
     Attributes:
-        photos: of the validation split.
-        colorizers: of the models.
-        figures: of the models and of grey, {name: {criterion: (photos,)}}.
+        photos: photos of the validation split.
+        colorizers: colorizers of the models.
+        figures: figures of the models and of grey, {name: {criterion: (photos,)}}.
     """
 
     photos: LabShard
@@ -152,7 +152,7 @@ class Trial:
         Args:
             candidate: name of a model of the trial.
             in_use: name of the model to beat; None where there is none.
-            alpha: of the promises that are tested; both calibrations support it.
+            alpha: alpha of the promises that are tested; both calibrations support it.
         """
         comparisons = {GREY: compare(self.figures[candidate], self.figures[GREY], AGAINST_GREY)}
         if in_use is not None:

@@ -57,9 +57,9 @@ def register_package(
 
     Args:
         package: folder.
-        package_sha256: of the package.
-        model_name: of the registered model, created if need be.
-        run_id: of the training.
+        package_sha256: hash of the package.
+        model_name: name of the registered model, created if need be.
+        run_id: ID of the training's run.
         metrics: for the run.
         tags: lineage of the registration, for run and version; their names get the prefix `huebands.`.
     """

@@ -22,12 +22,12 @@ class FinishedRun:
     """A run that is logged once its results are there.
 
     Attributes:
-        name: for people.
+        name: shown to readers.
         params: few, by flat name.
         metrics: final figures.
         tags: their names get the prefix `huebands.`.
         identity: name of the tag that distinguishes it from other runs of its name.
-        datasets: that it used.
+        datasets: datasets that it used.
         reports: files, logged under `reports/`.
         history: one row an epoch, with `epoch` and figures.
     """
@@ -62,9 +62,9 @@ def log_stages(run_id: str, stages: Sequence[FinishedRun], metrics: Mapping[str,
     A stage that is logged stays as it is; one whose logging was cut off is logged again.
 
     Args:
-        run_id: of the training.
-        stages: that used its weights.
-        metrics: of the pipeline, for its run.
+        run_id: ID of the training's run.
+        stages: stages that used its weights.
+        metrics: metrics of the pipeline, for its run.
     """
     client = open_client()
     run = client.get_run(run_id)
@@ -144,7 +144,7 @@ def log_epochs(
     """Log rows of `epoch` and figures; an epoch is logged completely or not at all.
 
     Args:
-        client: of the store.
+        client: client of the store.
         run_id: the run.
         rows: in order of their epochs; empty values are skipped.
         started: start of the run in milliseconds, if the rows have `seconds` since then; None: their time is now.

@@ -19,11 +19,11 @@ def runs_of_stages(
     """The fit of the colour density, the evaluation and the calibration of a package.
 
     Args:
-        settings: of the pipeline.
-        folders: of the stages.
-        data_sha256: of the prepared dataset.
-        package_sha256: of the package.
-        distribution_sha256: of its density.
+        settings: settings of the pipeline.
+        folders: folders of the stages.
+        data_sha256: hash of the prepared dataset.
+        package_sha256: hash of the package.
+        distribution_sha256: hash of its density.
 
     Raises:
         FileNotFoundError: when a report is missing.
@@ -49,10 +49,10 @@ def final_figures(
 
     Args:
         evaluation: metrics.json of the evaluation: {metric: {"model": value, ...}}.
-        certificate: of the calibration. Figures of the bands that keep the promise in each group of pixels end in
-            ".grouped".
+        certificate: certificate of the calibration. Figures of the bands that keep the promise in each group of pixels
+            end in ".grouped".
         validation: means on the validation split.
-        alpha: of the bands.
+        alpha: alpha of the bands.
     """
     figures = {
         f"test.{key}": float(metric["model"])

@@ -48,12 +48,12 @@ class TrainingRun:
         """Start the run of a training and its parent, or resume one.
 
         Args:
-            name: of the pipeline's run, for people.
-            experiment: in MLflow, created if need be.
+            name: name of the pipeline's run, for people.
+            experiment: name of the MLflow experiment, created if need be.
             params: by dotted name.
             tags: their names get the prefix `huebands.`.
-            datasets: that the training uses.
-            run_id: of the run to resume. Where the store does not have it, a warning is logged and a new run starts:
+            datasets: datasets that the training uses.
+            run_id: ID of the run to resume. Where the store does not have it, a warning is logged and a new run starts:
                 then pass the whole history to `log_history`.
             started_at: ISO time; now if left out.
         """

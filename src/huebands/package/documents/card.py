@@ -27,7 +27,7 @@ def write_card(
     """Write the card as Markdown; equal arguments give equal text.
 
     Args:
-        config: of the package.
+        config: config of the package.
         evaluation: figures on the test split: {metric: {"model", "low", "high", "grey", ...: value}, "photos": n}.
         calibration: the content of calibration.json.
         photos: rows of the manifest, with split, source and licence.

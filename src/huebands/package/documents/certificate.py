@@ -52,7 +52,7 @@ def write_page(name: str, description: Mapping[str, Any]) -> str:
     """Write certificate.html; equal arguments give equal text.
 
     Args:
-        name: of the model.
+        name: name of the model.
         description: the content of calibration.json, with its certificate.
     """
     certificate = description["certificate"]

@@ -28,9 +28,9 @@ def draw_coverage(key: str, heading: str, rows: Sequence[Mapping[str, Any]], sta
 
     Args:
         key: identifies the chart in its page.
-        heading: of the chart, for its title.
-        rows: of the curve with alpha, coverage, exact_low and exact_high; at least one.
-        start: of both axes, percent.
+        heading: text of the chart, for its title.
+        rows: rows of the curve with alpha, coverage, exact_low and exact_high; at least one.
+        start: start of both axes, percent.
 
     Returns:
         An svg element.

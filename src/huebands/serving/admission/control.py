@@ -32,9 +32,9 @@ class AdmissionControl:
 
     Attributes:
         pool: its queue must have room for whatever is admitted; its `counts` include the "evicted" requests.
-        max_bytes: of uploads and answers together. Uploads never exceed it. A finished answer is held even if it does,
-            since it is in memory already.
-        max_requests: that upload, wait, are worked on or receive their answer.
+        max_bytes: limit of uploads and answers together. Uploads never exceed it. A finished answer may, since it is in
+            memory already.
+        max_requests: limit of requests that upload, wait, are processed or receive their answer.
         clock: gives seconds.
         held_bytes: now.
     """
@@ -101,7 +101,7 @@ class Reservation:
     """The bytes that one admitted request holds.
 
     Args:
-        control: that admitted the request.
+        control: admission control that admitted the request.
 
     Attributes:
         size: bytes.

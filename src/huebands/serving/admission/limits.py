@@ -23,10 +23,10 @@ class Limits:
 
     Attributes:
         processes: worker processes.
-        threads: of each.
+        threads: threads of each process.
         queue: photos that may wait beside those that a worker process has.
         timeout: seconds that a photo may take, and seconds that it may wait.
-        held_bytes: of uploads and answers that are in memory at one time.
+        held_bytes: bytes of uploads and answers that are in memory at one time.
     """
 
     processes: int

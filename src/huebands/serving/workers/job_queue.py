@@ -16,7 +16,7 @@ class QueuedJob:
     """A job that was accepted.
 
     Attributes:
-        outcome: that the client waits for.
+        outcome: outcome that the client waits for.
         attempts: worker processes that ended while they had the job.
         large: whether a worker process found that the photo is large.
     """

@@ -26,8 +26,8 @@ class PrivateCopy:
     """The files of a package, in memory and in a folder.
 
     Args:
-        folder: of the package.
-        package_sha256: which it must have.
+        folder: folder of the package.
+        package_sha256: hash that it must have.
 
     Attributes:
         fault: why the folder could not be written again; None: it is complete.
@@ -81,7 +81,7 @@ def copy_privately(source: Path, package_sha256: str) -> Path:
 
     Args:
         source: folder of the package.
-        package_sha256: which it must have.
+        package_sha256: hash that it must have.
 
     Raises:
         PackageError: when it has another hash, or cannot be copied.

@@ -33,7 +33,7 @@ class WorkerPool:
         timeout: seconds that a job may take, and seconds that it may wait.
 
     Attributes:
-        counts: of what went wrong, by the `cause` of `UnservedError`, and of "restarts", "retries" and "hung up".
+        counts: numbers of errors by the `cause` of `UnservedError`, and of "restarts", "retries" and "hung up".
     """
 
     def __init__(self, make_process: Callable[[], WorkerProcess], processes: int, queue: int, timeout: float) -> None:

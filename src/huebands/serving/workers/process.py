@@ -21,7 +21,7 @@ class WorkerProcess:
 
     Args:
         make_command: gives the command that runs `worker_loop.run`; called in a thread at every start.
-        environment: of the process.
+        environment: environment variables of the process.
     """
 
     def __init__(self, make_command: Callable[[], Sequence[str]], environment: Mapping[str, str]) -> None:

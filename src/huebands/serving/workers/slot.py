@@ -18,7 +18,7 @@ class Slot:
 
     Attributes:
         process: the newest one; None: none was made yet.
-        job: that the process has.
+        job: job that the process has.
         is_ready: whether the process is ready.
         was_ready: whether any process of the slot was.
         failures: ends of a process since the last job.
@@ -64,7 +64,7 @@ class Slot:
         """Wait for `assign`, or for the end of the process.
 
         Args:
-            process: of the slot.
+            process: process of the slot.
             on_idle: called once the slot can take a job.
 
         Raises:
