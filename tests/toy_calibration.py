@@ -22,7 +22,7 @@ LIMITS = {"min_chroma": 5.0, "unlike_p_value": 0.05}
 
 
 def toy_photo(random: np.random.Generator, size: tuple[int, int] = (6, 7)) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a photo whose pixels err together, as real ones do, and the more the higher their cell.
+    """Draw a photo whose pixels err together, as real ones do; pixels of higher cells err more.
 
     Returns:
         First steps, uint16 (H, W, 3), and groups of a few cells, all textures and one kind of photo, uint8 (3, H, W).
@@ -35,7 +35,7 @@ def toy_photo(random: np.random.Generator, size: tuple[int, int] = (6, 7)) -> tu
 
 
 def toy_losses(seed: int, photos: int, size: tuple[int, int] = (6, 7), shape: Shape = SHAPE) -> list[PhotoLosses]:
-    """Losses of so many photos."""
+    """Losses of toy photos."""
     random, drawn = np.random.default_rng(seed), []
     for _ in range(photos):
         first_steps, groups = toy_photo(random, size)

@@ -52,7 +52,7 @@ def age(folder: Path, config: dict) -> None:
     (folder / "manifest.json").unlink()
 
 
-def test_what_was_written_is_read_back(tmp_path):
+def test_a_package_is_read_as_it_was_written(tmp_path):
     written = write_trained(tmp_path / "a")
     write_generator(tmp_path / "b", written.generator.state_dict(), tiny_config())
     read = read_package(tmp_path / "b")
@@ -76,7 +76,7 @@ def test_a_package_of_format_3_may_lack_the_manifest(tmp_path):
     assert read_package(tmp_path).weights_sha256 == written.weights_sha256
 
 
-def test_a_training_of_an_earlier_format_becomes_no_package_of_today(tmp_path):
+def test_a_training_of_an_earlier_format_is_not_assembled(tmp_path):
     trained = write_trained(tmp_path / "trained")
     write_tiny_density(tmp_path / "distribution")
     calibrate_tiny(tmp_path / "calibration", trained, tmp_path / "distribution")
@@ -142,7 +142,7 @@ def test_a_package_without_calibration_gives_colours_but_no_bands(tmp_path):
 
 
 @pytest.mark.parametrize("number", [0, 5, "1", None])
-def test_a_calibration_of_a_format_that_never_was_is_refused(package, number):
+def test_a_calibration_of_an_unknown_format_is_refused(package, number):
     description = json.loads((package / "calibration.json").read_text())
     (package / "calibration.json").write_text(json.dumps(description | {"format": number}))
     seal(package)
@@ -151,7 +151,7 @@ def test_a_calibration_of_a_format_that_never_was_is_refused(package, number):
 
 
 @pytest.mark.parametrize("name", ["MODEL_CARD.md", "certificate.html"])
-def test_equal_packages_have_equal_hashes_and_any_change_shows(tiny_package, package, name):
+def test_equal_packages_have_equal_hashes_and_any_change_gives_another(tiny_package, package, name):
     assert read_package(tiny_package).package_sha256 == read_package(package).package_sha256
     (package / name).write_text("# Another\n")
     seal(package)
@@ -206,7 +206,7 @@ def test_a_missing_file_is_named(package, name):
 
 
 @pytest.mark.parametrize("name", ["generator.safetensors", "config.json", *BANDS[:-1]])
-def test_a_damaged_file_is_named_even_where_it_is_listed_so(package, name):
+def test_a_damaged_file_is_named_even_if_the_manifest_lists_its_hash(package, name):
     content = (package / name).read_bytes()
     (package / name).write_bytes(content[: len(content) // 2])
     seal(package)
@@ -264,7 +264,7 @@ def test_a_calibration_of_other_preprocessing_is_refused(package):
         read_package(package)
 
 
-def test_assembling_replaces_a_package_whole_or_not_at_all(package, tmp_path):
+def test_assembling_replaces_a_package_completely_or_not_at_all(package, tmp_path):
     before = read_package(package).package_sha256
     trained, distribution = write_trained(tmp_path / "trained", seed=2), tmp_path / "distribution"
     write_tiny_density(distribution, seed=2)
@@ -306,7 +306,7 @@ def write_index(tree: Path, best: str, package_sha256: str) -> None:
 
 
 def test_a_released_package_that_was_changed_is_refused(tiny_package, tmp_path, monkeypatch):
-    """Also one whose manifest tells of the change."""
+    """Also one whose manifest lists the changed hash."""
     monkeypatch.chdir(tmp_path)
     released = shutil.copytree(tiny_package, tmp_path / "models/release/tiny")
     write_index(tmp_path, "tiny", read_package(released).package_sha256)

@@ -1,4 +1,4 @@
-"""Releasing: the pipeline's package is taken in, and is the best when it is better by the one rule."""
+"""Releasing: the pipeline's package is copied, and becomes the best when it is better by the one rule."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ def tree(tiny_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     shutil.copytree(tiny_package, tmp_path / "models/generator")
     relate(tmp_path / "models/generator", data_sha256(tmp_path / "data/prepared"))
     (tmp_path / "reports/train").mkdir(parents=True)
-    tell(tmp_path, read_package(tiny_package).weights_sha256)
+    write_report(tmp_path, read_package(tiny_package).weights_sha256)
     (tmp_path / "reports/train/history.csv").write_text("epoch\n1\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -33,7 +33,7 @@ def index(tree: Path) -> dict:
     return json.loads((tree / "models/release/index.json").read_text())
 
 
-def tell(tree: Path, weights_sha256: str) -> None:
+def write_report(tree: Path, weights_sha256: str) -> None:
     (tree / "reports/train/run.json").write_text(json.dumps({"weights_sha256": weights_sha256}))
 
 
@@ -58,7 +58,7 @@ def test_a_release_is_the_pipelines_package_and_the_default(tree: Path) -> None:
 
 
 def test_the_curves_must_be_those_of_the_package(tree: Path) -> None:
-    tell(tree, "0" * 64)
+    write_report(tree, "0" * 64)
     with pytest.raises(PackageError, match=r"reports/train/run\.json: weights_sha256 \(='000000000000'\) must be"):
         release.release("tiny", LevelScorer())
     (tree / "reports/train/history.csv").unlink()
@@ -67,16 +67,16 @@ def test_the_curves_must_be_those_of_the_package(tree: Path) -> None:
     assert not (tree / "models/release").exists()
 
 
-@pytest.mark.parametrize(("level", "best"), [(8.0, "second"), (9.0, "first"), (9.5, "first")])
-def test_the_best_stays_unless_the_new_one_is_better(tree: Path, level: float, best: str) -> None:
+@pytest.mark.parametrize(("level", "best_name"), [(8.0, "second"), (9.0, "first"), (9.5, "first")])
+def test_the_best_stays_unless_the_new_one_is_better(tree: Path, level: float, best_name: str) -> None:
     release.release("first", LevelScorer())
     release.release("second", LevelScorer(models=level))
-    assert index(tree)["best"] == best
+    assert index(tree)["best"] == best_name
     assert index(tree)["packages"]["second"]["lpips"] == pytest.approx(level, abs=0.02)
-    assert default_package((tree,)) == tree / "models/release" / best
+    assert default_package((tree,)) == tree / "models/release" / best_name
 
 
-def test_what_is_not_better_than_grey_is_not_released(tree: Path) -> None:
+def test_a_package_that_is_not_better_than_grey_is_not_released(tree: Path) -> None:
     with pytest.raises(PackageError, match=r"models/generator: not better than grey: no clear difference .*; nothing"):
         release.release("tiny", LevelScorer(models=10.0))
     with pytest.raises(PackageError, match=r"not better than grey"):
@@ -84,7 +84,7 @@ def test_what_is_not_better_than_grey_is_not_released(tree: Path) -> None:
     assert not (tree / "models/release").exists()
 
 
-def test_what_breaks_its_promise_is_not_released(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_breaks_its_promise_is_not_released(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huebands.promotion.criteria.LEVEL", 2.0)
     with pytest.raises(PackageError, match=r"coverage at alpha 0\.1 is .* too little for the 0\.9 promised"):
         release.release("tiny", LevelScorer())
@@ -92,8 +92,8 @@ def test_what_breaks_its_promise_is_not_released(tree: Path, monkeypatch: pytest
 
 def test_the_best_is_not_overwritten_by_a_worse_one_of_its_name(tree: Path) -> None:
     release.release("tiny", LevelScorer())
-    release.release("tiny", LevelScorer())  # alike: the same package again
-    before = (tree / "models/release/tiny/config.json").read_bytes()
+    release.release("tiny", LevelScorer())  # the outcome is "alike": it is the same package
+    config_bytes = (tree / "models/release/tiny/config.json").read_bytes()
     config = json.loads((tree / "models/generator/config.json").read_text())
     (tree / "models/generator/config.json").write_text(json.dumps(config | {"name": "worse"}))
     seal(tree / "models/generator")
@@ -101,19 +101,19 @@ def test_the_best_is_not_overwritten_by_a_worse_one_of_its_name(tree: Path) -> N
         PackageError, match=r"models/release/tiny: is the best, and .* is not better.* release it under another name"
     ):
         release.release("tiny", LevelScorer(models=9.5))
-    assert (tree / "models/release/tiny/config.json").read_bytes() == before
+    assert (tree / "models/release/tiny/config.json").read_bytes() == config_bytes
     release.release("other", LevelScorer(models=9.5))
-    release.release("other", LevelScorer(models=9.8, other=9.5))  # not the best: whoever releases it may make it worse
+    release.release("other", LevelScorer(models=9.8, other=9.5))  # not the best, so a worse one may replace it
     assert index(tree)["best"] == "tiny"
 
 
 @pytest.mark.parametrize("name", ["", "../up", "With Space", "-x"])
-def test_a_name_is_a_plain_word(tree: Path, name: str) -> None:
+def test_a_name_must_be_a_plain_word(tree: Path, name: str) -> None:
     with pytest.raises(PackageError, match=r"name .* must be of lower-case letters"):
         release.release(name, LevelScorer())
 
 
-def test_what_must_not_ship_does_not(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages_that_must_not_ship_are_refused(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(release, "LARGEST", 1000)
     with pytest.raises(PackageError, match=r"generator: \d+ bytes, more than 1000"):
         release.release("tiny", LevelScorer())
@@ -132,7 +132,7 @@ def test_a_package_without_calibration_is_named_and_nothing_ships(tree: Path) ->
     assert [path.name for path in (tree / "models/release").iterdir()] == ["old"]
 
 
-def test_another_package_that_was_changed_since_its_release_stops_it(tree: Path) -> None:
+def test_a_changed_released_package_stops_the_release(tree: Path) -> None:
     release.release("other", LevelScorer())
     (tree / "models/release/other/MODEL_CARD.md").write_text("# Changed\n")
     seal(tree / "models/release/other")

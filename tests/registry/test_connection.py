@@ -1,4 +1,4 @@
-"""A store that does not answer, or lacks what was asked for, is named with the remedy."""
+"""Errors of the store: they name the store and the remedy."""
 
 from pathlib import Path
 

@@ -142,7 +142,7 @@ def test_an_alarm_stays(monkeypatch):
 @pytest.fixture(scope="module")
 def pool():
     """Losses (photos, KINDS, STEPS) of so many photos that they stand for all there are."""
-    return np.stack([photo.whole for photo in toy_losses(seed=0, photos=1500)])
+    return np.stack([photo.overall for photo in toy_losses(seed=0, photos=1500)])
 
 
 def broken(pool, photos, draws):
@@ -209,7 +209,7 @@ def test_coverage_as_promised_seldom_raises_the_alarm_over_draws_of_the_calibrat
         calibration = toy_calibration(pool[index] for index in random.integers(0, len(pool), 36))
         coverage, requested = Coverage(calibration), job()
         for index in random.integers(0, len(pool), 1000):
-            coverage.add(outside_of(pool[index].whole, calibration, requested), requested)
+            coverage.add(outside_of(pool[index].overall, calibration, requested), requested)
         raised.append(coverage.alarm.since is not None)
     assert np.mean(raised) <= DELTA + 3 * math.sqrt(DELTA / 100)
 

@@ -105,7 +105,7 @@ def choose(page, content, name="cat.png", kind="image/png"):
 
 def wait_until_drawn(page):
     """Wait for the map of band widths of all pixels."""
-    page.locator("#mean[data-whole=true]").wait_for()
+    page.locator("#mean[data-complete=true]").wait_for()
 
 
 def explore(page, content, name="cat.png"):

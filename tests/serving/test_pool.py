@@ -265,7 +265,7 @@ async def test_a_stop_gives_up_after_its_limit_and_leaves_no_process():
     async with running() as pool:
         pids, jobs = pool.pids, [submit(pool, b"sleep 60") for _ in range(2)]
         await until(lambda: pool.working == 1)
-        pool.refuse_more(within=0.1)
+        pool.refuse_more(timeout=0.1)
         assert [(await refusal(outcome)).cause for outcome in jobs] == ["stopping"] * 2
     await ended(pids[0])
 

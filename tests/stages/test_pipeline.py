@@ -134,8 +134,8 @@ def test_an_experiment_is_judged_when_it_is_asked_for(line: Line) -> None:
     assert "no experiment (=" in (line.folder / "reports/register/decision.txt").read_text()
     line.run("dvc", "repro", "--force", "--single-item", "register")
     decision = (line.folder / "reports/register/decision.txt").read_text()
-    assert "it is champion: there was none; better than grey" in decision
-    assert "it is champion: it was before" in line.run("python", "-m", "huebands.promotion.gate")
+    assert "it is champion: there was no champion; better than grey" in decision
+    assert "it is champion: it was champion before" in line.run("python", "-m", "huebands.promotion.gate")
 
 
 def test_a_registration_is_not_brought_back_from_the_cache(line: Line) -> None:

@@ -223,7 +223,7 @@ def test_registering_twice_registers_once_with_the_same_bytes(checkout: Path) ->
     assert (register.REPORT / "registration.json").read_bytes() == record
     assert len(client().search_model_versions(f"name = '{MODEL}'")) == 1
     assert len(runs()) == 5, "the pipeline and its four stages"
-    assert "it is champion: it was before" in decision()
+    assert "it is champion: it was champion before" in decision()
 
 
 def test_the_live_run_is_taken_where_the_store_has_it(checkout: Path) -> None:
@@ -339,7 +339,7 @@ def test_an_experiment_registers_and_never_promotes(
     assert champion_version(MODEL) is None
     text = decision()
     assert "it does not become champion: better than grey" in text
-    assert "but no experiment (='sunny-yak') becomes champion by itself: apply it, and run" in text
+    assert "but an experiment (='sunny-yak') does not become champion by itself: apply it, and run" in text
     assert f"`python -m huebands.promotion.gate models:/{MODEL}/1`" in text
     gate.main([f"models:/{MODEL}/1"])
     assert alias("champion") == 1

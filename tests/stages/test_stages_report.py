@@ -260,7 +260,7 @@ def test_the_joint_offsets_are_those_of_the_narrowest_bands(folder, monkeypatch)
         assert shape.joint_offsets == offsets
         photo_bands = [(photo, colorizer.predict(photo.grey, shape).bands) for photo in photos.read("val")]
         losses = [
-            photo_losses(bands.nested.first_steps(photo.rgb), bands.groups, offsets).whole
+            photo_losses(bands.nested.first_steps(photo.rgb), bands.groups, offsets).overall
             for photo, bands in photo_bands
         ]
         step = int(first_step(np.stack(losses)[:, 3], 0.5))

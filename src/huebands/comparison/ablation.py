@@ -32,10 +32,10 @@ def main() -> None:
     """Train the variants that are missing, and compare all."""
     try:
         variants: dict[str, list[str]] = yaml.safe_load(CONF.read_text(encoding="utf-8"))
-        known = set(_dvc("exp", "list", "--names-only").split())
-        missing = {name: overrides for name, overrides in variants.items() if f"ablation-{name}" not in known}
+        experiments = set(_dvc("exp", "list", "--names-only").split())
+        missing = {name: overrides for name, overrides in variants.items() if f"ablation-{name}" not in experiments}
         for name, overrides in missing.items():
-            settings = [part for override in (*BASE, *overrides) for part in ("--set-param", override)]
+            settings = [word for override in (*BASE, *overrides) for word in ("--set-param", override)]
             _dvc("exp", "run", "--queue", "--name", f"ablation-{name}", *settings, "train")
         if missing:
             _dvc("exp", "run", "--run-all", "--jobs", os.environ.get("JOBS", "1"))
@@ -79,7 +79,7 @@ def judge(generators: Sequence[Path], data: Path) -> None:
 
     Raises:
         AblationError: when a generator was trained on other data.
-        ValueError, OSError: say what else was wrong.
+        ValueError, OSError: when a package, the data or the report cannot be read or written.
     """
     sha256 = data_sha256(data)
     for folder in generators:
@@ -101,11 +101,11 @@ def judge(generators: Sequence[Path], data: Path) -> None:
 
 
 def _dvc(*arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
+    process = subprocess.run([sys.executable, "-m", "dvc", *arguments], stdout=subprocess.PIPE, text=True, check=False)
+    if process.returncode:
         command = " ".join(("dvc", *arguments))
-        raise AblationError(f"`{command}` failed with exit code {done.returncode}, see its output above")
-    return done.stdout
+        raise AblationError(f"`{command}` failed with exit code {process.returncode}, see its output above")
+    return process.stdout
 
 
 if __name__ == "__main__":

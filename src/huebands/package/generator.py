@@ -1,4 +1,4 @@
-"""The trained part of a model package: network, preprocessing and lineage. Colours need no more."""
+"""The trained part of a model package: network, preprocessing and lineage: enough for colours without bands."""
 
 import hashlib
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
         if MANIFEST in files:
             check_manifest(folder, files)
     except FolderError as error:
-        remedy = "" if folder.exists() else "; name the folder of a model package (`make repro` writes models/generator)"
+        remedy = "" if folder.exists() else "; name the folder of a package (`make repro` writes models/generator)"
         raise PackageError(f"{error}{remedy}") from error
     if MANIFEST not in files and parse_config(folder / CONFIG, files.get(CONFIG, b""))[1].format > 3:
         raise PackageError(f"{folder / MANIFEST}: missing; take the folder from its source again")
@@ -72,7 +72,7 @@ def parse_generator(folder: Path, files: Mapping[str, bytes]) -> TrainedGenerato
     """Make the generator of the contents of a package's files.
 
     Args:
-        folder: for the errors; it is not read.
+        folder: named in errors; it is not read.
         files: content by name.
 
     Raises:
@@ -124,6 +124,6 @@ def _build_network(path: Path, content: bytes, config: PackageConfig) -> Network
 
 
 def _storable(tensor: Tensor) -> Tensor:
-    """Halve the size of kernels: they go to half precision, and every figure is measured on the stored weights."""
+    """Convert kernels to half precision, for half the size; every figure is measured on the stored weights."""
     stored = tensor.half() if tensor.ndim > 1 else tensor
     return stored.detach().cpu().contiguous()

@@ -45,8 +45,8 @@ def read_package(folder: Path, package_sha256: str | None = None) -> ModelPackag
     """Read and check a model package.
 
     Args:
-        folder: of the package.
-        package_sha256: that it must have, as it was released or registered; None where nothing says which.
+        folder: folder of the package.
+        package_sha256: hash that it must have, as it was released or registered; None where it is unknown.
 
     Raises:
         PackageError: names the file, the value and what to do.
@@ -60,7 +60,7 @@ def parse_package(folder: Path, files: Mapping[str, bytes]) -> ModelPackage:
     """Make a package of the contents of its files.
 
     Args:
-        folder: for the package and its errors; it is not read.
+        folder: named in the package and in errors; it is not read.
         files: content by name.
 
     Raises:

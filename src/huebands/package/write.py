@@ -1,4 +1,4 @@
-"""Writes model packages from their parts, or as a copy; each folder as a whole or not at all."""
+"""Writes model packages from their parts, or as a copy; a folder is replaced as a whole or not at all."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def assemble(folder: Path, trained: Path, density: Path, calibration: Path, card
     """Join a trained generator, a colour density, the calibration and a card to a package, all or nothing.
 
     Args:
-        folder: of the package, replaced as a whole once the new one is known to be sound.
+        folder: folder of the package, replaced as a whole once the new one is known to be sound.
         trained: folder of a package without calibration, of the newest format.
         density: folder with distribution.safetensors and distribution.json.
         calibration: folder with calibration.npz, calibration.json and certificate.html.
@@ -34,8 +34,8 @@ def assemble(folder: Path, trained: Path, density: Path, calibration: Path, card
     files = read_files(trained)
     values, _ = parse_config(trained / CONFIG, files[CONFIG])
     check_newest(trained, values)
-    for part, names in ((density, DENSITY), (calibration, (*CALIBRATION, CERTIFICATE))):
-        files |= {name: _read_part(part / name) for name in names}
+    for source, names in ((density, DENSITY), (calibration, (*CALIBRATION, CERTIFICATE))):
+        files |= {name: _read_part(source / name) for name in names}
     files[CARD] = card.encode("utf-8")
     package = parse_package(folder, files)
     write_folder(folder, files)

@@ -63,7 +63,7 @@ def release(name: str, scorer: ColourScorer) -> None:
     candidate = check(GENERATOR)
     check_report(TRAIN, candidate.package)
     trial = Trial.run({CANDIDATE: candidate, **released}, LabShard(PREPARED, "val"), scorer)
-    best, verdict = choose(name, trial, candidate.calibration.certificate["alpha"])
+    best_name, verdict = choose(name, trial, candidate.calibration.certificate["alpha"])
     # The package is copied after the measurements, which take minutes: the index must name the package that was copied.
     copy_package(candidate.package, RELEASE / name)
     with atomic.replace_folder(REPORT / name) as report:
@@ -78,13 +78,13 @@ def release(name: str, scorer: ColourScorer) -> None:
         )
         for folder, means in sorted(figures.items())
     }
-    index = ReleaseIndex(best=best, split="val", data_sha256=data_sha256(PREPARED), packages=packages)
+    index = ReleaseIndex(best=best_name, split="val", data_sha256=data_sha256(PREPARED), packages=packages)
     atomic.write_text(RELEASE / INDEX, json.dumps(asdict(index), indent=2) + "\n")
     for released_name, means in figures.items():
         print(f"release: {released_name} " + ", ".join(f"{criterion} {mean:.4f}" for criterion, mean in means.items()))
     for line in (*verdict.lines, *trial.coverage(CANDIDATE, candidate.calibration.certificate["alpha"])):
         print(f"release: {line}")
-    print(f"release: {best} is the best; {name} is {verdict.reason}")
+    print(f"release: {best_name} is the best; {name} is {verdict.reason}")
 
 
 def choose(name: str, trial: Trial, alpha: float) -> tuple[str, Verdict]:

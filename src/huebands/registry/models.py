@@ -1,4 +1,4 @@
-"""Versions and aliases of registered models: a model package is logged as files, and comes back to the byte."""
+"""Versions and aliases of registered models: a model package is logged as files, and downloaded byte for byte."""
 
 import atexit
 import re
@@ -57,9 +57,9 @@ def register_package(
 
     Args:
         package: folder.
-        package_sha256: of the package.
-        model_name: of the registered model, created if need be.
-        run_id: of the training.
+        package_sha256: hash of the package.
+        model_name: name of the registered model, created if need be.
+        run_id: ID of the training's run.
         metrics: for the run.
         tags: lineage of the registration, for run and version; their names get the prefix `huebands.`.
     """
@@ -149,10 +149,10 @@ def download_package(uri: str) -> Path:
 
 
 def _find_version(uri: str) -> "mlflow.entities.model_registry.ModelVersion":
-    parts = re.fullmatch(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))", uri)
-    if parts is None:
+    match = re.fullmatch(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))", uri)
+    if match is None:
         raise TrackingError(f"{uri}: not a model address; write models:/NAME/VERSION or models:/NAME@ALIAS")
-    name, number, alias = parts.groups()
+    name, number, alias = match.groups()
     store = store_uri()
     home = local_store.folder_of(store)
     if home is not None and not (home / local_store.DATABASE).exists():

@@ -28,8 +28,8 @@ def find_or_restore_run(experiment: str, weights_sha256: str, report: Path) -> t
     """Find the run that trained the weights, or restore it from its report.
 
     Args:
-        experiment: in MLflow.
-        weights_sha256: of generator.safetensors.
+        experiment: name of the MLflow experiment.
+        weights_sha256: hash of generator.safetensors.
         report: folder with run.json, history.csv and pictures/, as the stage train fills it.
 
     Returns:
@@ -55,10 +55,10 @@ def find_or_restore_run(experiment: str, weights_sha256: str, report: Path) -> t
 
 
 def restore_released_runs(experiment: str, folder: Path) -> list[str]:
-    """Restore the trainings of released packages, and say in a line each which run it is.
+    """Restore the trainings of released packages; gives a line for each, with its run.
 
     Args:
-        experiment: in MLflow.
+        experiment: name of the MLflow experiment.
         folder: with a training's report for each released package.
     """
     lines = []
@@ -77,7 +77,7 @@ def restore_run(
     """Write a finished run again from its record, with its times; a restoration that was cut off is completed.
 
     Args:
-        experiment: in MLflow.
+        experiment: name of the MLflow experiment.
         record: name, started_at, weights_sha256, lineage, params and datasets, as in run.json.
         history: one row an epoch.
         pictures: sample grids called `epoch-0001.png` and so on.
@@ -117,7 +117,7 @@ def _find_unfinished_restoration(experiment: str, weights_sha256: str) -> str | 
 
 def _search(client: mlflow.MlflowClient, experiment: str, query: str) -> list[Run]:
     """Search the runs of an experiment, the oldest first; none where there is no such experiment."""
-    known = client.get_experiment_by_name(experiment)
-    if known is None:
+    entity = client.get_experiment_by_name(experiment)
+    if entity is None:
         return []
-    return list(client.search_runs([known.experiment_id], query, order_by=["attributes.start_time ASC"]))
+    return list(client.search_runs([entity.experiment_id], query, order_by=["attributes.start_time ASC"]))

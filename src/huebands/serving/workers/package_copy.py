@@ -26,11 +26,11 @@ class PrivateCopy:
     """The files of a package, in memory and in a folder.
 
     Args:
-        folder: of the package.
-        package_sha256: which it must have.
+        folder: folder of the package.
+        package_sha256: hash that it must have.
 
     Attributes:
-        fault: why the folder could not be written again; None: it is whole.
+        fault: why the folder could not be written again; None: it is complete.
 
     Raises:
         PackageError: when the folder does not hold that package.
@@ -43,13 +43,13 @@ class PrivateCopy:
         self.fault: str | None = None
 
     def restore(self) -> Path:
-        """Write the folder again if it is not whole, and touch its files; gives the folder.
+        """Write the folder again if it is not complete, and touch its files; gives the folder.
 
         Raises:
             PackageError: when it cannot be written.
         """
         try:
-            if not self._is_whole():
+            if not self._is_complete():
                 self.folder = _write_privately(self.folder, self._files)
                 _log.warning("the private copy of the package was missing or changed; written again to %s", self.folder)
             for path in (self.folder, *self.folder.iterdir()):
@@ -69,7 +69,7 @@ class PrivateCopy:
             except PackageError as error:
                 _log.error("%s", error)
 
-    def _is_whole(self) -> bool:
+    def _is_complete(self) -> bool:
         try:
             return hash_files(read_files(self.folder)) == self.package_sha256
         except PackageError:
@@ -81,7 +81,7 @@ def copy_privately(source: Path, package_sha256: str) -> Path:
 
     Args:
         source: folder of the package.
-        package_sha256: which it must have.
+        package_sha256: hash that it must have.
 
     Raises:
         PackageError: when it has another hash, or cannot be copied.
@@ -95,7 +95,7 @@ def copy_privately(source: Path, package_sha256: str) -> Path:
 
 
 def _write_privately(folder: Path | None, files: dict[str, bytes]) -> Path:
-    """Write files to a folder, or to a new one that only this user can have made; gives the folder."""
+    """Write files to a folder, or to a new one that only this user can write to; gives the folder."""
     if folder is None or not folder.parent.is_dir():
         parent = Path(tempfile.mkdtemp(prefix="huebands-"))
         atexit.register(shutil.rmtree, parent, ignore_errors=True)
