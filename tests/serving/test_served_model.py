@@ -27,6 +27,7 @@ from huebands.registry.models import PACKAGE_TAG, register_package, set_alias
 from huebands.registry.training_run import TrainingRun
 from huebands.serving import served_model
 from huebands.serving.answers import model_headers
+from huebands.serving.workers.package_copy import PrivateCopy, copy_privately
 from tiny_package import seal, write_tiny_package
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -98,6 +99,19 @@ def test_a_file_that_is_not_the_registered_one_is_refused_with_both_hashes(
         served_model.choose(f"models:/{NAME}@champion")
     assert read_package(tiny_package).package_sha256 in str(error.value)
     assert "version 1" in str(error.value) and "restore the store" in str(error.value)
+
+
+def test_a_version_that_was_registered_without_a_manifest_is_held_by_its_hash(
+    registry: Path, tiny_package: Path
+) -> None:
+    (manifest,) = (registry / local_store.ARTIFACTS).rglob("manifest.json")
+    manifest.unlink()
+    address, expected = f"models:/{NAME}/1", read_package(tiny_package).package_sha256
+    package = load_to_serve(address).package
+    assert Colorizer.load(address).package.package_sha256 == package.package_sha256 == expected
+    copy = copy_privately(package.folder, expected)
+    assert PrivateCopy(package.folder, expected).restore() == package.folder
+    assert read_package(copy).package_sha256 == expected, "the copy has a manifest"
 
 
 def load_to_serve(address: str) -> Colorizer:
