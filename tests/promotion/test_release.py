@@ -1,6 +1,8 @@
 """Releasing: the pipeline's package is taken in, and is the best when it is better by the one rule."""
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -196,6 +198,16 @@ def test_a_release_that_was_cut_off_before_its_index_is_completed(tree: Path, ca
         capsys.readouterr().out
     )
     assert (index(tree)["best"], set(index(tree)["packages"])) == ("first", {"first", "second"})
+
+
+def test_a_full_disk_ends_in_one_line(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(release, "ColourScorer", LevelScorer)
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(SystemExit, match=r"^release: .*No space left on device: 'models/release/tiny'$"):
+        release.main(["tiny"])
 
 
 def test_choosing_needs_validation_photos(tree: Path) -> None:

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if len(names) != 1:
             raise PackageError("give one name: python -m huebands.promotion.release NAME")
         release(names[0], ColourScorer())
-    except (PackageError, ShardError, FetchError, AlphaError) as error:
+    except (PackageError, ShardError, FetchError, AlphaError, OSError) as error:
         raise SystemExit(f"release: {error}") from error
 
 
