@@ -20,6 +20,7 @@ from huebands.colorize.colorizer import Colorizer
 from huebands.comparison import report
 from huebands.data.shards import data_sha256
 from huebands.package.read import read_package
+from huebands.package.schema import PackageError
 from huebands.package.write import assemble
 from huebands.promotion import release
 from huebands.stages import prepare
@@ -175,6 +176,12 @@ def test_a_release_stays_whole_on_a_full_disk(tree: Path, monkeypatch: pytest.Mo
         read_package(tree / "models/release/tiny")
         json.loads(found["models/release/index.json"])
         cards.append(found["models/release/tiny/MODEL_CARD.md"])
+        replaced = cards[-1] != old["models/release/tiny/MODEL_CARD.md"]
+        if replaced and found["models/release/index.json"] == old["models/release/index.json"]:
+            with pytest.raises(PackageError, match=r"release/tiny: package_sha256 .*; take the folder from its source"):
+                release.release("tiny", LevelScorer())
+        for path, content in old.items():  # as git gives it
+            (tree / path).write_bytes(content)
     assert cards == [b"# Tiny\n"] * 2 + [b"# Newer\n"] * 2, "once in its place, it stays"
 
 

@@ -47,6 +47,12 @@ def test_an_output_is_taken_out_of_its_experiment(tmp_path: Path, monkeypatch: p
     assert (tmp_path / "out/full/generator.safetensors").read_bytes() == b"weights\0"
     with pytest.raises(ablation.AblationError, match=r"^ablation-other: models/trained cannot be taken .*dvc queue"):
         ablation.take_output("ablation-other", ablation.TRAINED, tmp_path / "out/other")
+    with pytest.raises(ablation.AblationError, match=r"^ablation-full: data/prepared cannot be taken"):
+        ablation.take_output("ablation-full", ablation.PREPARED, tmp_path / "out/full")
+    assert [str(path.relative_to(tmp_path)) for path in (tmp_path / "out").rglob("*")] == [
+        "out/full",
+        "out/full/generator.safetensors",
+    ], "the earlier output stays, and nothing half made lies about"
 
 
 def test_generators_that_were_trained_on_other_data_are_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from huebands.files import manifest
+from huebands.package.choose import released_sha256
 from huebands.package.read import read_package
 from huebands.package.schema import FILES, PackageError
 from huebands.package.write import assemble, copy_package
@@ -57,10 +58,19 @@ def test_a_missing_file_is_refused_by_name(package: Path, name: str) -> None:
         read_package(package)
 
 
-def test_a_package_of_this_format_needs_the_manifest(package: Path) -> None:
+@pytest.mark.parametrize("number", [3, 4])
+def test_a_package_of_any_format_is_held_by_its_manifest_or_by_a_known_hash(package: Path, number: int) -> None:
+    config = json.loads((package / "config.json").read_text())
+    (package / "config.json").write_text(json.dumps(config | {"format": number}))
+    seal(package)
+    known = read_package(package).package_sha256
     (package / "manifest.json").unlink()
     with pytest.raises(PackageError, match=r"package/manifest\.json: missing; take the folder from its source again"):
         read_package(package)
+    assert read_package(package, known).package_sha256 == known
+    flip(package / "MODEL_CARD.md")
+    with pytest.raises(PackageError, match=r"package: package_sha256 .* must be .* its files were changed; take the"):
+        read_package(package, known)
 
 
 @pytest.mark.parametrize("name", ["notes.txt", ".hidden", "generator.pkl"])
@@ -81,8 +91,6 @@ def test_a_file_that_is_not_listed_is_refused_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [*FILES[:-1], "manifest.json"])
 def test_a_link_is_refused_even_to_the_same_bytes(package: Path, tmp_path: Path, name: str, listed: bool) -> None:
     if not listed:
-        config = json.loads((package / "config.json").read_text())
-        (package / "config.json").write_text(json.dumps(config | {"format": 3}))
         (package / "manifest.json").rename(tmp_path / "manifest.json")
     moved = tmp_path / name if name == "manifest.json" and not listed else (package / name).rename(tmp_path / name)
     (package / name).symlink_to(moved)
@@ -176,4 +184,4 @@ def test_a_copy_is_the_package_that_was_read(package: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["models/trained", "models/release/photos", "models/seed"])
 def test_the_packages_in_the_repository_are_sound(name: str) -> None:
     folder = Path(__file__).parents[2] / name
-    read_package(folder)
+    assert released_sha256(folder) in (None, read_package(folder).package_sha256)

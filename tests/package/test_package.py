@@ -47,9 +47,9 @@ def change_config(folder: Path, key: str, value: object) -> None:
 
 
 def age(folder: Path, config: dict) -> None:
-    """Give a package the configuration of a format that had no manifest."""
+    """Give a package the configuration of an earlier format."""
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "manifest.json").unlink()
+    seal(folder)
 
 
 def test_a_package_is_read_as_it_was_written(tmp_path):
@@ -68,12 +68,6 @@ def test_a_package_of_format_2_has_a_unet_with_batch_normalisation(tmp_path):
     age(tmp_path, tiny_config() | {"format": 2, "network": {"name": "unet", "filters": 4, "depth": 3, "dropout": 0.0}})
     L_unit = torch.linspace(-1, 1, 256).reshape(1, 1, 16, 16)
     assert torch.equal(read_package(tmp_path).generator(L_unit), written.generator(L_unit))
-
-
-def test_a_package_of_format_3_may_lack_the_manifest(tmp_path):
-    written = write_trained(tmp_path)
-    age(tmp_path, tiny_config() | {"format": 3})
-    assert read_package(tmp_path).weights_sha256 == written.weights_sha256
 
 
 def test_a_training_of_an_earlier_format_is_not_assembled(tmp_path):
@@ -327,6 +321,17 @@ def test_a_released_package_that_was_changed_is_refused(tiny_package, tmp_path, 
             load()
 
 
+def test_a_released_package_without_a_manifest_is_read_in_its_place_alone(tiny_package, tmp_path):
+    released = shutil.copytree(tiny_package, tmp_path / "models/release/tiny")
+    (released / "manifest.json").unlink()
+    write_index(tmp_path, "tiny", read_package(tiny_package).package_sha256)
+    assert Colorizer.load(released).package.package_sha256 == read_package(tiny_package).package_sha256
+    copied = shutil.copytree(released, tmp_path / "models/release/copied")
+    for folder in (copied, shutil.copytree(released, tmp_path / "tiny")):
+        with pytest.raises(PackageError, match=r"/manifest\.json: missing; take the folder from its source again"):
+            Colorizer.load(folder)
+
+
 @pytest.mark.parametrize("content", ["{", "{}", "[]", '{"best": "gone"}', '{"best": "gone", "packages": {"gone": {}}}'])
 def test_an_index_that_names_no_package_is_an_error(tmp_path, content):
     (tmp_path / "models/release").mkdir(parents=True)
@@ -338,5 +343,5 @@ def test_an_index_that_names_no_package_is_an_error(tmp_path, content):
 def test_an_index_without_the_hash_of_the_best_package_is_an_error(tiny_package, tmp_path):
     shutil.copytree(tiny_package, tmp_path / "models/release/tiny")
     (tmp_path / "models/release/index.json").write_text('{"best": "tiny", "packages": {"tiny": {"lpips": 0.2}}}')
-    with pytest.raises(PackageError, match=r"packages\.tiny\.package_sha256 is missing; .*write it anew"):
+    with pytest.raises(PackageError, match=r"packages\.tiny\.package_sha256 is missing; take it from git again$"):
         default_package((tmp_path,))

@@ -1,7 +1,10 @@
 """Releasing: the pipeline's package is copied, and becomes the best when it is better by the one rule."""
 
+import errno
 import json
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -126,10 +129,11 @@ def test_packages_that_must_not_ship_are_refused(tree: Path, monkeypatch: pytest
 
 
 def test_a_package_without_calibration_is_named_and_nothing_ships(tree: Path) -> None:
+    release.release("tiny", LevelScorer())
     write_uncalibrated(tree / "models/release/old")
     with pytest.raises(PackageError, match=r"models/release/old: has no calibration"):
-        release.release("tiny", LevelScorer())
-    assert [path.name for path in (tree / "models/release").iterdir()] == ["old"]
+        release.release("new", LevelScorer())
+    assert not (tree / "models/release/new").exists()
 
 
 def test_a_changed_released_package_stops_the_release(tree: Path) -> None:
@@ -139,6 +143,71 @@ def test_a_changed_released_package_stops_the_release(tree: Path) -> None:
     with pytest.raises(PackageError, match=r"release/other: package_sha256 .* must be .*its files were changed"):
         release.release("tiny", LevelScorer())
     assert not (tree / "models/release/tiny").exists()
+
+
+def lose_the_index(folder: Path) -> None:
+    (folder / "index.json").unlink()
+
+
+def damage_the_index(folder: Path) -> None:
+    (folder / "index.json").write_text("{")
+
+
+def lose_the_best(folder: Path) -> None:
+    shutil.rmtree(folder / "first")
+
+
+def empty_the_best(folder: Path) -> None:
+    (folder / "first/config.json").unlink()
+
+
+def change_the_best(folder: Path) -> None:
+    (folder / "first/MODEL_CARD.md").write_text("# Changed\n")
+    seal(folder / "first")
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (lose_the_index, r"release/index\.json: missing beside first, second; take it from git again"),
+        (damage_the_index, r"release/index\.json: cannot be read .*; take it from git again"),
+        (lose_the_best, r"release/index\.json: the best package \(='first'\) is missing; take it from git again"),
+        (empty_the_best, r"release/first/config\.json: missing; models/release/first is not a model package"),
+        (change_the_best, r"release/first: package_sha256 .* must be .*; take the folder from its source again"),
+    ],
+)
+@pytest.mark.parametrize("name", ["first", "new"])
+def test_a_best_package_that_cannot_be_measured_is_not_replaced(
+    tree: Path, damage: Callable[[Path], None], problem: str, name: str
+) -> None:
+    folder = tree / "models/release"
+    release.release("first", LevelScorer())
+    release.release("second", LevelScorer(models=9.5))
+    damage(folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(PackageError, match=problem):
+        release.release(name, LevelScorer(models=5.0))
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_release_that_was_cut_off_before_its_index_is_completed(tree: Path, capsys: pytest.CaptureFixture) -> None:
+    release.release("first", LevelScorer())
+    (tree / "models/release/second").mkdir()
+    release.release("second", LevelScorer(models=9.5))
+    assert "second/config.json: missing; models/release/second is not a model package; it is replaced" in (
+        capsys.readouterr().out
+    )
+    assert (index(tree)["best"], set(index(tree)["packages"])) == ("first", {"first", "second"})
+
+
+def test_a_full_disk_ends_in_one_line(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(release, "ColourScorer", LevelScorer)
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(SystemExit, match=r"^release: .*No space left on device: 'models/release/tiny'$"):
+        release.main(["tiny"])
 
 
 def test_choosing_needs_validation_photos(tree: Path) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,17 +16,19 @@ import psutil
 import pytest
 
 from bento_server import serve_package
+from huebands.colorize.colorizer import Colorizer
 from huebands.package.choose import GENERATOR
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
 from huebands.photos.write import encode_png
-from huebands.registry import connection, local_store
+from huebands.registry import connection, local_store, models
 from huebands.registry.connection import short_timeouts
 from huebands.registry.models import PACKAGE_TAG, register_package, set_alias
 from huebands.registry.training_run import TrainingRun
 from huebands.serving import served_model
 from huebands.serving.answers import model_headers
-from tiny_package import write_tiny_package
+from huebands.serving.workers.package_copy import PrivateCopy, copy_privately
+from tiny_package import seal, write_tiny_package
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -97,6 +99,39 @@ def test_a_file_that_is_not_the_registered_one_is_refused_with_both_hashes(
         served_model.choose(f"models:/{NAME}@champion")
     assert read_package(tiny_package).package_sha256 in str(error.value)
     assert "version 1" in str(error.value) and "restore the store" in str(error.value)
+
+
+def test_a_version_that_was_registered_without_a_manifest_is_held_by_its_hash(
+    registry: Path, tiny_package: Path
+) -> None:
+    (manifest,) = (registry / local_store.ARTIFACTS).rglob("manifest.json")
+    manifest.unlink()
+    address, expected = f"models:/{NAME}/1", read_package(tiny_package).package_sha256
+    package = load_to_serve(address).package
+    assert Colorizer.load(address).package.package_sha256 == package.package_sha256 == expected
+    copy = copy_privately(package.folder, expected)
+    assert PrivateCopy(package.folder, expected).restore() == package.folder
+    assert read_package(copy).package_sha256 == expected, "the copy has a manifest"
+
+
+def load_to_serve(address: str) -> Colorizer:
+    return served_model.choose(address).load()
+
+
+@pytest.mark.parametrize("load", [Colorizer.load, load_to_serve])
+def test_files_that_change_after_their_download_are_refused(
+    registry: Path, monkeypatch: pytest.MonkeyPatch, load: Callable[[str], Colorizer]
+) -> None:
+    check = models._check_files
+
+    def change_what_was_checked(subject: str, package: Path, registered: str) -> None:
+        check(subject, package, registered)
+        (package / "MODEL_CARD.md").write_text("# Another\n")
+        seal(package)
+
+    monkeypatch.setattr(models, "_check_files", change_what_was_checked)
+    with pytest.raises(PackageError, match=r"package_sha256 \(=.*\) must be .* which was released or registered"):
+        load(f"models:/{NAME}@champion")
 
 
 def test_a_version_of_unknown_files_is_refused(registry: Path) -> None:

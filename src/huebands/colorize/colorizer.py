@@ -51,13 +51,14 @@ class Colorizer:
             source = default_package()
         if str(source).startswith("models:"):
             from huebands.registry.connection import TrackingError
-            from huebands.registry.models import download_package
+            from huebands.registry.models import download_package, find_package
 
             try:
-                folder = download_package(str(source))
+                registered = find_package(str(source))
+                folder = download_package(registered.uri)
             except TrackingError as error:
                 raise PackageError(str(error)) from error
-            return cls(read_package(folder), str(source))
+            return cls(read_package(folder, registered.package_sha256), str(source))
         return cls(read_package(Path(source), released_sha256(Path(source))), str(source))
 
     @property

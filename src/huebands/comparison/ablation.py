@@ -6,7 +6,6 @@ split.
 """
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ import yaml
 from huebands.comparison.command import Request, run
 from huebands.comparison.own_photos import read_prepared
 from huebands.data.shards import data_sha256
+from huebands.files import atomic
 from huebands.package.read import read_package
 
 CONF, REPORT = Path("conf/ablation.yaml"), Path("reports/ablation")
@@ -54,15 +54,16 @@ def take_output(experiment: str, output: str, folder: Path) -> None:
     Args:
         experiment: its name.
         output: a folder of the pipeline.
-        folder: is replaced.
+        folder: is replaced as a whole.
 
     Raises:
-        AblationError: when the experiment is missing, ambiguous or without this output.
+        AblationError: when the experiment is missing, ambiguous or without this output; the folder is what it was.
+        OSError: likewise, when it cannot be written.
     """
-    shutil.rmtree(folder, ignore_errors=True)  # DVC would copy into a folder that is there
-    folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _dvc("get", ".", output, "--rev", experiment, "--out", str(folder))
+        with atomic.replace_folder(folder) as new:
+            new.rmdir()  # DVC would copy into a folder that is there
+            _dvc("get", ".", output, "--rev", experiment, "--out", str(new))
     except AblationError as error:
         raise AblationError(
             f"{experiment}: {output} cannot be taken ({error}); `dvc queue logs {experiment}` shows what failed,"

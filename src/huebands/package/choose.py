@@ -84,10 +84,7 @@ def read_index(path: Path) -> ReleaseIndex:
         index: ReleaseIndex = build(ReleaseIndex, json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError) as error:
         problem = str(error) if isinstance(error, ParamsError) else f"cannot be read ({error})"
-        raise PackageError(
-            f"{path}: {problem}; take it from git again, or write it anew with"
-            " `python -m huebands.promotion.release NAME`"
-        ) from error
+        raise PackageError(f"{path}: {problem}; take it from git again") from error
     return index
 
 

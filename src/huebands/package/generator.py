@@ -13,6 +13,7 @@ from huebands.files.manifest import MANIFEST, FolderError, check_manifest, read_
 from huebands.models.interface import Network
 from huebands.models.registry import build_network
 from huebands.models.weights import WeightsError, encode_weights, parse_weights
+from huebands.package.hashes import check_hash, hash_files
 from huebands.package.schema import (
     CONFIG,
     FILES,
@@ -45,8 +46,13 @@ def read_generator(folder: Path) -> TrainedGenerator:
     return parse_generator(folder, read_files(folder))
 
 
-def read_files(folder: Path) -> dict[str, bytes]:
-    """Read the files of a package, and check them against its manifest.
+def read_files(folder: Path, package_sha256: str | None = None) -> dict[str, bytes]:
+    """Read the files of a package, and check them against its manifest and its hash.
+
+    Args:
+        folder: of the package.
+        package_sha256: that it must have, as it was released or registered, with which it needs no manifest; None where
+            nothing says which.
 
     Returns:
         The content by name, the manifest's too where there is one.
@@ -63,8 +69,9 @@ def read_files(folder: Path) -> dict[str, bytes]:
     except FolderError as error:
         remedy = "" if folder.exists() else "; name the folder of a package (`make repro` writes models/generator)"
         raise PackageError(f"{error}{remedy}") from error
-    if MANIFEST not in files and parse_config(folder / CONFIG, files.get(CONFIG, b""))[1].format > 3:
+    if MANIFEST not in files and package_sha256 is None:
         raise PackageError(f"{folder / MANIFEST}: missing; take the folder from its source again")
+    check_hash(folder, hash_files(files), package_sha256)
     return files
 
 

@@ -22,7 +22,7 @@ from huebands.conformal.table import CalibrationError
 from huebands.density.model import Density, DensityError, parse_density
 from huebands.models.interface import Network
 from huebands.package.generator import TrainedGenerator, parse_generator, read_files
-from huebands.package.hashes import check_hash, hash_files
+from huebands.package.hashes import hash_files
 from huebands.package.schema import CALIBRATION, CERTIFICATE, DENSITY, PackageError
 
 
@@ -51,9 +51,7 @@ def read_package(folder: Path, package_sha256: str | None = None) -> ModelPackag
     Raises:
         PackageError: names the file, the value and what to do.
     """
-    files = read_files(folder)
-    check_hash(folder, hash_files(files), package_sha256)
-    return parse_package(folder, files)
+    return parse_package(folder, read_files(folder, package_sha256))
 
 
 def parse_package(folder: Path, files: Mapping[str, bytes]) -> ModelPackage:

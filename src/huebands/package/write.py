@@ -4,7 +4,6 @@ from pathlib import Path
 
 from huebands.files.manifest import FolderError, read_file, write_folder
 from huebands.package.generator import read_files
-from huebands.package.hashes import check_hash, hash_files
 from huebands.package.read import ModelPackage, parse_package
 from huebands.package.schema import (
     CALIBRATION,
@@ -52,9 +51,7 @@ def copy_package(package: ModelPackage, folder: Path) -> None:
     Raises:
         PackageError: when the files are no longer those that were read.
     """
-    files = read_files(package.folder)
-    check_hash(package.folder, hash_files(files), package.package_sha256)
-    write_folder(folder, files)
+    write_folder(folder, read_files(package.folder, package.package_sha256))
 
 
 def _read_part(path: Path) -> bytes:

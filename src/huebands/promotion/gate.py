@@ -147,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         settings = params.load()
         address = options.version or f"models:/{settings.register.model_name}@{CHALLENGER}"
         decision = promote(address, settings.calibrate.report_alpha, options.override, ColourScorer())
-    except (params.ParamsError, PackageError, ShardError, FetchError, TrackingError) as error:
+    except (params.ParamsError, PackageError, ShardError, FetchError, TrackingError, OSError) as error:
         raise SystemExit(f"gate: {error}") from error
     for line in (*decision.lines, str(decision)):
         print(f"gate: {line}")

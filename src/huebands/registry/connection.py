@@ -53,6 +53,24 @@ def open_client() -> mlflow.MlflowClient:
     return client
 
 
+@contextmanager
+def store_errors(work: str) -> Iterator[None]:
+    """Say what failed where the store refuses something or no longer answers; also a decorator.
+
+    Args:
+        work: what is done, for the error.
+
+    Raises:
+        TrackingError: instead of MLflow's errors and the system's.
+    """
+    try:
+        yield
+    except (mlflow.MlflowException, OSError) as error:
+        raise TrackingError(
+            f"{work} failed in {store_uri()}: {error}; start again when the store answers, or change what it refuses"
+        ) from error
+
+
 def experiment_id_of(client: mlflow.MlflowClient, name: str) -> str:
     """Find or create an experiment.
 

@@ -12,7 +12,14 @@ from typing import Any
 import mlflow
 
 from huebands.registry import local_store
-from huebands.registry.connection import TrackingError, open_client, prefixed, short_timeouts, store_uri
+from huebands.registry.connection import (
+    TrackingError,
+    open_client,
+    prefixed,
+    short_timeouts,
+    store_errors,
+    store_uri,
+)
 from huebands.registry.runs import log_figures
 
 PACKAGE_FOLDER = "package"  # of a run's artifacts
@@ -45,6 +52,7 @@ class Registration:
         return f"{self.version.uri} ({'new' if self.created else 'registered before'})"
 
 
+@store_errors("the registration of the package")
 def register_package(
     package: Path,
     package_sha256: str,
@@ -62,6 +70,9 @@ def register_package(
         run_id: ID of the training's run.
         metrics: for the run.
         tags: lineage of the registration, for run and version; their names get the prefix `huebands.`.
+
+    Raises:
+        TrackingError: when the store does not answer, or refuses something.
     """
     client = open_client()
     try:
@@ -84,8 +95,9 @@ def register_package(
     return Registration(RegisteredPackage(model_name, int(version.version), package_sha256), created=True)
 
 
+@store_errors("the search for the champion")
 def champion_version(model_name: str) -> RegisteredPackage | None:
-    """The version that the alias `champion` points at, if any."""
+    """The version that the alias `champion` points at, if any; raises like `register_package`."""
     try:
         version = open_client().get_model_version_by_alias(model_name, "champion")
     except mlflow.MlflowException as error:
@@ -95,13 +107,15 @@ def champion_version(model_name: str) -> RegisteredPackage | None:
     return RegisteredPackage(model_name, int(version.version), version.tags.get(PACKAGE_TAG))
 
 
+@store_errors("the change of an alias")
 def set_alias(model_name: str, alias: str, version: int) -> None:
-    """Point an alias at a version."""
+    """Point an alias at a version; raises like `register_package`."""
     open_client().set_registered_model_alias(model_name, alias, str(version))
 
 
+@store_errors("the change of a version's tags")
 def tag_version(version: RegisteredPackage, tags: Mapping[str, str]) -> None:
-    """Set tags of a version; their names get the prefix `huebands.`."""
+    """Set tags of a version; their names get the prefix `huebands.`; raises like `register_package`."""
     client = open_client()
     for name, value in tags.items():
         client.set_model_version_tag(version.model_name, str(version.version), f"huebands.{name}", value)

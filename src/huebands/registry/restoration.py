@@ -8,7 +8,7 @@ import mlflow
 from mlflow.entities import Run
 
 from huebands.package.lineage import Dataset
-from huebands.registry.connection import TrackingError, open_client
+from huebands.registry.connection import TrackingError, open_client, store_errors
 from huebands.registry.reports import RUN, read_history, read_report
 from huebands.registry.runs import PARENT_TAG
 from huebands.registry.training_run import WEIGHTS_TAG, TrainingRun
@@ -16,8 +16,13 @@ from huebands.registry.training_run import WEIGHTS_TAG, TrainingRun
 _RESTORES = "restores"  # tag of a restored run: its weights, which an unfinished one has too
 
 
+@store_errors("the search for the training's run")
 def find_run(experiment: str, weights_sha256: str) -> str | None:
-    """Find the first finished run that made these weights."""
+    """Find the first finished run that made these weights.
+
+    Raises:
+        TrackingError: when the store does not answer, or refuses something.
+    """
     client = open_client()
     query = f"tags.`{WEIGHTS_TAG}` = '{weights_sha256}' AND attributes.status = 'FINISHED'"
     runs = _search(client, experiment, query)
@@ -36,7 +41,7 @@ def find_or_restore_run(experiment: str, weights_sha256: str, report: Path) -> t
         The id of the run, and its origin in words.
 
     Raises:
-        TrackingError: when the report is of another training.
+        TrackingError: when the report is of another training, or like `find_run`.
         FileNotFoundError: when the report is incomplete.
     """
     run_id = find_run(experiment, weights_sha256)
@@ -103,6 +108,7 @@ def restore_run(
     return run.run_id
 
 
+@store_errors("the search for an unfinished restoration")
 def _find_unfinished_restoration(experiment: str, weights_sha256: str) -> str | None:
     """Find a restoration that was cut off; a parent that was left without a child is deleted."""
     client = open_client()

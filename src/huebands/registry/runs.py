@@ -10,7 +10,7 @@ from typing import Any
 import mlflow
 
 from huebands.package.lineage import Dataset
-from huebands.registry.connection import experiment_id_of, open_client, prefixed
+from huebands.registry.connection import experiment_id_of, open_client, prefixed, store_errors
 
 PARENT_TAG = "mlflow.parentRunId"
 _BATCH = 1000  # metrics in one request: MLflow's limit
@@ -42,11 +42,15 @@ class FinishedRun:
     history: Sequence[Mapping[str, float]] = ()
 
 
+@store_errors("the logging of the runs")
 def log_runs(experiment: str, parent: FinishedRun, children: Sequence[FinishedRun]) -> str:
     """Log a run and its children, all finished.
 
     Returns:
         The parent's id.
+
+    Raises:
+        TrackingError: when the store does not answer, or refuses something.
     """
     client = open_client()
     experiment_id = experiment_id_of(client, experiment)
@@ -56,6 +60,7 @@ def log_runs(experiment: str, parent: FinishedRun, children: Sequence[FinishedRu
     return parent_id
 
 
+@store_errors("the logging of the stages")
 def log_stages(run_id: str, stages: Sequence[FinishedRun], metrics: Mapping[str, float]) -> None:
     """Log the stages after a training, each as a child of the training's pipeline run.
 
@@ -65,6 +70,9 @@ def log_stages(run_id: str, stages: Sequence[FinishedRun], metrics: Mapping[str,
         run_id: ID of the training's run.
         stages: stages that used its weights.
         metrics: metrics of the pipeline, for its run.
+
+    Raises:
+        TrackingError: like `log_runs`.
     """
     client = open_client()
     run = client.get_run(run_id)

@@ -12,7 +12,7 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from huebands.package.lineage import Dataset
 from huebands.photos.read import read_photo
-from huebands.registry.connection import TrackingError, experiment_id_of, open_client, prefixed
+from huebands.registry.connection import TrackingError, experiment_id_of, open_client, prefixed, store_errors
 from huebands.registry.runs import PARENT_TAG, create_run, describe_run, log_epochs
 
 WEIGHTS_TAG = "huebands.weights_sha256"
@@ -35,6 +35,7 @@ class TrainingRun:
         self._monitor: SystemMetricsMonitor | None = None
 
     @classmethod
+    @store_errors("the start of the training's run")
     def start(
         cls,
         name: str,
@@ -56,6 +57,9 @@ class TrainingRun:
             run_id: ID of the run to resume. Where the store does not have it, a warning is logged and a new run starts:
                 then pass the whole history to `log_history`.
             started_at: ISO time; now if left out.
+
+        Raises:
+            TrackingError: when the store does not answer, or refuses something.
         """
         client = open_client()
         if run_id is not None and _has_run(client, run_id):

@@ -35,7 +35,7 @@ STAGES = StageFolders()
 
 def main() -> None:
     """Register the package that the stages before have made."""
-    known = (params.ParamsError, PackageError, TrackingError, shards.ShardError, FetchError, FileNotFoundError)
+    known = (params.ParamsError, PackageError, TrackingError, shards.ShardError, FetchError, OSError)
     try:
         register(params.load())
     except known as error:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from huebands.files.manifest import write_folder
 from huebands.package.generator import read_files
-from huebands.package.hashes import check_hash, hash_files
 from huebands.package.schema import PackageError
 
 CHECK_INTERVAL = 600.0  # seconds; cleaners leave alone what was touched within days
@@ -38,8 +37,7 @@ class PrivateCopy:
 
     def __init__(self, folder: Path, package_sha256: str) -> None:
         self.folder, self.package_sha256 = folder, package_sha256
-        self._files = read_files(folder)
-        check_hash(folder, hash_files(self._files), package_sha256)
+        self._files = read_files(folder, package_sha256)
         self.fault: str | None = None
 
     def restore(self) -> Path:
@@ -71,9 +69,10 @@ class PrivateCopy:
 
     def _is_complete(self) -> bool:
         try:
-            return hash_files(read_files(self.folder)) == self.package_sha256
+            read_files(self.folder, self.package_sha256)
         except PackageError:
             return False
+        return True
 
 
 def copy_privately(source: Path, package_sha256: str) -> Path:
@@ -86,8 +85,7 @@ def copy_privately(source: Path, package_sha256: str) -> Path:
     Raises:
         PackageError: when it has another hash, or cannot be copied.
     """
-    files = read_files(source)
-    check_hash(source, hash_files(files), package_sha256)
+    files = read_files(source, package_sha256)
     try:
         return _write_privately(None, files)
     except OSError as error:
