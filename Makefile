@@ -42,7 +42,7 @@ lint: install ## ruff, mypy and the workflows
 	$(BIN)/zizmor --offline --quiet .github/workflows
 
 docs: install ## build the documents into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 results: install ## write docs/results.md, and the figures in other pages, from reports/
 	$(BIN)/python docs/results.py
