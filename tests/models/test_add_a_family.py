@@ -30,4 +30,4 @@ def test_the_family_of_the_page_keeps_the_contract(tmp_path: Path) -> None:
         [*command, "-k", "local or file"], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
-    assert re.search(r"^8 passed", done.stdout, re.M), done.stdout
+    assert re.search(r"^9 passed", done.stdout, re.M), done.stdout
