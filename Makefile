@@ -96,7 +96,7 @@ retrain-plan: install ## say whether `make repro` would run a stage, without its
 	@.ci/retrain-plan >> $(OUTPUT)
 
 REMOTE ?= origin
-retrain-branch: install ## push what a training changed in git to BRANCH of REMOTE, if it changed anything
+retrain-branch: results ## push what a training changed in git, pages too, to BRANCH of REMOTE, if it changed anything
 	@.ci/retrain-branch '$(REMOTE)' '$(BRANCH)' >> $(OUTPUT)
 
 # Where GitHub shows a step's summary, else the terminal; BASE is the commit to compare with, PICTURES_URL where the
