@@ -127,6 +127,15 @@ def test_every_module_that_a_page_runs_or_imports_exists(page: Path) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize(
+    ("page", "folder"), [("data/README.md", "conf/data"), ("docs/training.md", "conf/model")], ids=lambda path: path
+)
+def test_a_table_has_a_row_for_every_choice(page: str, folder: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| `([\w-]+)`", text, re.MULTILINE))
+    assert {path.stem for path in (ROOT / folder).glob("*.yaml")} <= rows
+
+
 def test_the_site_builds_and_loads_nothing_from_other_hosts(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
