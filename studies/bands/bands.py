@@ -67,10 +67,10 @@ def main() -> None:
     try:
         colorizer = Colorizer.load(options.model)
         shape = colorizer.calibration.shape
-        evennesses = sorted({0.0, shape.adaptivity, 1.0})
+        adaptivities = sorted({0.0, shape.adaptivity, 1.0})
         val, calibration, test = (
             Pixels.join(list(read(colorizer, options.prepared, split, options.stride, wanted)))
-            for split, wanted in (("val", []), ("calibration", evennesses), ("test", evennesses))
+            for split, wanted in (("val", []), ("calibration", adaptivities), ("test", adaptivities))
         )
     except (PackageError, ShardError) as error:
         raise SystemExit(f"bands: {error}") from error
@@ -131,14 +131,14 @@ def describe(colorizer: Colorizer, prepared: Path) -> dict[str, Any]:
 
 
 def read(
-    colorizer: Colorizer, prepared: Path, split: str, stride: int, evennesses: Sequence[float]
+    colorizer: Colorizer, prepared: Path, split: str, stride: int, adaptivities: Sequence[float]
 ) -> Iterator[Pixels]:
     """Look at the photos of a split, of near-duplicates at the leader."""
     shard, manifest = LabShard(prepared, split), read_manifest(prepared)
     leads = (manifest["split"] == split) & (manifest["id"] == manifest["group"])
     for row in sorted(manifest[leads]["row"]):
         true_HW3 = shard.rgb([row])[0].permute(1, 2, 0).numpy()
-        yield look(colorizer, true_HW3, stride, evennesses, quantile_shares(), SEED + row)
+        yield look(colorizer, true_HW3, stride, adaptivities, quantile_shares(), SEED + row)
 
 
 def measure(score: Score, mode: Mode, pixels: Pixels, calibrating: int, orders: Sequence[np.ndarray]) -> Measured:

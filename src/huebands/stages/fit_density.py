@@ -1,4 +1,4 @@
-"""Stage distribution: the network that gives each pixel's colour distribution, from which bands take their shape.
+"""Stage fit-density: the network that gives each pixel's colour distribution, from which bands take their shape.
 
 It learns from the training photos, and stops by the validation photos: calibration and test photos are not looked at.
 """

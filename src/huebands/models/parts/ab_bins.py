@@ -1,7 +1,7 @@
 """The ab plane in bins: what a classifier of colours chooses between.
 
 Squares of 10 x 10 CIELAB units around multiples of 10, those that hold an 8-bit sRGB colour: 261. The source counts
-313; the other 52 hold no colour that an sRGB photo can have (`tests/test_ab_bins.py` looks at all 16,777,216).
+313; the other 52 hold no colour that an sRGB photo can have (`tests/models/test_ab_bins.py` checks all 16,777,216).
 
 Source: Zhang, Isola & Efros, 2016, https://arxiv.org/abs/1603.08511.
 """
