@@ -28,7 +28,6 @@ PAGE, TEMPLATE = Path("docs/results.md"), Path("docs/results.md.j2")
 MEASUREMENTS = (Path("reports/benchmarks"), Path("reports/results"))
 RELEASES, PIPELINE_MODEL = Path("models/release"), Path("models/generator")
 PIPELINE_CARD = Path("reports/MODEL_CARD.md")
-DENSITY_REPORTS = (Path("reports/density"), Path("reports/distribution"))  # the first that exists is read
 
 # Of a package's metrics: key, name in the tables, decimals, unit that a figure carries.
 METRICS = (
@@ -312,15 +311,13 @@ def make_template() -> jinja2.Template:
 def make_context() -> dict[str, Any]:
     """Everything that the template shows."""
     models = read_models()
-    density = next((folder for folder in DENSITY_REPORTS if (ROOT / folder).is_dir()), DENSITY_REPORTS[0])
     return {
         "models": models,
         "default": models[-1],
         "released": {model.folder.name: model for model in models[:-1]},
         "calibrate": read_json(Path("reports/calibrate/metrics.json")),
         "training": read_csv(Path("reports/train/history.csv")),
-        "density": read_csv(density / "history.csv"),
-        "density_folder": density.as_posix(),
+        "density": read_csv(Path("reports/density/history.csv")),
         "measured": read_measurements(),
         "METRICS": METRICS,
         "narrower": narrower,

@@ -74,8 +74,6 @@ def build(kind: Any, value: Any) -> Any:
     if kind is Any:
         return value
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any:
-        return value
     if origin is Annotated:
         return _build_chosen(arguments[1], value)
     if origin is types.UnionType:
