@@ -33,7 +33,7 @@ from huebands.models.objectives import cgan
 from huebands.models.parts.vgg import VGG16Features
 from huebands.package.lineage import git_commit
 from huebands.params import Params, from_mapping
-from huebands.training.augment import Photos, draw_views, load_photos, look
+from huebands.training.augment import Photos, augment, draw_views, load_photos
 from huebands.training.distributed import World
 from huebands.training.ema import ExponentialMovingAverage
 from huebands.training.learner import Learners, set_up
@@ -68,7 +68,7 @@ class Ours:
         count = len(self.photos.ids)
         views = draw_views(count, self.room, self.params, self.random).to(self.device)
         for part in views.split(count // self.params.batch_size):
-            yield look(self.photos, part, self.size)
+            yield augment(self.photos, part, self.size)
 
     def step(self, lab_B3SS: Tensor) -> dict[str, Tensor]:
         """Train on a batch; the objective's figures."""

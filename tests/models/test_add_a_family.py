@@ -1,4 +1,4 @@
-"""docs/add-a-family.md: what it tells a reader to write is a family that keeps the contract."""
+"""docs/add-a-family.md: the family that it describes keeps the contract."""
 
 import os
 import re

@@ -36,7 +36,7 @@ class Photos:
 
 
 def load_photos(hundredths_N3HW: np.ndarray, ids: Sequence[str], size: int) -> Photos:
-    """Bring a prepared shard to another size, with the lightness that a colorizer sees: that of 8-bit grey levels.
+    """Bring a prepared shard to another size, with the lightness that a colorizer gets: that of 8-bit grey levels.
 
     Args:
         hundredths_N3HW: int16 hundredths of Lab.
@@ -56,7 +56,7 @@ def load_photos(hundredths_N3HW: np.ndarray, ids: Sequence[str], size: int) -> P
 
 @dataclass(frozen=True)
 class Views:
-    """Which photos are looked at, and how: one entry a photo, tensors of length B."""
+    """Which photos are used, and how each is augmented: tensors of length B, one entry a photo."""
 
     rows: Tensor  # of the split
     top: Tensor  # of the crop, pixels
@@ -81,26 +81,26 @@ class Views:
         return [type(self)(*column) for column in zip(*columns, strict=True)]
 
 
-def draw_views(photos: int, room: int, params: TrainParams, random: torch.Generator) -> Views:
-    """Look once at each photo, in random order.
+def draw_views(photos: int, margin: int, params: TrainParams, random: torch.Generator) -> Views:
+    """Draw an epoch: each photo once, in random order, with a random crop, mirroring and gamma.
 
     Args:
         photos: how many.
-        room: pixels by which a photo is larger than its crop.
-        params: what is varied.
+        margin: pixels by which a photo is larger than its crop.
+        params: how much is varied.
         random: the only source of randomness.
     """
     spread = np.log1p(params.lightness_jitter)
     return Views(
         rows=torch.randperm(photos, generator=random),
-        top=torch.randint(room + 1, (photos,), generator=random),
-        left=torch.randint(room + 1, (photos,), generator=random),
+        top=torch.randint(margin + 1, (photos,), generator=random),
+        left=torch.randint(margin + 1, (photos,), generator=random),
         mirrored=(torch.rand(photos, generator=random) < 0.5) & params.flip,
         gamma=torch.empty(photos).uniform_(-1, 1, generator=random).mul_(spread).exp_(),
     )
 
 
-def look(photos: Photos, views: Views, size: int) -> Tensor:
+def augment(photos: Photos, views: Views, size: int) -> Tensor:
     """Crop and mirror photos and vary their lightness, on their device.
 
     Args:
