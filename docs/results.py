@@ -83,13 +83,28 @@ class Measurement:
     figures: Mapping[str, Any]
     rows: Sequence[Row] = ()
 
+    def __post_init__(self) -> None:
+        if not {"commit", "recorded_in"} & set(self.about):
+            raise ResultsError(f"{self.name}.json lacks commit, or recorded_in where its figures were copied by hand")
+
+    @property
+    def recorded_in(self) -> str:
+        """The commit that recorded figures copied by hand; empty where a script has written them."""
+        return str(self.about.get("recorded_in", ""))
+
+    @property
+    def date(self) -> str:
+        """The day of the measurement, or of the record where that alone is known."""
+        return str(self.about["date"]).partition(",")[0]
+
     @property
     def source(self) -> str:
         """How, where and when it was measured, as one line."""
         command = self.about["command"]
         shown = f"Command: {command}" if command.startswith("not ") else f"`{command}`"
         note = f" {self.about['note']}" if self.about.get("note") else ""
-        return f"{shown}. Machine: {self.about['machine']}. Date: {self.about['date']}.{note}"
+        recorded = f" Recorded by hand in `{self.recorded_in}`." if self.recorded_in else ""
+        return f"{shown}. Machine: {self.about['machine']}. Date: {self.about['date']}.{recorded}{note}"
 
     def row(self, **wanted: str) -> Row:
         """The only row with these values.
