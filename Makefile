@@ -42,7 +42,7 @@ lint: install ## ruff, mypy and the workflows
 	$(BIN)/zizmor --offline --quiet .github/workflows
 
 docs: install ## build the documents into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 results: install ## write docs/results.md, and the figures in other pages, from reports/
 	$(BIN)/python docs/results.py
@@ -96,7 +96,7 @@ retrain-plan: install ## print whether `make repro` would run a stage; needs no 
 	@.ci/retrain-plan >> $(OUTPUT)
 
 REMOTE ?= origin
-retrain-branch: install ## push what a training changed in git to BRANCH of REMOTE, if it changed anything
+retrain-branch: results ## push what a training changed in git, pages too, to BRANCH of REMOTE, if it changed anything
 	@.ci/retrain-branch '$(REMOTE)' '$(BRANCH)' >> $(OUTPUT)
 
 # The file of a step's summary on GitHub, elsewhere the terminal. BASE is the commit to compare with, PICTURES_URL the

@@ -28,7 +28,6 @@ PAGE, TEMPLATE = Path("docs/results.md"), Path("docs/results.md.j2")
 MEASUREMENTS = (Path("reports/benchmarks"), Path("reports/results"))
 RELEASES, PIPELINE_MODEL = Path("models/release"), Path("models/generator")
 PIPELINE_CARD = Path("reports/MODEL_CARD.md")
-DENSITY_REPORTS = (Path("reports/density"), Path("reports/distribution"))  # the first that exists is read
 
 # The metrics of a package: key, name in the tables, decimals, unit of a figure.
 METRICS = (
@@ -84,13 +83,28 @@ class Measurement:
     figures: Mapping[str, Any]
     rows: Sequence[Row] = ()
 
+    def __post_init__(self) -> None:
+        if not {"commit", "recorded_in"} & set(self.metadata):
+            raise ResultsError(f"{self.name}.json lacks commit, or recorded_in where its figures were copied by hand")
+
+    @property
+    def recorded_in(self) -> str:
+        """The commit that recorded figures copied by hand; empty where a script has written them."""
+        return str(self.metadata.get("recorded_in", ""))
+
+    @property
+    def date(self) -> str:
+        """The day of the measurement, or of the record where that alone is known."""
+        return str(self.metadata["date"]).partition(",")[0]
+
     @property
     def source(self) -> str:
         """How, where and when it was measured, as one line."""
         command = self.metadata["command"]
         command_text = f"Command: {command}" if command.startswith("not ") else f"`{command}`"
         note = f" {self.metadata['note']}" if self.metadata.get("note") else ""
-        return f"{command_text}. Machine: {self.metadata['machine']}. Date: {self.metadata['date']}.{note}"
+        recorded = f" Recorded by hand in `{self.recorded_in}`." if self.recorded_in else ""
+        return f"{command_text}. Machine: {self.metadata['machine']}. Date: {self.metadata['date']}.{recorded}{note}"
 
     def row(self, **values: str) -> Row:
         """The only row with these values.
@@ -312,15 +326,13 @@ def make_template() -> jinja2.Template:
 def make_context() -> dict[str, Any]:
     """Everything that the template shows."""
     models = read_models()
-    density = next((folder for folder in DENSITY_REPORTS if (ROOT / folder).is_dir()), DENSITY_REPORTS[0])
     return {
         "models": models,
         "default": models[-1],
         "released": {model.folder.name: model for model in models[:-1]},
         "calibrate": read_json(Path("reports/calibrate/metrics.json")),
         "training": read_csv(Path("reports/train/history.csv")),
-        "density": read_csv(density / "history.csv"),
-        "density_folder": density.as_posix(),
+        "density": read_csv(Path("reports/density/history.csv")),
         "measured": read_measurements(),
         "METRICS": METRICS,
         "narrower": narrower,

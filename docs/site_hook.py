@@ -20,6 +20,7 @@ OUTSIDE = {
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "LICENSE": "LICENSE",
     "data/README.md": "data/terms.md",
+    "reports/MODEL_CARD.md": "reports/MODEL_CARD.md",
     "reports/evaluate/sheet.png": "reports/evaluate/sheet.png",
     "reports/calibrate/coverage.png": "reports/calibrate/coverage.png",
     "reports/calibrate/heatmaps.png": "reports/calibrate/heatmaps.png",

@@ -84,6 +84,23 @@ def test_a_measurement_without_a_machine_is_refused(
         results.read_measurements()
 
 
+def test_figures_that_were_copied_by_hand_name_the_commit_that_recorded_them(results: ModuleType) -> None:
+    about = {"command": "make soak", "machine": "two cores", "date": "2026-11-25, when it was recorded"}
+    copied = results.Measurement("soak", {**about, "recorded_in": "5b884b6"}, {})
+    assert "Recorded by hand in `5b884b6`." in copied.source
+    assert "by hand" not in results.Measurement("soak", {**about, "commit": "5b884b6"}, {}).source
+    with pytest.raises(results.ResultsError, match=r"soak\.json lacks commit, or recorded_in"):
+        results.Measurement("soak", about, {})
+
+
+def test_every_figure_that_was_copied_by_hand_is_called_so(results: ModuleType) -> None:
+    page = " ".join((ROOT / "docs/results.md").read_text(encoding="utf-8").split())
+    for measurement in results.read_measurements().values():
+        listed = f"`{measurement.name}` ({measurement.date})" in page
+        assert listed == bool(measurement.recorded_in), measurement.name
+        assert not measurement.recorded_in or f"Recorded by hand in `{measurement.recorded_in}`." in page
+
+
 @pytest.mark.parametrize(
     ("value", "decimals", "unit", "text"),
     [("0.8825", 3, "", "0.883"), (0.01155, 4, "", "0.0116"), (0.915, 1, "%", "91.5%")],
@@ -127,8 +144,17 @@ def test_every_module_that_a_page_runs_or_imports_exists(page: Path) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize(
+    ("page", "folder"), [("data/README.md", "conf/data"), ("docs/training.md", "conf/model")], ids=lambda path: path
+)
+def test_a_table_has_a_row_for_every_choice(page: str, folder: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| `([\w-]+)`", text, re.MULTILINE))
+    assert {path.stem for path in (ROOT / folder).glob("*.yaml")} <= rows
+
+
 def test_the_site_builds_and_loads_nothing_from_other_hosts(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,11 +1,13 @@
 """Calibrations without images or networks: photos are random first steps and random groups."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
 from huebands.conformal.bands import STEPS
 from huebands.conformal.calibration import Calibration
+from huebands.conformal.calibration_files import parse_calibration
 from huebands.conformal.groups import UNMERGED, Grouping
 from huebands.conformal.scores import PhotoLosses, photo_losses
 from huebands.conformal.shape import Shape
@@ -55,3 +57,8 @@ def toy_table(losses: Iterable[PhotoLosses]) -> LossTable:
 def toy_calibration(losses: Iterable[PhotoLosses], shape: Shape = SHAPE) -> Calibration:
     """A calibration on photos of these losses."""
     return Calibration(shape, toy_table(losses), **HASHES, **LIMITS)
+
+
+def read_calibration(folder: Path) -> Calibration:
+    """Read a calibration without the rest of its package."""
+    return parse_calibration(folder, {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()})

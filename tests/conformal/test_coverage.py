@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from huebands.conformal.calibration_files import read_calibration, write_calibration
+from huebands.conformal.calibration_files import write_calibration
 from huebands.conformal.coverage import PhotoCoverage, certify, count_widths, measure_bands
 from huebands.conformal.groups import GROUPS, PARTITIONS
 from huebands.conformal.guarantee import MODES, Guarantee
 from huebands.statistics.broken_promise import broken_p
-from toy_calibration import toy_calibration, toy_losses, toy_photo
+from toy_calibration import read_calibration, toy_calibration, toy_losses, toy_photo
 
 ALPHA = 0.2
 

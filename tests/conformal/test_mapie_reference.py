@@ -9,9 +9,9 @@ from huebands.conformal.mapie_reference import (
     exchangeability_rejected,
     mapie_half_widths,
     mapie_quantile_margin,
-    risk_control_half_widths,
     risk_exceeded,
 )
+from huebands.statistics.risk_control import first_step
 
 
 def random_pixels(seed, count):
@@ -20,6 +20,13 @@ def random_pixels(seed, count):
     shown = random.integers(0, 256, (count, 3))
     true = np.clip(shown + np.rint(random.normal(size=shown.shape) * random.gamma(1.0, 30.0, shown.shape)), 0, 255)
     return true.astype(np.uint8), shown.astype(np.uint8)
+
+
+def risk_control_half_widths(true_rgb, shown_rgb, alphas):
+    """Half widths like `mapie_half_widths`, by risk control: a pixel is a photo, step h has the band shown +- h."""
+    residuals = np.abs(true_rgb.astype(np.int16) - shown_rgb)
+    losses = (residuals[..., None] > np.arange(256)).astype(np.float64)
+    return np.array([first_step(losses, alpha) for alpha in alphas], dtype=np.float64)
 
 
 class TestQuantile:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from huebands import cli
 from huebands.colorize.colorizer import Colorizer
-from huebands.conformal.calibration_files import read_calibration, write_calibration
+from huebands.conformal.calibration_files import write_calibration
 from huebands.conformal.guarantee import Guarantee
 from huebands.package.read import read_package
 from huebands.photos.grey import GreyPhoto
@@ -24,6 +24,7 @@ from huebands.serving.workers.exploration import pack_exploration
 from huebands.serving.workers.jobs import Answer, Job
 from in_process import Client, build_in_process
 from tiny_package import seal
+from toy_calibration import read_calibration
 
 COLOURFUL = np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8)
 

@@ -18,7 +18,8 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 PHOTOS, EPOCHS = 70, 10
 SMALL = (
-    "data=folder", "experiment=small", f"train.epochs={EPOCHS}", "model.image_size=32", "model.network.depth=4",
+    "data=folder", "experiment=small", f"train.epochs={EPOCHS}", "model.image_size=32",
+    "model.network={filters: 8, depth: 4}",
     "model.objective.discriminator={filters: 8, layers: 2, norm: batch}", "prepare.group_distance=2",
     "prepare.fractions={train: 0.44, val: 0.2, calibration: 0.2, test: 0.16}",
     "validate.min_photos={train: 10, val: 1, calibration: 9, test: 1}", "validate.chroma_mean=[5, 100]",

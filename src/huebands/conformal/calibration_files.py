@@ -130,15 +130,6 @@ def write_calibration(folder: Path | str, calibration: Calibration) -> None:
     atomic.write_text(folder / DESCRIPTION, text)
 
 
-def read_calibration(folder: Path | str) -> Calibration:
-    """Read both files.
-
-    Raises:
-        CalibrationError: names the file that cannot be read; else like `parse_calibration`.
-    """
-    return parse_calibration(folder, {name: _read_bytes(Path(folder) / name) for name in (DESCRIPTION, TABLES)})
-
-
 def parse_calibration(folder: Path | str, contents: Mapping[str, bytes]) -> Calibration:
     """Make a calibration of its files' contents, and check that they agree.
 
@@ -208,13 +199,6 @@ def _read_table(path: Path, content: bytes) -> LossTable:
     if set(tables) != (names := {field.name for field in fields(LossTable)}):
         raise CalibrationError(f"{path}: arrays (={sorted(tables)}) must be {sorted(names)}; {_REMEDY}")
     return LossTable(**tables)
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CalibrationError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from None
 
 
 def _check_agreement(path: Path, description: _Description, calibration: Calibration) -> None:

@@ -7,9 +7,6 @@ import numpy as np
 from mapie.exchangeability_testing import OnlineMartingaleTest, RiskMonitoring
 
 from huebands.statistics.losses import SLACK
-from huebands.statistics.risk_control import first_step
-
-_LEVELS = 256
 
 
 class _Column:
@@ -79,16 +76,6 @@ def mapie_quantile_margin(
     regressor.conformalize(features, true.astype(np.float64))
     _, intervals = regressor.predict_interval(features[:1], symmetric_correction=True)
     return float(features[0, 0] - intervals[0, 0, 0]), float(intervals[0, 1, 0] - features[0, 1])
-
-
-def risk_control_half_widths(true_rgb: np.ndarray, shown_rgb: np.ndarray, alphas: Sequence[float]) -> np.ndarray:
-    """Calibrate the same with our risk control: each pixel is a photo, and the band at step h = 0..255 is shown +- h.
-
-    Arguments and result as `mapie_half_widths`.
-    """
-    residuals = np.abs(true_rgb.astype(np.int16) - shown_rgb)
-    losses = (residuals[..., None] > np.arange(_LEVELS)).astype(np.float64)
-    return np.array([first_step(losses, alpha) for alpha in alphas], dtype=np.float64)
 
 
 def exchangeability_rejected(reference: np.ndarray, losses: np.ndarray, level: float = 0.05) -> bool | None:
