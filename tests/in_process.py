@@ -19,7 +19,7 @@ from huebands.serving.workers.pool import WorkerPool
 
 
 class InProcessPool:
-    """A worker pool without processes: it does each job at once."""
+    """A worker pool without processes: it runs each job at once."""
 
     def __init__(self, colorizer: Colorizer) -> None:
         self.colorizer = colorizer
@@ -28,10 +28,10 @@ class InProcessPool:
         self.pids: list[int] = []
 
     def check(self) -> None:
-        """There is always room."""
+        """Refuse nothing: the queue is never full."""
 
     async def submit(self, job: Job) -> Outcome:
-        """Do a job."""
+        """Run a job."""
         return worker.work(self.colorizer, job)
 
 

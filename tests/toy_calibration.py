@@ -46,7 +46,7 @@ def toy_losses(seed: int, photos: int, size: tuple[int, int] = (6, 7), shape: Sh
 
 
 def toy_table(losses: Iterable[PhotoLosses]) -> LossTable:
-    """Count photos; the atypicality of each is its place in the row."""
+    """Count photos; the atypicality of each is its position in the list."""
     losses = list(losses)
     table = LossTable.empty(len(losses))
     for row, photo in enumerate(losses):

@@ -153,7 +153,7 @@ def test_a_version_of_unknown_files_is_refused(registry: Path) -> None:
         (f"models:/{NAME}", "write models:/NAME/VERSION or models:/NAME@ALIAS"),
     ],
 )
-def test_what_the_registry_does_not_hold_is_refused_with_what_it_holds(
+def test_a_model_that_the_registry_lacks_is_refused_with_the_names_that_it_has(
     registry: Path, address: str, reason: str
 ) -> None:
     store = local_store.store_uri(registry)
@@ -169,7 +169,7 @@ def test_without_mlflow_a_registry_is_refused_with_the_remedy(monkeypatch: pytes
         served_model.choose(f"models:/{NAME}@champion")
 
 
-def test_patience_with_a_store_ends_where_the_download_ends(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_timeouts_of_a_store_end_with_the_download(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
     before = dict(os.environ)
     with short_timeouts():
@@ -188,7 +188,7 @@ def test_patience_with_a_store_ends_where_the_download_ends(registry: Path, monk
         ({"HUEBANDS_MODEL": "/nowhere"}, "huebands: /nowhere: no such folder"),
     ],
 )
-def test_a_service_without_its_package_ends_at_once_with_one_line(
+def test_a_service_without_its_package_ends_at_once_with_an_error_of_one_line(
     tmp_path: Path, variables: dict[str, str], reason: str
 ) -> None:
     ended = subprocess.run(
@@ -208,7 +208,7 @@ def test_a_service_without_its_package_ends_at_once_with_one_line(
 
 @pytest.fixture
 def address(registry: Path, tmp_path: Path) -> Iterator[str]:
-    """Of a service that serves the champion."""
+    """The address of a service that serves the champion."""
     folder = tmp_path / "service"
     folder.mkdir()
     source = Path(f"models:/{NAME}@champion")
@@ -216,7 +216,7 @@ def address(registry: Path, tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-def test_what_is_served_stays_when_the_alias_moves_the_store_goes_and_workers_die(
+def test_the_served_model_stays_when_the_alias_moves_the_store_is_removed_and_workers_die(
     address: str, registry: Path, tmp_path: Path
 ) -> None:
     before = httpx.get(f"{address}/model").json()
@@ -237,7 +237,7 @@ def test_what_is_served_stays_when_the_alias_moves_the_store_goes_and_workers_di
 
 
 def workers_of(port: int | None) -> list[psutil.Process]:
-    """The processes below the one that serves at a port."""
+    """The descendants of the process that serves at a port."""
     for process in psutil.Process().children():
         if str(port) in process.cmdline():
             return process.children(recursive=True)
@@ -279,7 +279,7 @@ def test_every_answer_names_the_model(url: str, tiny_package: Path, method: str,
 
 
 @pytest.mark.parametrize("path", ["/colorize", "/bands"])
-def test_an_answer_says_how_sure_it_is(url: str, path: str) -> None:
+def test_an_answer_states_its_uncertainty(url: str, path: str) -> None:
     answer = httpx.post(f"{url}{path}", files={"image": ("a.png", PHOTO)}, timeout=60)
     assert 0 <= float(answer.headers["huebands-mean-band-width"]) <= 255
     assert 0 < float(answer.headers["huebands-likeness"]) <= 1
