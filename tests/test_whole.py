@@ -230,7 +230,7 @@ def test_a_killed_prepare_leaves_the_old_dataset(tmp_path: Path, monkeypatch: py
         (prepared / "train.npy").write_bytes(b"new")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(prepare, "_prepare", write_one_shard)
+    monkeypatch.setattr(prepare, "write_dataset", write_one_shard)
     monkeypatch.setattr(prepare.pd, "read_parquet", lambda path: None)
     with pytest.raises(KeyboardInterrupt):
         prepare.prepare(tmp_path / "raw", tmp_path / "prepared", SETTINGS.prepare)
@@ -239,7 +239,7 @@ def test_a_killed_prepare_leaves_the_old_dataset(tmp_path: Path, monkeypatch: py
 
 # Modules that write into temporary folders, which no other process reads or which are replaced as a whole.
 TEMPORARY = {
-    "serving/bento_build.py", "comparison/external.py", "data/shards.py", "fetch/pypi.py", "stages/ingest.py",
+    "serving/bento_build.py", "comparison/external.py", "data/shards.py", "fetch/pypi.py", "data/collection.py",
     "training/report.py",
 }  # fmt: skip
 WRITING = {
