@@ -215,7 +215,7 @@ def modules_after(code, folder):
 def test_help_imports_no_heavy_module(tmp_path):
     loaded = modules_after("from huebands.cli import main; main(['--help'])", tmp_path)
     assert "huebands" in loaded
-    assert not loaded & {"torch", "numpy", "PIL", "mlflow", "dvc", "bentoml", "great_expectations"}
+    assert not loaded & {"torch", "numpy", "PIL", "mlflow", "dvc", "bentoml", "great_expectations", "matplotlib"}
 
 
 def test_colorizing_loads_no_module_of_the_pipeline_or_the_service(tiny_package, tmp_path):
@@ -225,7 +225,8 @@ def test_colorizing_loads_no_module_of_the_pipeline_or_the_service(tiny_package,
     )
     assert (tmp_path / "cat.bands.npz").is_file()
     assert "torch" in loaded
-    assert not loaded & {"mlflow", "dvc", "bentoml", "great_expectations", "mapie", "torchvision", "pandas"}
+    heavy = {"mlflow", "dvc", "bentoml", "great_expectations", "mapie", "torchvision", "pandas", "matplotlib"}
+    assert not loaded & heavy
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -11,13 +11,15 @@ import sys
 import time
 import venv
 import zipfile
-from collections.abc import Iterator
-from importlib.metadata import Distribution, distribution
+from collections.abc import Iterable, Iterator
+from importlib.metadata import Distribution, distribution, requires
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from huebands.package.read import read_package
 from huebands.photos.write import encode_png
@@ -29,6 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 CHECKOUT = Path(__file__).parents[2]
 LOCK, SERVING_LOCK = CHECKOUT / "requirements.lock", CHECKOUT / "requirements-serve.lock"
+SERVING_IMPORTS = CHECKOUT / "requirements-serve.in"
 PHOTO = encode_png(np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8))
 # The sitecustomize.py of an environment: each process records the hosts that it calls, and can reach this machine only.
 CUT_OFF = """
@@ -144,8 +147,8 @@ def is_ready(address: str) -> bool:
         return False
 
 
-def test_the_environment_that_serves_has_no_huebands_and_no_registry(lean: Path) -> None:
-    for name in ("huebands", "mlflow", "dvc", "great_expectations"):
+def test_the_environment_that_serves_has_no_huebands_no_registry_and_nothing_that_draws(lean: Path) -> None:
+    for name in ("huebands", "mlflow", "dvc", "great_expectations", "matplotlib"):
         ended = subprocess.run([lean / "bin/python", "-Ec", f"import {name}"], cwd=lean, capture_output=True, text=True)
         assert f"No module named '{name}'" in ended.stderr
 
@@ -209,6 +212,28 @@ def test_the_serving_lock_holds_the_same_releases_as_the_lock() -> None:
     }
 
 
+def requirements(name: str, extras: Iterable[str]) -> Iterator[tuple[str, frozenset[str]]]:
+    """The distributions that an installed one requires with some extras, and the extras that it asks of each."""
+    for requirement in map(Requirement, requires(name) or []):
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+            yield canonicalize_name(requirement.name), frozenset(requirement.extras)
+
+
+def test_every_pin_of_the_serving_lock_is_needed_by_what_serving_imports() -> None:
+    imported = [line for line in SERVING_IMPORTS.read_text().splitlines() if not line.startswith("#")]
+    waiting = [(canonicalize_name(name), frozenset[str]()) for name in imported]
+    needed: set[tuple[str, frozenset[str]]] = set()
+    while waiting:
+        name, extras = waiting.pop()
+        if (name, extras) not in needed:
+            needed.add((name, extras))
+            waiting += requirements(name, extras)
+    pinned = {canonicalize_name(name) for name in pins(SERVING_LOCK)}
+    assert sorted(pinned - {name for name, _ in needed}) == [], "nothing needs them; run `make lock`"
+    assert {canonicalize_name(name) for name in imported} <= pinned
+
+
 def instructions(bento: Path) -> list[str]:
     """The instructions of the Dockerfile."""
     text = (bento / "env/docker/Dockerfile").read_text().replace("\\\n", " ")
@@ -258,8 +283,7 @@ def test_the_image_gets_torch_for_processors_and_the_serving_lock_only(bento: Pa
 
 def test_the_image_writes_temporary_files_only(bento: Path) -> None:
     settings = dict(line[4:].split("=", 1) for line in instructions(bento) if line.startswith("ENV "))
-    for name in ("BENTOML_HOME", "MPLCONFIGDIR"):
-        assert settings[name].startswith("/tmp/")
+    assert settings["BENTOML_HOME"].startswith("/tmp/")
     assert settings["PYTHONDONTWRITEBYTECODE"] == "1"
 
 
