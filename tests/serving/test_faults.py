@@ -6,6 +6,7 @@ import select
 import shutil
 import signal
 import socket
+import stat
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from bento_server import serve_package
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
 from huebands.photos.write import encode_png
+from huebands.serving import served_model
 from huebands.serving.workers.package_copy import PrivateCopy, copy_privately
 from in_process import build_in_process
 
@@ -266,7 +268,7 @@ def test_uploads_need_no_disk(tiny_package, monkeypatch):
     assert anyio.run(ask).status_code == 200
 
 
-def test_a_process_starts_anew_after_a_cleaner_has_removed_the_private_copy(service, expected):
+def test_processes_start_anew_after_a_cleaner_has_removed_the_private_copy(service, expected):
     folder = Path(service.workers[0].cmdline()[-2])
     assert folder.is_dir()
     shutil.rmtree(folder.parent)
@@ -277,6 +279,11 @@ def test_a_process_starts_anew_after_a_cleaner_has_removed_the_private_copy(serv
     until(lambda: service.metric("huebands_processes_ready") == PROCESSES)
     assert [service.post(photo(seed)).content for seed in range(2)] == expected[:2]
     assert service.is_ready()
+    http = service.http
+    http.terminate()
+    until(lambda: not _alive([http]))
+    until(service.is_ready)
+    assert [service.post(photo(seed)).content for seed in range(2)] == expected[:2]
 
 
 @pytest.fixture
@@ -321,6 +328,33 @@ def test_a_damaged_copy_is_restored(damage, copied):
     restored = copy.restore()
     assert {path.name: path.read_bytes() for path in restored.iterdir()} == before
     assert copy.fault is None
+
+
+def test_a_copy_is_restored_where_the_choice_of_the_first_process_names_it(copied):
+    folder, copy = copied
+    choice = served_model.ServedModel(folder=str(folder), source="tiny", package_sha256=copy.package_sha256).encode()
+    shutil.rmtree(folder.parent)
+    copy.restore()
+    assert served_model.decode(choice).load().package.package_sha256 == copy.package_sha256
+    assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "file"])
+def test_a_copy_is_not_restored_where_another_user_could_change_it(kind, copied, tmp_path, monkeypatch):
+    folder, copy = copied
+    parent, taken = folder.parent, tmp_path / "taken"
+    parent.rename(taken)
+    match kind:
+        case "folder":  # whole, but another user's
+            taken.rename(parent)
+            monkeypatch.setattr(os, "geteuid", lambda: parent.stat().st_uid + 1)
+        case "link":
+            parent.symlink_to(taken)
+        case "file":
+            parent.touch()
+    with pytest.raises(PackageError, match=rf"{parent}: is a {kind} of user \d+, and must be a folder of user \d+"):
+        copy.restore()
+    assert "remove it" in copy.fault
 
 
 def test_a_copy_that_cannot_be_restored_is_a_fault_until_it_can(copied, monkeypatch):

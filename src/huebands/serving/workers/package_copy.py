@@ -1,7 +1,8 @@
 """A private copy of the served package, from which worker processes can start when the original is gone.
 
 It lies in the folder for temporary files, which a cleaner may empty. So the HTTP process keeps the files in memory too,
-touches the copy so often that it never looks old, and writes it again when something is missing.
+touches the copy so often that it never looks old, and writes it again when something is missing. The copy keeps its
+path: an HTTP process that starts anew looks for it there.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import atexit
 import logging
 import os
 import shutil
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -44,15 +46,19 @@ class PrivateCopy:
         """Write the folder again if it is not complete, and touch its files; gives the folder.
 
         Raises:
-            PackageError: when it cannot be written.
+            PackageError: when it cannot be written, or another user could change it.
         """
         try:
+            _claim(self.folder.parent)
             if not self._is_complete():
-                self.folder = _write_privately(self.folder, self._files)
+                write_folder(self.folder, self._files)
                 _log.warning("the private copy of the package was missing or changed; written again to %s", self.folder)
             for path in (self.folder, *self.folder.iterdir()):
                 os.utime(path)
             self.fault = None
+        except PackageError as error:
+            self.fault = str(error)
+            raise
         except OSError as error:
             self.fault = _copy_error(self.folder, error)
             raise PackageError(self.fault) from error
@@ -87,24 +93,43 @@ def copy_privately(source: Path, package_sha256: str) -> Path:
     """
     files = read_files(source, package_sha256)
     try:
-        return _write_privately(None, files)
+        return _write_privately(files)
     except OSError as error:
         raise PackageError(_copy_error(source, error)) from error
 
 
-def _write_privately(folder: Path | None, files: dict[str, bytes]) -> Path:
-    """Write files to a folder, or to a new one that only this user can write to; gives the folder."""
-    if folder is None or not folder.parent.is_dir():
-        parent = Path(tempfile.mkdtemp(prefix="huebands-"))
-        atexit.register(shutil.rmtree, parent, ignore_errors=True)
-        folder = parent / "package"
+def _write_privately(files: dict[str, bytes]) -> Path:
+    """Write files to a new folder that only this user can write to; gives the folder."""
+    parent = Path(tempfile.mkdtemp(prefix="huebands-"))
+    atexit.register(shutil.rmtree, parent, ignore_errors=True)
+    folder = parent / "package"
     try:
         write_folder(folder, files)
     except OSError:
         with suppress(OSError):
-            folder.parent.rmdir()  # only where it is empty
+            parent.rmdir()  # only where it is empty
         raise
     return folder
+
+
+def _claim(parent: Path) -> None:
+    """Make the folder around a copy again if it is gone.
+
+    Everyone may write into the folder for temporary files, so that another user may have taken the free name.
+
+    Raises:
+        OSError: when it cannot be made.
+        PackageError: when it is a link, no folder, or another user's.
+    """
+    with suppress(FileExistsError):
+        parent.mkdir(mode=0o700)
+    status, user = parent.lstat(), os.geteuid()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != user:
+        kind = "folder" if stat.S_ISDIR(status.st_mode) else "link" if stat.S_ISLNK(status.st_mode) else "file"
+        raise PackageError(
+            f"{parent}: is a {kind} of user {status.st_uid}, and must be a folder of user {user}, who runs the service;"
+            " remove it, or start the service again"
+        )
 
 
 def _copy_error(folder: Path, error: OSError) -> str:
