@@ -11,8 +11,10 @@ import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
+import fake_workers
 from fake_workers import fake_process, job
 from huebands.serving.admission.limits import LimitError, Limits, usable_cores
 from huebands.serving.workers.jobs import UnservedError
@@ -20,7 +22,26 @@ from huebands.serving.workers.pool import WorkerPool
 from huebands.serving.workers.slot import Slot
 
 WITHIN = 20  # seconds to wait for anything; it takes less than one
+TEST_WITHIN = 60  # seconds for a whole test; one takes a few
 INTERNAL_ERROR = "internal error, request ID 0123abcd; see the server's log"
+
+
+@pytest.fixture(autouse=True)
+def no_fake_process_is_left():
+    """Kill the fake worker processes that a test leaves behind, and fail: they keep this process from ending."""
+    yield
+    remaining = [child for child in psutil.Process().children() if fake_workers.__file__ in command_of(child)]
+    for process in remaining:
+        process.kill()
+    assert not remaining
+
+
+def command_of(process):
+    """Of a process that is alive, else nothing."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # a zombie is one too
+        return []
 
 
 @asynccontextmanager
@@ -32,6 +53,11 @@ async def running(start="succeed", processes=1, queue=4, timeout=WITHIN):
             await until(lambda: pool.ready)
         yield pool
     finally:
+        await close(pool)
+
+
+async def close(pool):
+    async with asyncio.timeout(WITHIN):
         await pool.close()
 
 
@@ -58,12 +84,18 @@ def submit(pool, content):
 
 
 def in_loop(test):
-    """Run a test in an event loop, and fail if a task is left afterwards."""
+    """Run a test in an event loop, and fail if it takes too long or a task is left afterwards."""
 
     @functools.wraps(test)
     def run(**fixtures):
         async def watched():
-            await test(**fixtures)
+            try:
+                async with asyncio.timeout(TEST_WITHIN) as limit:
+                    await test(**fixtures)
+            except TimeoutError:
+                if limit.expired():
+                    pytest.fail(f"the test takes longer than {TEST_WITHIN} s; it waits for something that never comes")
+                raise
             remaining = asyncio.all_tasks() - {asyncio.current_task()}
             assert not remaining, remaining
 
@@ -359,7 +391,7 @@ async def test_a_slot_outlives_an_error_in_each_step_of_replacing_its_process(st
         await until(lambda: pool.ready)
         assert (await pool.submit(job(b"echo again")))[0] == b"echo again"
     finally:
-        await pool.close()
+        await close(pool)
     assert {"make": "no memory", "start": "no start", "kill": "no kill"}[step] in caplog.text
 
 
