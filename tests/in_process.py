@@ -17,6 +17,8 @@ from huebands.serving.workers import worker
 from huebands.serving.workers.jobs import Job, Outcome
 from huebands.serving.workers.pool import WorkerPool
 
+ANSWER_WITHIN = 60  # seconds; httpx's timeouts do not hold for an application in the same process
+
 
 class InProcessPool:
     """A worker pool without processes: it runs each job at once."""
@@ -57,7 +59,8 @@ class Client:
         async def send() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://inside") as client:
-                return await client.request(method, path, **options)
+                async with asyncio.timeout(ANSWER_WITHIN):
+                    return await client.request(method, path, **options)
 
         return asyncio.run(send())
 

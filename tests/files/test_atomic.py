@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,10 +139,12 @@ class TestFile:
             for _ in range(10):
                 atomic.write_bytes(path, content)
 
-        threads = [threading.Thread(target=write, args=(content,)) for content in contents_written]
+        threads = [threading.Thread(target=write, args=(content,), daemon=True) for content in contents_written]
         for thread in threads:
             thread.start()
+        end = time.monotonic() + 60
         while any(thread.is_alive() for thread in threads):
+            assert time.monotonic() < end, "the writers wait for one another"
             assert not path.exists() or path.read_bytes() in contents_written
         for thread in threads:
             thread.join()
@@ -284,7 +287,7 @@ class TestKill:
         assert [path.name for path in tmp_path.iterdir()] == ["folder"], "nothing is left behind"
 
     def test_settling_waits_for_a_living_writer(self, old_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        reader = threading.Thread(target=atomic.settle, args=(old_folder,))
+        reader = threading.Thread(target=atomic.settle, args=(old_folder,), daemon=True)
         rename = Path.rename
 
         def slow(path: Path, target: Path) -> Path:
@@ -297,7 +300,8 @@ class TestKill:
 
         monkeypatch.setattr(Path, "rename", slow)
         replace(old_folder)
-        reader.join()
+        reader.join(60)
+        assert not reader.is_alive(), "the writer has ended"
         assert contents(old_folder) == contents_of(NEW)
 
 

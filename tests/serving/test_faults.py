@@ -14,7 +14,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import anyio
 import httpx
 import numpy as np
 import psutil
@@ -26,7 +25,7 @@ from huebands.package.schema import PackageError
 from huebands.photos.write import encode_png
 from huebands.serving import served_model
 from huebands.serving.workers.package_copy import PrivateCopy, copy_privately
-from in_process import build_in_process
+from in_process import Client, build_in_process
 
 WITHIN = 60  # seconds to wait for anything; it takes a few
 TIMEOUT = 8  # seconds that a photo may take
@@ -259,13 +258,8 @@ def test_uploads_need_no_disk(tiny_package, monkeypatch):
     content = photo(height=700, width=1000)
     assert len(content) > 2**20  # other form parsers write larger files to a disk
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
-
-    async def ask():
-        transport = httpx.ASGITransport(build_in_process(tiny_package))
-        async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
-            return await client.post("/colorize", files={"image": ("cat.png", content)})
-
-    assert anyio.run(ask).status_code == 200
+    client = Client(build_in_process(tiny_package))
+    assert client.post("/colorize", files={"image": ("cat.png", content)}).status_code == 200
 
 
 def test_processes_start_anew_after_a_cleaner_has_removed_the_private_copy(service, expected):

@@ -15,7 +15,7 @@ import pytest
 from form_mutation import forms
 from huebands.photos.read import MAX_PIXELS, ImageError, read_photo
 from huebands.photos.write import encode_png
-from in_process import build_in_process
+from in_process import ANSWER_WITHIN, build_in_process
 from mutation import mutants
 
 FEW_PIXELS = 1_000_000  # limit for most inputs: one that announces more pixels takes a second
@@ -57,7 +57,8 @@ async def client_of(package: Path) -> Iterator[httpx.AsyncClient]:
 
 
 async def ask(client: httpx.AsyncClient, content: bytes, path: str = "/bands") -> httpx.Response:
-    return await client.post(path, files={"image": ("cat.png", content)}, data={"alpha": "0.2"})
+    with anyio.fail_after(ANSWER_WITHIN):
+        return await client.post(path, files={"image": ("cat.png", content)}, data={"alpha": "0.2"})
 
 
 def check(response: httpx.Response, name: str) -> None:
@@ -77,7 +78,9 @@ def ask_all(package: Path, requests: Iterable[tuple[str, dict]], every: int) -> 
             expected = (await ask(client, valid_photo)).content
             paths = itertools.cycle(("/colorize", "/bands", "/explore"))
             for number, (name, request) in enumerate(requests):
-                check(await client.post(next(paths), **request), name)
+                with anyio.fail_after(ANSWER_WITHIN):
+                    response = await client.post(next(paths), **request)
+                check(response, name)
                 if number % every == 0:
                     assert (await ask(client, valid_photo)).content == expected, name
             assert (await ask(client, valid_photo)).content == expected
