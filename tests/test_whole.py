@@ -285,3 +285,11 @@ def test_git_keeps_every_file_of_a_model_once() -> None:
         paths.setdefault(entry.split()[1], []).append(path)
     assert any(path.endswith("trained/generator.safetensors") for [path, *_] in paths.values()), listing.stderr
     assert [copies for copies in paths.values() if len(copies) > 1] == []
+
+
+def test_git_keeps_no_large_file_outside_the_models() -> None:
+    checkout = SOURCES.parents[1]
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=checkout, capture_output=True, text=True, check=True)
+    tracked = [path for path in listing.stdout.split("\0") if (checkout / path).is_file()]
+    large = [path for path in tracked if (checkout / path).stat().st_size > 3_000_000]
+    assert large and {path.split("/")[0] for path in large} == {"models"}, large

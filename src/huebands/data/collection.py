@@ -34,16 +34,16 @@ def collect_photos(sources: Iterable[PhotoSource], folder: Path) -> tuple[pd.Dat
     for source in sources:
         for photo in source.photos():
             try:
-                pixels = _accept(photo, ids)
+                sha256, pixels = _accept(photo, ids)
             except _RejectionError as rejection:
                 rejected.append((source.name, photo.name, str(rejection)))
                 continue
-            rows.append(_write(source.name, photo, pixels, folder))
+            rows.append(_write(source.name, photo, sha256, pixels, folder))
     return pd.DataFrame(rows, columns=INDEX_COLUMNS), pd.DataFrame(rejected, columns=REJECTED_COLUMNS)
 
 
-def _accept(photo: SourcePhoto, ids: dict[str, str]) -> NDArray[uint8]:
-    """Decode a photo that may be used and is new, or raise; `ids` maps digests of bytes and of pixels to ids."""
+def _accept(photo: SourcePhoto, ids: dict[str, str]) -> tuple[str, NDArray[uint8]]:
+    """Hash and decode a usable, new photo, or raise; `ids` maps hashes of bytes and of pixels to ids."""
     if photo.refusal:
         raise _RejectionError(photo.refusal)
     by_bytes = hashlib.sha256(photo.content).hexdigest()
@@ -57,12 +57,11 @@ def _accept(photo: SourcePhoto, ids: dict[str, str]) -> NDArray[uint8]:
     if by_pixels in ids:
         raise _RejectionError(f"same pixels as {ids[by_pixels]}")
     ids[by_bytes] = ids[by_pixels] = by_bytes[:16]
-    return pixels
+    return by_bytes, pixels
 
 
-def _write(source: str, photo: SourcePhoto, pixels: NDArray[uint8], folder: Path) -> tuple[str | int, ...]:
+def _write(source: str, photo: SourcePhoto, sha256: str, pixels: NDArray[uint8], folder: Path) -> tuple[str | int, ...]:
     """Write the original bytes and give the photo's row of the index."""
-    sha256 = hashlib.sha256(photo.content).hexdigest()
     suffix = PurePosixPath(photo.name).suffix.lower()
     identity = sha256[:16]
     file = f"photos/{identity}{suffix if suffix in SUFFIXES else ''}"
