@@ -1,7 +1,8 @@
 """Measures weights of the study on whole photos, through the project's own pipeline, beside the release and grey.
 
-    python studies/colours/evaluate.py RELEASE PHOTOS... --seconds 60 --out FILE.json [--sheet FILE.png]
+    python studies/colours/evaluate.py RELEASE PHOTOS... --weights WEIGHTS... --out FILE.json [--sheet FILE.png]
 
+WEIGHTS are the files that train.py keeps of recipes with the encoder EfficientNet-Lite2.
 Colours are upsampled along lightness (guided), as `huebands colorize` does.
 """
 
@@ -23,7 +24,6 @@ from huebands.models.weights import read_weights
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.read import read_photo
 
-FOLDER = Path(__file__).parent
 UPSAMPLING = {"name": "guided", "radius": 2, "epsilon": 2.0}
 
 
@@ -32,13 +32,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("release", type=Path)
     parser.add_argument("photos", type=Path, nargs="+")
+    parser.add_argument("--weights", type=Path, nargs="+", required=True)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
     release = Colorizer.load(arguments.release)
     colorizers: dict[str, Any] = {"grey": lambda photo: photo.rgb, "release": release.colours.predict}
-    for path in sorted((FOLDER / "weights").glob("*.safetensors")):
+    for path in arguments.weights:
         for shown in ("mean", "annealed"):
             colorizers[f"{path.stem}, {shown}"] = colours_of(path, shown).predict
     start, figures, rows = time.monotonic(), {variant: [] for variant in colorizers}, []
