@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "share that may leave its band, on average over photos: of the channels' values, or with --mode joint of"
         " the pixels",
     )
-    add_mode(parser, "what leaves: a channel's value, or a pixel by any of its channels")
+    add_mode(parser, "what may leave its band: a channel's value, or a pixel by any of its channels")
     parser.add_argument(
         "--delta",
         type=number,

@@ -6,9 +6,9 @@ from huebands.colorize.arguments import add_alpha, add_mode, add_model, add_phot
 from huebands.colorize.complaint import complain, expand_photos
 
 PROMISE_BROKEN = 1  # the exit code
-HELP = "measure on your own photos in colour whether the bands keep their promise there"
+HELP = "measure on your own colour photos whether the bands keep their promise"
 DESCRIPTION = (
-    "Grey photos in colour, colorize them, and test whether their true colours lie in the bands as often as promised."
+    "Make colour photos grey, colorize them, and test whether their true colours lie in the bands as often as promised."
     " Give photos that are independent of each other: a hundred frames of one scene are one photo. Exit code 1 when the"
     " promise does not hold on them."
 )
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_photos(parser, "FOLDER", "a folder of photos, or photos")
     add_alpha(parser, "share that may leave its band")
-    add_mode(parser, "what leaves: a channel's value or a pixel")
+    add_mode(parser, "what may leave its band: a channel's value, or a pixel by any of its channels")
     add_model(parser, "as for colorize")
 
 
