@@ -9,7 +9,7 @@ import torch
 
 from huebands import color
 from huebands.density.fit import FitError, FitPhotos, fit, negative_log_likelihood, prepare
-from huebands.density.network import build_distribution
+from huebands.density.network import DensityNetwork
 from huebands.density.params import DensityParams
 
 PARAMS = DensityParams(
@@ -25,7 +25,7 @@ def tinted(seed, red, blue):
 
 def new_network(seed=0):
     torch.manual_seed(seed)
-    return build_distribution(PARAMS.network()).eval()
+    return DensityNetwork(**PARAMS.network()).eval()
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,7 @@ def test_a_generator_comes_back_with_its_kernels_in_half_precision(tmp_path: Pat
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.int32, torch.bool, torch.complex64])
 def test_a_type_that_packages_do_not_use_is_refused_by_name(tmp_path: Path, dtype: torch.dtype) -> None:
     state = {"good": torch.zeros(2), "inner.bad": torch.zeros(2, dtype=dtype)}
-    with pytest.raises(WeightsError, match=rf"w\.safetensors: inner\.bad is of type {dtype}; known are F64"):
+    with pytest.raises(WeightsError, match=rf"w\.safetensors: inner\.bad is of type {dtype}; known are torch\.float64"):
         write_weights(tmp_path / "w.safetensors", state)
     assert not (tmp_path / "w.safetensors").exists()
 

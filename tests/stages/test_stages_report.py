@@ -175,10 +175,9 @@ def fit(folder, monkeypatch):
 def test_the_fit_of_the_density_writes_a_model_and_its_history(fit, folder, capsys):
     model = fit()
     assert (model.image_size, model.network.bins) == (32, 8)
-    assert model.description["network"] == FIT.network()
-    lineage = model.description["lineage"]
-    assert lineage["data_sha256"] == data_sha256(folder / "data/prepared")
-    assert lineage["params"] == asdict(FIT)
+    assert asdict(model.description.network) == FIT.network()
+    assert model.description.lineage.data_sha256 == data_sha256(folder / "data/prepared")
+    assert model.description.lineage.params == asdict(FIT)
     history = pd.read_csv(folder / "reports/density/history.csv")
     assert list(history.columns) == ["epoch", "train", "val"]
     assert history["epoch"].tolist() == [1, 2]

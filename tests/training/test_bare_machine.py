@@ -1,4 +1,4 @@
-"""Training on a machine that has torch, torchvision and numpy alone, and the import of its results."""
+"""Training on a machine that has torch, torchvision, numpy and safetensors alone, and the import of its results."""
 
 import csv
 import json
@@ -34,13 +34,13 @@ MODEL = replace(
 TRAIN = replace(SETTINGS.train, precision="float32", epochs=30, batch_size=2, checkpoint_every=1, picture_every=10)
 SMALL = replace(SETTINGS, model=MODEL, train=TRAIN)
 
-# Only huebands, torch, torchvision, numpy and what they need can be imported after this.
+# Only huebands, torch, torchvision, numpy, safetensors and what they need can be imported after this.
 BARE_MACHINE = """
 import runpy, sys
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 
-INSTALLED = {"huebands", "torch", "torchgen", "functorch", "torchvision", "numpy", "PIL", "typing_extensions", "sympy",
-             "mpmath", "networkx", "jinja2", "markupsafe", "filelock", "fsspec", "setuptools"}
+INSTALLED = {"huebands", "torch", "torchgen", "functorch", "torchvision", "numpy", "safetensors", "PIL", "sympy",
+             "typing_extensions", "mpmath", "networkx", "jinja2", "markupsafe", "filelock", "fsspec", "setuptools"}
 
 class BareMachine:
     @staticmethod

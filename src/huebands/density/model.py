@@ -1,7 +1,6 @@
 """The conditional colour density as a part of a model package: its files, and its estimate for a photo."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -13,19 +12,17 @@ from torch import Tensor, nn
 
 from huebands import color
 from huebands.density.atypicality import Reference, statistics_of
+from huebands.density.description import Description, encode_description, parse_description
 from huebands.density.intervals import NestedIntervals, entropy_of
 from huebands.density.network import DensityNetwork
 from huebands.files import atomic
 from huebands.models.compiled import CompiledNetwork
-from huebands.models.encoders.encoder import ENCODERS
+from huebands.models.parameters import ParamsError
 from huebands.models.weights import WeightsError, encode_weights, parse_weights
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.resize import resize
 
 WEIGHTS, DESCRIPTION = "distribution.safetensors", "distribution.json"  # names of the package's format
-FORMAT = 1
-_NETWORK_KEYS = {"encoder", "filters", "dropout", "bins"}
-_LINEAGE_KEYS = {"git_commit", "data_sha256", "params"}
 
 
 class DensityError(ValueError):
@@ -63,7 +60,7 @@ class Density:
     reference: Reference
     image_size: int
     sha256: str  # of both files
-    description: Mapping[str, Any]
+    description: Description
 
     @cached_property
     def run(self) -> CompiledNetwork:
@@ -109,12 +106,15 @@ def write_density(folder: Path, network: DensityNetwork, reference: Reference, d
         folder: replaced as a whole.
         network: fitted.
         reference: of the training photos.
-        description: network, image_size and lineage, as `read_density` checks them.
+        description: plain values of a `Description`, without the format.
+
+    Raises:
+        ParamsError: when the description is not allowed.
     """
+    text = encode_description(description)
     state = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     state |= {f"reference.{name}": tensor for name, tensor in asdict(reference).items()}
     stored = {name: (of.half() if of.ndim > 1 else of).detach().cpu().contiguous() for name, of in state.items()}
-    text = json.dumps({"format": FORMAT, **description}, indent=2, sort_keys=True) + "\n"
     weights = encode_weights(folder / WEIGHTS, stored)
     with atomic.replace_folder(folder) as new:
         atomic.write_bytes(new / WEIGHTS, weights)
@@ -142,11 +142,12 @@ def parse_density(folder: Path, files: Mapping[str, bytes]) -> Density:
         DensityError: names the file, the value and what to do.
     """
     try:
-        description = json.loads(files[DESCRIPTION])
+        description = parse_description(files[DESCRIPTION])
+    except ParamsError as error:
+        raise DensityError(f"{folder / DESCRIPTION}: {error}; fit it again") from error
     except (ValueError, RecursionError) as error:
         raise DensityError(f"{folder / DESCRIPTION}: not JSON ({error}); fit it again") from error
-    _check(folder / DESCRIPTION, description)
-    network = DensityNetwork(**description["network"])
+    network = DensityNetwork(**asdict(description.network))
     try:
         state = parse_weights(folder / WEIGHTS, files[WEIGHTS])
         of_network = {name.removeprefix("network."): of for name, of in state.items() if name.startswith("network.")}
@@ -155,7 +156,7 @@ def parse_density(folder: Path, files: Mapping[str, bytes]) -> Density:
     except (WeightsError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise DensityError(
-            f"{folder / WEIGHTS}: does not hold the weights of {description['network']}: {reason}"
+            f"{folder / WEIGHTS}: does not hold the weights of {description.network}: {reason}"
         ) from error
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
@@ -167,36 +168,4 @@ def parse_density(folder: Path, files: Mapping[str, bytes]) -> Density:
     hashes = [hashlib.sha256(files[name]).hexdigest() for name in (WEIGHTS, DESCRIPTION)]
     sha256 = hashlib.sha256("".join(hashes).encode()).hexdigest()
     network.eval().requires_grad_(False)
-    return Density(network, reference, description["image_size"], sha256, description)
-
-
-def _check(path: Path, description: Any) -> None:
-    def check(holds: bool, key: str, value: object, must: str) -> None:
-        if not holds:
-            raise DensityError(f"{path}: {key} (={value!r}) must {must}")
-
-    def section(key: str, value: Any, names: set[str]) -> Any:
-        right = isinstance(value, dict) and set(value) == names
-        check(right, key, value, f"be a mapping with the keys {', '.join(sorted(names))}")
-        return value
-
-    def whole(key: str, value: Any, low: int, high: int) -> None:
-        check(type(value) is int and low <= value <= high, key, value, f"be an integer in [{low}, {high}]")
-
-    section("the content", description, {"format", "network", "image_size", "lineage"})
-    check(description["format"] == FORMAT, "format", description["format"], f"be {FORMAT}")
-    network = section("network", description["network"], _NETWORK_KEYS)
-    check(network["encoder"] in ENCODERS, "network.encoder", network["encoder"], f"be one of {', '.join(ENCODERS)}")
-    whole("network.filters", network["filters"], 1, 1024)
-    whole("network.bins", network["bins"], 2, 1024)
-    dropout = network["dropout"]
-    check(type(dropout) in (int, float) and 0 <= dropout < 1, "network.dropout", dropout, "be in [0, 1)")
-    multiple = 16 if network["encoder"] == "vgg16" else 32
-    whole("image_size", description["image_size"], multiple, 4096)
-    check(
-        description["image_size"] % multiple == 0,
-        "image_size",
-        description["image_size"],
-        f"be a multiple of {multiple}",
-    )
-    section("lineage", description["lineage"], _LINEAGE_KEYS)
+    return Density(network, reference, description.image_size, sha256, description)

@@ -1,15 +1,16 @@
 """The network that gives, for every pixel and channel, the distribution of the true value."""
 
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from huebands.models.encoders.encoder import Encoder, EncoderName
-from huebands.models.parts.decoder import DecoderBlock
+from huebands.models.parts.decoder import Decoder
 from huebands.models.parts.initialisation import initialise
+
+_WIDEST = 8  # times `filters`: the innermost decoder blocks
 
 
 class DensityNetwork(nn.Module):
@@ -27,18 +28,12 @@ class DensityNetwork(nn.Module):
 
     def __init__(self, encoder: EncoderName, filters: int, dropout: float, bins: int) -> None:
         super().__init__()
-        seen = Encoder(encoder)
+        feature_encoder = Encoder(encoder)
         self.bins, self.dropout = bins, dropout
-        blocks: list[nn.Module] = []
-        inputs = seen.channels[-1]
-        for level in reversed(range(len(seen.channels) - 1)):
-            outputs = filters * min(2**level, 8)
-            blocks.append(DecoderBlock(inputs, seen.channels[level], outputs, "batch", dropout))
-            inputs = outputs
-        self.decoder = nn.ModuleList(blocks)
-        self.histograms = nn.Conv2d(inputs, 3 * bins, 1)
-        initialise(self)
-        self.encoder = seen
+        self.decoder = Decoder(feature_encoder.channels, filters, _WIDEST, "batch", dropout)
+        self.histograms = nn.Conv2d(self.decoder.outputs, 3 * bins, 1)
+        initialise(self)  # all but the encoder
+        self.encoder = feature_encoder
         self.encoder.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Self:
@@ -53,17 +48,6 @@ class DensityNetwork(nn.Module):
 
     def decode(self, features: list[Tensor]) -> Tensor:
         """Map the encoder's features to log probabilities (B, 3, bins, H/2, W/2)."""
-        *joined, x = (F.dropout2d(part, self.dropout, self.training) for part in features)
-        for block in self.decoder:
-            x = block(x, joined.pop())
+        x = self.decoder([F.dropout2d(part, self.dropout, self.training) for part in features])
         logits = self.histograms(x).unflatten(1, (3, self.bins))
         return torch.log_softmax(logits, dim=2)
-
-
-def build_distribution(network: Mapping[str, Any]) -> DensityNetwork:
-    """Build the network from its description: encoder, filters, dropout, bins.
-
-    Raises:
-        ValueError: when the encoder is not known.
-    """
-    return DensityNetwork(network["encoder"], network["filters"], network["dropout"], network["bins"])

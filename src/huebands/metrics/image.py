@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from skimage.color import deltaE_ciede2000, rgb2lab
-from skimage.metrics import structural_similarity
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from huebands.color import grey_levels
 
@@ -16,8 +16,8 @@ _FARTHEST_AB = 150.0  # where Zhang et al. (2016) end their sweep of thresholds
 
 def psnr(truth: np.ndarray, result: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB over all values; infinite for equal photos."""
-    error = np.mean((truth.astype(float) - result) ** 2)
-    return float(10 * np.log10(255**2 / error)) if error > 0 else float("inf")
+    with np.errstate(divide="ignore"):  # the error of equal photos is 0
+        return float(peak_signal_noise_ratio(truth, result, data_range=255))
 
 
 def ssim(truth: np.ndarray, result: np.ndarray) -> float:

@@ -1,22 +1,16 @@
-"""Weights in the safetensors format (https://github.com/huggingface/safetensors): a header in JSON, then plain bytes.
+"""Files of weights in the safetensors format (https://github.com/huggingface/safetensors)."""
 
-Writing takes nothing but torch and numpy, so that a box which only trains can write a package; what is read may come
-from anywhere, so the library reads it.
-"""
-
-import json
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from huebands.files import atomic
 
-_NAMES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.int64: "I64"}
-_ALIGNMENT = 8
+_TYPES = (torch.float64, torch.float32, torch.float16, torch.int64)
 
 
 class WeightsError(ValueError):
@@ -38,20 +32,15 @@ def encode_weights(path: Path, state: Mapping[str, Tensor]) -> bytes:
     Raises:
         WeightsError: when a tensor has a type that packages do not use.
     """
-    header: dict[str, object] = {}
-    chunks, offset = [], 0
-    # Widest type first, as the library does: then every tensor lies aligned.
-    for name, tensor in sorted(state.items(), key=lambda item: (-item[1].element_size(), item[0])):
-        if tensor.dtype not in _NAMES:
-            raise WeightsError(f"{path}: {name} is of type {tensor.dtype}; known are {', '.join(_NAMES.values())}")
-        content = np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes()
-        chunks.append(content)
-        ends = [offset, offset + len(content)]
-        header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": ends}
-        offset += len(content)
-    described = json.dumps(header, separators=(",", ":")).encode()
-    described += b" " * (-len(described) % _ALIGNMENT)
-    return b"".join((struct.pack("<Q", len(described)), described, *chunks))
+    for name, tensor in state.items():
+        if tensor.dtype not in _TYPES:
+            raise WeightsError(f"{path}: {name} is of type {tensor.dtype}; known are {', '.join(map(str, _TYPES))}")
+    # Copies, because the library takes neither tensors that share memory nor other layouts.
+    copies = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in state.items()
+    }
+    content: bytes = save(copies)
+    return content
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -69,9 +58,6 @@ def parse_weights(path: Path, content: bytes) -> dict[str, Tensor]:
     Raises:
         WeightsError: when the content is not sound.
     """
-    from safetensors import SafetensorError  # a box that only trains has torch and numpy alone
-    from safetensors.torch import load
-
     try:
         state: dict[str, Tensor] = load(content)
     except SafetensorError as error:

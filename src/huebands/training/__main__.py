@@ -1,4 +1,4 @@
-"""Train on any box that has torch, torchvision and numpy, in one process or, by torchrun, in many.
+"""Train on any machine with torch, torchvision, numpy and safetensors, in one process or, by torchrun, in many.
 
     python -m huebands.training --params params.json --data data/prepared --out out
     torchrun --nproc-per-node 8 -m huebands.training --params params.json --data data/prepared --out out
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    result = argparse.ArgumentParser("python -m huebands.training", description="Train a generator on a bare box.")
+    result = argparse.ArgumentParser("python -m huebands.training", description="Train without the pipeline.")
     result.add_argument("--params", type=Path, required=True, help="params.yaml, or the same as .json")
     result.add_argument("--data", type=Path, required=True, help="folder of the prepared dataset")
     result.add_argument("--out", type=Path, required=True, help="folder for checkpoint, package and report")

@@ -1,17 +1,20 @@
 """The average of the generator over the training, which is evaluated and packaged."""
 
 import copy
-from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from huebands.models.interface import Network
 
 
 class ExponentialMovingAverage:
     """Exponential moving average of weights and normalisation statistics (Polyak & Juditsky, 1992).
+
+    torch's `AveragedModel` gives the same, but its count of steps makes the host wait for the device in every step. So
+    its arithmetic alone is used.
 
     Attributes:
         network: the average, in eval mode.
@@ -21,8 +24,8 @@ class ExponentialMovingAverage:
         """Start from the network as it is.
 
         Args:
-            network: whose average is kept.
-            decay: of one step, in [0, 1); 0 keeps the network itself.
+            network: to be averaged.
+            decay: of one step, in [0, 1); with 0 the average is always the newest network.
         """
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self._decay = decay
@@ -31,12 +34,11 @@ class ExponentialMovingAverage:
     def update(self, network: nn.Module, step: int) -> None:
         """Take in the weights after a step, counted from 1; early on, when there is little to average, faster."""
         decay = min(self._decay, (1 + step) / (10 + step))
-        kept, new = _tensors(self.network), _tensors(network)
-        floating = [tensor.is_floating_point() for tensor in kept]
-        torch._foreach_lerp_(_chosen(kept, floating), _chosen(new, floating), 1 - decay)
-        for mine, theirs, averaged in zip(kept, new, floating, strict=True):
-            if not averaged:
-                mine.copy_(theirs)
+        averages, counters = _tensors(self.network)
+        weights, counts = _tensors(network)
+        get_ema_multi_avg_fn(decay)(averages, weights, step)
+        for counter, count in zip(counters, counts, strict=True):
+            counter.copy_(count)
 
     def state_dict(self) -> dict[str, Any]:
         """The average's weights."""
@@ -47,9 +49,8 @@ class ExponentialMovingAverage:
         self.network.load_state_dict(state)
 
 
-def _tensors(network: nn.Module) -> list[Tensor]:
-    return [*network.parameters(), *network.buffers()]
-
-
-def _chosen(tensors: Iterable[Tensor], wanted: Iterable[bool]) -> list[Tensor]:
-    return [tensor for tensor, chosen in zip(tensors, wanted, strict=True) if chosen]
+def _tensors(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """Parameters and buffers: those of floating point, which are averaged, and the others, which are copied."""
+    tensors = [*network.parameters(), *network.buffers()]
+    floating = [tensor for tensor in tensors if tensor.is_floating_point()]
+    return floating, [tensor for tensor in tensors if not tensor.is_floating_point()]

@@ -1,1 +1,1 @@
-"""Encoders that have learned on ImageNet, and where their weights come from."""
+"""Encoders that have learned on ImageNet, where their weights come from, and what networks around them share."""

@@ -1,4 +1,6 @@
-"""The decoder block that U-Nets around a pretrained encoder are made of."""
+"""The decoder of the networks around a pretrained encoder."""
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -27,3 +29,45 @@ class DecoderBlock(nn.Module):
         doubled = F.interpolate(x_BCHW, scale_factor=2.0, mode="nearest")
         output: Tensor = self.mix(torch.cat((doubled, joined_BCHW), dim=1))
         return output
+
+
+class Decoder(nn.ModuleList):
+    """Lead an encoder's coarsest map back to its finest one, a block for each map on the way.
+
+    Args:
+        channels: of the encoder's maps, the finest that is joined first.
+        filters: channels of the finest block; doubled inwards up to `widest` times that.
+        widest: a power of 2.
+        norm: of the blocks.
+        dropout: share dropped in the innermost blocks.
+        dropping: how many blocks that are; by default all.
+
+    Attributes:
+        outputs: channels of the finest block.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        filters: int,
+        widest: int,
+        norm: Norm,
+        dropout: float,
+        dropping: int | None = None,
+    ) -> None:
+        blocks: list[nn.Module] = []
+        inputs = channels[-1]
+        for level in reversed(range(len(channels) - 1)):
+            outputs = filters * min(2**level, widest)
+            dropped = dropout if dropping is None or len(blocks) < dropping else 0.0
+            blocks.append(DecoderBlock(inputs, channels[level], outputs, norm, dropped))
+            inputs = outputs
+        super().__init__(blocks)
+        self.outputs = inputs
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Map all of the encoder's maps, the finest first, to (B, outputs, H, W) of the finest that is joined."""
+        *joined, x = features
+        for block in self:
+            x = block(x, joined.pop())
+        return x

@@ -1,8 +1,8 @@
 """Exports a training job to another machine: `make bundle` writes bundle.tar.
 
 The archive holds the code, the parameters as JSON, the training and validation shards, the pinned weights that the
-parameters ask for, and train.sh with the command. The other machine needs Python with torch, torchvision and numpy. It
-needs no network, unless the parameters ask for weights that torchvision downloads.
+parameters ask for, and train.sh with the command. The other machine needs Python with torch, torchvision, numpy and
+safetensors. It needs no network, unless the parameters ask for weights that torchvision downloads.
 """
 
 import io

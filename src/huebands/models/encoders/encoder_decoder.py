@@ -1,0 +1,82 @@
+"""What networks of a pretrained encoder and a decoder share: parameters, ImageNet's weights, and the encoder's rate."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from huebands.models.encoders.encoder import STRIDES, Encoder, EncoderName, fetch_weights
+from huebands.models.interface import Network, NetworkParams
+from huebands.models.parameters import TRAINING_ONLY, check
+from huebands.models.parts.normalisation import Norm
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderDecoderParams(NetworkParams):
+    """A pretrained encoder and a decoder."""
+
+    encoder: EncoderName
+    filters: int  # channels of the finest decoder block; doubles inwards
+    dropout: float  # share dropped in the innermost decoder blocks
+    norm: Norm  # of the decoder
+    pretrained: bool = field(default=True, metadata=TRAINING_ONLY)  # start from ImageNet's weights
+    # The encoder's learning rate, as a share of train.learning_rate; 0: it stays as it is.
+    encoder_rate: float = field(default=0.0, metadata=TRAINING_ONLY)
+
+    def __post_init__(self) -> None:
+        check(1 <= self.filters <= 1024, "filters", self.filters, "be in [1, 1024]")
+        check(0 <= self.dropout < 1, "dropout", self.dropout, "be in [0, 1)")
+        check(0 <= self.encoder_rate <= 1, "encoder_rate", self.encoder_rate, "be in [0, 1]")
+        learns = self.pretrained or self.encoder_rate > 0
+        must = "be above 0 where pretrained is false: the encoder would stay random"
+        check(learns, "encoder_rate", self.encoder_rate, must)
+
+    @property
+    def multiple(self) -> int:
+        """The stride of the encoder's coarsest map."""
+        return STRIDES[self.encoder]
+
+    @property
+    def smallest(self) -> int:
+        """One photo's coarsest map needs more than one pixel to be normalised, where the encoder normalises."""
+        return self.multiple if self.encoder == "vgg16" else 2 * self.multiple
+
+
+class EncoderDecoder(Network):
+    """A network with a pretrained encoder, which learns at a rate of its own or not at all."""
+
+    params: EncoderDecoderParams
+    encoder: Encoder
+
+    def load_pretrained(self) -> None:
+        """Take over ImageNet's weights, and freeze the encoder where its rate is 0.
+
+        Raises:
+            FetchError, OSError: when the weights cannot be had.
+        """
+        if self.params.pretrained:
+            self.encoder.load_imagenet()
+        if self.params.encoder_rate == 0:
+            self.encoder.requires_grad_(False).eval()
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """All but the encoder, and the encoder at its own rate."""
+        encoder = [parameter for parameter in self.encoder.parameters() if parameter.requires_grad]
+        known = {id(parameter) for parameter in self.encoder.parameters()}
+        rest = [parameter for parameter in self.parameters() if id(parameter) not in known]
+        groups: list[dict[str, Any]] = [{"params": rest, "share": 1.0}]
+        return [*groups, {"params": encoder, "share": self.params.encoder_rate}] if encoder else groups
+
+    @classmethod
+    def assets(cls, params: EncoderDecoderParams) -> Iterator[Path]:
+        """Fetch the archive of the encoder's weights, where they are pinned."""
+        if params.pretrained and (archive := fetch_weights(params.encoder)) is not None:
+            yield archive
+
+
+def describe_encoder(params: EncoderDecoderParams) -> str:
+    """Say how the encoder learned, in a sentence for the model card."""
+    origin = "began with weights learned on ImageNet" if params.pretrained else "began at random"
+    rate = params.encoder_rate
+    learned = "stayed as it was" if rate == 0 else f"learned on at {rate:g} times the learning rate"
+    return f"The encoder {origin} and {learned}."
