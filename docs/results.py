@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 PAGE, TEMPLATE = Path("docs/results.md"), Path("docs/results.md.j2")
 MEASUREMENTS = (Path("reports/benchmarks"), Path("reports/results"))
 RELEASES, PIPELINE_MODEL = Path("models/release"), Path("models/generator")
+PIPELINE_CARD = Path("reports/MODEL_CARD.md")
 DENSITY_REPORTS = (Path("reports/density"), Path("reports/distribution"))  # the first that exists is read
 
 # Of a package's metrics: key, name in the tables, decimals, unit that a figure carries.
@@ -139,7 +140,12 @@ class Model:
 
 def read_json(path: Path) -> Any:
     """Read a JSON file below the project's folder."""
-    return json.loads((ROOT / path).read_text(encoding="utf-8"))
+    return json.loads(read_text(path))
+
+
+def read_text(path: Path) -> str:
+    """Read a text file below the project's folder."""
+    return (ROOT / path).read_text(encoding="utf-8")
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -165,23 +171,40 @@ def read_measurements() -> dict[str, Measurement]:
 def read_models() -> list[Model]:
     """The released models, and the pipeline's own."""
     index = read_json(RELEASES / "index.json")
-    released = [read_model(RELEASES / name, best=name == index["best"]) for name in index["packages"]]
-    return [*released, read_model(PIPELINE_MODEL)]
+    return [*(read_released_model(name, name == index["best"]) for name in index["packages"]), read_pipeline_model()]
 
 
-def read_model(folder: Path, best: bool = False) -> Model:
-    """Read a package's calibration and card; of the pipeline's model the figures come from reports/evaluate."""
-    certificate = read_json(folder / "calibration.json")["certificate"]
-    card = (ROOT / folder / "MODEL_CARD.md").read_text(encoding="utf-8")
-    in_pipeline = folder == PIPELINE_MODEL
+def read_released_model(name: str, best: bool) -> Model:
+    """Read a released package; its card has the metrics."""
+    folder = RELEASES / name
+    card = folder / "MODEL_CARD.md"
+    return make_model(folder, folder / "config.json", folder / "calibration.json", card, metrics_of_card(card), best)
+
+
+def read_pipeline_model() -> Model:
+    """Read the pipeline's model from what its stages keep in git; models/generator is joined from that."""
+    config, calibration = Path("models/trained/config.json"), Path("models/calibration/calibration.json")
+    return make_model(PIPELINE_MODEL, config, calibration, PIPELINE_CARD, evaluated_metrics())
+
+
+def make_model(
+    folder: Path,
+    config: Path,
+    calibration: Path,
+    card: Path,
+    metrics: Mapping[str, Mapping[str, float]],
+    best: bool = False,
+) -> Model:
+    """Describe a model by its files below the project's folder."""
+    certificate = read_json(calibration)["certificate"]
     return Model(
-        name=read_json(folder / "config.json")["lineage"]["data"],
+        name=read_json(config)["lineage"]["data"],
         folder=folder,
-        photos=photos_of_card(folder, card),
-        metrics=evaluated_metrics() if in_pipeline else metrics_of_card(folder, card),
+        photos=photos_of_card(card),
+        metrics=metrics,
         curve=certificate["curve"],
         grouped=certificate["grouped"],
-        description=description_of_card(folder, card),
+        description=description_of_card(card),
         best=best,
     )
 
@@ -192,31 +215,32 @@ def evaluated_metrics() -> dict[str, Any]:
     return {key: value for key, value in metrics.items() if key != "photos"}
 
 
-def photos_of_card(folder: Path, card: str) -> dict[str, int]:
+def photos_of_card(card: Path) -> dict[str, int]:
     """How many photos of each split a card names, summed over its sources."""
-    table = tables(card).get("source")
+    table = tables(read_text(card)).get("source")
     if table is None:
-        raise ResultsError(f"{folder}/MODEL_CARD.md has no table of sources")
+        raise ResultsError(f"{card} has no table of sources")
     splits = [name for name in table[0] if name not in ("source", "licence")]
     return {split: sum(int(row[split]) for row in table) for split in splits}
 
 
-def description_of_card(folder: Path, card: str) -> str:
+def description_of_card(card: Path) -> str:
     """What a card says of network and training, as one paragraph."""
-    section = re.search(r"^## What it is\n+(.*?)^- ", card, re.MULTILINE | re.DOTALL)
+    section = re.search(r"^## What it is\n+(.*?)^- ", read_text(card), re.MULTILINE | re.DOTALL)
     if section is None:
-        raise ResultsError(f"{folder}/MODEL_CARD.md has no section 'What it is' with a list")
+        raise ResultsError(f"{card} has no section 'What it is' with a list")
     return " ".join(section[1].split())
 
 
-def metrics_of_card(folder: Path, card: str) -> dict[str, dict[str, float]]:
+def metrics_of_card(card: Path) -> dict[str, dict[str, float]]:
     """The metrics that a card shows.
 
     Raises:
         ResultsError: when the card lacks one.
     """
     metrics: dict[str, dict[str, float]] = {}
-    for row in tables(card).get("", []):
+    text = read_text(card)
+    for row in tables(text).get("", []):
         key = CARD_NAMES.get(re.sub(r" \((higher|lower) is better\)$", "", row[""]))
         if key is not None and "left grey" in row:
             low, high = re.findall(r"[\d.]+", row["95% interval over photos"])
@@ -224,8 +248,8 @@ def metrics_of_card(folder: Path, card: str) -> dict[str, dict[str, float]]:
             metrics[key] |= {"grey": float(row["left grey"])} | ({"truth": float(row["truth"])} if row["truth"] else {})
     missing = [key for key, *_ in METRICS if key not in metrics]
     if missing:
-        raise ResultsError(f"{folder}/MODEL_CARD.md lacks {', '.join(missing)}")
-    error = re.search(r"standard error is ([\d.]+\d)", card)
+        raise ResultsError(f"{card} lacks {', '.join(missing)}")
+    error = re.search(r"standard error is ([\d.]+\d)", text)
     if error:
         metrics["kid"]["standard_error"] = float(error[1])
     return metrics

@@ -268,3 +268,14 @@ def test_every_module_writes_through_the_one_writer() -> None:
             found |= {name for node in ast.walk(tree) if writes_by_itself(node)}
     archives = {"colorize/result.py"}  # in memory
     assert found <= TEMPORARY | archives, "write through huebands.files.atomic"
+
+
+def test_git_keeps_every_file_of_a_model_once() -> None:
+    checkout = SOURCES.parents[1]
+    listing = subprocess.run(["git", "ls-files", "--stage", "models"], cwd=checkout, capture_output=True, text=True)
+    paths: dict[str, list[str]] = {}
+    for line in listing.stdout.splitlines():
+        entry, path = line.split("\t")
+        paths.setdefault(entry.split()[1], []).append(path)
+    assert any(path.endswith("trained/generator.safetensors") for [path, *_] in paths.values()), listing.stderr
+    assert [copies for copies in paths.values() if len(copies) > 1] == []

@@ -171,7 +171,7 @@ def test_a_copy_is_the_package_that_was_read(package: Path, tmp_path: Path) -> N
     assert read_package(tmp_path / "copy").package_sha256 == read.package_sha256
 
 
-@pytest.mark.parametrize("name", ["models/trained", "models/generator", "models/release/photos", "models/seed"])
+@pytest.mark.parametrize("name", ["models/trained", "models/release/photos", "models/seed"])
 def test_the_packages_of_the_project_are_read(name: str) -> None:
     folder = Path(__file__).parents[2] / name
     read_package(folder)

@@ -1,8 +1,8 @@
 """Stage register: the model package, its version in the registry, and the choice of the champion.
 
-Writes models/generator/ (the package) and reports/register/: registration.json, and decision.txt for people. The
-trainings of released packages are restored in the registry, so that their curves can be compared. A registration that
-was cut off is completed when the stage runs again.
+Writes models/generator/ (the package), its card again as reports/MODEL_CARD.md, and reports/register/:
+registration.json, and decision.txt for people. The trainings of released packages are restored in the registry, so that
+their curves can be compared. A registration that was cut off is completed when the stage runs again.
 """
 
 import json
@@ -29,6 +29,7 @@ from huebands.registry.stage_runs import final_figures, runs_of_stages
 
 PREPARED, TRAINED, GENERATOR = Path("data/prepared"), Path("models/trained"), Path("models/generator")
 TRAIN, RELEASED, REPORT = Path("reports/train"), Path("reports/release"), Path("reports/register")
+CARD = Path("reports/MODEL_CARD.md")
 STAGES = StageFolders()
 
 
@@ -66,12 +67,14 @@ def register(settings: params.Params) -> None:
 
 
 def write_package() -> ModelPackage:
-    """Join weights, calibration and card in models/generator; the same inputs give the same bytes."""
+    """Join generator, density, calibration and card in models/generator; the same inputs give the same bytes."""
     photos = shards.read_manifest(PREPARED)[["split", "source", "licence"]].to_dict("records")
     config, calibration = read_package(TRAINED).config, read_report(STAGES.calibration / CALIBRATION[1])
     check_newest(TRAINED, config)
     card = write_card(config, read_report(STAGES.evaluate / METRICS), calibration, photos)
-    return assemble(GENERATOR, TRAINED, STAGES.density, STAGES.calibration, card)
+    package = assemble(GENERATOR, TRAINED, STAGES.density, STAGES.calibration, card)
+    atomic.write_text(CARD, card)
+    return package
 
 
 if __name__ == "__main__":
