@@ -61,7 +61,9 @@ def read_files(folder: Path) -> dict[str, bytes]:
         if MANIFEST in files:
             check_manifest(folder, files)
     except FolderError as error:
-        remedy = "" if folder.exists() else "; name the folder of a model package (`make repro` writes models/generator)"
+        remedy = (
+            "" if folder.exists() else "; name the folder of a model package (`make repro` writes models/generator)"
+        )
         raise PackageError(f"{error}{remedy}") from error
     if MANIFEST not in files and parse_config(folder / CONFIG, files.get(CONFIG, b""))[1].format > 3:
         raise PackageError(f"{folder / MANIFEST}: missing; take the folder from its source again")
