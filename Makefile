@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-# Stages find `python` here, whatever else is on the machine.
+# Stages run the `python` of .venv, also where another one is on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := true
@@ -25,13 +25,13 @@ $(INSTALLED): requirements.lock pyproject.toml
 repro: install ## run the pipeline to a registered model; only what has changed runs
 	$(BIN)/dvc repro
 
-# A worker a core, at most four: each takes a gigabyte or two.
+# One worker per core, at most four: each needs one or two gigabytes.
 WORKERS ?= --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-test: install ## run the tests, a worker a core; tell which files they run less than 90% of
+test: install ## run the tests, a worker per core; list files of which they cover less than 90%
 	$(BIN)/python -m pytest $(WORKERS) --cov --cov-report=
 	@$(BIN)/coverage report --sort=cover | awk '/^(Name|TOTAL)/ || /%$$/ && $$NF + 0 < 90'
 
-test-slow: install ## run the slow tests of validity
+test-slow: install ## run the slow tests of statistical validity
 	$(BIN)/python -m pytest -m slow
 
 lint: install ## ruff, mypy and the workflows
@@ -42,7 +42,7 @@ lint: install ## ruff, mypy and the workflows
 	$(BIN)/zizmor --offline --quiet .github/workflows
 
 docs: install ## build the documents into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 results: install ## write docs/results.md, and the figures in other pages, from reports/
 	$(BIN)/python docs/results.py
@@ -80,7 +80,7 @@ soak: install ## overload the service for MINUTES; fails when an accepted photo 
 
 # In a copy of the tree, with a registry of its own: neither this tree nor the real registry is touched.
 MODEL ?= cgan-unet
-# DVC keeps an experiment as a commit, and a fresh machine has no name to put on it.
+# DVC stores an experiment as a commit, and git on a fresh machine has no author's name for it.
 SOMEBODY := $(foreach role,AUTHOR COMMITTER,GIT_$(role)_NAME=huebands GIT_$(role)_EMAIL=huebands@localhost)
 pipeline-small: install ## run the whole pipeline with MODEL at small size, in a copy of the tree
 	-@$(BIN)/dvc exp remove --quiet small 2>/dev/null
@@ -90,17 +90,17 @@ pipeline-small: install ## run the whole pipeline with MODEL at small size, in a
 retrain: install ## run every stage anew
 	$(BIN)/dvc repro --force
 
-# Where GitHub reads a step's outputs, else the terminal.
+# The file of a step's outputs on GitHub, elsewhere the terminal.
 OUTPUT := $(or $(GITHUB_OUTPUT),/dev/stdout)
-retrain-plan: install ## say whether `make repro` would run a stage, without its data
+retrain-plan: install ## print whether `make repro` would run a stage; needs no data
 	@.ci/retrain-plan >> $(OUTPUT)
 
 REMOTE ?= origin
-retrain-branch: install ## push what a training changed in git to BRANCH of REMOTE, if it changed anything
+retrain-branch: results ## push what a training changed in git, pages too, to BRANCH of REMOTE, if it changed anything
 	@.ci/retrain-branch '$(REMOTE)' '$(BRANCH)' >> $(OUTPUT)
 
-# Where GitHub shows a step's summary, else the terminal; BASE is the commit to compare with, PICTURES_URL where the
-# pictures can be fetched.
+# The file of a step's summary on GitHub, elsewhere the terminal. BASE is the commit to compare with, PICTURES_URL the
+# address of the pictures.
 BASE ?= HEAD
 SUMMARY := $(or $(GITHUB_STEP_SUMMARY),/dev/stdout)
 PICTURES := reports/evaluate/sheet.png reports/calibrate/coverage.png reports/calibrate/heatmaps.png

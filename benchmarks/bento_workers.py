@@ -1,4 +1,4 @@
-"""A service that colorizes in BentoML's own workers: what `worker_pool.py` compares with the project's pool."""
+"""A service that colorizes in BentoML's own workers; `worker_pool.py` compares it with the project's pool."""
 
 import os
 from pathlib import Path
@@ -28,7 +28,7 @@ class BentoWorkers:
 
     @bentoml.api  # type: ignore[untyped-decorator]
     def colorize(self, image: Path, ctx: bentoml.Context) -> Annotated[Any, ContentType("image/png")]:
-        """Colorize one photo; the header tells which worker did it."""
+        """Colorize one photo; a header has the process ID of the worker."""
         ctx.response.headers["worker"] = str(os.getpid())
         path = image.with_suffix(".colorized.png")
         path.write_bytes(encode_png(self.colorizer.colorize(image.read_bytes()).rgb))

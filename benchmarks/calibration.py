@@ -47,7 +47,7 @@ SIDE = 256
 VALUES = SIDE * SIDE * JOINT  # of a photo
 ALPHAS = (0.01, 0.05, 0.1, 0.2)
 JOINT_OFFSETS = (0, 12, 4)
-BLOCKS = (32, 32, 1)  # a side: groups by lightness and chroma and by texture change within a photo, by photo not
+BLOCKS = (32, 32, 1)  # a side, for each partition: only the group of the whole photo is the same everywhere
 MAPIE_BYTES = 56  # a value, at MAPIE's peak in float64, its arrays included: measured 48
 MEGABYTE = 10**6
 MAPIE = {"MAPIE, float64": "float64", "MAPIE, uint16": "uint16"}
@@ -56,7 +56,7 @@ Result = dict[str, Any]
 
 
 def first_steps(index: int) -> np.ndarray:
-    """A photo's scores, uint16 (SIDE, SIDE, 3); its values err together, by a spread of its own."""
+    """A photo's scores, uint16 (SIDE, SIDE, 3); all its values have the same spread."""
     random = np.random.default_rng((0, index))
     spread = random.lognormal(math.log(25), 0.5)
     errors = random.standard_exponential((SIDE, SIDE, 3), np.float32) * np.float32(spread)
@@ -83,36 +83,36 @@ class Zero:
         return self
 
     def predict(self, features: np.ndarray) -> np.ndarray:
-        """Predict in the few bytes that the features have."""
+        """Predict in the type of the features."""
         return features[:, 0]
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
 
-def calibrate_with_mapie(photos: int, kind: str) -> Result:
-    """Let MAPIE calibrate on all values in an array of this kind."""
+def calibrate_with_mapie(photos: int, dtype: str) -> Result:
+    """Calibrate with MAPIE on all values in one array."""
     check = 0
-    scores = np.empty(photos * VALUES, kind)
+    scores = np.empty(photos * VALUES, dtype)
     for index in range(photos):
         photo = first_steps(index).ravel()
         scores[index * VALUES : (index + 1) * VALUES], check = photo, zlib.crc32(photo.tobytes(), check)
-    nothing = np.zeros((len(scores), 1), kind)
-    given = settle()
+    features = np.zeros((len(scores), 1), dtype)
+    array_bytes = reset_peak()
     # The slack that our own quantile has where (1 - alpha)(N + 1) is a whole number.
     levels = [1 - (alpha + SLACK) for alpha in ALPHAS]
     regressor = SplitConformalRegressor(Zero(), confidence_level=levels, prefit=True)
     start = clocks()
-    regressor.conformalize(nothing, scores)
-    counted = clocks()
-    _, intervals = regressor.predict_interval(nothing[:1])
-    wall, processor = counted - start
+    regressor.conformalize(features, scores)
+    end = clocks()
+    _, intervals = regressor.predict_interval(features[:1])
+    wall, processor = end - start
     return {
         "wall": wall,
         "processor": processor,
-        "quantiles_processor": (clocks() - counted)[1],
+        "quantiles_processor": (clocks() - end)[1],
         "peak": memory("VmHWM"),
-        "bytes_without_arrays": memory("VmHWM") - given,
+        "bytes_without_arrays": memory("VmHWM") - array_bytes,
         "quantiles": intervals[0, 1].tolist(),
         "check": check,
     }
@@ -144,21 +144,21 @@ def calibrate_with_ours(photos: int, grouped: bool) -> Result:
 
 
 def calibrate(contestant: str, photos: int) -> Result:
-    """Calibrate once to warm up, on a photo, and once in earnest."""
-    before = settle()
+    """Calibrate on one photo to warm up, then on all."""
+    start_bytes = reset_peak()
     for count in (1, photos):
         if contestant in MAPIE:
             result = calibrate_with_mapie(count, MAPIE[contestant])
         else:
             result = calibrate_with_ours(count, OURS[contestant])
-    return {"bytes": result["peak"] - before, **result}
+    return {"bytes": result["peak"] - start_bytes, **result}
 
 
 def in_its_own_process(contestant: str, photos: int) -> Result:
-    """Run `calibrate`."""
+    """Run `calibrate` in a process of its own."""
     command = [sys.executable, __file__, "--photos", str(photos), "--contestant", contestant]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return dict(json.loads(done.stdout))
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return dict(json.loads(process.stdout))
 
 
 def clocks() -> np.ndarray:
@@ -166,8 +166,8 @@ def clocks() -> np.ndarray:
     return np.array((time.perf_counter(), time.process_time()))
 
 
-def settle() -> int:
-    """Let this process's peak of memory begin at what it holds now, in bytes."""
+def reset_peak() -> int:
+    """Reset the peak of this process's memory; gives what it holds now, bytes."""
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     return memory("VmRSS")
 
@@ -179,55 +179,58 @@ def memory(name: str, file: str = "/proc/self/status") -> int:
 
 
 def as_many_as_fit(photos: int) -> int:
-    """Say so where MAPIE needs more memory than is free, and take fewer photos."""
+    """Take fewer photos, and print it, where MAPIE needs more memory than is free."""
     free = memory("MemAvailable", "/proc/meminfo")
-    fit = free // (VALUES * MAPIE_BYTES)
-    if fit >= photos:
+    possible = free // (VALUES * MAPIE_BYTES)
+    if possible >= photos:
         return photos
     print(
         f"MAPIE would need {photos * VALUES * MAPIE_BYTES / 1e9:.1f} GB for {photos} photos, and {free / 1e9:.1f} GB "
-        f"are free: {fit} PHOTOS INSTEAD OF {photos}"
+        f"are free: {possible} PHOTOS INSTEAD OF {photos}"
     )
-    if not fit:
+    if not possible:
         raise SystemExit("not even one photo fits")
-    return fit
+    return possible
 
 
 def check_quantiles(results: dict[str, Result], photos: int) -> bool:
     """Print both quantiles of each alpha; returns whether all are the same, of the same values, and exact."""
     values, ours = photos * VALUES, results["ours, no groups"]
-    same = len({result["check"] for result in results.values()}) == 1
-    print(f"  scores {'the same' if same else 'NOT the same'} in all processes, by their CRC-32")
-    for at, alpha in enumerate(ALPHAS):
+    all_equal = len({result["check"] for result in results.values()}) == 1
+    print(f"  scores {'the same' if all_equal else 'NOT the same'} in all processes, by their CRC-32")
+    for index, alpha in enumerate(ALPHAS):
         rank = math.ceil((1 - Fraction(str(alpha))) * (values + 1))
-        before, left = ours["left"][at]
-        found = {name: result["quantiles"][at] for name, result in results.items()}
-        equal = len(set(found.values())) == 1 and left <= values - rank < before
-        same &= equal
+        left_before, left = ours["left"][index]
+        quantiles = {name: result["quantiles"][index] for name, result in results.items()}
+        equal = len(set(quantiles.values())) == 1 and left <= values - rank < left_before
+        all_equal &= equal
         print(
             f"  alpha {alpha:g}: {'equal' if equal else 'NOT equal'}, "
-            + ", ".join(f"{quantile:g} ({name})" for name, quantile in found.items())
-            + f"; rank {rank:,} may leave {values - rank:,}: this step leaves {left:,.0f}, the one before {before:,.0f}"
+            + ", ".join(f"{quantile:g} ({name})" for name, quantile in quantiles.items())
+            + f"; rank {rank:,} may leave {values - rank:,}: this step leaves {left:,.0f},"
+            f" the one before {left_before:,.0f}"
         )
-    return same
+    return all_equal
 
 
 def report(rounds: list[dict[str, Result]]) -> None:
-    """Print the medians of each contestant, and how many times ours MAPIE takes, of neighbours in a round."""
+    """Print the medians of each contestant, and MAPIE's time and memory as multiples of ours, round by round."""
 
     def median(name: str, figure: str) -> float:
-        return float(statistics.median(of[name][figure] for of in rounds))
+        return float(statistics.median(results[name][figure] for results in rounds))
 
     for name in (*MAPIE, *OURS):
-        without = f" ({median(name, 'bytes_without_arrays') / MEGABYTE:.0f} beside its arrays)" if name in MAPIE else ""
+        beside_arrays = (
+            f" ({median(name, 'bytes_without_arrays') / MEGABYTE:.0f} beside its arrays)" if name in MAPIE else ""
+        )
         print(
             f"  {name}: {median(name, 'processor'):.3g} s ({median(name, 'wall'):.3g} s on the wall), and "
             f"{median(name, 'quantiles_processor'):.2g} s for {len(ALPHAS)} quantiles; "
-            f"{median(name, 'bytes') / MEGABYTE:.4g} MB{without}"
+            f"{median(name, 'bytes') / MEGABYTE:.4g} MB{beside_arrays}"
         )
     for mapie in MAPIE:
         for ours in OURS:
-            times = [of[mapie]["processor"] / of[ours]["processor"] for of in rounds]
+            times = [results[mapie]["processor"] / results[ours]["processor"] for results in rounds]
             print(
                 f"  {mapie}, against {ours}: {statistics.median(times):.1f} times the time "
                 f"({min(times):.1f} to {max(times):.1f} over {len(rounds)} rounds), "

@@ -30,15 +30,15 @@ def outputs(answer: Tensor | Sequence[Tensor]) -> list[Tensor]:
 
 
 def eager(network: nn.Module, size: int) -> Engine:
-    """Torch as it is."""
+    """Eager torch in float32."""
     return lambda x: outputs(network(x))
 
 
 def channels_last(network: nn.Module, size: int) -> Engine:
     """Torch in channels-last memory format."""
-    moved = copy.deepcopy(network)
-    moved.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return lambda x: outputs(moved(x.to(memory_format=torch.channels_last)))
+    converted = copy.deepcopy(network)
+    converted.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return lambda x: outputs(converted(x.to(memory_format=torch.channels_last)))
 
 
 def bfloat16(network: nn.Module, size: int) -> Engine:
@@ -103,15 +103,15 @@ def measure(engines: Mapping[str, Engine], x: Tensor, rounds: int) -> dict[str, 
             engine(x)
             if turn >= 2:  # the first ones warm up
                 seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(taken) for name, taken in seconds.items()}
+    return {name: statistics.median(times) for name, times in seconds.items()}
 
 
 def build(network: nn.Module, size: int) -> dict[str, Engine]:
     """All engines that are installed, each run once."""
     engines = {}
-    for name, make in ENGINES.items():
+    for name, build_engine in ENGINES.items():
         try:
-            engine = make(network, size)
+            engine = build_engine(network, size)
             engine(torch.zeros(1, 1, size, size))
         except ImportError as error:
             print(f"  {name}: not compared, {error}")
@@ -131,14 +131,14 @@ def main() -> None:
     size = colorizer.package.config["preprocessing"]["image_size"]
     density = colorizer.density
     pix2pix = unet.Params(name="unet", filters=64, depth=8, dropout=0.5, norm="batch")
-    plain = unet.Network(pix2pix, 256).eval().requires_grad_(False)
+    plain_unet = unet.Network(pix2pix, 256).eval().requires_grad_(False)
     networks: dict[str, tuple[nn.Module, int]] = {
         f"generator of {colorizer.source}, {size} x {size}": (colorizer.package.generator.core(), size),
         f"its colour distribution, {density.image_size} x {density.image_size}": (
             DensityWithFeatures(density.network),
             density.image_size,
         ),
-        "pix2pix's plain U-Net, 256 x 256": (plain, 256),
+        "pix2pix's plain U-Net, 256 x 256": (plain_unet, 256),
     }
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, medians of {arguments.rounds}")
     generator = torch.Generator().manual_seed(0)
@@ -151,11 +151,11 @@ def main() -> None:
                 expected = eager(network, side)(x)
                 seconds = measure(engines, x, arguments.rounds)
                 reference = seconds["torch, eager float32"]
-                for name, each in seconds.items():
+                for name, engine_seconds in seconds.items():
                     error = max(float(np.abs(a - b).max()) for a, b in zip(engines[name](x), expected, strict=True))
                     print(
-                        f"  {batch} photo{'s' if batch > 1 else ''}, {name}: {each / batch * 1e3:.1f} ms a photo,"
-                        f" {reference / each:.2f} times as fast; off by {error:.1e}"
+                        f"  {batch} photo{'s' if batch > 1 else ''}, {name}: {engine_seconds / batch * 1e3:.1f} ms a"
+                        f" photo, {reference / engine_seconds:.2f} times as fast; off by {error:.1e}"
                     )
 
 

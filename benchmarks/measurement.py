@@ -29,7 +29,7 @@ def write(
     figures: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]] = (),
     note: str = "",
-    **about: Any,
+    **further_fields: Any,
 ) -> None:
     """Write PATH.json, and PATH.csv where there are rows; docs/results.py reads both."""
     content = {
@@ -37,7 +37,7 @@ def write(
         "machine": machine(),
         "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
         "commit": git_commit(),
-        **about,
+        **further_fields,
         "note": note,
         "figures": figures,
     }

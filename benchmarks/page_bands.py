@@ -1,4 +1,4 @@
-"""Bands of another confidence: computed by the page's script, or asked of the service.
+"""Bands of another confidence: computed by the page's script, or requested from the service.
 
     python benchmarks/page_bands.py [--rounds 9] [--report reports/benchmarks]
 
@@ -29,12 +29,12 @@ EXPLORE = """async (bytes) => {
   form.append("image", new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], "photo.png"));
   const answer = await fetch("explore", { method: "POST", body: form });
   const content = await answer.arrayBuffer();
-  const { family, description } = await readExploration(content);
-  const columns = Array.from({ length: family.width }, (_, column) => column);
+  const { nestedBands, description } = await readExploration(content);
+  const columns = Array.from({ length: nestedBands.width }, (_, column) => column);
   window.compute = (confidence, mode) => {
     const start = performance.now();
-    const bands = family.at(stepsAt(description, confidence, mode), mode, columns);
-    for (let row = 0; row < family.height; row += 1) bands.row(row);
+    const bands = nestedBands.at(stepsAt(description, confidence, mode), mode, columns);
+    for (let row = 0; row < nestedBands.height; row += 1) bands.row(row);
     return performance.now() - start;
   };
   return [content.byteLength, description.stride];
@@ -42,7 +42,7 @@ EXPLORE = """async (bytes) => {
 
 
 def main() -> None:
-    """Print bytes and milliseconds, and write them where that is asked for."""
+    """Print bytes and milliseconds; with --report, write them too."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--report", type=Path, help="folder that page_bands.json is written to")
@@ -61,15 +61,15 @@ def main() -> None:
             for turn in range(options.rounds + 1):
                 for mode in ("per_channel", "joint"):
                     confidence = CONFIDENCES[turn % len(CONFIDENCES)]
-                    computed = page.evaluate(f"compute({confidence}, '{mode}')")
+                    script_ms = page.evaluate(f"compute({confidence}, '{mode}')")
                     start = time.perf_counter()
                     fields = {"alpha": f"{1 - confidence / 100:.2f}", "mode": mode}
                     answer = client.post("/bands", files={"image": ("photo.png", content)}, data=fields)
-                    asked = (time.perf_counter() - start) * 1e3
+                    service_ms = (time.perf_counter() - start) * 1e3
                     answer.raise_for_status()
                     if turn:  # the first turn warms up
-                        seconds.setdefault(f"script_{mode}_ms", []).append(computed)
-                        seconds.setdefault(f"service_{mode}_ms", []).append(asked)
+                        seconds.setdefault(f"script_{mode}_ms", []).append(script_ms)
+                        seconds.setdefault(f"service_{mode}_ms", []).append(service_ms)
         browser.close()
     figures: dict[str, Any] = {name: round(statistics.median(values)) for name, values in seconds.items()}
     figures |= {"explore_bytes": explored, "bands_bytes": len(answer.content), "stride": stride, "side": 512}

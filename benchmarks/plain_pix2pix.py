@@ -1,6 +1,6 @@
 """The plain reference: pix2pix's training loop as textbooks have it, for the objective `cgan`.
 
-Photos are files, which Pillow decodes and scikit-image converts anew whenever they are looked at. Everything is float32
+Photos are files, which Pillow decodes and scikit-image converts anew at every access. Everything is float32
 and contiguous, VGG16 sees the true photo in every step, and the host reads every loss in every step.
 
 Source: Isola et al., 2017, https://arxiv.org/abs/1611.07004, and the order of its authors' code: the discriminator
@@ -32,7 +32,7 @@ class PhotoFiles(Dataset[Tensor]):
         """Name the files.
 
         Args:
-            files: that Pillow can read.
+            files: files that Pillow can read.
             image_size: side of the crops, pixels.
             params: `jitter` and `flip`.
         """

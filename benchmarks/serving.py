@@ -103,9 +103,9 @@ def load(url: str, path: str, content: bytes, clients: int, seconds: float) -> t
         thread.start()
     for thread in threads:
         thread.join()
-    taken = time.perf_counter() - start
+    elapsed = time.perf_counter() - start
     pooled = [latency for own_latencies in latencies for latency in own_latencies]
-    return pooled, len(pooled) / taken
+    return pooled, len(pooled) / elapsed
 
 
 def main() -> None:
@@ -136,9 +136,9 @@ def compare(client: httpx.Client, colorizer: Colorizer, content: bytes, rounds: 
     """Let the service, the bare call, the networks and the plain U-Net take turns."""
     size, density = colorizer.package.config["preprocessing"]["image_size"], colorizer.density
     pix2pix = unet.Params(name="unet", filters=64, depth=8, dropout=0.5, norm="batch")
-    plain = unet.Network(pix2pix, 256).eval().requires_grad_(False)
+    plain_unet = unet.Network(pix2pix, 256).eval().requires_grad_(False)
     zeros = {side: torch.zeros(1, 1, side, side) for side in (256, size, density.image_size)}
-    parts: dict[str, Callable[[], object]] = {
+    contestants: dict[str, Callable[[], object]] = {
         "service /colorize": lambda: ask(client, "/colorize", content),
         "service /bands": lambda: ask(client, "/bands", content),
         "bare: decode, colorize, PNG": lambda: encode_png(colorizer.colorize(content).rgb),
@@ -147,16 +147,16 @@ def compare(client: httpx.Client, colorizer: Colorizer, content: bytes, rounds: 
             colorizer.colours.compiled.run(zeros[size]),
             density.run(zeros[density.image_size]),
         ),
-        "plain U-Net, eager float32": lambda: plain(zeros[256]),
+        "plain U-Net, eager float32": lambda: plain_unet(zeros[256]),
     }
-    taken: dict[str, list[float]] = {name: [] for name in parts}
+    times: dict[str, list[float]] = {name: [] for name in contestants}
     with torch.inference_mode():
         for turn in range(rounds + 3):
-            for name, part in parts.items():
-                seconds = seconds_of(part)
+            for name, contestant in contestants.items():
+                seconds = seconds_of(contestant)
                 if turn >= 3:  # the first ones warm up
-                    taken[name].append(seconds)
-    median = {name: statistics.median(seconds) for name, seconds in taken.items()}
+                    times[name].append(seconds)
+    median = {name: statistics.median(seconds) for name, seconds in times.items()}
     for name, seconds in median.items():
         print(f"  {name}: {seconds * 1e3:.1f} ms")
     answer = median["service /colorize"]

@@ -52,21 +52,21 @@ def main() -> None:
 
 
 def measure(folder: str, sha256: str, kind: Kind, content: bytes) -> None:
-    """Do one job, and print what it took."""
+    """Run one job, and print its time and memory."""
     do_task = worker.prepare(folder, sha256)
     job = Job(kind=kind, content=content, name="photo", guarantee=Guarantee())
-    before = megabytes("VmRSS")
+    memory_before = megabytes("VmRSS")
     Path("/proc/self/clear_refs").write_text(_RESET_PEAK, encoding="ascii")
     start, processor_start = time.perf_counter(), time.process_time()
     reply = do_task(Task(job, alone=True))
     seconds, processor = time.perf_counter() - start, time.process_time() - processor_start
     assert isinstance(reply, Done) and isinstance(reply.outcome, Answer), reply
     outcome = reply.outcome
-    parts = ", ".join(f"{part} {taken:.2f}" for part, taken in outcome.measurements.seconds.items())
+    steps = ", ".join(f"{step} {duration:.2f}" for step, duration in outcome.measurements.seconds.items())
     peak = megabytes("VmHWM")
     print(
-        f"{seconds:7.2f} s ({parts}; {processor:.2f} of a processor);"
-        f" before {before:,.0f} MB, peak {peak:,.0f} MB (+{peak - before:,.0f});"
+        f"{seconds:7.2f} s ({steps}; {processor:.2f} of a processor);"
+        f" before {memory_before:,.0f} MB, peak {peak:,.0f} MB (+{peak - memory_before:,.0f});"
         f" {len(content) / 1e6:.1f} MB in,"
         f" {len(outcome.body) / 1e6:.1f} MB out",
         flush=True,

@@ -1,12 +1,12 @@
-"""Sends the service twice what it can do, for minutes: is any accepted photo lost, does memory grow?
+"""Sends the service twice its capacity for minutes: is any accepted photo lost, does memory grow?
 
     python benchmarks/soak.py --minutes 10
 
-Serves the default model, measures what it can do (closed loop, photos of 512x512, /colorize and /bands in turn), then
-sends twice that, come what may (open loop). One request in twenty hangs up, one is no photo and one is cut off. Every
-answer must equal the first one for the same photo; a 503 must say when to try again; nothing else may come. Memory and
-open files of every process are read from /proc, so this runs on Linux. Ends with 1 when something was lost, an answer
-was wrong or memory grew by more than GROWTH.
+Serves the default model and measures its capacity (closed loop, photos of 512x512, /colorize and /bands in turn). Then
+it sends twice that, without waiting for answers (open loop). One request in twenty hangs up, one is no photo and one is
+cut off. Every answer must equal the first one for the same photo; a 503 must say when to try again; no other answer is
+allowed. Memory and open files of every process are read from /proc, so this needs Linux. The exit code is 1 when
+something was lost, an answer was wrong or memory grew by more than GROWTH.
 """
 
 import argparse
@@ -30,7 +30,7 @@ import numpy as np
 
 from huebands.photos.write import encode_png
 
-CLIENTS = 16  # that measure what the service can do
+CLIENTS = 16  # that measure the capacity
 MEASURED = 15.0  # seconds
 OVERLOAD = 2.0  # times that
 EVERY = 2.0  # seconds between two samples of memory
@@ -62,11 +62,11 @@ class Sample:
 def make_photos(count: int = 6, side: int = 512) -> list[bytes]:
     """Smooth colours with some noise, as PNG."""
     random = np.random.default_rng(0)
-    across = np.linspace(0, 1, side)
+    positions = np.linspace(0, 1, side)
     photos = []
     for _ in range(count):
         waves = [
-            np.sin(random.uniform(2, 20) * across[:, None] + random.uniform(2, 20) * across[None] + phase)
+            np.sin(random.uniform(2, 20) * positions[:, None] + random.uniform(2, 20) * positions[None] + phase)
             for phase in random.uniform(0, 6, 3)
         ]
         levels = 128 + 90 * np.stack(waves, axis=-1) + random.normal(0, 6, (side, side, 3))
@@ -134,7 +134,7 @@ def role(folder: Path) -> str:
         "_bentoml_impl.worker.service": "HTTP",
         "bentoml": "supervisor",
     }
-    return next((name for part, name in roles.items() if part in command), "other")
+    return next((name for module, name in roles.items() if module in command), "other")
 
 
 async def post(client: httpx.AsyncClient, path: str, content: bytes) -> httpx.Response:
@@ -146,10 +146,10 @@ async def measure_capacity(
     client: httpx.AsyncClient, photos: list[bytes], digests: dict[tuple[str, int], str]
 ) -> float:
     """Photos a second of clients that wait for each answer."""
-    end, done = time.monotonic() + MEASURED, 0
+    end, answered = time.monotonic() + MEASURED, 0
 
     async def send(number: int) -> None:
-        nonlocal done
+        nonlocal answered
         while time.monotonic() < end:
             number += 1
             path, photo = PATHS[number % 2], number // 2 % len(photos)
@@ -157,13 +157,13 @@ async def measure_capacity(
             if response.status_code == 200:
                 digest = hashlib.sha256(response.content).hexdigest()
                 assert digests.setdefault((path, photo), digest) == digest, "equal photos, unequal answers"
-                done += 1
+                answered += 1
             else:
                 assert response.status_code == 503, response.text
                 await asyncio.sleep(0.1)
 
     await asyncio.gather(*(send(number) for number in range(CLIENTS)))
-    return done / MEASURED
+    return answered / MEASURED
 
 
 async def send_one(
@@ -239,8 +239,11 @@ async def soak(address: str, first: int, minutes: float) -> tuple[float, Outcome
 def growth(samples: list[Sample]) -> float:
     """Share by which memory grew from the first third to the last; the median withstands single large answers."""
     third = max(len(samples) // 3, 1)
-    before, after = (statistics.median(item.megabytes for item in part) for part in (samples[:third], samples[-third:]))
-    return after / before - 1
+    first, last = (
+        statistics.median(item.megabytes for item in some_samples)
+        for some_samples in (samples[:third], samples[-third:])
+    )
+    return last / first - 1
 
 
 def main() -> int:
@@ -259,8 +262,8 @@ def main() -> int:
         print(f"{len(outcomes.seconds) / (minutes * 60):.1f} photos/s were answered meanwhile")
     print(f"{'process':<20}{'MB first':>10}{'MB last':>10}{'growth':>9}{'files':>7}{'':>3}last")
     grown = False
-    for name, of_process in sorted(samples.items()):
-        share, edge = growth(of_process), (of_process[0], of_process[-1])
+    for name, process_samples in sorted(samples.items()):
+        share, edge = growth(process_samples), (process_samples[0], process_samples[-1])
         grown = grown or share > GROWTH
         print(
             f"{name:<20}{edge[0].megabytes:>10.0f}{edge[1].megabytes:>10.0f}{share:>9.1%}"

@@ -1,7 +1,8 @@
 """Training against the plain loop of `plain_pix2pix`: images/s of both in one process, and that their losses agree.
 
-End to end: the plain loop decodes, converts and loads its photos; ours looks at the resident ones, and keeps its
-average. Both train on equally many photos in turn, an epoch each; a ratio is of two neighbouring epochs.
+End to end: the plain loop decodes, converts and loads its photos. Ours crops the photos that stay on the device, and
+updates the average of its weights. Both train on equally many photos in turn, an epoch each; a ratio is of two
+neighbouring epochs.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from huebands.models.objectives import cgan
 from huebands.models.parts.vgg import VGG16Features
 from huebands.package.lineage import git_commit
 from huebands.params import Params, from_mapping
-from huebands.training.augment import Photos, draw_views, load_photos, look
+from huebands.training.augment import Photos, augment, draw_views, load_photos
 from huebands.training.distributed import World
 from huebands.training.ema import ExponentialMovingAverage
 from huebands.training.learner import Learners, set_up
@@ -42,8 +43,8 @@ from plain_pix2pix import TERMS, PhotoFiles, PlainPix2Pix
 
 CONF = Path(__file__).parents[1] / "conf"
 # Largest relative deviation of a term, in the first step and in all. In float32 sums come in another order, on a GPU
-# also rounded to TF32; later weights differ, because Adam moves a weight by the rate also where the gradient is but
-# rounding noise. bfloat16 has 8 bits: 0.4 percent a rounding, a few roundings deep.
+# also rounded to TF32; later weights differ, because Adam moves a weight by the rate also where the gradient is
+# only rounding noise. bfloat16 has 8 bits: 0.4 percent a rounding, a few roundings deep.
 TOLERANCES: dict[Precision, tuple[float, float]] = {"float32": (1e-3, 1e-2), "bfloat16": (1e-2, 5e-2)}
 PEAKS = {"NVIDIA H100 80GB HBM3": 989e12, "NVIDIA H200": 989e12}  # FLOP/s in dense bfloat16, of the data sheets
 EQUAL_STEPS = 5
@@ -64,14 +65,14 @@ class Ours:
         self.room = photos.hundredths_NSS3.shape[1] - self.size
 
     def batches(self) -> Iterator[Tensor]:
-        """Look at an epoch's batches, each when it is asked for."""
+        """Yield the batches of an epoch."""
         count = len(self.photos.ids)
         views = draw_views(count, self.room, self.params, self.random).to(self.device)
-        for part in views.split(count // self.params.batch_size):
-            yield look(self.photos, part, self.size)
+        for batch_views in views.split(count // self.params.batch_size):
+            yield augment(self.photos, batch_views, self.size)
 
     def step(self, lab_B3SS: Tensor) -> dict[str, Tensor]:
-        """Train on a batch; the objective's figures."""
+        """Train on a batch; gives the objective's figures."""
         L_unit, ab_unit = to_units(lab_B3SS)
         return self.objective.step(self.learners, Condition(L_unit_B1SS=L_unit), ab_unit, epoch=self.params.epochs)
 
@@ -95,7 +96,7 @@ class Plain:
         self.loader = self.loader_of(0)
 
     def loader_of(self, workers: int) -> DataLoader[Tensor]:
-        """Load with that many processes, which stay."""
+        """Make a loader with this number of processes, which stay."""
         return DataLoader(
             self.dataset,
             self.batch_size,
@@ -124,15 +125,15 @@ def plain_pix2pix(learners: Learners, settings: Params) -> PlainPix2Pix:
 
 
 def configurations(options: argparse.Namespace, device: torch.device) -> dict[str, Params]:
-    """The parameters that are asked for, by name."""
+    """The requested parameters, by name."""
     with initialize_config_dir(str(CONF), version_base=None):
         values = OmegaConf.to_container(compose("config", overrides=["model=cgan-unet", "train=cgan"]))
     default = from_mapping(cast(dict[str, Any], values))
     batch_size = default.train.batch_size if device.type == "cuda" else 4
-    wanted = {"default": default, "large": changed(default, 256, batch_size, filters=64, depth=8)}
+    settings_by_name = {"default": default, "large": changed(default, 256, batch_size, filters=64, depth=8)}
     return {
         name: changed(settings, options.size, options.batch)
-        for name, settings in wanted.items()
+        for name, settings in settings_by_name.items()
         if options.config in (name, "all")
     }
 
@@ -175,12 +176,12 @@ def deviations(settings: Params, photos: Photos, device: torch.device) -> list[f
     settings = changed(settings, dropout=0.0)
     ours = Ours(settings, photos, device)
     plain = plain_pix2pix(ours.learners, settings)
-    found = []
+    largest = []
     for _ in range(EQUAL_STEPS):
         lab = next(ours.batches())
         figures, expected = ours.step(lab), plain.step(lab.contiguous())
-        found.append(max(abs(figures[name].item() / expected[name] - 1) for name in TERMS))
-    return found
+        largest.append(max(abs(figures[name].item() / expected[name] - 1) for name in TERMS))
+    return largest
 
 
 def flops_of_a_photo(ours: Ours) -> float:
@@ -207,15 +208,15 @@ def synchronize(device: torch.device) -> None:
 
 
 def choose_workers(plain: Plain) -> int:
-    """Let the plain loop load with as many processes as suit it best, after an epoch to warm up with each."""
-    found = {}
+    """Choose the number of loading processes with which the plain loop is fastest, after a warm-up epoch with each."""
+    candidates = {}
     for workers in sorted({0, 2, os.cpu_count() or 1}):
         plain.loader = plain.loader_of(workers)
         plain.epoch()
-        found[workers] = (seconds(plain.epoch, plain.device), plain.loader)
-    best = min(found, key=lambda workers: found[workers][0])
-    plain.loader = found[best][1]
-    return best
+        candidates[workers] = (seconds(plain.epoch, plain.device), plain.loader)
+    fastest = min(candidates, key=lambda workers: candidates[workers][0])
+    plain.loader = candidates[fastest][1]
+    return fastest
 
 
 def measure(name: str, settings: Params, pairs: int, device: torch.device) -> bool:
@@ -232,15 +233,15 @@ def measure(name: str, settings: Params, pairs: int, device: torch.device) -> bo
         files = write_photos(Path(folder), count)
         photos = read_photos(files, settings.train.load_size(size))
         agree = True
-        for precision, own in by_precision.items():
-            found, (first, later) = deviations(own, photos, device), TOLERANCES[precision]
-            within = found[0] <= first and max(found) <= later
-            agree &= within
+        for precision, variant in by_precision.items():
+            largest, (first, later) = deviations(variant, photos, device), TOLERANCES[precision]
+            is_within = largest[0] <= first and max(largest) <= later
+            agree &= is_within
             print(
-                f"  losses, {precision} against plain float32: {found[0]:.1e} apart in step 1, {max(found):.1e} at "
-                f"most in {EQUAL_STEPS}, {'within' if within else 'NOT within'} {first:g} and {later:g}"
+                f"  losses, {precision} against plain float32: {largest[0]:.1e} apart in step 1, {max(largest):.1e} at "
+                f"most in {EQUAL_STEPS}, {'within' if is_within else 'NOT within'} {first:g} and {later:g}"
             )
-        ours = {precision: Ours(own, photos, device) for precision, own in by_precision.items()}
+        ours = {precision: Ours(variant, photos, device) for precision, variant in by_precision.items()}
         plain = Plain(ours["float32"].learners, settings, files, device)
         flops = flops_of_a_photo(ours["float32"])
         for contestant in ours.values():
@@ -249,7 +250,7 @@ def measure(name: str, settings: Params, pairs: int, device: torch.device) -> bo
         times: list[dict[str, float]] = []
         for _ in range(pairs):
             times.append({"plain": seconds(plain.epoch, device)})
-            times[-1] |= {precision: seconds(own.epoch, device) for precision, own in ours.items()}
+            times[-1] |= {precision: seconds(training.epoch, device) for precision, training in ours.items()}
     print(
         f"  {flops / 1e9:.3g} GFLOP a photo, forwards and backwards; the plain loop is fastest with {workers} workers"
     )
@@ -312,9 +313,9 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     print(describe(device))
-    wanted = configurations(options, device)
-    found = [measure(name, settings, options.pairs, device) for name, settings in wanted.items()]
-    if not all(found):
+    settings_by_name = configurations(options, device)
+    agreements = [measure(name, settings, options.pairs, device) for name, settings in settings_by_name.items()]
+    if not all(agreements):
         raise SystemExit(1)
 
 

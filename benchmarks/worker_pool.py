@@ -1,14 +1,14 @@
-"""What the project's worker pool keeps that BentoML's own workers lose: photos, places and the second worker.
+"""Compares the project's worker pool with BentoML's own workers: lost photos, refusals and idle workers.
 
     python benchmarks/worker_pool.py [--seconds 45] [--report reports/benchmarks]
 
 Two services colorize 512 x 512 photos in two processes each: the project's own, and `bento_workers.py`. Three
 questions:
 - kills: four clients send photos one after the other, and every 15 seconds a colorizing process is killed with SIGKILL.
-  How many requests come to nothing?
-- a burst: 40 clients send one photo each at the same time. Is whoever is refused told when to try again?
+  How many requests get no answer?
+- a burst: 40 clients send one photo each at the same time. Do refusals say when to try again?
 - two clients: both keep their connection and send photos one after the other. In how many of 20 rounds does one of
-  BentoML's workers do all of the work while the other has none? The pool hands photos to whichever process is idle.
+  BentoML's workers do all of the work while the other has none? The pool gives photos to any process that is idle.
 
 The questions are about counts, which a busy machine does not change; no time is compared. Needs Linux, for /proc.
 """
@@ -121,7 +121,7 @@ def is_below(pid: int, first: int, parents: dict[int, int]) -> bool:
 
 
 def send(client: httpx.Client, content: bytes) -> tuple[str, httpx.Response | None]:
-    """Send one photo; says what came of it."""
+    """Send one photo; gives the outcome and the response."""
     try:
         response = client.post("/colorize", files={"image": ("photo.png", content, "image/png")})
     except httpx.TransportError:
@@ -139,7 +139,7 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
 
 
 def kill_workers(address: str, first: int, contestant: Contestant, content: bytes, seconds: float) -> dict[str, int]:
-    """Send photos from four clients while colorizing processes are killed; what came of the requests, and the kills."""
+    """Send photos from four clients while colorizing processes are killed; counts the outcomes and the kills."""
     outcomes: Counter[str] = Counter()
     end = time.monotonic() + seconds
 
@@ -168,7 +168,7 @@ def kill_workers(address: str, first: int, contestant: Contestant, content: byte
 
 
 def burst(address: str, content: bytes) -> dict[str, int]:
-    """Send 40 photos at once; how many were answered, refused, and refused with a time to try again."""
+    """Send 40 photos at once; counts the answers, the refusals, and the refusals with a time to try again."""
     outcomes: Counter[str] = Counter()
     together = threading.Barrier(BURST)
 
@@ -187,7 +187,7 @@ def burst(address: str, content: bytes) -> dict[str, int]:
 
 def idle_rounds(address: str, content: bytes) -> int:
     """In how many rounds of two clients one of BentoML's workers answered both."""
-    lonely = 0
+    idle = 0
     for _ in range(ROUNDS):
         workers: set[str] = set()
 
@@ -199,12 +199,12 @@ def idle_rounds(address: str, content: bytes) -> int:
                         workers.add(response.headers["worker"])
 
         in_threads(2, work)
-        lonely += len(workers) == 1
-    return lonely
+        idle += len(workers) == 1
+    return idle
 
 
 def main() -> None:
-    """Print what came of the requests, and write it where that is asked for."""
+    """Print the outcomes of the requests; with --report, write them too."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=45, help="of the kills (default: 45)")
     parser.add_argument("--report", type=Path, help="folder that worker_pool.json is written to")

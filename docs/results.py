@@ -28,9 +28,8 @@ PAGE, TEMPLATE = Path("docs/results.md"), Path("docs/results.md.j2")
 MEASUREMENTS = (Path("reports/benchmarks"), Path("reports/results"))
 RELEASES, PIPELINE_MODEL = Path("models/release"), Path("models/generator")
 PIPELINE_CARD = Path("reports/MODEL_CARD.md")
-DENSITY_REPORTS = (Path("reports/density"), Path("reports/distribution"))  # the first that exists is read
 
-# Of a package's metrics: key, name in the tables, decimals, unit that a figure carries.
+# The metrics of a package: key, name in the tables, decimals, unit of a figure.
 METRICS = (
     ("psnr", "PSNR, dB (higher is better)", 2, ""),
     ("ssim", "SSIM (higher is better)", 3, ""),
@@ -45,7 +44,7 @@ METRICS = (
     ("clipped", "pixels at the edge of sRGB", 1, "%"),
     ("bleeding", "colour bleeding (lower is better; grey has no colour to bleed)", 3, ""),
 )
-# What a model card calls the metrics.
+# The names of the metrics in a model card.
 CARD_NAMES = {
     "PSNR, dB": "psnr",
     "SSIM": "ssim",
@@ -65,58 +64,73 @@ Row = Mapping[str, str]
 
 
 class ResultsError(ValueError):
-    """A report lacks what a page shows; says which one and what."""
+    """A report lacks something that a page shows; the message names both."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measurement: what it belongs to, its single figures, and its table.
+    """One measurement: how it was taken, its single figures, and its table.
 
     Attributes:
-        name: of the file, without suffix.
-        about: command, machine, date, note, and commit or recorded_in.
+        name: name of the file, without suffix.
+        metadata: command, machine, date, note, and commit or recorded_in.
         figures: values that stand alone.
-        rows: of the table, as text, so that every digit is kept.
+        rows: rows of the table, as text, so that every digit is kept.
     """
 
     name: str
-    about: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     figures: Mapping[str, Any]
     rows: Sequence[Row] = ()
+
+    def __post_init__(self) -> None:
+        if not {"commit", "recorded_in"} & set(self.metadata):
+            raise ResultsError(f"{self.name}.json lacks commit, or recorded_in where its figures were copied by hand")
+
+    @property
+    def recorded_in(self) -> str:
+        """The commit that recorded figures copied by hand; empty where a script has written them."""
+        return str(self.metadata.get("recorded_in", ""))
+
+    @property
+    def date(self) -> str:
+        """The day of the measurement, or of the record where that alone is known."""
+        return str(self.metadata["date"]).partition(",")[0]
 
     @property
     def source(self) -> str:
         """How, where and when it was measured, as one line."""
-        command = self.about["command"]
-        shown = f"Command: {command}" if command.startswith("not ") else f"`{command}`"
-        note = f" {self.about['note']}" if self.about.get("note") else ""
-        return f"{shown}. Machine: {self.about['machine']}. Date: {self.about['date']}.{note}"
+        command = self.metadata["command"]
+        command_text = f"Command: {command}" if command.startswith("not ") else f"`{command}`"
+        note = f" {self.metadata['note']}" if self.metadata.get("note") else ""
+        recorded = f" Recorded by hand in `{self.recorded_in}`." if self.recorded_in else ""
+        return f"{command_text}. Machine: {self.metadata['machine']}. Date: {self.metadata['date']}.{recorded}{note}"
 
-    def row(self, **wanted: str) -> Row:
+    def row(self, **values: str) -> Row:
         """The only row with these values.
 
         Raises:
             ResultsError: when there is none, or more than one.
         """
-        rows = [row for row in self.rows if all(row[key] == value for key, value in wanted.items())]
+        rows = [row for row in self.rows if all(row[key] == value for key, value in values.items())]
         if len(rows) != 1:
-            raise ResultsError(f"{self.name}.csv has {len(rows)} rows with {wanted}, need one")
+            raise ResultsError(f"{self.name}.csv has {len(rows)} rows with {values}, need one")
         return rows[0]
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model package and how it does on its test photos.
+    """A model package and its figures on its test photos.
 
     Attributes:
-        name: of the package's data, such as "photos".
-        folder: of the package.
+        name: name of the package's data, such as "photos".
+        folder: folder of the package.
         photos: by split.
         metrics: by key: model, low, high, grey, and truth or standard_error where there is one.
         curve: rows of coverage: mode, alpha, coverage, coverage_low, coverage_high, width, widths.
         grouped: the same with the promise in each group.
         description: the card's words on network and training.
-        best: whether it is what the command uses without --model.
+        is_default: whether the command uses it without --model.
     """
 
     name: str
@@ -126,10 +140,10 @@ class Model:
     curve: Sequence[Mapping[str, Any]]
     grouped: Sequence[Mapping[str, Any]]
     description: str
-    best: bool = False
+    is_default: bool = False
 
-    def at(self, mode: str, alpha: float = 0.1, grouped: bool = False) -> Mapping[str, Any]:
-        """Coverage and widths of one promise."""
+    def coverage_at(self, mode: str, alpha: float = 0.1, grouped: bool = False) -> Mapping[str, Any]:
+        """Coverage and widths at one alpha."""
         rows = [
             row for row in (self.grouped if grouped else self.curve) if (row["mode"], row["alpha"]) == (mode, alpha)
         ]
@@ -159,9 +173,9 @@ def read_measurements() -> dict[str, Measurement]:
     measurements = {}
     for path in sorted(file for folder in MEASUREMENTS for file in (ROOT / folder).glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
-        missing = {"command", "machine", "date", "figures"} - set(content)
-        if missing:
-            raise ResultsError(f"{path.relative_to(ROOT)} lacks {', '.join(sorted(missing))}")
+        missing_keys = {"command", "machine", "date", "figures"} - set(content)
+        if missing_keys:
+            raise ResultsError(f"{path.relative_to(ROOT)} lacks {', '.join(sorted(missing_keys))}")
         table = path.with_suffix(".csv")
         rows = read_csv(table.relative_to(ROOT)) if table.exists() else []
         measurements[path.stem] = Measurement(path.stem, content, content["figures"], rows)
@@ -174,11 +188,11 @@ def read_models() -> list[Model]:
     return [*(read_released_model(name, name == index["best"]) for name in index["packages"]), read_pipeline_model()]
 
 
-def read_released_model(name: str, best: bool) -> Model:
+def read_released_model(name: str, is_default: bool) -> Model:
     """Read a released package; its card has the metrics."""
     folder = RELEASES / name
-    card = folder / "MODEL_CARD.md"
-    return make_model(folder, folder / "config.json", folder / "calibration.json", card, metrics_of_card(card), best)
+    config, calibration, card = (folder / name for name in ("config.json", "calibration.json", "MODEL_CARD.md"))
+    return make_model(folder, config, calibration, card, metrics_of_card(card), is_default)
 
 
 def read_pipeline_model() -> Model:
@@ -193,7 +207,7 @@ def make_model(
     calibration: Path,
     card: Path,
     metrics: Mapping[str, Mapping[str, float]],
-    best: bool = False,
+    is_default: bool = False,
 ) -> Model:
     """Describe a model by its files below the project's folder."""
     certificate = read_json(calibration)["certificate"]
@@ -205,7 +219,7 @@ def make_model(
         curve=certificate["curve"],
         grouped=certificate["grouped"],
         description=description_of_card(card),
-        best=best,
+        is_default=is_default,
     )
 
 
@@ -246,9 +260,9 @@ def metrics_of_card(card: Path) -> dict[str, dict[str, float]]:
             low, high = re.findall(r"[\d.]+", row["95% interval over photos"])
             metrics[key] = {"model": float(row["model"]), "low": float(low), "high": float(high)}
             metrics[key] |= {"grey": float(row["left grey"])} | ({"truth": float(row["truth"])} if row["truth"] else {})
-    missing = [key for key, *_ in METRICS if key not in metrics]
-    if missing:
-        raise ResultsError(f"{card} lacks {', '.join(missing)}")
+    missing_keys = [key for key, *_ in METRICS if key not in metrics]
+    if missing_keys:
+        raise ResultsError(f"{card} lacks {', '.join(missing_keys)}")
     error = re.search(r"standard error is ([\d.]+\d)", text)
     if error:
         metrics["kid"]["standard_error"] = float(error[1])
@@ -257,11 +271,11 @@ def metrics_of_card(card: Path) -> dict[str, dict[str, float]]:
 
 def tables(markdown: str) -> dict[str, list[dict[str, str]]]:
     """The tables of a page, by the head of their first column."""
-    found: dict[str, list[dict[str, str]]] = {}
+    tables_by_head: dict[str, list[dict[str, str]]] = {}
     for block in re.findall(r"(?:^\|.*\n)+", markdown, re.MULTILINE):
         lines = [[cell.strip() for cell in line.strip()[1:-1].split("|")] for line in block.splitlines()]
-        found[lines[0][0]] = [dict(zip(lines[0], cells, strict=True)) for cells in lines[2:]]
-    return found
+        tables_by_head[lines[0][0]] = [dict(zip(lines[0], cells, strict=True)) for cells in lines[2:]]
+    return tables_by_head
 
 
 def fixed(value: float | str, decimals: int = 2, unit: str = "") -> str:
@@ -295,7 +309,7 @@ def grouped_digits(value: float | str) -> str:
 
 
 def make_template() -> jinja2.Template:
-    """The page's template, with what it may call."""
+    """The page's template, with its filters."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ROOT / TEMPLATE.parent),
         undefined=jinja2.StrictUndefined,
@@ -312,15 +326,13 @@ def make_template() -> jinja2.Template:
 def make_context() -> dict[str, Any]:
     """Everything that the template shows."""
     models = read_models()
-    density = next((folder for folder in DENSITY_REPORTS if (ROOT / folder).is_dir()), DENSITY_REPORTS[0])
     return {
         "models": models,
         "default": models[-1],
         "released": {model.folder.name: model for model in models[:-1]},
         "calibrate": read_json(Path("reports/calibrate/metrics.json")),
         "training": read_csv(Path("reports/train/history.csv")),
-        "density": read_csv(density / "history.csv"),
-        "density_folder": density.as_posix(),
+        "density": read_csv(Path("reports/density/history.csv")),
         "measured": read_measurements(),
         "METRICS": METRICS,
         "narrower": narrower,
@@ -372,7 +384,7 @@ def take_tables() -> None:
     for name in ("compare", "ablation"):
         source = Path("reports") / name / "metrics.json"
         if not (ROOT / source).exists():
-            print(f"{source}: not there, left as it is")
+            print(f"{source}: not found, skipped")
             continue
         rows: list[dict[str, Any]] = [
             {"candidate": candidate, "metric": metric, **figures}
@@ -382,9 +394,9 @@ def take_tables() -> None:
         write_csv(Path("reports/results") / f"{name}.csv", rows)
     source = Path("reports/bands/bands.json")
     if not (ROOT / source).exists():
-        print(f"{source}: not there, left as it is")
+        print(f"{source}: not found, skipped")
         return
-    print(f"{source}: reports/results/bands.csv names its rows in plain words; bring its figures over by hand")
+    print(f"{source}: reports/results/bands.csv has other names for its rows; copy its figures by hand")
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

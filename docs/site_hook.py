@@ -20,6 +20,7 @@ OUTSIDE = {
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "LICENSE": "LICENSE",
     "data/README.md": "data/terms.md",
+    "reports/MODEL_CARD.md": "reports/MODEL_CARD.md",
     "reports/evaluate/sheet.png": "reports/evaluate/sheet.png",
     "reports/calibrate/coverage.png": "reports/calibrate/coverage.png",
     "reports/calibrate/heatmaps.png": "reports/calibrate/heatmaps.png",
@@ -49,14 +50,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Turn links between docs/ and the files from outside into links within the site."""
     outside = outside_files()
     sources = {target: source for source, target in outside.items()}
-    here = page.file.src_uri
-    folder = posixpath.dirname(sources.get(here, f"docs/{here}"))
+    page_path = page.file.src_uri
+    folder = posixpath.dirname(sources.get(page_path, f"docs/{page_path}"))
 
     def within_site(match: re.Match[str]) -> str:
         linked = posixpath.normpath(posixpath.join(folder, match[2]))
         if "://" in match[2] or not (linked in outside or linked.startswith("docs/")):
             return match[0]
         target = outside.get(linked, linked.removeprefix("docs/"))
-        return match[1] + posixpath.relpath(target, posixpath.dirname(here) or ".")
+        return match[1] + posixpath.relpath(target, posixpath.dirname(page_path) or ".")
 
     return LINK.sub(within_site, markdown)

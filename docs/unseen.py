@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from skimage import data
 
-from huebands.colorize.colorizer import Colorizer, grey_of
+from huebands.colorize.colorizer import Colorizer
+from huebands.photos.grey import GreyPhoto
 from huebands.plots.pictures import Strip, draw_sheet
 
 PHOTOS = {"astronaut": data.astronaut, "cat": data.chelsea, "coffee": data.coffee, "rocket": data.rocket}
@@ -18,13 +19,14 @@ COLUMNS = ("grey", "plain U-Net, paintings", "released: photos", "truth", "width
 
 def main() -> None:
     """Colour each photo with both models."""
-    plain, released = Colorizer.load("models/generator"), Colorizer.load("models/release/photos")
+    default, released = Colorizer.load("models/generator"), Colorizer.load("models/release/photos")
     strips = []
     for name, load in PHOTOS.items():
         truth: np.ndarray = load()
-        grey = grey_of(truth)
+        photo = GreyPhoto.of_rgb(truth)
         result = released.colorize(truth, alpha=0.1)
-        strips.append(Strip(name, (grey, plain.predict(grey), result.rgb, truth, result.uncertainty)))
+        pictures = (photo.levels_HW, default.colours.predict(photo), result.rgb, truth, result.uncertainty)
+        strips.append(Strip(name, pictures))
     label = "width of the bands at alpha = 0.1: 8-bit levels, mean of R, G and B"
     rows = [("", [strip]) for strip in strips]
     draw_sheet(Path("docs/unseen.png"), rows, COLUMNS, cell=1.8, scale_label=label)

@@ -1,4 +1,4 @@
-"""The browser that shows the page to the tests; a plugin of pytest."""
+"""A pytest plugin with the browser for the tests of the page."""
 
 import os
 import shutil

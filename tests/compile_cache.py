@@ -1,4 +1,4 @@
-"""Spares tests the compilation of networks that were compiled before."""
+"""Caches compiled networks, so that tests compile equal networks once."""
 
 import hashlib
 from collections.abc import Iterator

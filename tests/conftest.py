@@ -1,4 +1,4 @@
-"""What several test modules share."""
+"""Fixtures of several test modules."""
 
 import os
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 pytest_plugins = ("browser",)
 
-# Libraries for arithmetic read this when they are loaded, in this process and in those that tests start. With more
-# threads than free cores OpenMP's threads wait for one another in loops, and a test takes ten times as long.
+# Numerical libraries read this when they are loaded, in this process and in those that tests start. With more threads
+# than free cores OpenMP's threads wait for one another in busy loops, and a test takes ten times as long.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
@@ -64,7 +64,7 @@ def tiny_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def service_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the service of `url` writes its log, in the file `log`."""
+    """The folder in which the service of `url` writes the file `log`."""
     return tmp_path_factory.mktemp("service")
 
 

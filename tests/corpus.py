@@ -1,4 +1,4 @@
-"""The seed corpus of the fuzz tests: small sound files of every kind that `images.read_photo` takes or refuses."""
+"""The seed corpus of the fuzz tests: small valid files of every kind that `read_photo` accepts or refuses."""
 
 import io
 import struct

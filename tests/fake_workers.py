@@ -1,4 +1,4 @@
-"""A worker process for tests of the pool, which does what the content of a job says; run as a program it is one."""
+"""A fake worker process for tests of the pool, controlled by the content of a job; this file is also its program."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from huebands.serving.workers.process import WorkerProcess
 
 
 def fake_process(start="succeed"):
-    """A worker process that was not started yet; its start will "succeed", "fail" or "end" the process."""
+    """A worker process that has not started yet; its start will "succeed", "fail" or "end" the process."""
     return WorkerProcess(lambda: [sys.executable, __file__, start], dict(os.environ))
 
 
@@ -34,10 +34,10 @@ def prepare():
 
 
 def do_task(task):
-    """Do what the content of a job says; gives the content and the process ID.
+    """Follow the content of a job; the answer is the content and the process ID.
 
     "echo" does nothing; "sleep SECONDS" sleeps; "die" ends the process; "once FILE" ends it unless the file is there;
-    "raise" fails; "large SECONDS" is refused unless alone, then it sleeps.
+    "raise" fails; "large SECONDS" sleeps when it runs alone, and is refused otherwise.
     """
     command, *arguments = task.job.content.split(b" ", 1)
     match command:

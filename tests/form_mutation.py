@@ -36,7 +36,7 @@ Form = tuple[str, bytes]  # content type, body
 
 
 def forms(seed: int) -> Iterator[tuple[str, Form]]:
-    """Endlessly many mutated forms, each with a name that says which one it is; equal for equal seeds."""
+    """An endless stream of mutated forms, each with a name that identifies it; equal for equal seeds."""
     for number in count():
         random = np.random.default_rng((seed, number))
         parts = [_image(random), *(_field(random) for _ in range(random.integers(4)))]
@@ -76,9 +76,9 @@ def _parts(body: bytes) -> list[bytes]:
 def _flip(form: Form, random: np.random.Generator) -> Form:
     changed = bytearray(form[1])
     reach = min(len(changed), 300) if random.random() < 0.7 else len(changed)
-    for place in random.integers(0, max(reach, 1), 1 + random.integers(6)):
-        if place < len(changed):
-            changed[place] ^= 1 << random.integers(8)
+    for offset in random.integers(0, max(reach, 1), 1 + random.integers(6)):
+        if offset < len(changed):
+            changed[offset] ^= 1 << random.integers(8)
     return form[0], bytes(changed)
 
 
@@ -87,8 +87,8 @@ def _cut(form: Form, random: np.random.Generator) -> Form:
 
 
 def _change_boundary(form: Form, random: np.random.Generator) -> Form:
-    others = ("", "limi", "limit ", '"limit"', "limit" * 60, "--", "\\", "\x7f", "l" * 3000, "limit; boundary=other")
-    return f"multipart/form-data; boundary={others[random.integers(len(others))]}", form[1]
+    values = ("", "limi", "limit ", '"limit"', "limit" * 60, "--", "\\", "\x7f", "l" * 3000, "limit; boundary=other")
+    return f"multipart/form-data; boundary={values[random.integers(len(values))]}", form[1]
 
 
 def _change_charset(form: Form, random: np.random.Generator) -> Form:
@@ -96,8 +96,8 @@ def _change_charset(form: Form, random: np.random.Generator) -> Form:
 
 
 def _change_type(form: Form, random: np.random.Generator) -> Form:
-    others = ("", "multipart/mixed", "application/x-www-form-urlencoded", "application/json", "image/png", "MULTIPART")
-    return f"{others[random.integers(len(others))]}; boundary={BOUNDARY.decode()}", form[1]
+    values = ("", "multipart/mixed", "application/x-www-form-urlencoded", "application/json", "image/png", "MULTIPART")
+    return f"{values[random.integers(len(values))]}; boundary={BOUNDARY.decode()}", form[1]
 
 
 def _nest(form: Form, random: np.random.Generator) -> Form:

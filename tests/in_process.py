@@ -17,9 +17,11 @@ from huebands.serving.workers import worker
 from huebands.serving.workers.jobs import Job, Outcome
 from huebands.serving.workers.pool import WorkerPool
 
+ANSWER_WITHIN = 60  # seconds; httpx's timeouts do not hold for an application in the same process
+
 
 class InProcessPool:
-    """A worker pool without processes: it does each job at once."""
+    """A worker pool without processes: it runs each job at once."""
 
     def __init__(self, colorizer: Colorizer) -> None:
         self.colorizer = colorizer
@@ -28,10 +30,10 @@ class InProcessPool:
         self.pids: list[int] = []
 
     def check(self) -> None:
-        """There is always room."""
+        """Refuse nothing: the queue is never full."""
 
     async def submit(self, job: Job) -> Outcome:
-        """Do a job."""
+        """Run a job."""
         return worker.work(self.colorizer, job)
 
 
@@ -57,7 +59,8 @@ class Client:
         async def send() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://inside") as client:
-                return await client.request(method, path, **options)
+                async with asyncio.timeout(ANSWER_WITHIN):
+                    return await client.request(method, path, **options)
 
         return asyncio.run(send())
 

@@ -1,4 +1,4 @@
-"""What the tests of the registry share: a client of the store, and small runs, histories and packages."""
+"""Helpers for tests of the registry: a client of the store, and small runs, histories and packages."""
 
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,8 @@ def start(run_id: str | None = None) -> TrainingRun:
 
 
 def points(run_id: str, term: str) -> list[tuple[int, float]]:
-    found = client().get_metric_history(run_id, term)
-    return [(metric.step, metric.value) for metric in sorted(found, key=lambda metric: metric.step)]
+    history = client().get_metric_history(run_id, term)
+    return [(metric.step, metric.value) for metric in sorted(history, key=lambda metric: metric.step)]
 
 
 def client() -> "connection.mlflow.MlflowClient":
@@ -86,13 +86,13 @@ def stage_run(name: str, package: str = "11", **options: Any) -> FinishedRun:
 
 
 def cut_off(monkeypatch: pytest.MonkeyPatch, method: str, call: int) -> None:
-    """Kill the program at this call of a client's method, as far as a test can."""
-    whole, calls = getattr(connection.mlflow.MlflowClient, method), []
+    """Interrupt the program at this call of a client's method, as if it were killed."""
+    original, calls = getattr(connection.mlflow.MlflowClient, method), []
 
     def cut(*arguments: Any, **options: Any) -> Any:
         calls.append(method)
         if len(calls) == call:
             raise KeyboardInterrupt
-        return whole(*arguments, **options)
+        return original(*arguments, **options)
 
     monkeypatch.setattr(connection.mlflow.MlflowClient, method, cut)

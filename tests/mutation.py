@@ -11,12 +11,12 @@ import numpy as np
 from corpus import corpus
 
 _EXTREMES = (0, 1, 2, 127, 255, 256, 7071, 32767, 32768, 50_000, 65500, 65535, 2**24, 2**31 - 1, 2**31, 2**32 - 1)
-_MAX_SIZE = 200_000  # bytes: what is repeated must not grow without end
+_MAX_SIZE = 200_000  # bytes: repetitions must not grow without limit
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def mutants(seed: int) -> Iterator[tuple[str, bytes]]:
-    """Endlessly many mutated files, each with a name that says which one it is; equal for equal seeds."""
+    """An endless stream of mutated files, each with a name that identifies it; equal for equal seeds."""
     files = list(corpus().items())
     for number in count():
         random = np.random.default_rng((seed, number))
@@ -32,8 +32,8 @@ def _flip_bits(content: bytes, random: np.random.Generator) -> bytes:
         return content
     changed = bytearray(content)
     reach = len(changed) if random.random() < 0.5 else min(len(changed), 200)  # headers are at the front
-    for place in random.integers(0, reach, 1 + random.integers(12)):
-        changed[place] ^= 1 << random.integers(8)
+    for offset in random.integers(0, reach, 1 + random.integers(12)):
+        changed[offset] ^= 1 << random.integers(8)
     return bytes(changed)
 
 
@@ -41,8 +41,8 @@ def _set_bytes(content: bytes, random: np.random.Generator) -> bytes:
     if not content:
         return content
     changed = bytearray(content)
-    for place in random.integers(0, len(changed), 1 + random.integers(6)):
-        changed[place] = (0, 255, random.integers(256))[random.integers(3)]
+    for offset in random.integers(0, len(changed), 1 + random.integers(6)):
+        changed[offset] = (0, 255, random.integers(256))[random.integers(3)]
     return bytes(changed)
 
 
@@ -52,12 +52,12 @@ def _truncate(content: bytes, random: np.random.Generator) -> bytes:
 
 def _splice(content: bytes, random: np.random.Generator) -> bytes:
     """Put a piece of another file over or between the bytes."""
-    others = list(corpus().values())
-    other = others[random.integers(len(others))]
-    first = random.integers(len(other))
-    piece = other[first : first + random.integers(1, 300)]
-    place = random.integers(len(content) + 1)
-    return content[:place] + piece + content[place + len(piece) * random.integers(2) :]
+    files = list(corpus().values())
+    donor = files[random.integers(len(files))]
+    first = random.integers(len(donor))
+    piece = donor[first : first + random.integers(1, 300)]
+    offset = random.integers(len(content) + 1)
+    return content[:offset] + piece + content[offset + len(piece) * random.integers(2) :]
 
 
 def _repeat(content: bytes, random: np.random.Generator) -> bytes:
@@ -73,28 +73,28 @@ def _set_number(content: bytes, random: np.random.Generator) -> bytes:
         return content
     value = _EXTREMES[random.integers(len(_EXTREMES))] % 256**width
     reach = len(content) if random.random() < 0.5 else min(len(content), 120)
-    place = random.integers(max(reach - width, 0) + 1)
-    written = value.to_bytes(width, "big" if random.random() < 0.5 else "little")
-    return content[:place] + written + content[place + width :]
+    offset = random.integers(max(reach - width, 0) + 1)
+    number = value.to_bytes(width, "big" if random.random() < 0.5 else "little")
+    return content[:offset] + number + content[offset + width :]
 
 
 def _set_dimensions(content: bytes, random: np.random.Generator) -> bytes:
-    """Announce another width or height, where the format keeps it."""
+    """Announce another width or height, at the position that the format has for it."""
     fields = _dimension_fields(content)
     if not fields:
         return _set_number(content, random)
-    place, form = fields[random.integers(len(fields))]
-    if place + struct.calcsize(form) > len(content):
+    offset, form = fields[random.integers(len(fields))]
+    if offset + struct.calcsize(form) > len(content):
         return content
     value = _EXTREMES[random.integers(len(_EXTREMES))] % 256 ** struct.calcsize(form)
-    return content[:place] + struct.pack(form, value) + content[place + struct.calcsize(form) :]
+    return content[:offset] + struct.pack(form, value) + content[offset + struct.calcsize(form) :]
 
 
 def _rearrange(content: bytes, random: np.random.Generator) -> bytes:
     """Swap, drop, repeat or move whole blocks, or take some of another file; lengths stay right."""
     head, blocks = _split(content)
-    others = list(corpus().values())
-    _, foreign = _split(others[random.integers(len(others))])
+    files = list(corpus().values())
+    _, foreign = _split(files[random.integers(len(files))])
     if not blocks:
         return content
     first, second = random.integers(len(blocks), size=2)
@@ -152,7 +152,7 @@ def _inflate(data: bytes) -> bytes:
 
 
 def _dimension_fields(content: bytes) -> list[tuple[int, str]]:
-    """Where width and height are, and how they are written."""
+    """The positions of width and height, and their formats."""
     if content.startswith(_PNG):
         return [(16, ">I"), (20, ">I")]
     if content.startswith(b"GIF8"):

@@ -22,7 +22,7 @@ from tiny_photos import PlainScorer, tiny_photo, write_prepared
 
 @pytest.fixture
 def colorize(tiny_package, tmp_path, monkeypatch, capsys):
-    """Run `huebands colorize` in an empty folder; gives exit code, output lines and error lines."""
+    """Run `huebands colorize` in an empty folder; returns exit code, output lines and error lines."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments, model=tiny_package, command="colorize"):
@@ -65,7 +65,7 @@ def test_output_alpha_and_mode_are_used(colorize, tmp_path):
     assert not np.array_equal(archives[0]["R"], archives[1]["R"])
 
 
-def test_delta_and_grouped_give_bands_that_hold_the_plain_ones(colorize, tmp_path):
+def test_bands_with_delta_or_grouped_contain_those_without(colorize, tmp_path):
     photo = tmp_path / "cat.png"
     Image.fromarray(tiny_photo(0)).save(photo)
     options = {"plain": [], "sure": ["--delta", "0.1"], "grouped": ["--grouped"], "both": ["--delta=.1", "--grouped"]}
@@ -80,13 +80,13 @@ def test_delta_and_grouped_give_bands_that_hold_the_plain_ones(colorize, tmp_pat
     assert not np.array_equal(bands["sure"], bands["plain"])
 
 
-def test_a_photo_unlike_those_that_calibrated_is_told(colorize, tmp_path, monkeypatch):
+def test_the_command_warns_when_a_photo_is_unlike_the_calibration_photos(colorize, tmp_path, monkeypatch):
     photo = write_photo(tmp_path / "cat.png")
-    for p, told in ((0.05, "; unlike the calibration photos, p = 0.050)"), (0.1, " of 255 levels wide)")):
+    for p, ending in ((0.05, "; unlike the calibration photos, p = 0.050)"), (0.1, " of 255 levels wide)")):
         monkeypatch.setattr("huebands.colorize.colorizer.p_value", lambda atypicality, table, p=p: p)
         code, output, errors = colorize(photo)
         assert (code, errors) == (0, [])
-        assert output[1].endswith(told)
+        assert output[1].endswith(ending)
 
 
 def test_a_folder_works_like_a_list_and_results_are_not_photos(colorize, tmp_path):
@@ -98,7 +98,7 @@ def test_a_folder_works_like_a_list_and_results_are_not_photos(colorize, tmp_pat
     assert not list(tmp_path.rglob("*colorized.colorized*"))
 
 
-def test_bad_photos_are_named_one_line_each_and_the_others_are_done(colorize, tmp_path):
+def test_bad_photos_are_named_in_one_line_each_and_the_others_are_colorized(colorize, tmp_path):
     write_photo(tmp_path / "good.png")
     (tmp_path / "text.jpg").write_text("no image")
     (tmp_path / "empty.png").touch()
@@ -131,26 +131,26 @@ def test_photos_of_one_stem_do_not_overwrite_one_another(colorize, tmp_path):
 
 
 @pytest.mark.parametrize("alpha", ["0", "1", "2", "-0.1", "1e-9", "nan", "x", ""])
-def test_a_bad_alpha_is_one_line_with_the_range(colorize, tmp_path, alpha):
+def test_a_bad_alpha_gives_an_error_of_one_line_with_the_range(colorize, tmp_path, alpha):
     code, output, errors = colorize(write_photo(tmp_path / "cat.png"), f"--alpha={alpha}")
     assert (code, output, len(errors)) == (2, [], 1)
     assert "[0.05, 1)" in errors[0]
 
 
 @pytest.mark.parametrize("delta", ["0", "1", "2", "-0.1", "nan", "x", ""])
-def test_a_bad_delta_is_one_line_with_the_range(colorize, tmp_path, delta):
+def test_a_bad_delta_gives_an_error_of_one_line_with_the_range(colorize, tmp_path, delta):
     code, output, errors = colorize(write_photo(tmp_path / "cat.png"), "--alpha=0.5", f"--delta={delta}")
     assert (code, output, len(errors)) == (2, [], 1)
     assert "delta (=" in errors[0] and "must be in (0, 1)" in errors[0]
 
 
-def test_a_delta_that_so_few_photos_do_not_support_is_one_line_with_what_would_help(colorize, tmp_path):
+def test_a_delta_that_needs_more_photos_gives_an_error_of_one_line_with_the_remedy(colorize, tmp_path):
     code, output, errors = colorize(write_photo(tmp_path / "cat.png"), "--delta", "0.1")
     assert (code, output, len(errors)) == (2, [], 1)
     assert "19 photos" in errors[0] and "take a larger delta" in errors[0]
 
 
-def test_a_package_without_calibration_is_one_line(colorize, tmp_path):
+def test_a_package_without_calibration_gives_an_error_of_one_line(colorize, tmp_path):
     write_uncalibrated(tmp_path / "earlier")
     code, output, errors = colorize(write_photo(tmp_path / "cat.png"), model="earlier")
     assert (code, output, len(errors)) == (2, [], 1)
@@ -158,20 +158,20 @@ def test_a_package_without_calibration_is_one_line(colorize, tmp_path):
 
 
 @pytest.mark.parametrize("model", ["nowhere", "models:/a/b/c", "."])
-def test_a_bad_model_is_one_line(colorize, tmp_path, model):
+def test_a_bad_model_gives_an_error_of_one_line(colorize, tmp_path, model):
     code, output, errors = colorize(write_photo(tmp_path / "cat.png"), model=model)
     assert (code, output, len(errors)) == (2, [], 1)
     assert model in errors[0]
 
 
-def test_an_output_that_is_a_file_is_one_line(colorize, tmp_path):
+def test_an_output_that_is_a_file_gives_an_error_of_one_line(colorize, tmp_path):
     photo = write_photo(tmp_path / "cat.png")
     code, _, errors = colorize(photo, "--output", photo)
     assert (code, len(errors)) == (2, 1)
     assert str(photo) in errors[0]
 
 
-def test_a_name_that_cannot_be_printed_stops_nothing(colorize, tmp_path, monkeypatch):
+def test_a_name_that_cannot_be_printed_does_not_stop_the_command(colorize, tmp_path, monkeypatch):
     photos = [write_photo(tmp_path / name) for name in ("\udcff.png", "größe.png", "cat.png")]
     console = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdout", console)
@@ -181,7 +181,7 @@ def test_a_name_that_cannot_be_printed_stops_nothing(colorize, tmp_path, monkeyp
     assert "gr\\xf6\\xdfe.png -> " in console.read()
 
 
-def test_a_full_disk_is_one_line_that_names_the_file(colorize, tmp_path, monkeypatch):
+def test_a_full_disk_gives_an_error_of_one_line_that_names_the_file(colorize, tmp_path, monkeypatch):
     def fsync(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -194,7 +194,7 @@ def test_a_full_disk_is_one_line_that_names_the_file(colorize, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("arguments", [[], ["--mode", "some"], ["cat.png", "--alhpa", "0.1"]])
-def test_wrong_usage_is_one_line(colorize, arguments):
+def test_wrong_usage_gives_an_error_of_one_line(colorize, arguments):
     code, output, errors = colorize(*arguments)
     assert (code, output, len(errors)) == (2, [], 1)
 
@@ -204,7 +204,7 @@ def test_the_modes_are_those_of_the_calibration():
 
 
 def modules_after(code, folder):
-    """Run Python code in a fresh interpreter; gives the names of all modules it has loaded in the end."""
+    """Run Python code in a fresh interpreter, and return the names of all modules that it has loaded."""
     code = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nprint('\\n' + ' '.join(sys.modules))"
     ended = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True, timeout=120
@@ -212,10 +212,10 @@ def modules_after(code, folder):
     return {name.split(".")[0] for name in ended.stdout.splitlines()[-1].split()}
 
 
-def test_help_needs_nothing_heavy(tmp_path):
+def test_help_imports_no_heavy_module(tmp_path):
     loaded = modules_after("from huebands.cli import main; main(['--help'])", tmp_path)
     assert "huebands" in loaded
-    assert not loaded & {"torch", "numpy", "PIL", "mlflow", "dvc", "bentoml", "great_expectations"}
+    assert not loaded & {"torch", "numpy", "PIL", "mlflow", "dvc", "bentoml", "great_expectations", "matplotlib"}
 
 
 def test_colorizing_loads_no_module_of_the_pipeline_or_the_service(tiny_package, tmp_path):
@@ -225,11 +225,12 @@ def test_colorizing_loads_no_module_of_the_pipeline_or_the_service(tiny_package,
     )
     assert (tmp_path / "cat.bands.npz").is_file()
     assert "torch" in loaded
-    assert not loaded & {"mlflow", "dvc", "bentoml", "great_expectations", "mapie", "torchvision", "pandas"}
+    heavy = {"mlflow", "dvc", "bentoml", "great_expectations", "mapie", "torchvision", "pandas", "matplotlib"}
+    assert not loaded & heavy
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_coverage_finds_that_photos_like_those_of_the_calibration_keep_the_promise(colorize, tmp_path, mode):
+def test_coverage_confirms_the_promise_on_photos_like_the_calibration_photos(colorize, tmp_path, mode):
     (tmp_path / "photos").mkdir()
     for seed in range(6):
         noise = np.random.default_rng(seed).integers(0, 256, (20, 20, 3), dtype=np.uint8)
@@ -242,7 +243,7 @@ def test_coverage_finds_that_photos_like_those_of_the_calibration_keep_the_promi
     assert any(line.startswith("exchangeable with the calibration photos") for line in output[9:])
 
 
-def test_coverage_ends_with_1_where_the_promise_is_broken(colorize, tmp_path):
+def test_coverage_exits_with_1_when_the_promise_is_broken(colorize, tmp_path):
     (tmp_path / "photos").mkdir()
     for number in range(9):
         strange = np.full((20, 20, 3), (0, 0, 255 - number), np.uint8)
@@ -252,13 +253,13 @@ def test_coverage_ends_with_1_where_the_promise_is_broken(colorize, tmp_path):
     assert any(line.endswith("the promise does NOT hold on these photos") for line in output)
 
 
-def test_coverage_names_what_it_cannot_measure(colorize, tmp_path):
+def test_coverage_names_photos_that_it_cannot_measure(colorize, tmp_path):
     write_photo(tmp_path / "photos/grey.png")
     (tmp_path / "photos/text.jpg").write_text("no image")
     code, _, errors = colorize("photos", "nowhere", command="coverage")
     assert (code, len(errors)) == (2, 4)
-    for line, told in zip(errors, ("nowhere: ", "grey.png: is grey", "text.jpg: ", "no photo in colour"), strict=True):
-        assert told in line
+    for line, words in zip(errors, ("nowhere: ", "grey.png: is grey", "text.jpg: ", "no photo in colour"), strict=True):
+        assert words in line
     code, output, errors = colorize("photos", "--alpha", "0", command="coverage")
     assert (code, output, len(errors)) == (2, [], 1)
     assert "[0.05, 1)" in errors[0]
@@ -266,7 +267,7 @@ def test_coverage_names_what_it_cannot_measure(colorize, tmp_path):
 
 @pytest.fixture
 def compare(tmp_path, monkeypatch, capsys):
-    """Run `huebands compare` in a folder with a prepared dataset; gives exit code, output lines and error lines."""
+    """Run `huebands compare` in a folder with a prepared dataset; returns exit code, output lines and error lines."""
     write_prepared(tmp_path / "data/prepared", {"train": [tiny_photo(0)], "test": [tiny_photo(1), tiny_photo(2)]})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huebands.comparison.command.PhotoScorer", PlainScorer)
@@ -322,7 +323,7 @@ def test_comparing_takes_named_candidates_outside_commands_and_a_folder(compare,
     assert content["candidates"]["outside"] == content["candidates"]["grey"]
 
 
-def test_comparing_names_bad_photos_and_goes_on(compare, tmp_path):
+def test_comparing_names_bad_photos_and_continues(compare, tmp_path):
     (tmp_path / "photos").mkdir()
     Image.fromarray(tiny_photo(3)).save(tmp_path / "photos/good.png")
     write_photo(tmp_path / "photos/grey.png")
@@ -350,14 +351,14 @@ def test_comparing_names_bad_photos_and_goes_on(compare, tmp_path):
         (["grey", "--timeout", "soon"], "--timeout"),
     ],
 )
-def test_what_cannot_be_compared_is_one_line(compare, tmp_path, arguments, reason):
+def test_candidates_that_cannot_be_compared_give_an_error_of_one_line(compare, tmp_path, arguments, reason):
     code, _, errors = compare(*arguments)
     assert (code, len(errors)) == (2, 1)
     assert reason in errors[0]
     assert not (tmp_path / "reports/compare/metrics.json").exists()
 
 
-def test_comparing_logs_one_run_a_candidate(compare, tmp_path, monkeypatch):
+def test_comparing_logs_one_run_per_candidate(compare, tmp_path, monkeypatch):
     logged = []
     monkeypatch.setattr("huebands.registry.runs.log_runs", lambda *arguments: logged.append(arguments) or "run1")
     code, output, _ = compare("grey", "lightness", "--experiment", "mine", tracked=True)
@@ -377,7 +378,9 @@ def test_comparing_logs_one_run_a_candidate(compare, tmp_path, monkeypatch):
     assert "MLflow run run1" in output[-1]
 
 
-def test_a_store_that_does_not_answer_is_one_line_and_the_files_are_there(compare, tmp_path, monkeypatch):
+def test_a_store_that_does_not_answer_gives_an_error_of_one_line_and_the_files_are_written(
+    compare, tmp_path, monkeypatch
+):
     def refuse(*arguments):
         raise TrackingError("the store does not answer")
 

@@ -1,4 +1,4 @@
-"""CIELAB against scikit-image, the gamut, and the grey that everything starts from."""
+"""CIELAB against scikit-image, the gamut, and grey levels of equal lightness."""
 
 import itertools
 import warnings
@@ -48,7 +48,7 @@ def test_colours_outside_srgb_leave_the_unit_cube_like_scikit_image_before_its_c
     np.testing.assert_allclose(as_skimage(rgb.clamp(0, 1)), expected, atol=1e-9)
 
 
-def test_conversions_have_finite_right_gradients() -> None:
+def test_conversions_have_finite_and_correct_gradients() -> None:
     rgb = torch.rand(1, 3, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
     assert torch.autograd.gradcheck(color.srgb_to_lab, rgb)
     assert torch.autograd.gradcheck(
@@ -59,14 +59,14 @@ def test_conversions_have_finite_right_gradients() -> None:
     assert torch.isfinite(black.grad).all()
 
 
-def test_units_are_in_range_and_come_back(random_colours: Tensor) -> None:
+def test_units_are_in_range_and_convert_back(random_colours: Tensor) -> None:
     lab = color.srgb_to_lab(random_colours)
     L_unit, ab_unit = color.to_units(lab)
     assert L_unit.abs().max() <= 1 and ab_unit.abs().max() <= 1
     torch.testing.assert_close(color.from_units(L_unit, ab_unit), lab)
 
 
-def test_fit_to_gamut_keeps_lightness_and_hue_and_what_is_inside() -> None:
+def test_fit_to_gamut_keeps_lightness_hue_and_colours_inside() -> None:
     random = torch.Generator().manual_seed(2)
     lab = torch.randn(3, 64, 64, generator=random) * 80
     lab[0] = torch.rand(64, 64, generator=random) * 100
@@ -89,13 +89,13 @@ def test_grey_levels_keep_grey_and_lightness() -> None:
 
 
 def test_gamut_table_is_exact_for_all_8_bit_colours() -> None:
-    seen = torch.zeros(3, 256 * 256, dtype=torch.bool)  # of each channel, which values occur at which grey level
+    occurs = torch.zeros(3, 256 * 256, dtype=torch.bool)  # of each channel, which values occur at which grey level
     green, blue = torch.meshgrid(torch.arange(256), torch.arange(256), indexing="ij")
     for red in range(256):
         rgb = torch.stack((torch.full_like(green, red), green, blue))
         grey = color.grey_levels(rgb.to(torch.uint8)).long()
         for channel in range(3):
-            seen[channel, (256 * grey + rgb[channel]).flatten()] = True
-    levels_first = seen.view(3, 256, 256).transpose(0, 1).to(torch.uint8)
+            occurs[channel, (256 * grey + rgb[channel]).flatten()] = True
+    levels_first = occurs.view(3, 256, 256).transpose(0, 1).to(torch.uint8)
     lowest, highest = levels_first.argmax(dim=2), 255 - levels_first.flip(2).argmax(dim=2)
     assert torch.equal(torch.stack((lowest, highest), dim=-1), color.gamut_table().long())

@@ -18,7 +18,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 BACKTICKS = re.compile(r"`([^`\n]+)`")
 MODULE = re.compile(r"python -m (huebands[\w.]*)|from (huebands[\w.]*) import")
-# The resources that a browser loads of its own accord; links that a reader may follow are something else.
+# The resources that a browser loads without a click; links for the reader are not among them.
 LOADED = (
     re.compile(r"""<(?:script|img|iframe)[^>]+src="?(?:https?:)?//"""),
     re.compile(r"""<link(?=[^>]+rel="?(?:stylesheet|preconnect))[^>]+href="?(?:https?:)?//"""),
@@ -33,7 +33,7 @@ def pages() -> list[Path]:
 
 @pytest.fixture(scope="module")
 def results() -> Iterator[ModuleType]:
-    """The generator, which is no part of the package."""
+    """The module docs/results.py, which is not part of the package."""
     spec = importlib.util.spec_from_file_location("docs_results", RESULTS)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -44,19 +44,19 @@ def results() -> Iterator[ModuleType]:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors that the headings of a page get."""
+    """The anchors of the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", CODE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
 def is_path(name: str) -> bool:
-    """Whether a name in backticks is a path of the repository; NAME.yaml and its like stand for others."""
+    """Whether a name in backticks is a path of the repository; a path with capitals such as NAME.yaml is a pattern."""
     below_the_root = re.fullmatch(r"[\w.\-]+(?:/[\w.\-]*)+", name) and (ROOT / name.split("/")[0]).exists()
     return bool(below_the_root) and not re.search(r"\b(?:NAME|STEM|RUN)\b", name)
 
 
 def is_ignored(path: str) -> bool:
-    """Whether git ignores a path: it is made by a command, and need not be there."""
+    """Whether git ignores a path; a command makes it, so it may be missing."""
     # A pattern such as /data/photos/ is for folders alone.
     command = ["git", "check-ignore", path, f"{path}/"]
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False).returncode == 0
@@ -70,8 +70,8 @@ def test_the_readme_is_short() -> None:
 def test_the_figures_in_the_pages_are_those_of_the_reports(results: ModuleType) -> None:
     made = results.make_pages()
     assert set(made) >= {Path("docs/results.md"), Path("README.md")}
-    old = [str(path) for path, text in made.items() if (ROOT / path).read_text(encoding="utf-8") != text]
-    assert old == [], "run `make results`"
+    outdated = [str(path) for path, text in made.items() if (ROOT / path).read_text(encoding="utf-8") != text]
+    assert outdated == [], "run `make results`"
 
 
 def test_a_measurement_without_a_machine_is_refused(
@@ -84,11 +84,28 @@ def test_a_measurement_without_a_machine_is_refused(
         results.read_measurements()
 
 
+def test_figures_that_were_copied_by_hand_name_the_commit_that_recorded_them(results: ModuleType) -> None:
+    about = {"command": "make soak", "machine": "two cores", "date": "2026-11-25, when it was recorded"}
+    copied = results.Measurement("soak", {**about, "recorded_in": "5b884b6"}, {})
+    assert "Recorded by hand in `5b884b6`." in copied.source
+    assert "by hand" not in results.Measurement("soak", {**about, "commit": "5b884b6"}, {}).source
+    with pytest.raises(results.ResultsError, match=r"soak\.json lacks commit, or recorded_in"):
+        results.Measurement("soak", about, {})
+
+
+def test_every_figure_that_was_copied_by_hand_is_called_so(results: ModuleType) -> None:
+    page = " ".join((ROOT / "docs/results.md").read_text(encoding="utf-8").split())
+    for measurement in results.read_measurements().values():
+        listed = f"`{measurement.name}` ({measurement.date})" in page
+        assert listed == bool(measurement.recorded_in), measurement.name
+        assert not measurement.recorded_in or f"Recorded by hand in `{measurement.recorded_in}`." in page
+
+
 @pytest.mark.parametrize(
     ("value", "decimals", "unit", "text"),
     [("0.8825", 3, "", "0.883"), (0.01155, 4, "", "0.0116"), (0.915, 1, "%", "91.5%")],
 )
-def test_figures_are_rounded_as_people_round(
+def test_halves_are_rounded_away_from_zero(
     results: ModuleType, value: float | str, decimals: int, unit: str, text: str
 ) -> None:
     assert results.fixed(value, decimals, unit) == text
@@ -110,7 +127,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_path_that_a_page_names_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    # Files that the page tells the reader to write stand in its headings.
+    # The headings name the files that the reader writes.
     written = {path for heading in re.findall(r"^#+ .*$", text, re.MULTILINE) for path in BACKTICKS.findall(heading)}
     named = {name.rstrip("/") for name in BACKTICKS.findall(CODE.sub("", text)) if is_path(name)}
     missing = [path for path in sorted(named - written) if not (ROOT / path).exists() and not is_ignored(path)]
@@ -127,8 +144,17 @@ def test_every_module_that_a_page_runs_or_imports_exists(page: Path) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize(
+    ("page", "folder"), [("data/README.md", "conf/data"), ("docs/training.md", "conf/model")], ids=lambda path: path
+)
+def test_a_table_has_a_row_for_every_choice(page: str, folder: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| `([\w-]+)`", text, re.MULTILINE))
+    assert {path.stem for path in (ROOT / folder).glob("*.yaml")} <= rows
+
+
 def test_the_site_builds_and_loads_nothing_from_other_hosts(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

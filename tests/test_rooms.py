@@ -1,4 +1,4 @@
-"""The rooms of src/huebands: which may import which, so that imports run downwards only."""
+"""The rooms (folders) of src/huebands: which room may import which, so that imports run in one direction."""
 
 import ast
 from collections import defaultdict
@@ -6,7 +6,7 @@ from pathlib import Path
 
 SOURCES = Path(__file__).parents[1] / "src/huebands"
 TOP = {"__init__.py", "cli.py", "color.py", "params.py", "service.py"}
-# From the bottom to the top: a room may import those above it in this list, as far as they are named.
+# In the order of imports: a room may import only rooms above it in this list, and only those that it names.
 MAY_IMPORT = {
     "files": "",
     "color": "",
@@ -36,9 +36,9 @@ MAY_IMPORT = {
 
 
 def room_of(module: str) -> str:
-    """The room of huebands.ROOM.FILE; "" for the version that stands in huebands itself.
+    """The room of huebands.ROOM.FILE; "" for huebands itself, which holds the version.
 
-    The params.py of a room describes a section of params.yaml: it counts to the file that joins all sections.
+    The params.py of a room describes a section of params.yaml. It belongs to "params", which joins all sections.
     """
     parts = module.split(".")
     if parts[-1] == "params":
@@ -52,7 +52,7 @@ def name_of(file: Path) -> str:
 
 
 def imports(file: Path) -> set[str]:
-    """The rooms that a file imports, wherever in it."""
+    """The rooms that a file imports, at any place in the file."""
     rooms = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "huebands":
@@ -65,13 +65,13 @@ def imports(file: Path) -> set[str]:
     return rooms - {""}
 
 
-def test_the_list_runs_upwards() -> None:
+def test_the_list_is_in_the_order_of_imports() -> None:
     order = list(MAY_IMPORT)
     for room, allowed in MAY_IMPORT.items():
         assert all(order.index(other) < order.index(room) for other in allowed.split()), room
 
 
-def test_each_room_imports_what_the_list_allows_and_needs_all_of_it() -> None:
+def test_each_room_imports_exactly_the_listed_rooms() -> None:
     used = defaultdict(set)
     for file in SOURCES.rglob("*.py"):
         room = room_of(name_of(file))
@@ -97,7 +97,7 @@ def test_files_of_a_room_import_each_other_in_one_direction() -> None:
     assert not waiting, "these import each other in a circle"
 
 
-def test_four_files_stand_above_the_rooms() -> None:
+def test_five_files_are_outside_the_rooms() -> None:
     assert {path.name for path in SOURCES.iterdir() if path.is_file()} == TOP
 
 

@@ -1,4 +1,4 @@
-"""What the project writes stays whole: packages, releases, reports and results, at whatever step the writing ends."""
+"""Packages, releases, reports and results stay whole, at whatever step their writing is interrupted."""
 
 import ast
 import errno
@@ -20,6 +20,7 @@ from huebands.colorize.colorizer import Colorizer
 from huebands.comparison import report
 from huebands.data.shards import data_sha256
 from huebands.package.read import read_package
+from huebands.package.schema import PackageError
 from huebands.package.write import assemble
 from huebands.promotion import release
 from huebands.stages import prepare
@@ -39,12 +40,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 def failures(
     monkeypatch: pytest.MonkeyPatch, write: Callable[[], object], steps: Iterable[int] | None = None
 ) -> Iterator[int]:
-    """Write again and again, each time with a disk that is full at another step.
+    """Write repeatedly, each time with a disk that is full at another step.
 
     Args:
-        monkeypatch: of the test.
-        write: what is tested.
-        steps: that fail, each in a try of its own; all of them when left out. At the end it is written without failure.
+        monkeypatch: the test's fixture.
+        write: the tested function.
+        steps: the steps that fail, each in one attempt; by default all. The last attempt does not fail.
     """
     for step in itertools.count() if steps is None else [*steps, -1]:
         count = itertools.count()
@@ -70,18 +71,18 @@ def parts(tiny_package: Path) -> list[Path]:
     return [tiny_package.with_name(f"tiny-{part}") for part in ("trained", "distribution", "calibration")]
 
 
-SYNCS = 29  # of a package: each of nine files and its folder, all of them once more, and the folder around
+SYNCS = 29  # calls of fsync for a package: nine files and their folder, each once more, and the parent folder
 
 
 def test_a_package_stays_whole_on_a_full_disk(
     tiny_package: Path, parts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = shutil.copytree(tiny_package, tmp_path / "package")
-    old, tried = contents(tmp_path), []
+    old, tried_steps = contents(tmp_path), []
     for step in failures(monkeypatch, lambda: assemble(package, *parts, "# New\n"), (0, 9, SYNCS - 2, SYNCS - 1)):
         assert contents(tmp_path) == old
-        tried.append(step)
-    assert tried == [0, 9, SYNCS - 2, SYNCS - 1], "the last one after the new package took its place"
+        tried_steps.append(step)
+    assert tried_steps == [0, 9, SYNCS - 2, SYNCS - 1], "the last one after the new package took its place"
     assert (package / "MODEL_CARD.md").read_text() == "# New\n"
     assert read_package(package).package_sha256 != read_package(tiny_package).package_sha256
     assert [path.name for path in tmp_path.iterdir()] == ["package"]
@@ -115,18 +116,18 @@ KILLED = """
 def test_a_package_stays_whole_when_its_writer_is_killed(tiny_package: Path, parts: list[Path], tmp_path: Path) -> None:
     package = shutil.copytree(tiny_package, tmp_path / "package")
     command = [sys.executable, "-c", textwrap.dedent(KILLED), str(package), *map(str, parts)]
-    done = subprocess.run(
+    completed = subprocess.run(
         command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=True
     )
-    lines = [line.split("|") for line in done.stdout.splitlines()]
-    # Killed after the renames, it leaves the new package, and the old one aside.
+    lines = [line.split("|") for line in completed.stdout.splitlines()]
+    # A writer killed after the renames leaves the new package, and the old one under another name.
     assert lines == [
         *[["-9", "# Tiny", "package"]] * 3,
         ["-9", "# Card 28", ".package.replaced", "package"],
         ["0", "# Card -1", "package"],
     ]
     assert read_package(package).package_sha256 != read_package(tiny_package).package_sha256
-    assert [path.name for path in tmp_path.iterdir()] == ["package"], "the last one has tidied up"
+    assert [path.name for path in tmp_path.iterdir()] == ["package"], "the last writer has removed it"
 
 
 def test_a_colorization_stays_whole_on_a_full_disk(
@@ -136,19 +137,16 @@ def test_a_colorization_stays_whole_on_a_full_disk(
     grey = np.arange(600, dtype=np.uint8).reshape(20, 30)
     colorizer.colorize(grey).save(tmp_path, "a")
     old, new = contents(tmp_path), colorizer.colorize(255 - grey)
-    wholes = {
-        name: {content, of} for (name, content), (_, of) in zip(new.files("a"), sorted(old.items()), strict=False)
-    }
-    wholes = {name: {content, old[name]} for name, content in new.files("a")}
+    expected = {name: {content, old[name]} for name, content in new.files("a")}
     steps = list(failures(monkeypatch, lambda: new.save(tmp_path, "a")))
     assert len(steps) == 6, "each of three files and its folder"
     for name, content in contents(tmp_path).items():
-        assert content in wholes[name]
+        assert content in expected[name]
 
 
 @pytest.fixture
 def tree(tiny_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder where `tiny` has been released, and something newer waits."""
+    """A working folder with a release `tiny` and a newer package to release."""
     write_prepared(tmp_path / "data/prepared", {"val": [tiny_photo(seed) for seed in range(8)]})
     generator = shutil.copytree(tiny_package, tmp_path / "models/generator")
     config = json.loads((generator / "config.json").read_text())
@@ -170,28 +168,34 @@ def test_a_release_stays_whole_on_a_full_disk(tree: Path, monkeypatch: pytest.Mo
     old = contents(tree)
     cards, steps = [], (0, SYNCS - 1, SYNCS, SYNCS + 8)
     for _ in failures(monkeypatch, lambda: release.release("tiny", LevelScorer()), steps):
-        found = contents(tree)
-        assert set(found) == set(old), "nothing half made lies about"
+        current = contents(tree)
+        assert set(current) == set(old), "no partial files are left"
         read_package(tree / "models/release/tiny")
-        json.loads(found["models/release/index.json"])
-        cards.append(found["models/release/tiny/MODEL_CARD.md"])
-    assert cards == [b"# Tiny\n"] * 2 + [b"# Newer\n"] * 2, "once in its place, it stays"
+        json.loads(current["models/release/index.json"])
+        cards.append(current["models/release/tiny/MODEL_CARD.md"])
+        replaced = cards[-1] != old["models/release/tiny/MODEL_CARD.md"]
+        if replaced and current["models/release/index.json"] == old["models/release/index.json"]:
+            with pytest.raises(PackageError, match=r"release/tiny: package_sha256 .*; take the folder from its source"):
+                release.release("tiny", LevelScorer())
+        for path, content in old.items():  # restored, as from git
+            (tree / path).write_bytes(content)
+    assert cards == [b"# Tiny\n"] * 2 + [b"# Newer\n"] * 2, "the new release stays once it is in place"
 
 
-def test_results_are_brought_home_whole_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imported_results_stay_whole_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_prepared(tmp_path / "data/prepared", {"train": [tiny_photo(0)]})
-    for place, seed in ((tmp_path, 0), (tmp_path / "out", 1)):
-        package = write_trained(place / "models/trained", seed)
-        (place / "reports/train/pictures").mkdir(parents=True)
-        (place / "reports/train/pictures/epoch-0001.png").write_bytes(b"picture %d" % seed)
-        (place / "reports/train/run.json").write_text(json.dumps({"weights_sha256": package.weights_sha256}))
-        (place / "reports/train/history.csv").write_text(f"epoch\n{seed}\n")
+    for root, seed in ((tmp_path, 0), (tmp_path / "out", 1)):
+        package = write_trained(root / "models/trained", seed)
+        (root / "reports/train/pictures").mkdir(parents=True)
+        (root / "reports/train/pictures/epoch-0001.png").write_bytes(b"picture %d" % seed)
+        (root / "reports/train/run.json").write_text(json.dumps({"weights_sha256": package.weights_sha256}))
+        (root / "reports/train/history.csv").write_text(f"epoch\n{seed}\n")
     monkeypatch.setattr(import_job.shards, "data_sha256", lambda folder: "1" * 64)
     monkeypatch.setattr(import_job, "fingerprint_of", lambda *arguments: "")
     monkeypatch.setattr(import_job.params, "from_mapping", lambda mapping: SETTINGS)
     old, new = (
-        {place: contents(folder / place) for place in ("models/trained", "reports/train")}
+        {path: contents(folder / path) for path in ("models/trained", "reports/train")}
         for folder in (tmp_path, tmp_path / "out")
     )
     broken = tmp_path / "out/reports/train/pictures/epoch-0002.png"
@@ -201,9 +205,9 @@ def test_results_are_brought_home_whole_on_a_full_disk(tmp_path: Path, monkeypat
     broken.unlink()
     assert contents(tmp_path / "reports/train") == old["reports/train"]
     for _ in failures(monkeypatch, lambda: import_job.import_job(tmp_path / "out", SETTINGS)):
-        for place in old:
-            assert contents(tmp_path / place) in (old[place], new[place])
-    assert {place: contents(tmp_path / place) for place in new} == new
+        for path in old:
+            assert contents(tmp_path / path) in (old[path], new[path])
+    assert {path: contents(tmp_path / path) for path in new} == new
 
 
 def test_a_report_stays_whole_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +220,7 @@ def test_a_report_stays_whole_on_a_full_disk(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_killed_prepare_leaves_the_old_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In place, it left the old manifest beside new shards: a dataset that looks whole."""
+    """Writing in place would leave the old manifest beside new shards, which looks like a complete dataset."""
     write_prepared(tmp_path / "prepared", {"train": [tiny_photo(0)]})
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw/index.parquet").touch()
@@ -226,48 +230,50 @@ def test_a_killed_prepare_leaves_the_old_dataset(tmp_path: Path, monkeypatch: py
         (prepared / "train.npy").write_bytes(b"new")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(prepare, "_prepare", write_one_shard)
+    monkeypatch.setattr(prepare, "write_dataset", write_one_shard)
     monkeypatch.setattr(prepare.pd, "read_parquet", lambda path: None)
     with pytest.raises(KeyboardInterrupt):
         prepare.prepare(tmp_path / "raw", tmp_path / "prepared", SETTINGS.prepare)
     assert contents(tmp_path / "prepared") == old
 
 
-# Into folders of their own, which nobody else reads, or which are replaced as a whole.
+# Modules that write into temporary folders, which no other process reads or which are replaced as a whole.
 TEMPORARY = {
-    "serving/bento_build.py", "comparison/external.py", "data/shards.py", "fetch/pypi.py", "stages/ingest.py",
+    "serving/bento_build.py", "comparison/external.py", "data/shards.py", "fetch/pypi.py", "data/collection.py",
     "training/report.py",
 }  # fmt: skip
 WRITING = {
     "write_text", "write_bytes", "savefig", "copytree", "copyfile", "copy2", "move", "savez", "savez_compressed",
     "save_file", "open_memmap",
 }  # fmt: skip
-HANDLES = ("buffer", "file")  # of memory, or given by the writer
+HANDLES = ("buffer", "file")  # names of buffers in memory, and of files that the atomic writer has opened
 
 
 def writes_by_itself(node: ast.AST) -> bool:
-    """Whether a call writes a file, and not through `huebands.files`."""
+    """Whether a call writes a file without `huebands.files`."""
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
         return False
     owner = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
     if node.func.attr in WRITING or (owner, node.func.attr) in (("torch", "save"), ("np", "save"), ("shutil", "copy")):
-        to_handle = owner != "shutil" and any(isinstance(of, ast.Name) and of.id in HANDLES for of in node.args)
+        to_handle = owner != "shutil" and any(
+            isinstance(value, ast.Name) and value.id in HANDLES for value in node.args
+        )
         return owner != "atomic" and not to_handle
     if node.func.attr in ("to_csv", "to_parquet"):
         return bool(node.args) and not (isinstance(node.args[0], ast.Name) and node.args[0].id in HANDLES)
-    modes = [of.value for of in node.args if isinstance(of, ast.Constant) and isinstance(of.value, str)]
+    modes = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
     return node.func.attr == "open" and any(set(mode) <= set("wbxa+t") and set(mode) & set("wxa") for mode in modes)
 
 
-def test_every_module_writes_through_the_one_writer() -> None:
-    found = set()
+def test_every_module_writes_with_huebands_files() -> None:
+    writers = set()
     for path in SOURCES.rglob("*.py"):
         name = path.relative_to(SOURCES).as_posix()
         if not name.startswith("files/"):
             tree = ast.parse(path.read_text(encoding="utf-8"))
-            found |= {name for node in ast.walk(tree) if writes_by_itself(node)}
-    archives = {"colorize/result.py"}  # in memory
-    assert found <= TEMPORARY | archives, "write through huebands.files.atomic"
+            writers |= {name for node in ast.walk(tree) if writes_by_itself(node)}
+    archives = {"colorize/result.py"}  # writes to memory
+    assert writers <= TEMPORARY | archives, "write through huebands.files.atomic"
 
 
 def test_git_keeps_every_file_of_a_model_once() -> None:

@@ -1,4 +1,4 @@
-"""A complete model package with random weights, small enough to be made in each test session."""
+"""A complete model package with random weights, small enough to make in each test session."""
 
 import json
 from dataclasses import replace

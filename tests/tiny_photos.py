@@ -59,28 +59,30 @@ def painter(name: str, shift: int, kind: str = "package") -> Candidate:
 
 
 class PlainScorer:
-    """Gives every metric the same cheap figure: the mean error in 8-bit levels, as a share."""
+    """Gives every metric the same cheap figure: the mean error, as a share of 255 levels."""
 
     def score(self, truth, results):
-        def own(rgb, error):
+        def score_picture(rgb, error):
             keys = OF_TRUTH if error is None else [metric.key for metric in METRICS if metric.key not in OF_SETS]
             spread = float(np.ptp(rgb.astype(int), axis=2).mean()) / 255
             figures = {key: spread if key in OF_TRUTH else error for key in keys}
             return PhotoScore(figures, rgb.reshape(-1, 3).mean(axis=0))
 
         errors = {name: float(np.abs(truth.astype(int) - rgb).mean()) / 255 for name, rgb in results.items()}
-        return ScoredPhoto(own(truth, None), {name: own(rgb, errors[name]) for name, rgb in results.items()})
+        return ScoredPhoto(
+            score_picture(truth, None), {name: score_picture(rgb, errors[name]) for name, rgb in results.items()}
+        )
 
 
 class PlainColourScorer(ColourScorer):
-    """Measures the criteria of colours without a network: LPIPS is the mean error in 8-bit levels, as a share."""
+    """Measures the criteria of colours without a network: LPIPS is the mean error, as a share of 255 levels."""
 
     def __init__(self) -> None:
         self._lpips = PlainDistance()
 
 
 class PlainDistance:
-    """Stands for LPIPS."""
+    """A substitute for LPIPS."""
 
     def features(self, rgb: np.ndarray) -> np.ndarray:
         return rgb.astype(int)
@@ -90,7 +92,7 @@ class PlainDistance:
 
 
 class LevelScorer:
-    """Gives each model its level, by chance more or less on each photo; grey has 10, and what is not named 9."""
+    """Gives each model its level, with a little noise per photo; grey has 10, and a model without a level 9."""
 
     def __init__(self, **levels: float) -> None:
         self.levels = {"grey": 10.0, **levels}

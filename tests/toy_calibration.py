@@ -1,11 +1,13 @@
 """Calibrations without images or networks: photos are random first steps and random groups."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
 from huebands.conformal.bands import STEPS
 from huebands.conformal.calibration import Calibration
+from huebands.conformal.calibration_files import parse_calibration
 from huebands.conformal.groups import UNMERGED, Grouping
 from huebands.conformal.scores import PhotoLosses, photo_losses
 from huebands.conformal.shape import Shape
@@ -22,7 +24,7 @@ LIMITS = {"min_chroma": 5.0, "unlike_p_value": 0.05}
 
 
 def toy_photo(random: np.random.Generator, size: tuple[int, int] = (6, 7)) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a photo whose pixels err together, as real ones do, and the more the higher their cell.
+    """Draw a photo whose pixels err together, as real ones do; pixels of higher cells err more.
 
     Returns:
         First steps, uint16 (H, W, 3), and groups of a few cells, all textures and one kind of photo, uint8 (3, H, W).
@@ -35,7 +37,7 @@ def toy_photo(random: np.random.Generator, size: tuple[int, int] = (6, 7)) -> tu
 
 
 def toy_losses(seed: int, photos: int, size: tuple[int, int] = (6, 7), shape: Shape = SHAPE) -> list[PhotoLosses]:
-    """Losses of so many photos."""
+    """Losses of toy photos."""
     random, drawn = np.random.default_rng(seed), []
     for _ in range(photos):
         first_steps, groups = toy_photo(random, size)
@@ -44,7 +46,7 @@ def toy_losses(seed: int, photos: int, size: tuple[int, int] = (6, 7), shape: Sh
 
 
 def toy_table(losses: Iterable[PhotoLosses]) -> LossTable:
-    """Count photos; the atypicality of each is its place in the row."""
+    """Count photos; the atypicality of each is its position in the list."""
     losses = list(losses)
     table = LossTable.empty(len(losses))
     for row, photo in enumerate(losses):
@@ -55,3 +57,8 @@ def toy_table(losses: Iterable[PhotoLosses]) -> LossTable:
 def toy_calibration(losses: Iterable[PhotoLosses], shape: Shape = SHAPE) -> Calibration:
     """A calibration on photos of these losses."""
     return Calibration(shape, toy_table(losses), **HASHES, **LIMITS)
+
+
+def read_calibration(folder: Path) -> Calibration:
+    """Read a calibration without the rest of its package."""
+    return parse_calibration(folder, {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()})

@@ -49,7 +49,7 @@ def lab_to_linear(lab: Tensor) -> Tensor:
     """Convert CIELAB (..., 3, H, W) to linear light in sRGB's primaries; differentiable."""
     L, a, b = lab.unbind(-3)
     y = (L + 16) / 116
-    # A negative Z cannot be seen: scikit-image holds f(Z) at 0 as well.
+    # Z cannot be negative: f(Z) is held at 0, as in scikit-image.
     f = torch.stack((y + a / 500, y, (y - b / 200).clamp_min(0)), dim=-3)
     threshold = 0.2068966
     _, from_xyz, white = _constants(lab.dtype, lab.device)
@@ -140,7 +140,7 @@ def grey_edges() -> Tensor:
 
 @cache
 def gamut_table() -> Tensor:
-    """What each RGB channel can be at a given grey level.
+    """The range of each RGB channel at a given grey level.
 
     Returns:
         uint8 (256, 3, 2): for each grey level and channel the lowest and highest 8-bit value of any colour whose
@@ -154,9 +154,9 @@ def gamut_table() -> Tensor:
         brightest = torch.full((3, 1, 256), 255, dtype=torch.uint8)
         darkest[channel], brightest[channel] = values, values
         # Luminance rises with every channel, so both bounds are sorted and each grey level owns an interval.
-        least, most = grey_levels(darkest)[0].long(), grey_levels(brightest)[0].long()
-        table[:, channel, 0] = torch.searchsorted(most, levels)
-        table[:, channel, 1] = torch.searchsorted(least, levels, right=True) - 1
+        lowest, highest = grey_levels(darkest)[0].long(), grey_levels(brightest)[0].long()
+        table[:, channel, 0] = torch.searchsorted(highest, levels)
+        table[:, channel, 1] = torch.searchsorted(lowest, levels, right=True) - 1
     return table
 
 

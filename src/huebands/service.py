@@ -35,7 +35,7 @@ app = build_app()
     traffic={"timeout": 1200, "max_concurrency": None},
     metrics={"enabled": False},  # see serving/monitoring/metrics.py
     logging={"access": {"enabled": False}},  # see serving/monitoring/access_log.py
-    tracing={"excluded_urls": ".*"},  # nobody reads the traces, and each lives as long as that timer: 4 to 15 kB
+    tracing={"excluded_urls": ".*"},  # unused, and a trace would stay in memory as long as that timer: 4 to 15 kB
 )
 @bentoml.asgi_app(app, path="/")
 class Huebands:
@@ -68,7 +68,7 @@ class Huebands:
     async def start(self) -> None:
         """Start the worker processes."""
         self.pool.start()
-        refuse_jobs_from_sigterm_on(self.pool)
+        refuse_jobs_after_sigterm(self.pool)
         self.restoring = asyncio.create_task(self.package_copy.restore_regularly())
 
     @bentoml.on_shutdown
@@ -81,7 +81,7 @@ class Huebands:
         return self.pool.ready and self.package_copy.fault is None
 
 
-Huebands.add_asgi_middleware(ModelHeaders, state=app.state)  # type: ignore[attr-defined]  # it is a service by now
+Huebands.add_asgi_middleware(ModelHeaders, state=app.state)  # type: ignore[attr-defined]  # the decorators made it a service
 
 
 def build_pool(package_copy: PrivateCopy, limits: Limits) -> WorkerPool:
@@ -102,8 +102,8 @@ def build_pool(package_copy: PrivateCopy, limits: Limits) -> WorkerPool:
     return WorkerPool(make_process, processes=limits.processes, queue=limits.queue, timeout=limits.timeout)
 
 
-def refuse_jobs_from_sigterm_on(pool: WorkerPool) -> None:
-    """Let a pool refuse jobs from SIGTERM on; the handler that was there is called after it."""
+def refuse_jobs_after_sigterm(pool: WorkerPool) -> None:
+    """Let a pool refuse jobs after SIGTERM; the previous handler is called too."""
     loop, previous = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
 
     def handle(number: int, frame: FrameType | None) -> None:

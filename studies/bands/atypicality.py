@@ -1,13 +1,14 @@
-"""How well photos of another kind are told from photos like the training's, without their true colours.
+"""How well atypicality scores separate photos of another kind from photos like the training's, without true colours.
 
     python studies/bands/atypicality.py [--model FOLDER] [--prepared FOLDER] [--other FOLDER]
 
-Statistics of a photo, each a distance from the training photos: of lightness (mean, spread, skewness and the shares of
-eight bands), of the entropy of its colour distributions (what band widths follow), of the encoder's feature maps: means
-of the coarsest, and means and standard deviations of all others (what the package uses). Strangers: the test photos
-inverted, blurred, noisy, flat, upside down, and the test split of another prepared dataset. Printed: the area under the
-ROC curve against the untouched test photos, and the share with a conformal p-value of at most 0.05 against the
-calibration photos; of the test photos themselves it should be 5%.
+A score is the distance of a photo's statistics from the training photos. These statistics are compared: of lightness
+(mean, spread, skewness and the shares of eight bands), of the entropy of the colour distributions (which band widths
+follow), and of the encoder's feature maps: means of the coarsest, and means and standard deviations of all others
+(which the package uses). Photos of another kind are the test photos inverted, blurred, noisy, flat and upside down, and
+the test split of another prepared dataset. Printed are the area under the ROC curve against the unchanged test photos,
+and the share with a conformal p-value of at most 0.05 against the calibration photos. It should be 5% of the test
+photos.
 """
 
 import argparse
@@ -27,39 +28,49 @@ STATISTICS = ("lightness", "entropy", "coarsest", "others")
 
 
 def main() -> None:
-    """Print a row a kind of stranger."""
+    """Print a row for each kind of photos."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=Path("models/generator"))
     parser.add_argument("--prepared", type=Path, default=Path("data/prepared"))
-    parser.add_argument("--other", type=Path, help="another prepared dataset, whose test photos are strangers")
+    parser.add_argument("--other", type=Path, help="another prepared dataset, whose test photos are of another kind")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    see = Look(Colorizer.load(options.model))
-    train = np.array([see(grey) for grey in greys(options.prepared, "train")], dtype=object)
-    references = {name: Reference.fit(torch.stack(list(train[:, at]))) for at, name in enumerate(STATISTICS)}
+    statistics = PhotoStatistics(Colorizer.load(options.model))
+    train = np.array([statistics(grey) for grey in greys(options.prepared, "train")], dtype=object)
+    references = {name: Reference.fit(torch.stack(list(train[:, index]))) for index, name in enumerate(STATISTICS)}
 
     def distances(photos: Iterator[np.ndarray]) -> np.ndarray:
-        seen = [see(photo) for photo in photos]
-        return np.array([[references[name].atypicality(of[at]) for at, name in enumerate(STATISTICS)] for of in seen])
+        return np.array(
+            [
+                [
+                    references[name].atypicality(values)
+                    for name, values in zip(STATISTICS, statistics(photo), strict=True)
+                ]
+                for photo in photos
+            ]
+        )
 
     calibration = distances(greys(options.prepared, "calibration"))
-    own = distances(greys(options.prepared, "test"))
-    kinds: dict[str, np.ndarray] = {"test photos": own}
+    test_scores = distances(greys(options.prepared, "test"))
+    scores_by_kind: dict[str, np.ndarray] = {"test photos": test_scores}
     for name, change in CHANGES.items():
-        kinds[name] = distances(change(grey) for grey in greys(options.prepared, "test"))
+        scores_by_kind[name] = distances(change(grey) for grey in greys(options.prepared, "test"))
     if options.other:
-        kinds[f"test split of {options.other}"] = distances(greys(options.other, "test"))
-    print(f"{len(train)} training, {len(calibration)} calibration, {len(own)} test photos; AUC (share with p <= 0.05)")
+        scores_by_kind[f"test split of {options.other}"] = distances(greys(options.other, "test"))
+    print(
+        f"{len(train)} training, {len(calibration)} calibration, {len(test_scores)} test photos;"
+        " AUC (share with p <= 0.05)"
+    )
     print(f"{'':36}" + "".join(f"{name:>18}" for name in STATISTICS))
-    for name, strangers in kinds.items():
+    for name, scores in scores_by_kind.items():
         cells = []
-        for at in range(len(STATISTICS)):
-            found = np.mean([p_value(of, calibration[:, at]) <= 0.05 for of in strangers[:, at]])
-            cells.append(f"{area_under_curve(own[:, at], strangers[:, at]):.3f} ({found:5.1%})")
+        for index in range(len(STATISTICS)):
+            share = np.mean([p_value(score, calibration[:, index]) <= 0.05 for score in scores[:, index]])
+            cells.append(f"{area_under_curve(test_scores[:, index], scores[:, index]):.3f} ({share:5.1%})")
         print(f"{name:36}" + "".join(f"{cell:>18}" for cell in cells))
 
 
-class Look:
+class PhotoStatistics:
     """Takes the statistics of a grey photo."""
 
     def __init__(self, colorizer: Colorizer) -> None:
@@ -85,8 +96,8 @@ def greys(prepared: Path, split: str) -> Iterator[np.ndarray]:
 
 def _blurred(grey_HW: np.ndarray) -> np.ndarray:
     photo = torch.from_numpy(grey_HW.astype(np.float32))[None, None]
-    small = resize(photo, (grey_HW.shape[0] // 16, grey_HW.shape[1] // 16))
-    return resize(small, grey_HW.shape)[0, 0].round().numpy().astype(np.uint8)
+    reduced = resize(photo, (grey_HW.shape[0] // 16, grey_HW.shape[1] // 16))
+    return resize(reduced, grey_HW.shape)[0, 0].round().numpy().astype(np.uint8)
 
 
 def _noisy(grey_HW: np.ndarray) -> np.ndarray:
@@ -103,9 +114,9 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def area_under_curve(own: np.ndarray, strangers: np.ndarray) -> float:
-    """The chance that a stranger's distance is larger than one's own; ties count half."""
-    difference = strangers[:, None] - own[None]
+def area_under_curve(test_scores: np.ndarray, scores: np.ndarray) -> float:
+    """The chance that a score is larger than that of a test photo; ties count half."""
+    difference = scores[:, None] - test_scores[None]
     return float((difference > 0).mean() + (difference == 0).mean() / 2)
 
 

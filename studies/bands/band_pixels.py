@@ -27,7 +27,7 @@ from huebands.statistics.bootstrap import resampling_weights
 
 CELLS = len(PARTITIONS["lightness x chroma"])  # they come first among the groups
 EQUAL_TAILED = "equal-tailed"
-LEAST_SHARE = 0.01  # of all pixels: smaller cells are left out of the table
+LEAST_SHARE = 0.01  # of all pixels; smaller cells are left out of the table
 SAMPLES = 8  # colorizations with dropout
 _RESAMPLES = 2000
 _CELL_FIGURES = ("cell_least", "cell_least_error", "cell_most")
@@ -36,7 +36,7 @@ _DEEPEST_TAIL = -7.5  # logit: 1 in 1800 beyond either end
 
 @dataclass(frozen=True)
 class Reached:
-    """What bands reach on each photo, channels last; joint: a pixel counts for every channel or for none.
+    """Widths and coverage of bands on each photo, channels last; joint: a pixel counts for all channels or for none.
 
     Attributes:
         widths: (photos, 3), means over pixels, 8-bit levels.
@@ -49,10 +49,10 @@ class Reached:
     cells: np.ndarray
 
     @classmethod
-    def of_channels(cls, parts: Sequence[Self]) -> Self:
-        """Take R from the first part, G from the second, B from the third."""
+    def of_channels(cls, channels: Sequence[Self]) -> Self:
+        """Take R from the first, G from the second, B from the third."""
         widths, covered, cells = (
-            np.stack([getattr(part, name)[..., channel] for channel, part in enumerate(parts)], axis=-1)
+            np.stack([getattr(reached, name)[..., channel] for channel, reached in enumerate(channels)], axis=-1)
             for name in ("widths", "covered", "cells")
         )
         return cls(widths, covered, cells)
@@ -69,7 +69,7 @@ class Pixels:
         grey_HW: uint8.
         groups_HWP: uint8, unmerged.
         nested: by adaptivity, such as "0.5", and `EQUAL_TAILED`.
-        quantiles_HWQ3: float32, values at the quantiles that `look` was asked for.
+        quantiles_HWQ3: float32, values at the quantiles that `sample_pixels` was given.
         expected_HW3: float32, expected distance of the value from the colour shown, 8-bit levels.
         deviation_HW3: float32, standard deviation of colorizations with dropout; 0 where the generator has none.
     """
@@ -85,26 +85,26 @@ class Pixels:
     deviation_HW3: np.ndarray
 
     @classmethod
-    def join(cls, parts: Sequence[Self]) -> Self:
+    def join(cls, photos_pixels: Sequence[Self]) -> Self:
         """Put photos below each other."""
 
         def rows(name: str) -> np.ndarray:
-            return np.concatenate([getattr(part, name) for part in parts])
+            return np.concatenate([getattr(pixels, name) for pixels in photos_pixels])
 
         true_HW3, shown_HW3, grey_HW = rows("true_HW3"), rows("shown_HW3"), rows("grey_HW")
         nested = {}
-        for name in parts[0].nested:
+        for name in photos_pixels[0].nested:
             lower, upper = (
-                torch.cat([getattr(ends_of(part.nested[name]), end) for part in parts], dim=2)
+                torch.cat([getattr(ends_of(pixels.nested[name]), end) for pixels in photos_pixels], dim=2)
                 for end in ("lower_K3SS", "upper_K3SS")
             )
             nested[name] = NestedBands(shown_HW3, grey_HW, Ends(lower, upper))
-        rest = (rows(name) for name in ("quantiles_HWQ3", "expected_HW3", "deviation_HW3"))
-        photos = sum(part.photos for part in parts)
-        return cls(photos, true_HW3, shown_HW3, grey_HW, rows("groups_HWP"), nested, *rest)
+        further_values = (rows(name) for name in ("quantiles_HWQ3", "expected_HW3", "deviation_HW3"))
+        photos = sum(pixels.photos for pixels in photos_pixels)
+        return cls(photos, true_HW3, shown_HW3, grey_HW, rows("groups_HWP"), nested, *further_values)
 
     def by_photo(self, values_HW: np.ndarray) -> np.ndarray:
-        """Part the rows by photos: (H, W, ...) to (photos, side, W, ...)."""
+        """Divide the rows by photos: (H, W, ...) to (photos, side, W, ...)."""
         return values_HW.reshape(self.photos, len(values_HW) // self.photos, *values_HW.shape[1:])
 
     @cached_property
@@ -137,10 +137,10 @@ class Pixels:
 
 @dataclass
 class Measured:
-    """What a score reached on the photos that did not calibrate it, over one split or many.
+    """Figures of a score on the photos that did not calibrate it, over one split or many.
 
     Attributes:
-        pixels: of all photos.
+        pixels: pixels of all photos.
         means: mean coverage of each split.
         refusals: why a split could not be calibrated.
     """
@@ -186,14 +186,14 @@ class Measured:
         counts = (self._times[:, None] * self.pixels.cell_counts)[measured]
         large = np.flatnonzero(counts.sum(axis=0) >= LEAST_SHARE * counts.sum())
         if not self.means:
-            names = ("width", *(f"width_{of}" for of in CHANNELS), "coverage", *_CELL_FIGURES)
+            names = ("width", *(f"width_{channel}" for channel in CHANNELS), "coverage", *_CELL_FIGURES)
             return dict.fromkeys(names, math.nan) | {"cell_least_name": "", "cell_most_name": ""}
         covered = self._cells[measured]
         shares = covered.sum(axis=0)[large] / counts.sum(axis=0)[large]
-        least, most = large[shares.argmin()], large[shares.argmax()]
+        least_covered, most_covered = large[shares.argmin()], large[shares.argmax()]
         weights = resampling_weights(len(counts), _RESAMPLES, seed=0)
-        drawn = weights @ counts[:, least]
-        resampled = (weights @ covered[:, least])[drawn > 0] / drawn[drawn > 0]
+        drawn = weights @ counts[:, least_covered]
+        resampled = (weights @ covered[:, least_covered])[drawn > 0] / drawn[drawn > 0]
         widths = self._widths.sum(axis=0) / self._times.sum()
         return {
             "width": float(widths.mean()),
@@ -201,14 +201,14 @@ class Measured:
             "coverage": self.coverage,
             "cell_least": float(shares.min()),
             "cell_least_error": float(resampled.std()),
-            "cell_least_name": GROUPS[least],
+            "cell_least_name": GROUPS[least_covered],
             "cell_most": float(shares.max()),
-            "cell_most_name": GROUPS[most],
+            "cell_most_name": GROUPS[most_covered],
         }
 
 
 @torch.inference_mode()
-def look(
+def sample_pixels(
     colorizer: Colorizer,
     true_HW3: np.ndarray,
     stride: int,
@@ -219,12 +219,12 @@ def look(
     """Colorize a photo, and keep every `stride`-th pixel in both directions.
 
     Args:
-        colorizer: of a complete package.
+        colorizer: colorizer of a complete package.
         true_HW3: uint8.
         stride: pixels.
-        adaptivities: of the nested intervals to read off the distribution.
-        shares: of the quantiles to read off it.
-        seed: of dropout.
+        adaptivities: adaptivities of the nested intervals to compute.
+        shares: shares of the quantiles to compute.
+        seed: seed of dropout.
     """
     photo = GreyPhoto.of_rgb(true_HW3)
     grey_HW, shown_HW3 = photo.levels_HW, colorizer.colours.predict(photo)
@@ -233,26 +233,30 @@ def look(
     groups_PHW = grouping.of_pixels(shown_HW3, grey_HW, texture_SS, density.entropy)
     ends: dict[str, Intervals] = {f"{adaptivity:g}": density.intervals(adaptivity) for adaptivity in adaptivities}
     ends[EQUAL_TAILED] = equal_tailed_intervals(density.log_probabilities_3BHW)
-    places = slice(stride // 2, None, stride)
-    at = np.s_[places, places]
-    grid, grey = Grid.over(density.grey_HW.shape, grey_HW.shape, *at), torch.from_numpy(grey_HW[at].copy())
+    positions = slice(stride // 2, None, stride)
+    sampled = np.s_[positions, positions]
+    grid, grey = Grid.over(density.grey_HW.shape, grey_HW.shape, *sampled), torch.from_numpy(grey_HW[sampled].copy())
 
-    def up(samples: Tensor) -> Tensor:
-        result: Tensor = grid.up(samples.flatten(0, 1)).unflatten(0, samples.shape[:2])
+    def interpolate(samples: Tensor) -> Tensor:
+        result: Tensor = grid.interpolate(samples.flatten(0, 1)).unflatten(0, samples.shape[:2])
         return result
 
-    quantiles_Q3HW = coordinate.decode(up(quantiles(density.log_probabilities_3BHW, torch.tensor(shares))), grey)
-    expected_3HW = expected_distance(up(density.log_probabilities_3BHW.exp()), torch.from_numpy(shown_HW3[at]), grey)
+    quantiles_Q3HW = coordinate.decode(
+        interpolate(quantiles(density.log_probabilities_3BHW, torch.tensor(shares))), grey
+    )
+    expected_3HW = expected_distance(
+        interpolate(density.log_probabilities_3BHW.exp()), torch.from_numpy(shown_HW3[sampled]), grey
+    )
     return Pixels(
         1,
-        true_HW3[at],
-        shown_HW3[at],
-        grey_HW[at],
-        np.moveaxis(groups_PHW, 0, -1)[at],
-        {name: NestedBands(shown_HW3, grey_HW, of).sampled(*at) for name, of in ends.items()},
+        true_HW3[sampled],
+        shown_HW3[sampled],
+        grey_HW[sampled],
+        np.moveaxis(groups_PHW, 0, -1)[sampled],
+        {name: NestedBands(shown_HW3, grey_HW, intervals).sampled(*sampled) for name, intervals in ends.items()},
         quantiles_Q3HW.permute(2, 3, 0, 1).numpy(),
         expected_3HW.permute(1, 2, 0).numpy(),
-        dropout_deviation(colorizer, photo, seed)[at],
+        dropout_deviation(colorizer, photo, seed)[sampled],
     )
 
 
@@ -268,11 +272,11 @@ def quantiles(log_probabilities_3BHW: Tensor, shares_Q: Tensor) -> Tensor:
     cumulative = log_probabilities_3BHW.exp().cumsum(dim=1)
     below = torch.cat((torch.zeros_like(cumulative[:, :1]), cumulative / cumulative[:, -1:]), dim=1)
     below_3HWB = below.movedim(1, -1).contiguous()
-    wanted = shares_Q.expand(*below_3HWB.shape[:-1], len(shares_Q)).contiguous()
-    after = torch.searchsorted(below_3HWB, wanted).clamp(1, bins)
-    low, high = below_3HWB.gather(-1, after - 1), below_3HWB.gather(-1, after)
-    part = ((wanted - low) / (high - low).clamp_min(1e-9)).clamp(0, 1)
-    return ((after - 1 + part) / bins * 2 - 1).movedim(-1, 0)
+    shares_3HWQ = shares_Q.expand(*below_3HWB.shape[:-1], len(shares_Q)).contiguous()
+    bin_after = torch.searchsorted(below_3HWB, shares_3HWQ).clamp(1, bins)
+    low, high = below_3HWB.gather(-1, bin_after - 1), below_3HWB.gather(-1, bin_after)
+    fraction = ((shares_3HWQ - low) / (high - low).clamp_min(1e-9)).clamp(0, 1)
+    return ((bin_after - 1 + fraction) / bins * 2 - 1).movedim(-1, 0)
 
 
 def equal_tailed_intervals(log_probabilities_3BHW: Tensor) -> Ends:
@@ -291,17 +295,17 @@ def expected_distance(probabilities_3BHW: Tensor, shown_HW3: Tensor, grey_HW: Te
     edges = torch.linspace(-1, 1, bins + 1)[:, None, None, None].expand(-1, 3, *grey_HW.shape)
     values_3BHW = coordinate.decode(edges, grey_HW).transpose(0, 1)
     low, high = values_3BHW[:, :-1], values_3BHW[:, 1:]
-    shown = shown_HW3.permute(2, 0, 1)[:, None].float()
-    inside = shown.clamp(low, high)
-    distance = (shown - inside).abs() + ((inside - low) ** 2 + (high - inside) ** 2) / (2 * (high - low)).clamp_min(
-        1e-6
-    )
+    shown_31HW = shown_HW3.permute(2, 0, 1)[:, None].float()
+    inside = shown_31HW.clamp(low, high)
+    distance = (shown_31HW - inside).abs() + ((inside - low) ** 2 + (high - inside) ** 2) / (
+        2 * (high - low)
+    ).clamp_min(1e-6)
     return (probabilities_3BHW * distance).sum(dim=1) / probabilities_3BHW.sum(dim=1)
 
 
 def dropouts(colorizer: Colorizer) -> list[nn.Dropout]:
     """The generator's layers that drop something."""
-    return [of for of in colorizer.package.generator.modules() if isinstance(of, nn.Dropout) and of.p > 0]
+    return [layer for layer in colorizer.package.generator.modules() if isinstance(layer, nn.Dropout) and layer.p > 0]
 
 
 def sampler(colorizer: Colorizer) -> Colorizer:

@@ -29,7 +29,7 @@ OFFSETS = (0, 12, 24)  # steps by which G may be ahead in the joint mode
 _LEAST_SPREAD = 0.25  # 8-bit levels
 
 Bands = Callable[[np.ndarray, Mode], np.ndarray]  # steps, (3,) or (H, W, 3), and mode: bands (H, W, 3, 2)
-Score = Callable[[np.ndarray, Mode], Reached]  # rows of the photos that calibrate, and mode: what all photos reach
+Score = Callable[[np.ndarray, Mode], Reached]  # rows of the photos that calibrate, and mode: figures of all photos
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class Unrounded:
         bands_HW32 = np.empty((*nested.shown_HW3.shape, 2), np.float32)
         for channel in range(3):
             step = torch.from_numpy(np.broadcast_to(steps[..., channel], nested.grey_HW.shape).astype(np.int64))
-            knot, part = step // STEPS_PER_KNOT, (step % STEPS_PER_KNOT) / STEPS_PER_KNOT
+            knot, fraction = step // STEPS_PER_KNOT, (step % STEPS_PER_KNOT) / STEPS_PER_KNOT
             ends = []
             for knots in nested.intervals.knots(0, KNOTS + 1, channel):
-                start, end = (knots.gather(0, of[None])[0] for of in (knot, (knot + 1).clamp_max(KNOTS)))
-                ends.append(coordinate.decode_channel(start + part * (end - start), grey, channel).numpy())
+                start, end = (knots.gather(0, index[None])[0] for index in (knot, (knot + 1).clamp_max(KNOTS)))
+                ends.append(coordinate.decode_channel(start + fraction * (end - start), grey, channel).numpy())
             shown = nested.shown_HW3[..., channel]
             bands_HW32[..., channel, 0] = np.minimum(ends[0], shown)
             bands_HW32[..., channel, 1] = np.maximum(ends[1], shown)
@@ -80,20 +80,20 @@ class Unrounded:
 
 
 def without_shown(nested: NestedBands) -> NestedBands:
-    """The same bands without the colour shown: what is taken in lies in all of them already."""
+    """The same bands without the colour shown: it is replaced by a value that all of them hold anyway."""
     lowest_3HW = torch.cat([nested.intervals.knots(0, 1, channel)[0] for channel in range(3)])
     innermost = coordinate.decode(lowest_3HW, torch.from_numpy(nested.grey_HW)).floor()
     return replace(nested, shown_HW3=innermost.permute(1, 2, 0).numpy().astype(np.uint8))
 
 
-def first_steps(at: Callable[[np.ndarray], np.ndarray], true_HW3: np.ndarray) -> np.ndarray:
+def first_steps(bands_at: Callable[[np.ndarray], np.ndarray], true_HW3: np.ndarray) -> np.ndarray:
     """The first step at which nested bands hold the true value, uint16 (H, W, 3); the last must hold all."""
     low, high = np.full(true_HW3.shape, -1), np.full(true_HW3.shape, STEPS - 1)  # misses, holds
     while (high - low).max() > 1:
         middle = np.maximum((low + high) // 2, 0)
-        bands = at(middle)
-        holds = (bands[..., 0] <= true_HW3) & (true_HW3 <= bands[..., 1])
-        low, high = np.where(holds, low, middle), np.where(holds, middle, high)
+        bands = bands_at(middle)
+        is_held = (bands[..., 0] <= true_HW3) & (true_HW3 <= bands[..., 1])
+        low, high = np.where(is_held, low, middle), np.where(is_held, middle, high)
     return high.astype(np.uint16)
 
 
@@ -102,11 +102,11 @@ class Calibrated:
     """Nested bands, calibrated over photos by the very `Calibration` of a package.
 
     Attributes:
-        pixels: of the photos.
+        pixels: pixels of the photos.
         bands: at steps.
         first_steps_HW3: uint16, of the true values.
         shape: joint offsets and groups.
-        delta: of the guarantee.
+        delta: delta of the guarantee.
         grouped: each group keeps the promise.
     """
 
@@ -116,7 +116,7 @@ class Calibrated:
     shape: Shape
     delta: float | None = None
     grouped: bool = False
-    _known: dict[tuple[Mode, tuple[int, ...]], Reached] = field(default_factory=dict, init=False)
+    _cache: dict[tuple[Mode, tuple[int, ...]], Reached] = field(default_factory=dict, init=False)
 
     def __call__(self, rows: np.ndarray, mode: Mode) -> Reached:
         """Calibrate on the photos of these rows, measure on all.
@@ -140,9 +140,9 @@ class Calibrated:
         return Reached.of_channels([self._reached(mode, (step,) * 3) for step in (first, second, third)])
 
     def _reached(self, mode: Mode, steps: tuple[int, ...]) -> Reached:
-        if (mode, steps) not in self._known:
-            self._known[mode, steps] = self.pixels.reach(self.bands(np.array(steps), mode), mode)
-        return self._known[mode, steps]
+        if (mode, steps) not in self._cache:
+            self._cache[mode, steps] = self.pixels.reach(self.bands(np.array(steps), mode), mode)
+        return self._cache[mode, steps]
 
     @cached_property
     def _losses(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -150,21 +150,21 @@ class Calibrated:
         merged_HWP = self.shape.grouping.merge(
             self.pixels.groups_HWP if self.grouped else self.pixels.groups_HWP[..., :0]
         )
-        whole, by_group, present = [], [], []
+        overall, by_group, present = [], [], []
         for steps, groups in zip(*map(self.pixels.by_photo, (self.first_steps_HW3, merged_HWP)), strict=True):
             losses = photo_losses(steps, np.moveaxis(groups, -1, 0), self.shape.joint_offsets)
-            whole.append(losses.whole)
+            overall.append(losses.overall)
             if self.grouped:
                 by_group.append(losses.groups)
                 present.append(losses.present)
-        return np.stack(whole), np.array(by_group), np.array(present)
+        return np.stack(overall), np.array(by_group), np.array(present)
 
 
 def mapie_residuals(pixels: Pixels, cut: bool) -> Score:
     """MAPIE's split conformal regressor on all pixels of the calibrating photos; joint: each channel at alpha / 3."""
 
     def score(rows: np.ndarray, mode: Mode) -> Reached:
-        true, shown = (pixels.by_photo(of)[rows].reshape(-1, 3) for of in (pixels.true_HW3, pixels.shown_HW3))
+        true, shown = (pixels.by_photo(rgb_HW3)[rows].reshape(-1, 3) for rgb_HW3 in (pixels.true_HW3, pixels.shown_HW3))
         (half_widths,) = mapie_half_widths(true, shown, [_share(mode)])
         lower, upper = pixels.shown_HW3 - half_widths, pixels.shown_HW3 + half_widths
         if cut:
@@ -178,17 +178,17 @@ def mapie_quantiles(pixels: Pixels) -> Score:
     """MAPIE's conformalized quantile regressor, likewise; the quantiles are those of `quantile_shares`."""
 
     def score(rows: np.ndarray, mode: Mode) -> Reached:
-        lower, upper = (pixels.quantiles_HWQ3[:, :, at] for at in ((0, 1) if mode == "per_channel" else (2, 3)))
+        lower, upper = (pixels.quantiles_HWQ3[:, :, index] for index in ((0, 1) if mode == "per_channel" else (2, 3)))
         calibrating = [
-            pixels.by_photo(of)[rows].reshape(-1, 3).T
-            for of in (lower, upper, pixels.quantiles_HWQ3[:, :, 4], pixels.true_HW3)
+            pixels.by_photo(values_HW3)[rows].reshape(-1, 3).T
+            for values_HW3 in (lower, upper, pixels.quantiles_HWQ3[:, :, 4], pixels.true_HW3)
         ]
         margins = [
             mapie_quantile_margin(low, high, median, true, _share(mode))
             for low, high, median, true in zip(*calibrating, strict=True)
         ]
-        down, up = np.array(margins).T
-        return pixels.reach(np.stack((lower - down, upper + up), axis=-1), mode)
+        lower_margins, upper_margins = np.array(margins).T
+        return pixels.reach(np.stack((lower - lower_margins, upper + upper_margins), axis=-1), mode)
 
     return score
 
@@ -207,9 +207,9 @@ def make_scores(pixels: Pixels, val: Pixels, shape: Shape, dropout: bool) -> dic
     """All ways by name, in the order of the table.
 
     Args:
-        pixels: of the photos that calibrate and that are measured.
+        pixels: pixels of the photos that calibrate and that are measured.
         val: pixels of the validation photos, which choose what a way leaves open.
-        shape: of the package's bands.
+        shape: shape of the package's bands.
         dropout: whether the generator has dropout.
     """
     spread = np.maximum(pixels.expected_HW3, _LEAST_SPREAD)
@@ -229,25 +229,27 @@ def make_scores(pixels: Pixels, val: Pixels, shape: Shape, dropout: bool) -> dic
 
     nested = pixels.nested[f"{shape.adaptivity:g}"]
     ours = of_distribution(pixels, nested, shape)
-    for name, other in pixels.nested.items():
+    for name, bands in pixels.nested.items():
         if name != EQUAL_TAILED:
             adaptivity = f"7 distribution, adaptivity {name}"
-            scores[OURS if other is nested else adaptivity] = of_distribution(pixels, other, shape)
-    bare, real = without_shown(nested), Unrounded(nested)
+            scores[OURS if bands is nested else adaptivity] = of_distribution(pixels, bands, shape)
+    bare, unrounded = without_shown(nested), Unrounded(nested)
     scores["7 ours, colour shown not taken in"] = of_distribution(pixels, bare, shape, shown=False)
     scores["7 ours, no luminance"] = replace(ours, bands=lambda steps, mode: nested.at(steps))
     for ahead in OFFSETS:
         if (offsets := (0, ahead, 0)) != shape.joint_offsets:
             scores[f"7 ours, G ahead by {ahead}"] = replace(ours, shape=replace(shape, joint_offsets=offsets))
-    steps = first_steps(real.at, pixels.true_HW3)
-    scores["7 ours, no luminance nor rounding"] = Calibrated(pixels, lambda steps, mode: real.at(steps), steps, shape)
+    steps = first_steps(unrounded.at, pixels.true_HW3)
+    scores["7 ours, no luminance nor rounding"] = Calibrated(
+        pixels, lambda steps, mode: unrounded.at(steps), steps, shape
+    )
     scores["8 ours, each group"] = replace(ours, grouped=True)
     scores[f"9 ours, rcps at delta {DELTA:g}"] = replace(ours, delta=DELTA)
     return scores
 
 
 def of_distribution(pixels: Pixels, nested: NestedBands, shape: Shape, shown: bool = True) -> Calibrated:
-    """Bands as a package gives them; shown: joint, the colour shown is taken in after the luminance constraint too."""
+    """Bands as a package gives them; shown: joint bands are widened to the colour shown after luminance too."""
     photo = PhotoBands(nested, shape.grouping, torch.empty(0), entropy=0.0, atypicality=0.0)
     bands = photo.at if shown else with_luminance(nested.at, pixels, shown=False)
     return Calibrated(pixels, bands, nested.first_steps(pixels.true_HW3), shape)
@@ -263,11 +265,11 @@ def symmetric(
     return Calibrated(pixels, bands, steps, replace(shape, joint_offsets=(0, 0, 0)))
 
 
-def with_luminance(at: Callable[[np.ndarray], np.ndarray], pixels: Pixels, shown: bool = True) -> Bands:
+def with_luminance(bands_at: Callable[[np.ndarray], np.ndarray], pixels: Pixels, shown: bool = True) -> Bands:
     """Joint: let the channels tighten each other, as `PhotoBands.at` does."""
 
     def bands(steps: np.ndarray, mode: Mode) -> np.ndarray:
-        bands_HW32 = at(steps)
+        bands_HW32 = bands_at(steps)
         if mode == "per_channel":
             return bands_HW32
         lower, upper = propagate(bands_HW32[..., 0], bands_HW32[..., 1], pixels.grey_HW)
@@ -280,7 +282,7 @@ def with_luminance(at: Callable[[np.ndarray], np.ndarray], pixels: Pixels, shown
 
 def channel_scales(val: Pixels) -> np.ndarray:
     """Half widths of R, G and B relative to the largest, (3,): MAPIE's for the joint mode on the validation photos."""
-    true, shown = (of.reshape(-1, 3) for of in (val.true_HW3, val.shown_HW3))
+    true, shown = (rgb_HW3.reshape(-1, 3) for rgb_HW3 in (val.true_HW3, val.shown_HW3))
     (half_widths,) = mapie_half_widths(true, shown, [_share("joint")])
     return np.asarray(half_widths / half_widths.max())
 

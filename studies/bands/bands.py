@@ -1,15 +1,15 @@
-"""How wide each way of making bands is, and whether it keeps its promise, on the same frozen generator.
+"""Widths and coverage of each way of making bands, on the same frozen generator.
 
     python studies/bands/bands.py [--model FOLDER] [--prepared FOLDER] [--stride K] [--splits N] [--no-tracking]
 
-Photos are those of the calibration and test splits at the prepared size, of near-duplicates the leader; every score is
-measured on the same pixels, every K-th in both directions. Each row is measured twice: calibrated on the calibration
-split and measured on the test split, and as the mean over random re-splits of both together, in the same sizes. Widths
-are means over photos, in 8-bit levels; per_channel promises each channel's values, joint pixels. Cells are those of
-lightness and predicted chroma that hold 1% of the pixels; the least covered has its bootstrap standard error over
-photos. What a row leaves open (scales, floors) is chosen on the validation photos.
+Photos are those of the calibration and test splits at the prepared size, one of each group of near-duplicates. Every
+score is measured on the same pixels, every K-th in both directions. Each row is measured twice: calibrated on the
+calibration split and measured on the test split, and as the mean over random re-splits of both together, in the same
+sizes. Widths are means over photos, in 8-bit levels; per_channel promises each channel's values, joint pixels. Cells
+are those of lightness and predicted chroma that hold 1% of the pixels; the least covered has its bootstrap standard
+error over photos. What a row leaves open (scales, floors) is chosen on the validation photos.
 
-Rows 1, 2 and MAPIE's of 6 calibrate on all pixels as if they were independent, which promises nothing over photos;
+Rows 1, 2 and MAPIE's of 6 calibrate on all pixels as if they were independent, which guarantees nothing over photos;
 joint: each channel at a third of alpha. 1 and MAPIE's of 6 are as MAPIE gives them, also beyond 0 and 255. All others
 calibrate over photos, and are cut to what sRGB can show at the pixel's grey level: symmetric bands explicitly, those of
 the distribution by construction, since their ends are positions between what sRGB can show. "Quantiles, over photos"
@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from band_pixels import Measured, Pixels, dropouts, look
+from band_pixels import Measured, Pixels, dropouts, sample_pixels
 from band_scores import ALPHA, MAPIE, OURS, Score, make_scores, quantile_shares
 from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.bands import CHANNELS
@@ -51,7 +51,7 @@ Study = Mapping[tuple[str, Mode], Measured]  # by score and mode
 
 
 def main() -> None:
-    """Print a row a score for each study, and how the promise was kept; write and log the same."""
+    """Print a row for each score and study, and the coverage over re-splits; write and log the same."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=Path("models/generator"), help="a complete package")
     parser.add_argument("--prepared", type=Path, default=Path("data/prepared"))
@@ -62,20 +62,20 @@ def main() -> None:
     parser.add_argument("--no-tracking", action="store_true", help="log nothing to MLflow")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    logging.disable(logging.INFO)  # MAPIE tells of each predicted interval that crosses
+    logging.disable(logging.INFO)  # MAPIE logs each predicted interval that crosses
     started = time.perf_counter()
     try:
         colorizer = Colorizer.load(options.model)
         shape = colorizer.calibration.shape
-        evennesses = sorted({0.0, shape.adaptivity, 1.0})
+        adaptivities = sorted({0.0, shape.adaptivity, 1.0})
         val, calibration, test = (
-            Pixels.join(list(read(colorizer, options.prepared, split, options.stride, wanted)))
-            for split, wanted in (("val", []), ("calibration", evennesses), ("test", evennesses))
+            Pixels.join(list(read(colorizer, options.prepared, split, options.stride, split_adaptivities)))
+            for split, split_adaptivities in (("val", []), ("calibration", adaptivities), ("test", adaptivities))
         )
     except (PackageError, ShardError) as error:
         raise SystemExit(f"bands: {error}") from error
     pool = Pixels.join([calibration, test])
-    about = {
+    metadata = {
         **describe(colorizer, options.prepared),
         "photos": {"val": val.photos, "calibration": calibration.photos, "test": test.photos},
         "pixels": pool.grey_HW.size // pool.photos,
@@ -83,40 +83,46 @@ def main() -> None:
         "splits": options.splits,
         "alpha": ALPHA,
     }
-    print("\n".join(f"{name}: {value}" for name, value in about.items()))
-    print(f"photos were looked at in {time.perf_counter() - started:.0f} s", flush=True)
+    print("\n".join(f"{name}: {value}" for name, value in metadata.items()))
+    print(f"photos were sampled in {time.perf_counter() - started:.0f} s", flush=True)
     if not dropouts(colorizer):
         print("5 is left out: the generator has no dropout")
 
     scores = make_scores(pool, val, shape, bool(dropouts(colorizer)))
-    random, own = np.random.default_rng(SEED), np.arange(pool.photos)
+    random, own_order = np.random.default_rng(SEED), np.arange(pool.photos)
     orders = [random.permutation(pool.photos) for _ in range(options.splits)]
     studies = {
         name: {
-            (of, mode): measure(scores[of], mode, pool, calibration.photos, splits) for of in scores for mode in MODES
+            (score, mode): measure(scores[score], mode, pool, calibration.photos, splits)
+            for score in scores
+            for mode in MODES
         }
-        for name, splits in ((OWN, [own]), (RESPLIT, orders))
+        for name, splits in ((OWN, [own_order]), (RESPLIT, orders))
     }
     rows = [row for name, study in studies.items() for row in tabulate(name, study)]
     for name in studies:
         print_table(name, [row for row in rows if row["study"] == name])
-    promise = [kept(studies[RESPLIT][of, mode], of, mode) for of in (OURS, MAPIE) for mode in MODES]
+    promise = [
+        resplit_coverage(studies[RESPLIT][score, mode], score, mode) for score in (OURS, MAPIE) for mode in MODES
+    ]
     print_promise(promise, calibration.photos, pool.photos)
-    about["seconds"] = round(time.perf_counter() - started)
-    paths = write(options.report, rows, promise, about)
-    print(f"{about['seconds']} s -> {', '.join(map(str, paths))}")
+    metadata["seconds"] = round(time.perf_counter() - started)
+    paths = write(options.report, rows, promise, metadata)
+    print(f"{metadata['seconds']} s -> {', '.join(map(str, paths))}")
     if not options.no_tracking:
-        print(f"MLflow run {track(rows, about, options.prepared, paths)}, experiment {EXPERIMENT}")
+        print(f"MLflow run {track(rows, metadata, options.prepared, paths)}, experiment {EXPERIMENT}")
 
 
 def describe(colorizer: Colorizer, prepared: Path) -> dict[str, Any]:
-    """What the figures belong to."""
+    """The package, the data, the code and the machine of the figures."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
     curve = colorizer.calibration.certificate.get("curve", [])
     certified = [
-        f"{of['mode']} {of['width']:.1f} wide, {of['coverage']:.1%} covered" for of in curve if of["alpha"] == ALPHA
+        f"{row['mode']} {row['width']:.1f} wide, {row['coverage']:.1%} covered"
+        for row in curve
+        if row["alpha"] == ALPHA
     ]
     libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "mapie"))
     return {
@@ -131,14 +137,14 @@ def describe(colorizer: Colorizer, prepared: Path) -> dict[str, Any]:
 
 
 def read(
-    colorizer: Colorizer, prepared: Path, split: str, stride: int, evennesses: Sequence[float]
+    colorizer: Colorizer, prepared: Path, split: str, stride: int, adaptivities: Sequence[float]
 ) -> Iterator[Pixels]:
-    """Look at the photos of a split, of near-duplicates at the leader."""
+    """Sample the photos of a split, one of each group of near-duplicates."""
     shard, manifest = LabShard(prepared, split), read_manifest(prepared)
     leads = (manifest["split"] == split) & (manifest["id"] == manifest["group"])
     for row in sorted(manifest[leads]["row"]):
         true_HW3 = shard.rgb([row])[0].permute(1, 2, 0).numpy()
-        yield look(colorizer, true_HW3, stride, evennesses, quantile_shares(), SEED + row)
+        yield sample_pixels(colorizer, true_HW3, stride, adaptivities, quantile_shares(), SEED + row)
 
 
 def measure(score: Score, mode: Mode, pixels: Pixels, calibrating: int, orders: Sequence[np.ndarray]) -> Measured:
@@ -180,7 +186,7 @@ def print_table(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
             cells += [_cell(row[f"{mode}_width"], "7.1f"), _cell(row[f"{mode}_relative"], "+8.1%")]
         cells += [_cell(row[f"{mode}_coverage"], form) for mode, form in zip(MODES, ("9.1%", "7.1%"), strict=True)]
         for mode in MODES:
-            least, error, most = (row[f"{mode}_cell_{of}"] for of in ("least", "least_error", "most"))
+            least, error, most = (row[f"{mode}_cell_{figure}"] for figure in ("least", "least_error", "most"))
             cells.append(f"{_cell(least, '9.1%')} ({_cell(error, '4.1%')}){_cell(most, '9.1%')}")
         print("".join(cells))
     for row in rows:
@@ -189,12 +195,12 @@ def print_table(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _cell(value: float, form: str) -> str:
-    """A number, or a dash as wide where there is none."""
+    """A number, or a dash of the same width where there is none."""
     text = format(value, form)
     return text if math.isfinite(value) else f"{'-':>{len(text)}}"
 
 
-def kept(measured: Measured, score: str, mode: Mode) -> dict[str, Any]:
+def resplit_coverage(measured: Measured, score: str, mode: Mode) -> dict[str, Any]:
     """Coverage over the re-splits beside what was promised, with both standard errors."""
     coverage, promised = measured.coverage, 1 - ALPHA
     errors = {"over_resplits": measured.error_over_splits, "over_photos": measured.error_over_photos}
@@ -209,13 +215,13 @@ def kept(measured: Measured, score: str, mode: Mode) -> dict[str, Any]:
 
 
 def print_promise(promise: Sequence[Mapping[str, Any]], calibrating: int, pool: int) -> None:
-    """What re-splits tell about the promise."""
+    """Print the coverage over the re-splits."""
     print("\nthe promise, mean coverage over the re-splits")
-    for of in promise:
+    for row in promise:
         print(
-            f"{of['score']:32}{of['mode']:12} {of['coverage']:.2%} covered, {of['promised']:.0%} promised; s.e."
-            f" {of['error_over_resplits']:.2%} over re-splits ({of['errors_apart_over_resplits']:+.1f} of them apart),"
-            f" {of['error_over_photos']:.2%} over photos ({of['errors_apart_over_photos']:+.1f})"
+            f"{row['score']:32}{row['mode']:12} {row['coverage']:.2%} covered, {row['promised']:.0%} promised; s.e."
+            f" {row['error_over_resplits']:.2%} over re-splits ({row['errors_apart_over_resplits']:+.1f} of them"
+            f" apart), {row['error_over_photos']:.2%} over photos ({row['errors_apart_over_photos']:+.1f})"
         )
     print(
         f"Re-splits of one pool are dependent. For other photos the standard error is that of a mean over the pool,"
@@ -227,37 +233,39 @@ def print_promise(promise: Sequence[Mapping[str, Any]], calibrating: int, pool: 
 
 
 def write(
-    folder: Path, rows: Sequence[Mapping[str, Any]], promise: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
+    folder: Path, rows: Sequence[Mapping[str, Any]], promise: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]
 ) -> list[Path]:
     """Write bands.csv and bands.json into a folder, made if need be; gives their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    table, full = folder / "bands.csv", folder / "bands.json"
+    csv_path, json_path = folder / "bands.csv", folder / "bands.json"
     rounded = [{name: _rounded(value) for name, value in row.items()} for row in rows]
-    with table.open("w", encoding="utf-8", newline="") as file:
+    with csv_path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rounded[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rounded)
-    kept_rows = [{name: _rounded(value) for name, value in row.items()} for row in promise]
-    content = {"about": about, "rows": rounded, "promise": kept_rows}
-    full.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    return [table, full]
+    promise_rows = [{name: _rounded(value) for name, value in row.items()} for row in promise]
+    content = {"about": metadata, "rows": rounded, "promise": promise_rows}
+    json_path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return [csv_path, json_path]
 
 
 def _rounded(value: Any) -> Any:
-    """Five decimals; None for what there is not."""
+    """Round to five decimals; None where there is no finite number."""
     if not isinstance(value, float):
         return value
     return round(value, 5) if math.isfinite(value) else None
 
 
-def track(rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any], prepared: Path, reports: Sequence[Path]) -> str:
-    """Log a run a score, below one for the benchmark; gives that one's id."""
+def track(
+    rows: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any], prepared: Path, reports: Sequence[Path]
+) -> str:
+    """Log a run for each score, below one for the study; gives the id of that one."""
     from huebands.registry.connection import TrackingError
     from huebands.registry.runs import FinishedRun, log_runs
 
     tags = {"git_commit": git_commit()}
     dataset = Dataset(f"calibration and test splits of {prepared}", data_sha256(prepared), str(prepared), "evaluation")
-    params = {name: str(about[name]) for name in ("package", "photos", "stride", "splits", "alpha")}
+    params = {name: str(metadata[name]) for name in ("package", "photos", "stride", "splits", "alpha")}
     children = []
     for score in dict.fromkeys(row["score"] for row in rows):
         metrics = {

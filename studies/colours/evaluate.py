@@ -2,7 +2,7 @@
 
     python studies/colours/evaluate.py RELEASE PHOTOS... --seconds 60 --out FILE.json [--sheet FILE.png]
 
-Colours are brought up along lightness (guided), as `huebands colorize` does.
+Colours are upsampled along lightness (guided), as `huebands colorize` does.
 """
 
 import argparse
@@ -37,32 +37,34 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
     release = Colorizer.load(arguments.release)
-    ways: dict[str, Any] = {"grey": lambda photo: photo.rgb, "release": release.colours.predict}
+    colorizers: dict[str, Any] = {"grey": lambda photo: photo.rgb, "release": release.colours.predict}
     for path in sorted((FOLDER / "weights").glob("*.safetensors")):
         for shown in ("mean", "annealed"):
-            ways[f"{path.stem}, {shown}"] = colours_of(path, shown).predict
-    began, figures, rows = time.monotonic(), {way: [] for way in ways}, []
+            colorizers[f"{path.stem}, {shown}"] = colours_of(path, shown).predict
+    start, figures, rows = time.monotonic(), {variant: [] for variant in colorizers}, []
     for photo in arguments.photos:
-        if time.monotonic() - began > arguments.seconds:
+        if time.monotonic() - start > arguments.seconds:
             break
         truth = read_photo(photo.read_bytes(), photo.name)
-        results = {way: predict(GreyPhoto.of_rgb(truth)) for way, predict in ways.items()}
-        for way, result in results.items():
-            figures[way].append(error_figures(Photo(truth), Photo(result)))
+        results = {variant: predict(GreyPhoto.of_rgb(truth)) for variant, predict in colorizers.items()}
+        for variant, result in results.items():
+            figures[variant].append(error_figures(Photo(truth), Photo(result)))
         rows.append([*results.values(), truth])
     table = {
-        way: {name: round(float(np.mean([each[name] for each in values])), 3) for name in values[0]}
-        for way, values in figures.items()
+        variant: {
+            name: round(float(np.mean([photo_figures[name] for photo_figures in values])), 3) for name in values[0]
+        }
+        for variant, values in figures.items()
     }
     arguments.out.write_text(json.dumps({"photos": len(rows), "ways": table}, indent=1) + "\n")
-    for way, values in table.items():
-        print(len(rows), way, values)
+    for variant, values in table.items():
+        print(len(rows), variant, values)
     if arguments.sheet:
         sheet(rows).save(arguments.sheet)
 
 
 def colours_of(path: Path, shown: str) -> ColourModel:
-    """The colours of weights of the study."""
+    """A colour model with weights of the study."""
     params = dual_head.Params(
         name="dual_head", encoder="efficientnet-lite2", filters=64, stride=4, dropout=0.0, norm="batch",
         shown=shown, temperature=0.38,
@@ -73,14 +75,14 @@ def colours_of(path: Path, shown: str) -> ColourModel:
 
 
 def sheet(rows: list[list[NDArray[np.uint8]]]) -> Image.Image:
-    """One row a photo."""
+    """A picture with one row a photo."""
     side = 200
     page = Image.new("RGB", (side * len(rows[0]), side * len(rows)), "white")
     for y, row in enumerate(rows):
         for x, picture in enumerate(row):
-            small = Image.fromarray(picture)
-            small.thumbnail((side, side))
-            page.paste(small, (x * side, y * side))
+            thumbnail = Image.fromarray(picture)
+            thumbnail.thumbnail((side, side))
+            page.paste(thumbnail, (x * side, y * side))
     return page
 
 

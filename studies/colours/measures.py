@@ -13,19 +13,19 @@ def figures(rgb_B3SS: Tensor, L_unit_B1SS: Tensor, ab_unit_B2ss: Tensor) -> dict
     Args:
         rgb_B3SS: the truth, uint8.
         L_unit_B1SS: its lightness.
-        ab_unit_B2ss: colours at any size; brought up bilinearly.
+        ab_unit_B2ss: colours at any size; upsampled bilinearly.
     """
     ab_unit = F.interpolate(ab_unit_B2ss, L_unit_B1SS.shape[-2:], mode="bilinear")
     rgb = (lab_to_srgb(from_units(L_unit_B1SS, ab_unit)).clamp(0, 1) * 255).round() / 255
     truth = from_bytes(rgb_B3SS)
     lab, lab_truth = srgb_to_lab(rgb), srgb_to_lab(truth)
-    mine, theirs = colourfulness(rgb), colourfulness(truth)
+    result_colourfulness, true_colourfulness = colourfulness(rgb), colourfulness(truth)
     return {
         "ciede2000": ciede2000(lab, lab_truth).mean(dim=(1, 2)),
         "psnr": -10 * torch.log10((rgb - truth).square().mean(dim=(1, 2, 3)).clamp_min(1e-10)),
         "ab_error": (lab - lab_truth)[:, 1:].norm(dim=1).mean(dim=(1, 2)),
-        "colourfulness": mine,
-        "colourfulness_error": (mine - theirs).abs(),
+        "colourfulness": result_colourfulness,
+        "colourfulness_error": (result_colourfulness - true_colourfulness).abs(),
     }
 
 
@@ -52,8 +52,8 @@ def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
     coloured = C1 * C2 > 0
     dh = torch.where(coloured, torch.remainder(h2 - h1 + torch.pi, 2 * torch.pi) - torch.pi, 0.0)
     dH = 2 * torch.sqrt(C1 * C2) * torch.sin(dh / 2)
-    far = (h1 - h2).abs() > torch.pi
-    h = torch.where(far & coloured, (h1 + h2 + 2 * torch.pi) / 2 % (2 * torch.pi), (h1 + h2) / 2)
+    is_far = (h1 - h2).abs() > torch.pi
+    h = torch.where(is_far & coloured, (h1 + h2 + 2 * torch.pi) / 2 % (2 * torch.pi), (h1 + h2) / 2)
     h = torch.where(coloured, h, h1 + h2)
     L, C = (L1 + L2) / 2, (C1 + C2) / 2
     degree = torch.pi / 180

@@ -80,9 +80,9 @@ def write(path: Path, files: Sequence[bytes], rows: pd.DataFrame, names: Sequenc
     print(f"{path}: {len(files)} photos, {len(joined) / 2**20:.1f} MiB", flush=True)
 
 
-def limit(rows: pd.DataFrame, most: Sequence[str]) -> pd.DataFrame:
-    """At most so many photos of a source, drawn at random."""
-    for text in most:
+def limit(rows: pd.DataFrame, limits: Sequence[str]) -> pd.DataFrame:
+    """Keep at most COUNT photos of each SOURCE=COUNT, drawn at random."""
+    for text in limits:
         source, count = text.split("=")
         chosen = rows[rows["short"] == source]
         rows = rows.drop(chosen.sample(max(len(chosen) - int(count), 0), random_state=0).index)
@@ -90,7 +90,7 @@ def limit(rows: pd.DataFrame, most: Sequence[str]) -> pd.DataFrame:
 
 
 def short_name(source: str) -> str:
-    """A word for a source's address."""
+    """A short name for a source's address."""
     name = source.rpartition("@")[0].rpartition("/")[2] or source.partition("==")[0]
     return SHORT.get(name, name)
 

@@ -1,4 +1,4 @@
-"""Photos on the device as bytes, and how a batch of them is seen: cropped, mirrored, framed, in another tone."""
+"""Photos on the device as bytes, and the augmentation of a batch: crops, mirroring, borders and changes of tone."""
 
 import io
 import os
@@ -48,8 +48,8 @@ def _decode(file: bytes) -> np.ndarray:
 
 def sampling_weights(photos: Photos, shares: dict[str, float]) -> Tensor:
     """How often each photo is drawn: a source of n photos weighs n, times its share where one is given."""
-    each = torch.tensor([shares.get(name, 1.0) for name in photos.names], device=photos.sources_N.device)
-    return each[photos.sources_N]
+    source_weights = torch.tensor([shares.get(name, 1.0) for name in photos.names], device=photos.sources_N.device)
+    return source_weights[photos.sources_N]
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ class Augmentation:
     tone: float  # standard deviation of the logarithm of lightness's exponent
 
 
-def see(rgb_B3SS: Tensor, size: int, augmentation: Augmentation, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Look at photos anew.
+def augment(rgb_B3SS: Tensor, size: int, augmentation: Augmentation, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Augment photos.
 
     Args:
         rgb_B3SS: uint8.
-        size: side of what is seen.
-        augmentation: how far it may differ.
+        size: side of the result, pixels.
+        augmentation: how far photos may be changed.
         random: on the photos' device.
 
     Returns:

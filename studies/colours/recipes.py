@@ -1,4 +1,4 @@
-"""What a training of the study is told."""
+"""The parameters of the study's trainings."""
 
 import json
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ class Recipe:
     name: str
     parts: tuple[int, ...] = (0,)  # of the packed train photos; the training waits for them
     val: str = "val"  # the packed val photos
-    photos: int = 0  # the first so many of them; 0 for all
+    photos: int = 0  # how many of them, from the first; 0 for all
     shares: dict[str, float] = field(default_factory=dict)  # how often a source's photos are drawn; 1 where not given
     encoder: str = "efficientnet-lite0"
     learns: str = "all"  # of the encoder: none, last (the blocks at its coarsest stride) or all

@@ -19,8 +19,8 @@ def main() -> None:
     grey = next(iter(runs.values()))["val"]["grey"]["all"]
     print(f"| grey | | | | {cells(grey)} | |")
     for name, run in sorted(runs.items(), key=lambda item: item[1]["val"]["mean x1"]["all"]["ciede2000"]):
-        ways = (cells(run["val"][way]["all"]) for way in ("mean x1", "annealed 0.38"))
-        print(f"| {name} | {run['train_photos']} | {run['seconds']} | {run['steps']} | {' | '.join(ways)} |")
+        variants = (cells(run["val"][variant]["all"]) for variant in ("mean x1", "annealed 0.38"))
+        print(f"| {name} | {run['train_photos']} | {run['seconds']} | {run['steps']} | {' | '.join(variants)} |")
 
 
 def cells(figures: dict[str, float]) -> str:

@@ -35,7 +35,7 @@ from huebands.training.ema import ExponentialMovingAverage
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 TEMPERATURES, CHROMA_GAINS = (1.0, 0.7, 0.5, 0.38, 0.25), (1.0, 1.15, 1.3, 1.5)
 R1_EVERY = 8  # steps
-# How maps lie in memory: what is faster depends on the device.
+# The memory format of feature maps: which is faster depends on the device.
 FORMAT = torch.contiguous_format if os.environ.get("STUDY_FORMAT") == "contiguous" else torch.channels_last
 
 
@@ -45,18 +45,18 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     torch.backends.cudnn.benchmark = True
     for recipe in read(recipes):
-        began = time.monotonic()
+        start = time.monotonic()
         report, network = train(recipe, data, weights)
         (out / f"{recipe.name}.json.part").write_text(json.dumps(report, indent=1) + "\n")
         (out / f"{recipe.name}.json.part").rename(out / f"{recipe.name}.json")
         if recipe.keep:
             write_weights(out / f"{recipe.name}.safetensors", halved(network))
         print(f"{recipe.name}: {report['steps']} steps, {report['photos_per_second']} photos/s", end="")
-        print(f", {time.monotonic() - began:.0f} s", end="")
-        for way in ("mean x1", "annealed 0.38"):
-            shown = report["val"][way]["all"]
-            figures = " ".join(f"{shown[name]:.2f}" for name in ("ciede2000", "psnr", "colourfulness_error"))
-            print(f" | {way}: {figures}", end="")
+        print(f", {time.monotonic() - start:.0f} s", end="")
+        for variant in ("mean x1", "annealed 0.38"):
+            means = report["val"][variant]["all"]
+            figures = " ".join(f"{means[name]:.2f}" for name in ("ciede2000", "psnr", "colourfulness_error"))
+            print(f" | {variant}: {figures}", end="")
         print(flush=True)
 
 
@@ -64,14 +64,14 @@ def train(recipe: Recipe, data: Path, weights: Path) -> tuple[dict[str, Any], du
     """Follow a recipe; gives the report and the averaged network."""
     torch.manual_seed(recipe.seed)
     random = torch.Generator(DEVICE).manual_seed(recipe.seed)
-    seen = load(data, tuple(recipe.parts))
-    count = recipe.photos or len(seen.rgb_N3SS)
-    drawn_N = photos.sampling_weights(seen, recipe.shares)[:count]
+    train_photos = load(data, tuple(recipe.parts))
+    count = recipe.photos or len(train_photos.rgb_N3SS)
+    drawn_N = photos.sampling_weights(train_photos, recipe.shares)[:count]
     augmentation = photos.Augmentation(recipe.crop, recipe.border, recipe.tone)
 
     def batch() -> tuple[Tensor, Tensor]:
         rows = torch.multinomial(drawn_N, recipe.batch, replacement=True, generator=random)
-        return photos.see(seen.rgb_N3SS[rows], recipe.size, augmentation, random)
+        return photos.augment(train_photos.rgb_N3SS[rows], recipe.size, augmentation, random)
 
     network = build(recipe, weights)
     run = torch.compile(network) if recipe.compiled else network
@@ -92,10 +92,10 @@ def train(recipe: Recipe, data: Path, weights: Path) -> tuple[dict[str, Any], du
         ab_unit, logits = run(batch()[0].contiguous(memory_format=FORMAT))
     (ab_unit.float().mean() + logits.float().mean()).backward()
     synchronize()
-    began, history, step = time.monotonic(), [], 0
+    start, history, step = time.monotonic(), [], 0
     halfway: tuple[float, int] | None = None
     while True:
-        progress = max(step / recipe.steps, (time.monotonic() - began) / recipe.seconds)
+        progress = max(step / recipe.steps, (time.monotonic() - start) / recipe.seconds)
         if progress >= 1:
             break
         for optimizer, highest in zip(optimizers, rates, strict=True):
@@ -136,8 +136,8 @@ def train(recipe: Recipe, data: Path, weights: Path) -> tuple[dict[str, Any], du
         if step % 50 == 0 or step == 1:
             history.append({"step": step, **{name: round(value.item(), 4) for name, value in losses.items()}})
     synchronize()
-    seconds = time.monotonic() - began
-    since, steps = halfway or (began, 0)
+    seconds = time.monotonic() - start
+    since, steps = halfway or (start, 0)
     report = {
         "recipe": asdict(recipe),
         "device": torch.cuda.get_device_name() if fused else "CPU",
@@ -145,7 +145,7 @@ def train(recipe: Recipe, data: Path, weights: Path) -> tuple[dict[str, Any], du
         "weights": sum(parameter.numel() for parameter in network.parameters()),
         "steps": step,
         "seconds": round(seconds, 1),
-        "photos_per_second": round((step - steps) * recipe.batch / (began + seconds - since)),  # of the second half
+        "photos_per_second": round((step - steps) * recipe.batch / (start + seconds - since)),  # of the second half
         "history": history,
         "val": validate(average.network, load_val(data, recipe.val)),
     }
@@ -170,7 +170,7 @@ def load_val(data: Path, name: str) -> photos.Photos:
 
 
 def build(recipe: Recipe, weights: Path) -> dual_head.Network:
-    """The network, its encoder as ImageNet taught it."""
+    """The network, with ImageNet weights in its encoder."""
     params = dual_head.Params(
         name="dual_head", encoder=recipe.encoder, filters=recipe.filters, stride=recipe.stride, dropout=recipe.dropout,
         norm="batch", shown="mean", temperature=0.38,
@@ -190,7 +190,7 @@ def build(recipe: Recipe, weights: Path) -> dual_head.Network:
 
 
 def weigh_bins(recipe: Recipe, batch: Any) -> Tensor:
-    """Weigh the bins by how often a sample of what is trained on has them."""
+    """Weigh the bins by how often they occur in a sample of the training batches."""
     counts = torch.zeros(ab_bins.BINS)
     for _ in range(max(4096 // recipe.batch, 4)):
         truth = F.avg_pool2d(batch()[1], recipe.stride)
@@ -200,12 +200,12 @@ def weigh_bins(recipe: Recipe, batch: Any) -> Tensor:
 
 def huber(ab_unit: Tensor, truth: Tensor, delta: float, weight_BHW: Tensor | None) -> Tensor:
     """Huber's loss over delta: the absolute error, for errors well above delta."""
-    each = F.huber_loss(ab_unit, truth, delta=delta, reduction="none").mean(dim=1) / delta
-    return each.mean() if weight_BHW is None else (weight_BHW * each).mean()
+    loss_BHW = F.huber_loss(ab_unit, truth, delta=delta, reduction="none").mean(dim=1) / delta
+    return loss_BHW.mean() if weight_BHW is None else (weight_BHW * loss_BHW).mean()
 
 
 def cross_entropy(logits: Tensor, truth: Tensor, weight_BHW: Tensor) -> Tensor:
-    """Cross-entropy of the softly encoded truth, each place weighed."""
+    """Cross-entropy of the softly encoded truth, each pixel weighted."""
     bins, shares = ab_bins.spread(truth)
     likelihoods = F.log_softmax(logits, dim=1).gather(1, bins)
     return -(weight_BHW * (shares * likelihoods).sum(dim=1)).mean()
@@ -220,23 +220,23 @@ def schedule(progress: float, warm_up: float) -> float:
 
 @torch.inference_mode()
 def validate(network: dual_head.Network, val: photos.Photos) -> dict[str, dict[str, dict[str, float]]]:
-    """Measure every way of showing colours on the val photos: way -> all, or a source -> figure -> mean."""
+    """Measure every variant of the colours on the val photos: variant -> all, or a source -> figure -> mean."""
     collected: dict[str, list[dict[str, Tensor]]] = {}
     for rgb in val.rgb_N3SS.split(64):
         L_unit, _ = to_units(srgb_to_lab(from_bytes(rgb)))
         with torch.autocast(DEVICE.type, torch.bfloat16) if DEVICE.type == "cuda" else nullcontext():
             ab_unit, logits = network(L_unit.contiguous(memory_format=FORMAT))
-        shown = {f"mean x{gain:g}": gain * ab_unit.float() for gain in CHROMA_GAINS}
-        shown |= {f"annealed {t:g}": ab_bins.annealed_mean(logits, t) for t in TEMPERATURES}
-        shown["grey"] = torch.zeros_like(ab_unit, dtype=torch.float32)
-        for way, colours in shown.items():
-            collected.setdefault(way, []).append(measures.figures(rgb, L_unit, colours))
+        colours_by_variant = {f"mean x{gain:g}": gain * ab_unit.float() for gain in CHROMA_GAINS}
+        colours_by_variant |= {f"annealed {t:g}": ab_bins.annealed_mean(logits, t) for t in TEMPERATURES}
+        colours_by_variant["grey"] = torch.zeros_like(ab_unit, dtype=torch.float32)
+        for variant, colours in colours_by_variant.items():
+            collected.setdefault(variant, []).append(measures.figures(rgb, L_unit, colours))
     result: dict[str, dict[str, dict[str, float]]] = {}
-    for way, batches in collected.items():
+    for variant, batches in collected.items():
         values = {name: torch.cat([figures[name] for figures in batches]) for name in batches[0]}
         chosen = {"all": torch.ones_like(val.sources_N, dtype=torch.bool)}
         chosen |= {name: val.sources_N == index for index, name in enumerate(val.names)}
-        result[way] = {
+        result[variant] = {
             group: {name: round(value[rows].mean().item(), 4) for name, value in values.items()}
             for group, rows in chosen.items()
             if rows.any()
@@ -245,7 +245,7 @@ def validate(network: dual_head.Network, val: photos.Photos) -> dict[str, dict[s
 
 
 def halved(network: nn.Module) -> dict[str, Tensor]:
-    """Kernels in half precision, the rest as it is."""
+    """Kernels in half precision, other tensors unchanged."""
     state = network.state_dict().items()
     return {name: (tensor.half() if tensor.ndim == 4 else tensor).contiguous() for name, tensor in state}
 

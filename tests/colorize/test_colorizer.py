@@ -55,33 +55,33 @@ def test_lightness_is_kept_at_every_pixel(colorizer):
     grey[:16, :16] = np.arange(256).reshape(16, 16)  # all levels at least once
     rgb = colorizer.colours.predict(GreyPhoto(grey))
     chroma = np.hypot(*np.moveaxis(rgb2lab(rgb)[..., 1:], -1, 0))
-    assert chroma.mean() > 15, "the tiny network must colour vividly for this test to say anything"
-    wanted = rgb2lab(np.repeat(grey[..., None], 3, axis=2))[..., 0]
-    assert np.abs(rgb2lab(rgb)[..., 0] - wanted).max() <= 0.6
+    assert chroma.mean() > 15, "the test needs vivid colours"
+    expected = rgb2lab(np.repeat(grey[..., None], 3, axis=2))[..., 0]
+    assert np.abs(rgb2lab(rgb)[..., 0] - expected).max() <= 0.6
 
 
-def test_slices_are_seamless(colorizer, monkeypatch):
+def test_the_size_of_tiles_does_not_change_the_result(colorizer, monkeypatch):
     grey = random_grey(40, 50)
-    whole = [colorizer.colorize(grey, 0.3, mode, grouped=True) for mode in ("per_channel", "joint")]
+    results = [colorizer.colorize(grey, 0.3, mode, grouped=True) for mode in ("per_channel", "joint")]
     monkeypatch.setattr("huebands.colorize.colours._TILE", 77)
     monkeypatch.setattr("huebands.conformal.photo_bands._SLICE", 77)
     monkeypatch.setattr("huebands.photos.grey._SLICE", 77)
     monkeypatch.setattr("huebands.conformal.bands._TILE", 77)
-    for wanted in whole:
-        result = colorizer.colorize(grey, 0.3, wanted.guarantee.mode, grouped=True)
-        assert np.array_equal(result.rgb, wanted.rgb)
-        assert np.array_equal(stacked(result), stacked(wanted))
+    for expected in results:
+        result = colorizer.colorize(grey, 0.3, expected.guarantee.mode, grouped=True)
+        assert np.array_equal(result.rgb, expected.rgb)
+        assert np.array_equal(stacked(result), stacked(expected))
     rgb = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
-    wanted = color.grey_levels(torch.from_numpy(rgb).permute(2, 0, 1).contiguous()).numpy()
-    assert np.array_equal(GreyPhoto.of_rgb(rgb).levels_HW, wanted)
+    levels = color.grey_levels(torch.from_numpy(rgb).permute(2, 0, 1).contiguous()).numpy()
+    assert np.array_equal(GreyPhoto.of_rgb(rgb).levels_HW, levels)
 
 
 @pytest.mark.parametrize("size", [(3000, 2), (2, 3000)])
-def test_a_thin_strip_is_not_blown_up_on_its_way_through_the_networks(colorizer, monkeypatch, size):
-    grey, between = random_grey(*size), []
+def test_a_thin_strip_has_no_large_intermediate_image(colorizer, monkeypatch, size):
+    grey, intermediate_sizes = random_grey(*size), []
 
     def spy(image_BCHW, target):
-        between.append(image_BCHW.shape[2] * target[1])  # pixels once the width is done and the height is not
+        intermediate_sizes.append(image_BCHW.shape[2] * target[1])  # pixels between the two directions
         return interpolate(image_BCHW, target)
 
     usual = colorizer.colorize(grey).rgb
@@ -89,7 +89,7 @@ def test_a_thin_strip_is_not_blown_up_on_its_way_through_the_networks(colorizer,
     monkeypatch.setattr(resize, "_MOST", 10_000)
     monkeypatch.setattr(resize, "_interpolate", spy)
     strip = colorizer.colorize(grey).rgb
-    assert max(between) <= 10_000
+    assert max(intermediate_sizes) <= 10_000
     assert np.abs(strip.astype(int) - usual).max() <= 1, "the order of the two directions must not matter"
 
 
@@ -99,7 +99,7 @@ def test_grey_and_colour_of_the_same_lightness_are_colorized_alike(colorizer):
 
 
 @pytest.mark.parametrize("mode", ["per_channel", "joint"])
-def test_a_smaller_alpha_gives_a_band_that_holds_the_wider_ones_and_all_hold_the_colour_shown(colorizer, mode):
+def test_bands_of_a_smaller_alpha_hold_those_of_a_larger_one_and_the_colour_shown(colorizer, mode):
     grey = random_grey(50, 60)
     inner, width = None, 0.0
     for alpha in (0.9, 0.5, 0.2, 0.1, 0.05):
@@ -113,19 +113,19 @@ def test_a_smaller_alpha_gives_a_band_that_holds_the_wider_ones_and_all_hold_the
 
 
 @pytest.mark.parametrize("mode", ["per_channel", "joint"])
-def test_bands_hold_nothing_that_srgb_cannot_show_at_the_pixels_grey_level(colorizer, mode):
+def test_bands_stay_within_what_srgb_can_show_at_the_grey_level(colorizer, mode):
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
     result = colorizer.colorize(grey, 0.05, mode)
     gamut = color.gamut_table().numpy()[grey]
     bands = stacked(result)
-    # The colour shown is rounded channel by channel, so it may leave by the level next to the grey's own.
+    # The colour shown is rounded channel by channel, so its grey level may be the next one.
     lower, upper = (np.stack((gamut[..., end], result.rgb)) for end in (0, 1))
     assert (bands[..., 0] >= lower.min(axis=0)).all()
     assert (bands[..., 1] <= upper.max(axis=0)).all()
     assert result.width[0, 0] < 5 < result.width[8].mean(), "black leaves little room"
 
 
-def test_joint_bands_tighten_each_other_and_lose_no_colour_of_the_pixels_grey_level(colorizer):
+def test_joint_bands_tighten_each_other_and_keep_every_colour_of_the_grey_level(colorizer):
     true = np.random.default_rng(0).integers(0, 256, (60, 50, 3), dtype=np.uint8)
     grey = GreyPhoto.of_rgb(true)
     result = colorizer.colorize(true, 0.3, "joint")
@@ -133,23 +133,23 @@ def test_joint_bands_tighten_each_other_and_lose_no_colour_of_the_pixels_grey_le
     loose = colorizer.predict(grey).bands.nested.at(result.steps)
     assert_holds(loose, bands)
     assert (bands[..., 1] - bands[..., 0]).mean() < (loose[..., 1] - loose[..., 0]).mean()
-    inside = [((of[..., 0] <= true) & (true <= of[..., 1])).all(axis=-1) for of in (loose, bands)]
+    inside = [((bounds[..., 0] <= true) & (true <= bounds[..., 1])).all(axis=-1) for bounds in (loose, bands)]
     assert np.array_equal(*inside)
-    assert 0 < inside[0].mean() < 1, "some pixels must be in and some out for this test to say anything"
+    assert 0 < inside[0].mean() < 1, "the test needs pixels inside and outside"
 
 
 @pytest.mark.parametrize("mode", ["per_channel", "joint"])
-def test_more_promised_is_not_narrower(colorizer, mode):
+def test_a_stronger_guarantee_gives_bands_that_are_not_narrower(colorizer, mode):
     grey, calibration = random_grey(40, 30), colorizer.calibration
-    plain = colorizer.colorize(grey, 0.5, mode)
+    usual = colorizer.colorize(grey, 0.5, mode)
     sure = colorizer.colorize(grey, 0.5, mode, delta=0.1)
-    assert (plain.guarantee.delta, sure.guarantee.delta) == (None, 0.1)
-    assert (sure.steps > plain.steps).all()
-    assert_holds(stacked(sure), stacked(plain))
+    assert (usual.guarantee.delta, sure.guarantee.delta) == (None, 0.1)
+    assert (sure.steps > usual.steps).all()
+    assert_holds(stacked(sure), stacked(usual))
     grouped = colorizer.colorize(grey, 0.5, mode, grouped=True)
-    assert (plain.guarantee.grouped, grouped.guarantee.grouped) == (False, True)
-    assert np.array_equal(grouped.steps, plain.steps), "the least, which every pixel has"
-    assert_holds(stacked(grouped), stacked(plain))
+    assert (usual.guarantee.grouped, grouped.guarantee.grouped) == (False, True)
+    assert np.array_equal(grouped.steps, usual.steps), "the steps that every pixel has at least"
+    assert_holds(stacked(grouped), stacked(usual))
     nested = colorizer.predict(GreyPhoto(grey)).bands
     widest = calibration.group_steps(Guarantee(alpha=0.5, mode=mode))[nested.groups].max(axis=0)
     assert np.array_equal(stacked(grouped), nested.at(widest, mode))
@@ -207,14 +207,14 @@ def test_every_kind_of_source_gives_the_same_result(colorizer, tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
-def test_a_pillow_image_of_any_common_mode_is_seen_as_its_file_would_be(colorizer, mode):
+def test_a_pillow_image_of_any_common_mode_is_read_like_its_file(colorizer, mode):
     image = Image.fromarray(random_grey(12, 10)).convert("I" if mode == "I;16" else mode)
     if mode == "I;16":
         image = Image.fromarray(random_grey(12, 10).astype(np.uint16) * 257)
     buffer = io.BytesIO()
     image.save(buffer, "TIFF")
-    wanted = GreyPhoto.read(buffer.getvalue()).levels_HW
-    assert np.array_equal(colorizer.colorize(image).grey, wanted)
+    expected = GreyPhoto.read(buffer.getvalue()).levels_HW
+    assert np.array_equal(colorizer.colorize(image).grey, expected)
 
 
 def test_a_pillow_images_orientation_is_applied(colorizer):
@@ -239,7 +239,7 @@ def test_a_pillow_images_orientation_is_applied(colorizer):
         "nowhere.jpg",
     ],
 )
-def test_what_is_no_photo_is_refused_by_name(colorizer, image):
+def test_an_input_that_is_no_photo_is_refused_by_name(colorizer, image):
     with pytest.raises(ImageError, match=r"^\S+: \w+"):
         colorizer.colorize(image)
 
@@ -265,7 +265,7 @@ def test_without_calibration_there_are_colours_but_no_bands(tmp_path):
         _ = colorizer.density
 
 
-def test_the_three_files_hold_what_was_found(colorizer, tmp_path):
+def test_the_three_files_hold_the_result(colorizer, tmp_path):
     result = colorizer.colorize(random_grey(9, 11), alpha=0.2)
     paths = result.save(tmp_path / "new" / "folder", "cat")
     assert [path.name for path in paths] == ["cat.colorized.png", "cat.bands.npz", "cat.uncertainty.png"]
@@ -275,11 +275,11 @@ def test_the_three_files_hold_what_was_found(colorizer, tmp_path):
         assert set(archive.files) == {"R", "G", "B", "alpha"}
         assert archive["alpha"] == 0.2
         assert all(np.array_equal(archive[name], result.bands[name]) for name in "RGB")
-    again = result.save(tmp_path / "again", "cat")
-    assert all(one.read_bytes() == two.read_bytes() for one, two in zip(paths, again, strict=True))
+    saved_again = result.save(tmp_path / "again", "cat")
+    assert [path.read_bytes() for path in saved_again] == [path.read_bytes() for path in paths]
 
 
-def test_the_map_of_widths_grows_with_the_bands(colorizer):
+def test_the_width_is_the_mean_over_the_channels(colorizer):
     result = colorizer.colorize(random_grey(30, 30))
     widths = sum(result.bands[name][..., 1].astype(float) - result.bands[name][..., 0] for name in "RGB") / 3
     assert np.allclose(result.width, widths)

@@ -1,4 +1,4 @@
-"""Colours at the photo's own size: against kornia's guided filter, against plain resizing, and what they are for."""
+"""Upsampled colours: equal to kornia's guided filter or plain resizing, and sharp where the photo is sharp."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def upsample(L_SS: torch.Tensor, ab_2SS: torch.Tensor, L_HW: torch.Tensor, upsam
     return lines.ab(L_HW, range(height), range(width))
 
 
-def test_at_the_same_size_it_is_the_guided_filter_of_kornia() -> None:
+def test_at_the_same_size_colours_equal_kornias_guided_filter() -> None:
     L, ab = square()
     expected = guided_blur(L[None, None], ab[None], kernel_size=5, eps=2.0)[0]
     inside = (..., slice(4, -4), slice(4, -4))  # kornia mirrors at the border, here windows end there
@@ -29,24 +29,24 @@ def test_at_the_same_size_it_is_the_guided_filter_of_kornia() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 300), (32, 32), (33, 100), (500, 20)])
-def test_bilinear_is_the_resizing_of_the_networks(size: tuple[int, int]) -> None:
+def test_bilinear_upsampling_equals_resize(size: tuple[int, int]) -> None:
     L, ab = square()
-    found = upsample(L, ab, torch.zeros(size), {"name": "bilinear"})
-    # torch computes positions in float32; values are of size 30.
-    torch.testing.assert_close(found, resize(ab[None], size)[0], rtol=1e-4, atol=2e-3)
+    ab_2HW = upsample(L, ab, torch.zeros(size), {"name": "bilinear"})
+    # torch computes positions in float32; values are around 30.
+    torch.testing.assert_close(ab_2HW, resize(ab[None], size)[0], rtol=1e-4, atol=2e-3)
 
 
-def test_tiles_join_to_the_whole() -> None:
+def test_a_tile_has_the_colours_of_the_whole_photo() -> None:
     L, ab = square()
     photo = 100 * torch.rand(50, 70, generator=torch.Generator().manual_seed(1))
     lines = ColourLines.fit(L, ab, (50, 70), GUIDED)
-    whole = lines.ab(photo, range(50), range(70))
+    ab_2HW = lines.ab(photo, range(50), range(70))
     tile = lines.ab(photo[13:37, 20:70], range(13, 37), range(20, 70))
-    torch.testing.assert_close(tile, whole[:, 13:37, 20:70], rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(tile, ab_2HW[:, 13:37, 20:70], rtol=1e-5, atol=1e-4)
 
 
 def test_colour_changes_where_lightness_does() -> None:
-    """A red square on green, as a small network gives it: its blurred outline becomes the photo's sharp one."""
+    """A red square on green: the network's outline is blurred, the upsampled one is as sharp as the photo's."""
     photo = torch.full((256, 256), 30.0)
     photo[80:180, 70:190] = 70.0
     truth = torch.where(photo > 50, 50.0, -50.0).expand(2, -1, -1)
@@ -60,8 +60,8 @@ def test_colour_changes_where_lightness_does() -> None:
 
 def test_flat_surfaces_keep_their_colours() -> None:
     ab = torch.tensor([20.0, -35.0])[:, None, None].expand(2, 32, 32)
-    found = upsample(torch.full((32, 32), 40.0), ab, 40 + torch.randn(90, 90))
-    torch.testing.assert_close(found, ab[:, :1, :1].expand(2, 90, 90), rtol=1e-4, atol=1e-3)
+    ab_2HW = upsample(torch.full((32, 32), 40.0), ab, 40 + torch.randn(90, 90))
+    torch.testing.assert_close(ab_2HW, ab[:, :1, :1].expand(2, 90, 90), rtol=1e-4, atol=1e-3)
 
 
 def test_an_unknown_upsampling_is_named() -> None:

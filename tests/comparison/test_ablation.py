@@ -1,4 +1,4 @@
-"""The ablation: what it lists can be trained, and what was trained is found again."""
+"""The ablation: its variants have valid parameters, and their outputs are taken from DVC experiments."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ def variants() -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("name", variants())
 def test_every_variant_differs_from_the_full_training_in_valid_parameters(name: str) -> None:
-    full, varied = (params.from_mapping(composed(*ablation.BASE, *more)) for more in ((), variants()[name]))
+    full, varied = (params.from_mapping(composed(*ablation.BASE, *overrides)) for overrides in ((), variants()[name]))
     assert ((varied.model, varied.train) == (full.model, full.train)) == (name == "full")
 
 
@@ -47,9 +47,15 @@ def test_an_output_is_taken_out_of_its_experiment(tmp_path: Path, monkeypatch: p
     assert (tmp_path / "out/full/generator.safetensors").read_bytes() == b"weights\0"
     with pytest.raises(ablation.AblationError, match=r"^ablation-other: models/trained cannot be taken .*dvc queue"):
         ablation.take_output("ablation-other", ablation.TRAINED, tmp_path / "out/other")
+    with pytest.raises(ablation.AblationError, match=r"^ablation-full: data/prepared cannot be taken"):
+        ablation.take_output("ablation-full", ablation.PREPARED, tmp_path / "out/full")
+    assert [str(path.relative_to(tmp_path)) for path in (tmp_path / "out").rglob("*")] == [
+        "out/full",
+        "out/full/generator.safetensors",
+    ], "the earlier output stays, and nothing half made lies about"
 
 
-def test_generators_of_other_data_are_not_judged(tmp_path: Path) -> None:
+def test_generators_that_were_trained_on_other_data_are_refused(tmp_path: Path) -> None:
     write_trained(tmp_path / "other")
     data = write_prepared(tmp_path / "prepared", {"val": [tiny_photo(0)]})
     with pytest.raises(ablation.AblationError, match=r"other: trained on the data 111111111111, while .*prepared is "):

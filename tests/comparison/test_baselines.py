@@ -15,7 +15,7 @@ DARK, LIGHT = (90, 40, 40), (150, 170, 220)
 GRADIENT = np.tile(np.arange(40, 200, 10, dtype=np.uint8), (SIZE, 1))
 
 
-def plain(*colours):
+def stripes(*colours):
     """Stripes of the given colours, uint8 (SIZE, SIZE, 3)."""
     return np.repeat(np.array(colours, np.uint8), SIZE // len(colours), axis=0)[None].repeat(SIZE, axis=0)
 
@@ -27,7 +27,7 @@ def ab_of(rgb):
 
 @pytest.fixture
 def prepared(tmp_path):
-    return write_prepared(tmp_path / "prepared", {"train": [plain(DARK, LIGHT)], "test": [tiny_photo(0)]})
+    return write_prepared(tmp_path / "prepared", {"train": [stripes(DARK, LIGHT)], "test": [tiny_photo(0)]})
 
 
 def test_grey_leaves_a_photo_grey():
@@ -37,31 +37,33 @@ def test_grey_leaves_a_photo_grey():
 
 
 @pytest.mark.parametrize("baseline", [Lightness, Neighbours])
-def test_what_was_seen_gets_its_own_colour_again(prepared, baseline):
-    photo = plain(LIGHT, DARK)
+def test_a_training_photo_gets_its_own_colours_again(prepared, baseline):
+    photo = stripes(LIGHT, DARK)
     assert (
         np.abs(baseline(prepared).predict(GreyPhoto.of_rgb(photo).levels_HW).astype(int) - photo)[:, [0, -1]].max()
         <= 12
     )
 
 
-def test_levels_that_were_never_seen_get_what_lies_between(prepared):
-    seen = {int(GreyPhoto.of_rgb(plain(colour)).levels_HW[0, 0]): ab_of(colour) for colour in (DARK, LIGHT)}
-    (low, dark), (high, light) = sorted(seen.items())
+def test_levels_without_training_pixels_get_interpolated_colours(prepared):
+    colours_by_level = {
+        int(GreyPhoto.of_rgb(stripes(colour)).levels_HW[0, 0]): ab_of(colour) for colour in (DARK, LIGHT)
+    }
+    (low, dark), (high, light) = sorted(colours_by_level.items())
     middle = (low + high) // 2
     share = (middle - low) / (high - low)
-    shown = Lightness(prepared).predict(np.full((2, 2), middle, np.uint8))[0, 0]
-    np.testing.assert_allclose(ab_of(shown), (1 - share) * dark + share * light, atol=1)
+    rgb = Lightness(prepared).predict(np.full((2, 2), middle, np.uint8))[0, 0]
+    np.testing.assert_allclose(ab_of(rgb), (1 - share) * dark + share * light, atol=1)
     outer = [Lightness(prepared).predict(np.full((2, 2), level, np.uint8))[0, 0] for level in (high, high + 9)]
     np.testing.assert_allclose(ab_of(outer[0]), ab_of(outer[1]), atol=1)
 
 
 def test_a_level_gets_the_mean_over_the_pixels_of_all_photos(tmp_path):
-    grey = int(GreyPhoto.of_rgb(plain((130, 100, 60))).levels_HW[0, 0])
-    neutral, coloured = plain((grey,) * 3), plain((130, 100, 60))
+    grey = int(GreyPhoto.of_rgb(stripes((130, 100, 60))).levels_HW[0, 0])
+    neutral, coloured = stripes((grey,) * 3), stripes((130, 100, 60))
     prepared = write_prepared(tmp_path / "prepared", {"train": [neutral, neutral, coloured]})
-    shown = Lightness(prepared).predict(np.full((2, 2), grey, np.uint8))[0, 0]
-    np.testing.assert_allclose(ab_of(shown), ab_of(coloured[0, 0]) / 3, atol=0.8)
+    rgb = Lightness(prepared).predict(np.full((2, 2), grey, np.uint8))[0, 0]
+    np.testing.assert_allclose(ab_of(rgb), ab_of(coloured[0, 0]) / 3, atol=0.8)
 
 
 @pytest.mark.parametrize("baseline", [Lightness, Neighbours])
@@ -73,13 +75,13 @@ def test_a_photos_lightness_is_kept(prepared, baseline):
 
 
 @pytest.mark.parametrize("baseline", [Lightness, Neighbours])
-def test_only_the_training_split_teaches(prepared, tmp_path, baseline):
-    other = write_prepared(tmp_path / "other", {"train": [plain(DARK, LIGHT)], "test": [tiny_photo(7)] * 3})
-    assert (baseline(prepared).predict(GRADIENT) == baseline(other).predict(GRADIENT)).all()
+def test_baselines_learn_from_the_training_split_alone(prepared, tmp_path, baseline):
+    other_test = write_prepared(tmp_path / "other", {"train": [stripes(DARK, LIGHT)], "test": [tiny_photo(7)] * 3})
+    assert (baseline(prepared).predict(GRADIENT) == baseline(other_test).predict(GRADIENT)).all()
 
 
-def test_neighbours_tell_surfaces_of_one_lightness_apart(tmp_path, monkeypatch):
-    """Where lightness alone knows one colour, what lies around a pixel knows two."""
+def test_neighbours_distinguish_surfaces_of_the_same_lightness(tmp_path, monkeypatch):
+    """A smooth and a rough surface of the same lightness get different colours."""
     monkeypatch.setattr(baselines, "NEIGHBOURS", 10)
     grey, size = 120, baselines.SIDE
     calm, rough = np.full((size, size), grey), np.full((size, size), grey)
@@ -94,14 +96,14 @@ def test_neighbours_tell_surfaces_of_one_lightness_apart(tmp_path, monkeypatch):
         assert np.abs(neighbours.predict(GreyPhoto.of_rgb(photo).levels_HW).astype(int) - photo).mean() < 3
 
 
-def test_neighbours_are_the_same_again(tmp_path, monkeypatch):
+def test_neighbours_give_the_same_colours_every_time(tmp_path, monkeypatch):
     monkeypatch.setattr(baselines, "SAMPLES", 200)
     prepared = write_prepared(tmp_path / "prepared", {"train": [tiny_photo(seed) for seed in range(3)]})
     assert (Neighbours(prepared).predict(GRADIENT) == Neighbours(prepared).predict(GRADIENT)).all()
 
 
 @pytest.mark.parametrize("baseline", [Lightness, Neighbours])
-def test_without_training_photos_it_says_what_to_do(tmp_path, baseline):
+def test_an_error_about_missing_training_photos_names_the_remedy(tmp_path, baseline):
     with pytest.raises(ShardError, match=r"nowhere/train\.npy: not found; .*dvc repro prepare"):
         baseline(tmp_path / "nowhere")
     empty = write_prepared(tmp_path / "empty", {"test": [tiny_photo(0)]})

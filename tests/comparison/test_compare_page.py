@@ -24,24 +24,24 @@ def page_of(titles=None, names=("warm",)):
 
 def content_of(page):
     text = re.search(r'<script type="application/json" id="content">(.*?)</script>', page, re.DOTALL)[1]
-    assert "<" not in text, "a browser ends or escapes the script at more than </script>"
+    assert "<" not in text, "no text can end the script"
     return json.loads(text)
 
 
 class Tags(HTMLParser):
     def __init__(self, page):
         super().__init__()
-        self.found = []
+        self.tags = []
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
+        self.tags.append((tag, dict(attrs)))
 
 
 def test_the_page_needs_no_other_file_or_host():
     page = page_of()
     addresses = [
-        value for _, attributes in Tags(page).found for key, value in attributes.items() if key in ("src", "href")
+        value for _, attributes in Tags(page).tags for key, value in attributes.items() if key in ("src", "href")
     ]
     assert addresses == ["table.md"], "a link for those without JavaScript"
     assert not re.search(r"https?:|url\(|@import|fetch\(", page)
@@ -52,11 +52,11 @@ def test_every_picture_of_every_photo_is_in_the_page():
     assert content["pictures"] == ["grey", "warm", "truth"]
     for index, photo in enumerate(content["photos"]):
         assert set(photo["pictures"]) == {"grey", "warm", "truth"}
-        kind, data = photo["pictures"]["truth"].split(",")
-        assert kind == "data:image/webp;base64"
-        shown = read_photo(base64.b64decode(data)).astype(int)
-        assert shown.shape == (SIZE, SIZE, 3)
-        assert np.abs(shown - tiny_photo(index)).mean() < 25
+        header, data = photo["pictures"]["truth"].split(",")
+        assert header == "data:image/webp;base64"
+        rgb = read_photo(base64.b64decode(data)).astype(int)
+        assert rgb.shape == (SIZE, SIZE, 3)
+        assert np.abs(rgb - tiny_photo(index)).mean() < 25
         assert photo["aspect"] == 1.5
 
 
@@ -72,17 +72,17 @@ def test_the_figures_of_photos_and_all_photos_are_in_the_page():
         assert set(photo["figures"]) == {"grey", "warm"}
 
 
-@pytest.mark.parametrize("place", ["title", "name"])
-def test_no_text_is_read_as_html_or_as_a_template(place):
-    plain = Tags(page_of()).found
-    hostile = page_of({0: HOSTILE}) if place == "title" else page_of(names=(HOSTILE,))
-    assert Tags(hostile).found == plain
+@pytest.mark.parametrize("field", ["title", "name"])
+def test_no_text_is_read_as_html_or_as_a_template(field):
+    expected = Tags(page_of()).tags
+    hostile = page_of({0: HOSTILE}) if field == "title" else page_of(names=(HOSTILE,))
+    assert Tags(hostile).tags == expected
     content = content_of(hostile)
     assert HOSTILE in (content["photos"][0]["title"], content["candidates"][-1]["name"])
 
 
 def test_controls_have_labels():
-    tags = Tags(page_of()).found
+    tags = Tags(page_of()).tags
     page = page_of()
     for tag, attributes in tags:
         if tag == "button":
@@ -92,7 +92,7 @@ def test_controls_have_labels():
     assert any(attributes.get("type") == "range" for _, attributes in tags)
 
 
-def test_webp_needs_pixels_and_keeps_what_they_show():
+def test_webp_pictures_are_close_to_the_photo():
     rgb = tiny_photo(0, 64)
     assert np.abs(read_photo(encode_webp(rgb)).astype(int) - rgb).mean() < 15
     assert len(encode_webp(rgb, 20)) < len(encode_webp(rgb, 95))

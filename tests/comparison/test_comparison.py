@@ -1,4 +1,4 @@
-"""Candidates on the same photos: what they see, what is written, and what is refused."""
+"""Candidates on the same photos: their input, the report, and the errors."""
 
 import csv
 import io
@@ -35,33 +35,33 @@ def compared(*extra, count=3):
 
 
 def test_candidates_see_nothing_but_the_grey_of_equal_lightness():
-    seen = []
+    inputs = []
 
-    def look(photo_name, grey_HW):
-        seen.append((photo_name, grey_HW))
+    def record(photo_name, grey_HW):
+        inputs.append((photo_name, grey_HW))
         return np.repeat(grey_HW[..., None], 3, axis=2)
 
-    watcher = candidates.Candidate("watcher", "package", "", {}, look)
+    watcher = candidates.Candidate("watcher", "package", "", {}, record)
     photos = photo_set(2)
     compare(photos, [watcher], PlainScorer(), lambda line: None)
-    assert [name for name, _ in seen] == ["0.png", "1.png"]
-    for index, (_, grey) in enumerate(seen):
+    assert [name for name, _ in inputs] == ["0.png", "1.png"]
+    for index, (_, grey) in enumerate(inputs):
         np.testing.assert_array_equal(grey, GreyPhoto.of_rgb(tiny_photo(index)).levels_HW)
 
 
-def test_the_test_split_comes_with_names_and_the_bytes_that_were_prepared(tmp_path):
+def test_the_test_split_has_the_names_and_the_bytes_that_were_prepared(tmp_path):
     photos = [tiny_photo(seed) for seed in range(4)]
-    found = read_prepared(write_prepared(tmp_path / "prepared", {"train": photos[:2], "test": photos[2:]}))
-    assert [photo.name for photo in found.photos] == ["test0.png", "test1.png"]
-    for photo, rgb in zip(found.photos, photos[2:], strict=True):
+    photos_read = read_prepared(write_prepared(tmp_path / "prepared", {"train": photos[:2], "test": photos[2:]}))
+    assert [photo.name for photo in photos_read.photos] == ["test0.png", "test1.png"]
+    for photo, rgb in zip(photos_read.photos, photos[2:], strict=True):
         np.testing.assert_array_equal(photo.truth, rgb)
-    assert (found.name, found.size) == ("test split of prepared", SIZE)
+    assert (photos_read.name, photos_read.size) == ("test split of prepared", SIZE)
 
 
-def test_candidates_can_be_chosen_between_on_the_validation_split(tmp_path):
+def test_the_validation_split_can_be_compared_on(tmp_path):
     prepared = write_prepared(tmp_path / "prepared", {"val": [tiny_photo(0)], "test": [tiny_photo(1)]})
-    found = read_prepared(prepared, "val")
-    assert (found.name, [photo.name for photo in found.photos]) == ("val split of prepared", ["val0.png"])
+    photos_read = read_prepared(prepared, "val")
+    assert (photos_read.name, [photo.name for photo in photos_read.photos]) == ("val split of prepared", ["val0.png"])
 
 
 def test_a_folders_photos_are_squashed_as_prepare_squashes_them(tmp_path):
@@ -76,20 +76,20 @@ def test_a_folders_photos_are_squashed_as_prepare_squashes_them(tmp_path):
     )
 
 
-def test_photos_without_colour_and_unreadable_ones_are_set_aside(tmp_path):
+def test_colourless_and_unreadable_photos_are_left_out(tmp_path):
     Image.fromarray(tiny_photo(0)).save(tmp_path / "colour.png")
     Image.fromarray(tiny_photo(1)[..., 0]).save(tmp_path / "grey.png")
     (tmp_path / "text.jpg").write_text("no image")
-    found = read_folder(tmp_path, SIZE)
-    assert [photo.name for photo in found.photos] == ["colour.png"]
-    assert found.colourless == ("grey.png",)
-    assert [error.name for error in found.unreadable] == [str(tmp_path / "text.jpg")]
+    photos_read = read_folder(tmp_path, SIZE)
+    assert [photo.name for photo in photos_read.photos] == ["colour.png"]
+    assert photos_read.colourless == ("grey.png",)
+    assert [error.name for error in photos_read.unreadable] == [str(tmp_path / "text.jpg")]
     (tmp_path / "colour.png").unlink()
     with pytest.raises(ComparisonError, match="holds no photo with colour"):
         read_folder(tmp_path, SIZE)
 
 
-def test_the_photos_hash_tells_other_photos_and_sizes(tmp_path):
+def test_the_hash_differs_for_other_photos_and_sizes(tmp_path):
     Image.fromarray(tiny_photo(0)).save(tmp_path / "a.png")
     hashes = [read_folder(tmp_path, size).sha256 for size in (SIZE, SIZE, 32)]
     Image.fromarray(tiny_photo(1)).save(tmp_path / "a.png")
@@ -103,18 +103,18 @@ def test_a_size_out_of_range_is_refused(tmp_path, size):
         read_folder(tmp_path, size)
 
 
-def test_a_folder_that_is_none_is_named(tmp_path):
+def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(ImageError, match="nowhere: no such folder"):
         read_folder(tmp_path / "nowhere", SIZE)
 
 
 def test_a_package_is_a_candidate_under_its_own_or_a_given_name(tiny_package, tmp_path):
     grey = GreyPhoto.of_rgb(tiny_photo(0)).levels_HW
-    own, named = find_candidate(str(tiny_package), tmp_path), find_candidate(f"mine={tiny_package}", tmp_path)
-    assert (own.name, named.name, own.kind) == ("tiny", "mine", "package")
-    assert own.params["package_sha256"] == read_package(tiny_package).package_sha256
+    unnamed, named = find_candidate(str(tiny_package), tmp_path), find_candidate(f"mine={tiny_package}", tmp_path)
+    assert (unnamed.name, named.name, unnamed.kind) == ("tiny", "mine", "package")
+    assert unnamed.params["package_sha256"] == read_package(tiny_package).package_sha256
     np.testing.assert_array_equal(
-        own.colorize("x", grey), Colorizer.load(tiny_package).colours.predict(GreyPhoto(grey))
+        unnamed.colorize("x", grey), Colorizer.load(tiny_package).colours.predict(GreyPhoto(grey))
     )
 
 
@@ -123,7 +123,7 @@ def test_a_folder_may_have_an_equals_sign_in_its_name(tiny_package, tmp_path):
     assert find_candidate(str(tmp_path / "a=b"), tmp_path).name == "a=b"
 
 
-def test_the_seed_brings_colours_to_size_bilinearly_whatever_its_package_says(tiny_package, tmp_path, monkeypatch):
+def test_the_seed_upsamples_bilinearly_whatever_its_package_says(tiny_package, tmp_path, monkeypatch):
     monkeypatch.setattr(candidates, "SEED", tmp_path / "trained")
     with pytest.raises(PackageError, match=r"seed: .*trained: no such folder.*git restore"):
         find_candidate("seed", tmp_path)
@@ -135,9 +135,9 @@ def test_the_seed_brings_colours_to_size_bilinearly_whatever_its_package_says(ti
     seal(tmp_path / "bilinear")
     guided, bilinear = Colorizer.load(tmp_path / "trained"), Colorizer.load(tmp_path / "bilinear")
     grey = GreyPhoto.of_rgb(tiny_photo(0, 40)).levels_HW
-    shown = find_candidate("seed", tmp_path).colorize("x", grey)
-    np.testing.assert_array_equal(shown, bilinear.colours.predict(GreyPhoto(grey)))
-    assert (shown != guided.colours.predict(GreyPhoto(grey))).any(), "they must differ to tell"
+    rgb = find_candidate("seed", tmp_path).colorize("x", grey)
+    np.testing.assert_array_equal(rgb, bilinear.colours.predict(GreyPhoto(grey)))
+    assert (rgb != guided.colours.predict(GreyPhoto(grey))).any(), "the test needs upsamplings that differ"
 
 
 def test_without_training_photos_a_baseline_says_what_to_do(tmp_path):
@@ -149,14 +149,14 @@ def test_without_training_photos_a_baseline_says_what_to_do(tmp_path):
     ("names", "reason"),
     [(["a", "b", "a"], "2 candidates are called a"), (["truth"], "truth is taken"), (["grey"], "grey is taken")],
 )
-def test_names_must_tell_candidates_apart(names, reason):
+def test_names_of_candidates_must_differ(names, reason):
     with pytest.raises(ComparisonError, match=reason):
         check_names([painter(name, 1) for name in names])
 
 
 def test_a_result_of_the_wrong_size_stops_the_comparison():
     wrong = candidates.Candidate("wrong", "package", "", {}, lambda name, grey: np.zeros((3, 3, 3), np.uint8))
-    scorer = PhotoScorer.__new__(PhotoScorer)  # shapes are checked before any network is asked
+    scorer = PhotoScorer.__new__(PhotoScorer)  # shapes are checked before any network runs
     with pytest.raises(ValueError, match="wrong: shape"):
         compare(photo_set(1), [wrong], scorer, lambda line: None)
 
@@ -173,7 +173,7 @@ def test_the_json_holds_every_figure_with_its_interval():
         assert all(set(figure) == {"value", "low", "high", "standard_error"} for figure in figures.values())
 
 
-def test_an_infinite_figure_is_null_in_json_and_a_sign_for_people():
+def test_an_infinite_figure_is_null_in_json_and_a_symbol_in_markdown():
     comparison = compared()
     comparison.estimates["grey"]["psnr"] = Estimate(math.inf, 0.0, math.inf, math.inf)
     assert json.loads(to_json(comparison))["candidates"]["grey"]["psnr"]["value"] is None
@@ -198,7 +198,7 @@ def test_the_best_of_each_metric_is_marked_whichever_way_is_better():
     cells = overall_cells(comparison)
     assert [name for name, cell in cells["ciede2000"].items() if cell.best] == [nearest]
     assert [name for name, cell in cells["psnr"].items() if cell.best] == [farthest], (
-        "the plain scorer knows one figure"
+        "the plain scorer gives every metric the same value"
     )
     assert not any(cell.best for cell in cells["colourfulness"].values())
 
@@ -223,7 +223,7 @@ def test_two_comparisons_write_identical_files_for_any_output(tmp_path):
         assert str(tmp_path).encode() not in content
 
 
-def test_the_real_metrics_find_the_truths_copy_perfect_and_write_the_same_again(tmp_path):
+def test_the_real_metrics_rate_a_copy_of_the_truth_perfect_and_give_equal_reports(tmp_path):
     truths = {photo.name: photo.truth for photo in photo_set(2, 64).photos}
     copy = candidates.Candidate("copy", "package", "", {}, lambda name, grey: truths[name])
     scorer = PhotoScorer()

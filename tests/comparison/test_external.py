@@ -26,12 +26,12 @@ for grey, colour in files:
 
 @pytest.fixture
 def command(tmp_path):
-    """Write a Python script; gives the command NAME=COMMAND that runs it on the given places."""
+    """Write a Python script; gives the command NAME=COMMAND that runs it with the placeholders."""
 
-    def write(script, places="{grey} {colour}"):
+    def write(script, placeholders="{grey} {colour}"):
         path = tmp_path / "an outside colorizer.py"
         path.write_text(script)
-        return f"tint={shlex.join([sys.executable, str(path)])} {places}"
+        return f"tint={shlex.join([sys.executable, str(path)])} {placeholders}"
 
     return write
 
@@ -41,22 +41,22 @@ def colorize_all(text, timeout=60):
     return [candidate.colorize(photo.name, photo.grey) for photo in PHOTOS]
 
 
-@pytest.mark.parametrize("places", ["{grey} {colour}", "{greys} {colours}"])
-def test_a_command_sees_grey_and_its_colours_come_back_as_they_are(command, places):
-    for photo, rgb in zip(PHOTOS, colorize_all(command(TINT, places)), strict=True):
+@pytest.mark.parametrize("placeholders", ["{grey} {colour}", "{greys} {colours}"])
+def test_a_command_gets_grey_and_its_colours_are_not_changed(command, placeholders):
+    for photo, rgb in zip(PHOTOS, colorize_all(command(TINT, placeholders)), strict=True):
         assert rgb.shape == (SIZE, SIZE, 3)
         assert (rgb[..., 1] == photo.grey).all() and (rgb[..., 2] == photo.grey).all()
         assert (rgb[..., 0] == np.minimum(photo.grey.astype(int) + 20, 255)).all()
 
 
-@pytest.mark.parametrize(("places", "runs"), [("{grey} {colour}", 3), ("{greys} {colours}", 1)])
-def test_files_are_done_one_a_run_and_folders_in_one_run(command, tmp_path, places, runs):
+@pytest.mark.parametrize(("placeholders", "runs"), [("{grey} {colour}", 3), ("{greys} {colours}", 1)])
+def test_a_command_for_files_runs_once_a_photo_and_one_for_folders_once(command, tmp_path, placeholders, runs):
     log = tmp_path / "log"
-    colorize_all(command(TINT + f"open({str(log)!r}, 'a').write('run\\n')", places))
+    colorize_all(command(TINT + f"open({str(log)!r}, 'a').write('run\\n')", placeholders))
     assert log.read_text().count("run") == runs
 
 
-def test_a_place_may_be_part_of_a_word_and_no_shell_reads_the_command(command, tmp_path):
+def test_a_placeholder_may_be_part_of_a_word_and_no_shell_reads_the_command(command, tmp_path):
     script = "import sys\nassert sys.argv[3] == '$HOME;'\nsys.argv[1] = sys.argv[1].removeprefix('--in=')\n" + TINT
     assert len(colorize_all(command(script, "--in={grey} {colour} '$HOME;'"))) == 3
 
@@ -80,7 +80,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("script", FAILURES)
-def test_a_failure_names_command_photo_reason_and_last_words(command, script):
+def test_a_failure_names_command_photo_reason_and_last_line(command, script):
     with pytest.raises(OutsideError, match=rf"^tint: 0\.png: .*{FAILURES[script]}"):
         colorize_all(command(script))
 
@@ -91,7 +91,7 @@ def test_a_file_that_a_folder_lacks_is_named_with_its_photo(command):
         colorize_all(command(script, "{greys} {colours}"))
 
 
-def test_a_command_that_takes_too_long_ends_with_all_it_started(command, tmp_path):
+def test_a_command_that_takes_too_long_ends_with_the_processes_that_it_started(command, tmp_path):
     alive = tmp_path / "alive"
     child = f"import time; time.sleep(2); open({str(alive)!r}, 'w')"
     script = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {child!r}])"
@@ -102,7 +102,7 @@ def test_a_command_that_takes_too_long_ends_with_all_it_started(command, tmp_pat
     assert not alive.exists()
 
 
-def test_one_run_for_all_photos_has_the_time_of_all(command):
+def test_the_timeout_of_one_run_for_all_photos_grows_with_their_number(command):
     assert len(colorize_all(command("import time\ntime.sleep(1.2)\n" + TINT, "{greys} {colours}"), timeout=1)) == 3
 
 
@@ -130,6 +130,6 @@ def test_a_command_that_cannot_work_is_refused_at_once(text, reason):
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
-def test_a_timeout_must_leave_time(timeout):
+def test_a_timeout_must_be_positive(timeout):
     with pytest.raises(OutsideError, match="timeout"):
         outside_candidate("x=infer.py {grey} {colour}", PHOTOS, timeout)

@@ -1,4 +1,4 @@
-"""The benchmark of bands: what it calls ours is what a package gives, and its tables say what they should."""
+"""The study of bands: its own way is that of a package, and its tables hold the right figures."""
 
 import copy
 from dataclasses import replace
@@ -8,13 +8,13 @@ import pytest
 import torch
 
 import band_pixels
-from band_pixels import Measured, Pixels, dropout_deviation, expected_distance, look, quantiles
+from band_pixels import Measured, Pixels, dropout_deviation, expected_distance, quantiles, sample_pixels
 from band_scores import ALPHA, MAPIE, OURS, Symmetric, first_steps, make_scores, quantile_shares
 from bands import measure, tabulate
 from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.bands import STEPS
 from huebands.conformal.calibration import Calibration
-from huebands.conformal.coverage import reach
+from huebands.conformal.coverage import measure_bands
 from huebands.conformal.guarantee import MODES, Guarantee
 from huebands.conformal.scores import photo_losses
 from huebands.conformal.table import LossTable
@@ -42,12 +42,12 @@ def photos():
 @pytest.fixture(scope="module")
 def pixels(colorizer, photos):
     """Every pixel of all photos."""
-    return Pixels.join([look(colorizer, photo, 1, (0.0, 0.5, 1.0), quantile_shares(), 0) for photo in photos])
+    return Pixels.join([sample_pixels(colorizer, photo, 1, (0.0, 0.5, 1.0), quantile_shares(), 0) for photo in photos])
 
 
 @pytest.fixture(scope="module")
 def shape(colorizer):
-    """With offsets so large that they count."""
+    """With offsets large enough to matter."""
     return replace(colorizer.calibration.shape, joint_offsets=(12, 0, 36))
 
 
@@ -58,7 +58,7 @@ def scores(pixels, shape):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", [OURS, "8 ours, each group"])
-def test_ours_is_what_a_package_gives(colorizer, photos, shape, scores, name, mode):
+def test_our_bands_in_the_study_are_those_of_a_package(colorizer, photos, shape, scores, name, mode):
     shaped = [colorizer.predict(GreyPhoto.of_rgb(photo), shape).bands for photo in photos]
     table = LossTable.empty(CALIBRATING)
     for row in ROWS:
@@ -70,11 +70,11 @@ def test_ours_is_what_a_package_gives(colorizer, photos, shape, scores, name, mo
         steps = calibration.steps(Guarantee(alpha=ALPHA, mode=mode))
         if name != OURS:
             steps = shaped[row].widest_steps(calibration.group_steps(Guarantee(alpha=ALPHA, mode=mode)))
-        wanted = reach(shaped[row].at(steps, mode), photos[row], shaped[row].groups, mode)
-        assert reached.widths[row] == pytest.approx(wanted.widths)
-        assert reached.covered[row].mean() == pytest.approx(wanted.coverage)
+        expected = measure_bands(shaped[row].at(steps, mode), photos[row], shaped[row].groups, mode)
+        assert reached.widths[row] == pytest.approx(expected.widths)
+        assert reached.covered[row].mean() == pytest.approx(expected.coverage)
         cells = reached.cells[row].mean(axis=-1) / SIDE**2
-        assert cells == pytest.approx(wanted.covered[: len(cells)])
+        assert cells == pytest.approx(expected.covered[: len(cells)])
 
 
 def test_a_table_has_all_scores_and_is_relative_to_mapie(pixels, scores):
@@ -104,10 +104,10 @@ def test_a_mean_over_resplits_counts_each_photo_as_often_as_it_was_measured(pixe
 
 def test_a_score_is_the_first_step_that_holds_the_true_value(pixels):
     nested = Symmetric(pixels, np.maximum(pixels.expected_HW3, 0.25), np.geomspace(0.1, 10, STEPS))
-    every = np.stack([nested.at(np.full(3, step)) for step in range(STEPS)])
-    holds = (every[..., 0] <= pixels.true_HW3) & (pixels.true_HW3 <= every[..., 1])
-    assert holds[-1].all()
-    assert np.array_equal(first_steps(nested.at, pixels.true_HW3), holds.argmax(axis=0))
+    bands = np.stack([nested.at(np.full(3, step)) for step in range(STEPS)])
+    is_held = (bands[..., 0] <= pixels.true_HW3) & (pixels.true_HW3 <= bands[..., 1])
+    assert is_held[-1].all()
+    assert np.array_equal(first_steps(nested.at, pixels.true_HW3), is_held.argmax(axis=0))
     ours = pixels.nested["0.5"]
     assert np.array_equal(first_steps(ours.at, pixels.true_HW3), ours.first_steps(pixels.true_HW3))
 
@@ -125,7 +125,7 @@ def test_quantiles_and_expected_distance_are_those_of_draws():
     values_3N = coordinate.decode(positions_3N[:, None], grey.expand(1, 200_000))[:, 0]
     shown = torch.tensor([[[100, 80, 140]]], dtype=torch.uint8)
     drawn = (values_3N - shown[0, 0, :, None]).abs().mean(dim=1)
-    # Values are even within a bin here, positions are in the draws: bins of an eighth of the gamut show it a little.
+    # Here values are uniform within a bin, in the draws positions are. With eight bins the difference is small.
     assert torch.allclose(expected_distance(log_probabilities.exp(), shown, grey)[:, 0, 0], drawn, rtol=0.03)
 
 
@@ -149,19 +149,19 @@ def test_the_deviation_under_dropout_is_that_of_samples(dropping, photos):
     assert deviation.shape == (*grey.shape, 3) and (deviation > 0).mean() > 0.5
     assert np.array_equal(deviation, dropout_deviation(dropping, grey, seed=0))
     assert not np.array_equal(deviation, dropout_deviation(dropping, grey, seed=1))
-    assert torch.equal(torch.rand(1), expected), "the seed of others stays"
+    assert torch.equal(torch.rand(1), expected), "the random state of others stays"
     assert np.array_equal(dropping.colours.predict(grey), shown)
     assert all(torch.equal(tensor, state[name]) for name, tensor in generator.state_dict().items())
 
 
-def test_only_dropout_is_in_training(dropping, photos):
+def test_only_dropout_layers_are_in_training_mode(dropping, photos):
     sampling = band_pixels.sampler(dropping)
     training = {type(layer).__name__ for layer in sampling.package.generator.modules() if layer.training}
     assert training == {"Dropout"}
     for layer in band_pixels.dropouts(sampling):
         layer.eval()
-    eager, compiled = (used.colours.predict(GreyPhoto.of_rgb(photos[0])).astype(int) for used in (sampling, dropping))
-    assert abs(eager - compiled).max() <= 1, "without dropout it colours alike, but for rounding"
+    eager, compiled = (model.colours.predict(GreyPhoto.of_rgb(photos[0])).astype(int) for model in (sampling, dropping))
+    assert abs(eager - compiled).max() <= 1, "without dropout the colours are equal up to rounding"
 
 
 def test_samples_that_are_equal_are_an_error(dropping, photos, monkeypatch):
@@ -170,5 +170,5 @@ def test_samples_that_are_equal_are_an_error(dropping, photos, monkeypatch):
         dropout_deviation(dropping, GreyPhoto.of_rgb(photos[0]), seed=0)
 
 
-def test_without_dropout_nothing_deviates(colorizer, photos):
+def test_without_dropout_the_deviation_is_zero(colorizer, photos):
     assert not dropout_deviation(colorizer, GreyPhoto.of_rgb(photos[0]), seed=0).any()

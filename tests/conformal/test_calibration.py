@@ -1,4 +1,4 @@
-"""The steps that a calibration asks for at an alpha: for all photos, with confidence, and by group."""
+"""The steps that a calibration gives at an alpha: for all pixels, with delta, and by group."""
 
 from dataclasses import replace
 
@@ -47,7 +47,7 @@ class TestSteps:
                 alpha
             )
 
-    def test_by_hand_for_photos_that_lose_shares(self):
+    def test_steps_of_four_photos_equal_those_worked_out_by_hand(self):
         """4 photos of 4 pixels: at a step the sum of their losses must be at most 5 alpha - 1."""
         rows = [[0, 0, 0, 10], [0, 0, 20, 20], [0, 30, 30, 30], [40, 40, 40, 40]]
         calibration = toy_calibration(uniform_photo(np.repeat(row, 3)) for row in rows)
@@ -55,14 +55,14 @@ class TestSteps:
         for alpha, step in ((0.2, 40), (0.39, 40), (0.4, 30), (0.54, 30), (0.55, 20), (0.65, 10), (0.7, 0), (0.9, 0)):
             assert calibration.steps(Guarantee(alpha=alpha)).tolist() == [step] * 3, alpha
 
-    def test_a_joint_step_is_the_familys_ahead_by_the_offsets(self):
+    def test_joint_steps_of_channels_are_ahead_by_their_offsets(self):
         rows = [[50 + rank, 30, 20] for rank in range(1, 10)]
         calibration = toy_calibration(uniform_photo(row) for row in rows)
         assert SHAPE.joint_offsets == (0, 6, 20)
         assert calibration.steps(Guarantee(alpha=0.1, mode="joint")).tolist() == [59, 65, 79]
         late = toy_calibration(uniform_photo([280, 0, 0]) for _ in range(9))
         assert late.steps(Guarantee(alpha=0.1, mode="joint")).tolist() == [280, 286, STEPS - 1], (
-            "the last step has no other after it"
+            "no step comes after the last"
         )
 
     @pytest.mark.parametrize("mode", MODES)
@@ -71,7 +71,7 @@ class TestSteps:
             steps = calibration.steps(Guarantee(alpha=alpha, mode=mode))
             kinds = range(3) if mode == "per_channel" else [JOINT]
             for kind, step in zip(kinds, steps, strict=False):
-                bounds = [(sum(photo.whole[kind, at] for photo in losses) + 1) / 31 for at in (step - 1, step)]
+                bounds = [(sum(photo.overall[kind, index] for photo in losses) + 1) / 31 for index in (step - 1, step)]
                 assert bounds[1] <= alpha + 1e-9 and (step == 0 or bounds[0] > alpha + 1e-9)
 
     @pytest.mark.parametrize("mode", MODES)
@@ -82,9 +82,9 @@ class TestSteps:
         assert (np.diff(steps, axis=0) <= 0).all() and steps[0].max() > steps[-1].max()
         assert steps.dtype == np.int64 and steps.shape == (60, 3)
 
-    def test_at_the_smallest_alpha_nothing_that_was_seen_is_left_out(self, calibration, losses):
+    def test_at_the_smallest_alpha_no_calibration_value_is_outside(self, calibration, losses):
         steps = calibration.steps(Guarantee(alpha=calibration.smallest_alpha))
-        assert all(photo.whole[kind, steps[kind]] == 0 for photo in losses for kind in range(3))
+        assert all(photo.overall[kind, steps[kind]] == 0 for photo in losses for kind in range(3))
 
 
 class TestRefusals:
@@ -113,7 +113,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("mode", MODES)
     @pytest.mark.parametrize("delta", [0, 1, -0.1, 1.5, 2.9, float("nan")])
-    def test_a_delta_that_is_no_chance_is_refused(self, calibration, mode, delta):
+    def test_a_delta_that_is_no_probability_is_refused(self, calibration, mode, delta):
         with pytest.raises(RiskError, match=rf"^delta \(={delta!r}\) must be in \(0, 1\)$"):
             calibration.steps(Guarantee(alpha=0.3, mode=mode, delta=delta))
 
@@ -121,7 +121,7 @@ class TestRefusals:
         ("mode", "promise"),
         [("per_channel", r"delta \(=0\.1\), shared by 3 promises: 30"), ("joint", r"delta \(=0\.1\): 30")],
     )
-    def test_an_alpha_that_so_few_photos_cannot_promise_with_delta_is_refused(self, calibration, mode, promise):
+    def test_an_alpha_that_too_few_photos_support_with_delta_is_refused(self, calibration, mode, promise):
         with pytest.raises(
             RiskError, match=rf"alpha \(=0\.05\) must be at least 0\.[0-9]+ for {promise} photos"
         ) as caught:
@@ -159,7 +159,7 @@ class TestRefusals:
 
 class TestDelta:
     @pytest.mark.parametrize("mode", MODES)
-    def test_what_holds_with_confidence_is_wider_the_more_so_the_surer(self, mode):
+    def test_a_smaller_delta_gives_later_steps(self, mode):
         calibration = toy_calibration(toy_losses(2, 120))
         for alpha in (0.1, 0.2, 0.5):
             steps = [
@@ -168,10 +168,10 @@ class TestDelta:
             assert (np.diff(steps, axis=0) >= 0).all(), alpha
             assert (steps[-1] > steps[0]).all()
 
-    def test_channels_share_delta_so_that_all_hold_at_once(self):
+    def test_channels_share_delta(self):
         losses = toy_losses(3, 60)
         calibration, order = toy_calibration(losses), np.random.default_rng(0).permutation(60)
-        table = np.stack([photo.whole for photo in losses])[order]
+        table = np.stack([photo.overall for photo in losses])[order]
         assert calibration.steps(Guarantee(alpha=0.3, delta=0.3)).tolist() == [
             rcps_step(table[:, kind], 0.3, 0.1) for kind in range(3)
         ]
@@ -185,29 +185,29 @@ class TestDelta:
 
 class TestGroupSteps:
     @pytest.mark.parametrize("mode", MODES)
-    def test_each_group_has_the_first_step_that_keeps_its_promise_and_that_of_all_photos(
+    def test_each_group_has_the_first_step_that_keeps_its_guarantee_and_that_of_all_pixels(
         self, calibration, losses, mode
     ):
-        found, common = (
-            calibration.group_steps(Guarantee(alpha=0.3, mode=mode)),
-            calibration.steps(Guarantee(alpha=0.3, mode=mode)),
-        )
-        assert found.shape == (len(GROUPS), 3) and (found >= common).all() and (found > common).any()
+        group_steps = calibration.group_steps(Guarantee(alpha=0.3, mode=mode))
+        common = calibration.steps(Guarantee(alpha=0.3, mode=mode))
+        assert group_steps.shape == (len(GROUPS), 3)
+        assert (group_steps >= common).all() and (group_steps > common).any()
         offsets = (0, 0, 0) if mode == "per_channel" else SHAPE.joint_offsets
         for group in range(len(GROUPS)):
-            shown = [photo.groups[group] for photo in losses if photo.present[group]]
+            members = [photo.groups[group] for photo in losses if photo.present[group]]
             for channel in range(3):
-                table = np.sum([of[channel if mode == "per_channel" else JOINT] for of in shown], axis=0)
-                own = int(np.argmax((table + 1) / (len(shown) + 1) <= 0.3 + 1e-12)) + offsets[channel] if shown else 0
-                assert found[group, channel] == min(max(own, common[channel]), STEPS - 1)
+                sums = np.sum([loss[channel if mode == "per_channel" else JOINT] for loss in members], axis=0)
+                first = int(np.argmax((sums + 1) / (len(members) + 1) <= 0.3 + 1e-12)) + offsets[channel]
+                step = first if members else 0
+                assert group_steps[group, channel] == min(max(step, common[channel]), STEPS - 1)
 
-    def test_with_delta_they_hold_what_is_promised_for_all_photos_as_well(self, calibration):
+    def test_with_delta_they_keep_the_guarantee_over_all_pixels_too(self, calibration):
         assert (
             calibration.group_steps(Guarantee(alpha=0.3, delta=0.1))
             >= calibration.steps(Guarantee(alpha=0.3, delta=0.1))
         ).all()
 
-    def test_groups_merged_away_share_the_steps_of_what_stands_for_them(self):
+    def test_merged_groups_have_the_steps_of_their_target(self):
         merged_into = list(UNMERGED)
         merged_into[12], merged_into[26] = 6, 25
         shape = replace(SHAPE, grouping=Grouping(tuple(merged_into), (3.0, 4.0)))
@@ -219,22 +219,22 @@ class TestGroupSteps:
         assert calibration.groups()[GROUPS[6]] == 40
 
     def test_too_few_photos_of_a_group_are_named(self, losses):
-        kinds = np.array([photo.present[28:31] for photo in losses]).sum(axis=0)
-        smallest, name = kinds.min(), GROUPS[28 + kinds.argmin()]
+        counts = np.array([photo.present[28:31] for photo in losses]).sum(axis=0)
+        smallest, name = counts.min(), GROUPS[28 + counts.argmin()]
         message = rf"{smallest} calibration photos of the group '{name}' support no alpha below 1/{smallest + 1}"
         with pytest.raises(AlphaError, match=rf"alpha \(=0\.05\) must be in \[.*, 1\): {message}"):
             toy_calibration(losses).group_steps(Guarantee(alpha=0.05))
         toy_calibration(losses).group_steps(Guarantee(alpha=1 / (smallest + 1)))
 
-    def test_a_group_that_no_photo_shows_asks_for_no_more_than_all_photos_do(self, calibration):
-        unseen = [group for group, name in enumerate(GROUPS) if name not in calibration.groups()]
+    def test_a_group_that_no_photo_shows_has_the_steps_of_all_pixels(self, calibration):
+        absent = [group for group, name in enumerate(GROUPS) if name not in calibration.groups()]
         assert (
-            unseen
-            and (calibration.group_steps(Guarantee(alpha=0.3))[unseen] == calibration.steps(Guarantee(alpha=0.3))).all()
+            absent
+            and (calibration.group_steps(Guarantee(alpha=0.3))[absent] == calibration.steps(Guarantee(alpha=0.3))).all()
         )
 
 
-def test_a_calibration_tells_its_photos_and_what_they_support(calibration):
+def test_a_calibration_knows_its_photos_and_the_alphas_that_they_support(calibration):
     assert calibration.photos == 30 and calibration.smallest_alpha == 1 / 31
     assert calibration.supports(1 / 31) and calibration.supports(0.5) and not calibration.supports(0.03)
     assert Calibration(Shape(0, (0, 0, 0), SHAPE.grouping), toy_table(toy_losses(5, 1)), **HASHES, **LIMITS).photos == 1

@@ -1,4 +1,4 @@
-"""Groups of pixels: each pixel is in one of each partition, and groups too small to promise for are merged."""
+"""Groups of pixels: each pixel is in one group of each partition, and small groups are merged."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from huebands.conformal.groups import (
     texture_of,
 )
 
-PLAIN = Grouping(UNMERGED, (3.0, 4.0))
+GROUPING = Grouping(UNMERGED, (3.0, 4.0))
 CELLS, TEXTURES, PHOTOS = range(25), range(25, 28), range(28, 31)
 
 
@@ -35,7 +35,7 @@ def everywhere(value, side=8):
 
 
 class TestPixels:
-    def test_there_are_25_cells_3_textures_and_3_kinds_of_photos_with_names_of_their_own(self):
+    def test_there_are_25_cells_3_textures_and_3_kinds_of_photos_with_different_names(self):
         assert [len(names) for names in PARTITIONS.values()] == [25, 3, 3]
         assert len(set(GROUPS)) == len(GROUPS) == 31
         assert GROUPS[0] == "L below 20, chroma below 5" and GROUPS[7] == "L 20 to 40, chroma 10 to 20"
@@ -45,10 +45,10 @@ class TestPixels:
     def test_each_pixel_is_in_one_group_of_each_partition(self, size):
         shown, grey = random_photo(0, size)
         texture = torch.rand(8, 8, generator=torch.Generator().manual_seed(0)) * 10
-        found = PLAIN.of_pixels(shown, grey, texture, 3.5)
-        assert found.dtype == np.uint8 and found.shape == (3, *size)
-        for groups_HW, own in zip(found, (CELLS, TEXTURES, PHOTOS), strict=True):
-            assert own.start <= groups_HW.min() and groups_HW.max() < own.stop
+        groups_PHW = GROUPING.of_pixels(shown, grey, texture, 3.5)
+        assert groups_PHW.dtype == np.uint8 and groups_PHW.shape == (3, *size)
+        for groups_HW, indices in zip(groups_PHW, (CELLS, TEXTURES, PHOTOS), strict=True):
+            assert indices.start <= groups_HW.min() and groups_HW.max() < indices.stop
 
     def test_cells_follow_lightness_of_the_photo_and_chroma_of_the_colour_shown(self):
         shown, grey = random_photo(1)
@@ -56,14 +56,14 @@ class TestPixels:
         chroma = np.hypot(*np.moveaxis(rgb2lab(shown)[..., 1:], 2, 0))
         expected = 5 * sum((edge <= L).astype(int) for edge in LIGHTNESS_EDGES)
         expected += sum((edge <= chroma).astype(int) for edge in CHROMA_EDGES)
-        found = PLAIN.of_pixels(shown, grey, everywhere(0.0), 3.5)[0]
-        clear = np.abs(chroma[..., None] - CHROMA_EDGES).min(axis=-1) > 1e-3
-        assert np.array_equal(found[clear], expected[clear]) and clear.mean() > 0.99
-        assert len(np.unique(found)) > 15
+        cells = GROUPING.of_pixels(shown, grey, everywhere(0.0), 3.5)[0]
+        is_clear = np.abs(chroma[..., None] - CHROMA_EDGES).min(axis=-1) > 1e-3
+        assert np.array_equal(cells[is_clear], expected[is_clear]) and is_clear.mean() > 0.99
+        assert len(np.unique(cells)) > 15
 
     def test_lightness_changes_cell_at_its_edges(self):
         greys = np.arange(256, dtype=np.uint8)[None]
-        rows = PLAIN.of_pixels(np.repeat(greys[..., None], 3, axis=2), greys, everywhere(0.0), 3.5)[0, 0] // 5
+        rows = GROUPING.of_pixels(np.repeat(greys[..., None], 3, axis=2), greys, everywhere(0.0), 3.5)[0, 0] // 5
         lightness = color.lightness_of_grey(torch.arange(256)).numpy()
         first = [int(np.argmax(rows == row)) for row in range(1, 5)]
         for level, edge in zip(first, LIGHTNESS_EDGES, strict=True):
@@ -73,9 +73,9 @@ class TestPixels:
         shown, grey = random_photo(2, (4, 4))
         low, high = TEXTURE_EDGES
         for value, group in ((0.0, 0), (low - 0.01, 0), (low, 1), (high - 0.01, 1), (high, 2), (60.0, 2)):
-            assert (PLAIN.of_pixels(shown, grey, everywhere(value), 3.5)[1] == TEXTURES[group]).all(), value
+            assert (GROUPING.of_pixels(shown, grey, everywhere(value), 3.5)[1] == TEXTURES[group]).all(), value
         for value, group in ((-1.0, 0), (2.99, 0), (3.0, 1), (3.99, 1), (4.0, 2), (9.0, 2)):
-            assert (PLAIN.of_pixels(shown, grey, everywhere(0.0), value)[2] == PHOTOS[group]).all(), value
+            assert (GROUPING.of_pixels(shown, grey, everywhere(0.0), value)[2] == PHOTOS[group]).all(), value
 
     @pytest.mark.parametrize("times", [0.5, 1, 3])
     def test_a_pixel_has_the_texture_of_the_sample_that_it_lies_in(self, times):
@@ -83,23 +83,23 @@ class TestPixels:
         texture, rough = torch.zeros(8, 8), np.zeros((height, width), bool)
         texture[2:4, 6:] = 9.0
         rough[height // 4 : height // 2, width * 3 // 4 :] = True
-        found = PLAIN.of_pixels(*random_photo(3, (height, width)), texture, 3.5)[1]
-        assert np.array_equal(found == TEXTURES[2], rough)
+        textures = GROUPING.of_pixels(*random_photo(3, (height, width)), texture, 3.5)[1]
+        assert np.array_equal(textures == TEXTURES[2], rough)
 
-    def test_slices_make_no_difference(self, monkeypatch):
+    def test_the_size_of_slices_does_not_change_the_groups(self, monkeypatch):
         shown, grey = random_photo(4)
         texture = torch.rand(8, 8, generator=torch.Generator().manual_seed(4)) * 10
-        whole = PLAIN.of_pixels(shown, grey, texture, 3.5)
+        expected = GROUPING.of_pixels(shown, grey, texture, 3.5)
         monkeypatch.setattr(groups, "_SLICE", 100)
-        assert np.array_equal(PLAIN.of_pixels(shown, grey, texture, 3.5), whole)
+        assert np.array_equal(GROUPING.of_pixels(shown, grey, texture, 3.5), expected)
 
     def test_texture_is_the_spread_of_lightness_in_a_window_of_5_by_5(self):
         L = torch.rand(9, 9, generator=torch.Generator().manual_seed(5)) * 100
-        found = texture_of(L)
-        assert found.shape == (9, 9)
+        texture = texture_of(L)
+        assert texture.shape == (9, 9)
         for y, x in ((4, 4), (2, 6), (0, 0), (8, 3)):
             window = L[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
-            assert float(found[y, x]) == pytest.approx(float(window.std(correction=0)), abs=1e-3)
+            assert float(texture[y, x]) == pytest.approx(float(window.std(correction=0)), abs=1e-3)
         assert (texture_of(everywhere(42.0)) < 0.05).all()
 
 
@@ -114,7 +114,7 @@ class TestMerging:
     CALIBRATING = 100
 
     def choose(self, shares, photos=CALIBRATING):
-        """Choose when so large a share of 100 validation photos shows each group."""
+        """Choose a grouping when each group is shown by the given share of 100 validation photos."""
         shares = np.broadcast_to(shares, len(GROUPS))
         presence = np.arange(100)[:, None] < np.rint(shares * 100)
         return choose_grouping(presence, np.linspace(2, 5, 100), photos)
@@ -124,17 +124,17 @@ class TestMerging:
         assert grouping.merged_into == UNMERGED and grouping.merged() == {}
         assert self.choose(LEAST_PHOTOS / self.CALIBRATING).merged_into == UNMERGED, "just large enough"
 
-    def test_all_of_a_partition_are_one_when_the_calibration_is_small(self):
+    def test_a_small_calibration_merges_each_partition_into_one_group(self):
         for grouping in (self.choose(1.0, photos=LEAST_PHOTOS - 1), self.choose(0.29)):
             merged = np.array(grouping.merged_into)
-            for own in (CELLS, TEXTURES, PHOTOS):
-                assert len(set(merged[own.start : own.stop])) == 1 and merged[own.start] in own
+            for indices in (CELLS, TEXTURES, PHOTOS):
+                assert len(set(merged[indices.start : indices.stop])) == 1 and merged[indices.start] in indices
 
-    def test_a_small_group_is_merged_into_the_one_before_it_and_told(self):
+    def test_a_small_group_is_merged_into_the_one_before_it_and_listed(self):
         shares = np.ones(len(GROUPS))
         shares[[7, 8]] = 0.1
         grouping = self.choose(shares)
-        assert {index for index, into in enumerate(grouping.merged_into) if into != index} == {7, 8}
+        assert {index for index, target in enumerate(grouping.merged_into) if target != index} == {7, 8}
         assert grouping.merged() == {GROUPS[7]: GROUPS[6], GROUPS[8]: GROUPS[6]}
         assert GROUPS[6:9] == tuple(f"L 20 to 40, chroma {chroma}" for chroma in ("5 to 10", "10 to 20", "20 to 35"))
 
@@ -144,21 +144,21 @@ class TestMerging:
         grouping = self.choose(shares)
         assert grouping.merged() == {GROUPS[0]: GROUPS[1], "smooth": "textured"}
 
-    def test_every_group_that_is_left_is_large_or_the_only_one(self):
+    def test_every_remaining_group_is_large_or_the_only_one(self):
         random = np.random.default_rng(0)
         for _ in range(200):
             presence = random.random((40, len(GROUPS))) < random.random(len(GROUPS)) ** 2
             grouping = choose_grouping(presence, random.normal(size=40), self.CALIBRATING)
             merged = np.array(grouping.merged_into)
-            assert np.array_equal(merged[merged], merged), "what stands for others stands for itself"
-            for own in (CELLS, TEXTURES, PHOTOS):
-                left = set(merged[own.start : own.stop])
-                assert left <= set(own), "groups merge within their partition"
-                for group in left:
+            assert np.array_equal(merged[merged], merged), "the target of a merged group is not merged itself"
+            for indices in (CELLS, TEXTURES, PHOTOS):
+                remaining = set(merged[indices.start : indices.stop])
+                assert remaining <= set(indices), "groups merge within their partition"
+                for group in remaining:
                     shown_by = presence[:, np.flatnonzero(merged == group)].any(axis=1).mean() * self.CALIBRATING
-                    assert shown_by >= LEAST_PHOTOS or len(left) == 1
+                    assert shown_by >= LEAST_PHOTOS or len(remaining) == 1
 
-    def test_merging_puts_the_groups_that_stand_for_them_in_their_place(self):
+    def test_merging_replaces_groups_by_their_targets(self):
         shares = np.ones(len(GROUPS))
         shares[[7, 26]] = 0.0
         grouping = self.choose(shares)
@@ -167,13 +167,13 @@ class TestMerging:
         assert merged.dtype == np.uint8 and merged[:, 0, 0].tolist() == [6, 25, 30]
         assert np.array_equal(grouping.merge(merged), merged)
 
-    def test_photos_are_parted_in_thirds_by_entropy(self):
+    def test_entropy_divides_photos_into_thirds(self):
         low, high = self.choose(1.0).photo_edges
         entropies = np.linspace(2, 5, 100)
         assert type(low) is type(high) is float
         assert (entropies < low).mean() == pytest.approx(1 / 3, abs=0.01)
         assert (entropies >= high).mean() == pytest.approx(1 / 3, abs=0.01)
 
-    def test_without_validation_photos_nothing_can_be_chosen(self):
+    def test_choosing_groups_needs_validation_photos(self):
         with pytest.raises(ValueError, match="at least one validation photo, got none"):
             choose_grouping(np.zeros((0, len(GROUPS)), bool), [], 100)

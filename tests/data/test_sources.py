@@ -136,6 +136,17 @@ def test_patterns_match_from_the_root(pattern: str, expected: list[str]) -> None
     assert select(names, [pattern], "here") == expected
 
 
+def test_a_pattern_matches_files_and_not_what_lies_below_a_folder_of_that_name() -> None:
+    names = ["images/x.jpg", "images/x.jpg/y", "images/deep/z.jpg", "other/images/x.jpg"]
+    assert select(names, ["images/*.jpg"], "here") == ["images/x.jpg"]
+
+
+def test_names_may_hold_spaces_and_what_other_pattern_languages_treat_specially() -> None:
+    names = ["train-scene classification/train/1.jpg", "!a.jpg", "#b.jpg", "c.jpg "]
+    for name in names:
+        assert select(names, [name.replace("1.jpg", "*.jpg")], "here") == [name]
+
+
 def test_a_pattern_without_a_match_is_an_error() -> None:
     with pytest.raises(SourceError, match=r"here: none of its 1 files matches the pattern '\*\.jgp'"):
         select(["a.jpg"], ["*.jpg", "*.jgp"], "here")
@@ -226,16 +237,16 @@ def test_several_processes_may_fetch_the_same_package(index: Path, tmp_path: Pat
 
 def test_who_reads_the_cache_is_not_disturbed(index: Path, tmp_path: Path) -> None:
     sha256 = hashlib.sha256(index.read_bytes()).hexdigest()
-    kept = tmp_path / sha256 / index.name
-    write(kept, b"damaged")
-    with kept.open("rb") as reader:
-        assert fetch_package("some==1.0", sha256, tmp_path) == kept
+    wheel = tmp_path / sha256 / index.name
+    write(wheel, b"damaged")
+    with wheel.open("rb") as reader:
+        assert fetch_package("some==1.0", sha256, tmp_path) == wheel
         assert reader.read() == b"damaged"
-    assert kept.read_bytes() == index.read_bytes()
-    sound, before = kept.stat(), (kept.parent / "notes").write_bytes(b"of somebody")
+    assert wheel.read_bytes() == index.read_bytes()
+    sound, before = wheel.stat(), (wheel.parent / "notes").write_bytes(b"of somebody")
     index.unlink()
-    assert fetch_package("some==1.0", sha256, tmp_path) == kept
-    assert os.path.samestat(sound, kept.stat()) and (kept.parent / "notes").stat().st_size == before
+    assert fetch_package("some==1.0", sha256, tmp_path) == wheel
+    assert os.path.samestat(sound, wheel.stat()) and (wheel.parent / "notes").stat().st_size == before
 
 
 def test_a_package_that_cannot_be_fetched_leaves_the_cache_as_it_was(index: Path, tmp_path: Path) -> None:
@@ -381,12 +392,12 @@ def test_git_is_not_misled_by_a_surrounding_repository(
     remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine").mkdir()
-    mine = Remote(tmp_path / "mine")
-    mine.git("init", "--quiet")
-    before = (mine.folder / ".git" / "config").read_bytes()
-    monkeypatch.setenv("GIT_DIR", str(mine.folder / ".git"))  # as in a git hook that runs the pipeline
+    repository = Remote(tmp_path / "mine")
+    repository.git("init", "--quiet")
+    before = (repository.folder / ".git" / "config").read_bytes()
+    monkeypatch.setenv("GIT_DIR", str(repository.folder / ".git"))  # as in a git hook that runs the pipeline
     assert len(list(open_source(git_source(remote.revision), tmp_path / "cache").photos())) == 2
-    assert (mine.folder / ".git" / "config").read_bytes() == before
+    assert (repository.folder / ".git" / "config").read_bytes() == before
 
 
 @pytest.mark.parametrize("revision", ["main", "v1.0", "a1b2c3d", "", "A" * 40, "--upload-pack=touch x"])

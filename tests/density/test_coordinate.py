@@ -24,17 +24,17 @@ def limits():
 def test_decode_undoes_encode_for_every_value_that_srgb_can_show(limits):
     values, grey = at_every_grey(torch.arange(256.0))
     shown = (limits[0] <= values) & (values <= limits[1])
-    found = decode(encode(values, grey), grey)
-    torch.testing.assert_close(found[shown], values[shown], rtol=0, atol=1e-3)
+    decoded = decode(encode(values, grey), grey)
+    torch.testing.assert_close(decoded[shown], values[shown], rtol=0, atol=1e-3)
 
 
 def test_encode_undoes_decode_where_there_is_room(limits):
     u, grey = at_every_grey(torch.linspace(-1, 1, 401))
     room = torch.where(u > 0, limits[1] - GREYS[:, None].float(), GREYS[:, None].float() - limits[0])
-    found = encode(decode(u, grey), grey)
+    encoded = encode(decode(u, grey), grey)
     # A value of 255 is known to 1.5e-5, and u to the power 2/3 of that.
-    torch.testing.assert_close(found[room > 0], u[room > 0], rtol=0, atol=2e-3)
-    assert (found[room == 0] == 0).all(), "without room there is one position"
+    torch.testing.assert_close(encoded[room > 0], u[room > 0], rtol=0, atol=2e-3)
+    assert (encoded[room == 0] == 0).all(), "without room there is one position"
 
 
 def test_positions_decode_to_values_that_srgb_can_show_and_reach_its_limits(limits):

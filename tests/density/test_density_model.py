@@ -1,4 +1,4 @@
-"""The colour distribution: its network, what it sees in a photo, and its two files."""
+"""The colour distribution: its network, its estimate for a photo, and its two files."""
 
 import hashlib
 import json
@@ -54,7 +54,7 @@ class TestNetwork:
         try:
             assert network.train().decoder.training and not network.encoder.training
             assert not any(module.training for module in network.encoder.modules())
-            learned = {name.partition(".")[0] for name, of in network.named_parameters() if of.requires_grad}
+            learned = {name.partition(".")[0] for name, weight in network.named_parameters() if weight.requires_grad}
             assert learned == {"decoder", "histograms"}
         finally:
             network.eval()
@@ -74,7 +74,7 @@ class TestNetwork:
             DensityNetwork(**NETWORK | {"encoder": "lenet"})
 
 
-class TestSight:
+class TestEstimate:
     def test_grey_levels_and_their_lightness_are_one(self):
         greys = torch.arange(256).to(torch.uint8)
         lightness = color.lightness_of_grey(greys)
@@ -109,7 +109,7 @@ class TestFiles:
     def test_a_distribution_survives_the_round_trip_with_kernels_in_half_precision(self, written, tmp_path):
         model = read_density(written)
         assert model.image_size == 32 and model.description.lineage.params == {"epochs": 1}
-        assert not model.network.training and not any(of.requires_grad for of in model.network.parameters())
+        assert not model.network.training and not any(weight.requires_grad for weight in model.network.parameters())
         description = asdict(model.description)
         write_density(tmp_path / "again", model.network, model.reference, description)
         for name in (WEIGHTS, DESCRIPTION):
@@ -191,8 +191,8 @@ class TestFiles:
 
     def change(self, folder, **tensors):
         """Replace tensors by name, or leave them out; `__` stands for a dot."""
-        state = read_weights(folder / WEIGHTS) | {name.replace("__", "."): of for name, of in tensors.items()}
-        write_weights(folder / WEIGHTS, {name: of for name, of in state.items() if of is not None})
+        state = read_weights(folder / WEIGHTS) | {name.replace("__", "."): tensor for name, tensor in tensors.items()}
+        write_weights(folder / WEIGHTS, {name: tensor for name, tensor in state.items() if tensor is not None})
 
     @pytest.mark.parametrize(
         ("tensors", "reason"),

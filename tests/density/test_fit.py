@@ -63,18 +63,18 @@ def test_photos_are_shown_to_the_encoder_as_they_are_and_mirrored(photos):
     L_B1SS = color.lightness_of_grey(color.grey_levels(rgb_B3SS))[:, None]
     with torch.inference_mode():
         expected = new_network().encoder(L_B1SS / 50 - 1)
-    for part, of in zip(train.features, expected, strict=True):
+    for part, expected_part in zip(train.features, expected, strict=True):
         assert part.dtype == torch.float16
-        torch.testing.assert_close(part[[0, 6]].float(), of, rtol=1e-2, atol=1e-2)
+        torch.testing.assert_close(part[[0, 6]].float(), expected_part, rtol=1e-2, atol=1e-2)
 
 
 def test_rows_beyond_the_photos_are_the_mirrored_ones():
     rgb = torch.arange(2 * 3 * 2 * 2, dtype=torch.uint8).reshape(2, 3, 2, 2)
     photos = FitPhotos([torch.arange(4.0).half()[:, None, None, None]], rgb)
-    features, found = photos.batch(torch.tensor([1, 2, 3, 0]))
+    features, rgb_batch = photos.batch(torch.tensor([1, 2, 3, 0]))
     assert features[0].dtype == torch.float32 and features[0].ravel().tolist() == [1, 2, 3, 0]
-    for mine, theirs in zip(found, (rgb[1], rgb[0].flip(2), rgb[1].flip(2), rgb[0]), strict=True):
-        assert torch.equal(mine, theirs)
+    for photo, expected_photo in zip(rgb_batch, (rgb[1], rgb[0].flip(2), rgb[1].flip(2), rgb[0]), strict=True):
+        assert torch.equal(photo, expected_photo)
 
 
 def test_of_even_histograms_each_value_costs_the_logarithm_of_the_bins(photos):

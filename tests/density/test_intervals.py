@@ -73,9 +73,9 @@ def test_an_interval_holds_the_bins_above_its_density_and_no_others(adaptivity):
     level = -log_density - reference[:, None]
     for knot, wanted in enumerate(LEVELS):
         # Of the next bin, which is less dense, an interval may hold a part.
-        whole = (edges[:, :-1] >= lower[knot][:, None] - 1e-5) & (edges[:, 1:] <= upper[knot][:, None] + 1e-5)
-        assert whole[level < wanted - 1e-4].all(), f"knot {knot} lacks a bin"
-        assert not whole[level > wanted + 1e-2].any(), f"knot {knot} holds a bin too many"
+        covered = (edges[:, :-1] >= lower[knot][:, None] - 1e-5) & (edges[:, 1:] <= upper[knot][:, None] + 1e-5)
+        assert covered[level < wanted - 1e-4].all(), f"knot {knot} lacks a bin"
+        assert not covered[level > wanted + 1e-2].any(), f"knot {knot} holds a bin too many"
 
 
 def test_an_interval_begins_at_the_mode():
@@ -118,7 +118,7 @@ def test_density_order_covers_a_share_with_less_width_than_equal_tails():
     for share, width in zip(shares[:-1].tolist(), widths[:-1].tolist(), strict=True):
         if 0.2 < share < 0.99:
             tails = [(1 - share) / 2, (1 + share) / 2]
-            quantiles = np.array([[np.interp(tails, of, edges) for of in channel.numpy()] for channel in below])
+            quantiles = np.array([[np.interp(tails, column, edges) for column in channel.numpy()] for channel in below])
             low, high = coordinate.decode(torch.from_numpy(quantiles).float().permute(2, 0, 1)[:, :, None], grey)
             equal_tailed = float((high - low).mean())
             assert width < equal_tailed, f"share {share:.2f}: {width:.1f} against {equal_tailed:.1f} levels"

@@ -1,4 +1,4 @@
-"""Files and folders are replaced whole or stay as they were, whatever happens in the middle."""
+"""Files and folders are replaced as a whole or stay as they were, wherever the writing ends."""
 
 import errno
 import os
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,8 +31,8 @@ def fail(error: BaseException) -> Callable[..., None]:
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> Path:
-    """A folder that is to be replaced, beside nothing else."""
+def old_folder(tmp_path: Path) -> Path:
+    """A folder that is to be replaced, alone in its parent."""
     folder = tmp_path / "folder"
     (folder / "inner").mkdir(parents=True)
     (folder / "a").write_bytes(b"old a")
@@ -40,9 +41,9 @@ def old(tmp_path: Path) -> Path:
 
 
 def replace(folder: Path) -> None:
-    with atomic.replace_folder(folder) as new:
-        (new / "a").write_bytes(b"new a")
-        (new / "c").write_bytes(b"new c")
+    with atomic.replace_folder(folder) as new_folder:
+        (new_folder / "a").write_bytes(b"new a")
+        (new_folder / "c").write_bytes(b"new c")
 
 
 NEW = {"folder/a": b"new a", "folder/c": b"new c"}
@@ -59,7 +60,7 @@ class TestFile:
             file.write(b"c")
         assert contents(tmp_path) == {"bytes": b"\0\r\n", "text": "é\r\n".encode(), "handle": b"cb"}
 
-    def test_a_reader_never_sees_a_part(self, tmp_path: Path) -> None:
+    def test_a_reader_never_sees_a_partial_file(self, tmp_path: Path) -> None:
         path = tmp_path / "file"
         path.write_bytes(b"old")
         with path.open("rb") as open_before, atomic.writing(path) as file:
@@ -72,17 +73,17 @@ class TestFile:
             assert open_before.read() == b"new"
 
     @pytest.mark.parametrize("call", ["fsync", "replace"])
-    @pytest.mark.parametrize("kind", [OSError, KeyboardInterrupt])
+    @pytest.mark.parametrize("error_type", [OSError, KeyboardInterrupt])
     def test_a_failure_leaves_the_old_content_and_nothing_else(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, kind: type[BaseException]
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, error_type: type[BaseException]
     ) -> None:
         path = tmp_path / "file"
         path.write_bytes(b"old")
-        monkeypatch.setattr(os, call, fail(kind(errno.ENOSPC, "No space left on device")))
-        with pytest.raises(kind) as failed:
+        monkeypatch.setattr(os, call, fail(error_type(errno.ENOSPC, "No space left on device")))
+        with pytest.raises(error_type) as failed:
             atomic.write_bytes(path, b"new")
         assert contents(tmp_path) == {"file": b"old"}
-        if kind is OSError:
+        if error_type is OSError:
             assert str(path) in str(failed.value)
 
     def test_a_full_disk_leaves_the_old_content_and_names_the_file(self, tmp_path: Path) -> None:
@@ -97,33 +98,33 @@ class TestFile:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
             atomic.write_bytes(Path(sys.argv[1]), b"new" * 10_000)
         """
-        done = run(script, path)
-        assert done.returncode == 1
-        assert f"File too large: '{path}'" in done.stderr
+        process = run(script, path)
+        assert process.returncode == 1
+        assert f"File too large: '{path}'" in process.stderr
         assert contents(tmp_path) == {"file": b"old"}
 
-    def test_a_missing_folder_is_told_by_the_files_own_name(self, tmp_path: Path) -> None:
+    def test_an_error_about_a_missing_folder_names_the_file(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match=rf"'{tmp_path}/none/file'"):
             atomic.write_bytes(tmp_path / "none/file", b"")
 
     def test_a_file_has_the_mode_of_any_new_file(self, tmp_path: Path) -> None:
-        before = os.umask(0o027)
+        old_mask = os.umask(0o027)
         try:
             atomic.write_bytes(tmp_path / "file", b"")
             replace(tmp_path / "folder")
         finally:
-            os.umask(before)
+            os.umask(old_mask)
         assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
         assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o750
 
-    def test_a_link_is_replaced_and_what_it_points_to_is_not_written(self, tmp_path: Path) -> None:
+    def test_a_link_is_replaced_and_its_target_is_not_written(self, tmp_path: Path) -> None:
         (tmp_path / "target").write_bytes(b"of somebody")
         (tmp_path / "link").symlink_to(tmp_path / "target")
         atomic.write_bytes(tmp_path / "link", b"new")
         assert not (tmp_path / "link").is_symlink()
         assert contents(tmp_path) == {"target": b"of somebody", "link": b"new"}
 
-    def test_links_that_lie_in_wait_are_not_written_through(self, tmp_path: Path) -> None:
+    def test_links_in_place_of_partial_files_are_not_followed(self, tmp_path: Path) -> None:
         (tmp_path / "target").write_bytes(b"of somebody")
         (tmp_path / ".huebands-0.partial").symlink_to(tmp_path / "target")
         os.link(tmp_path / "target", tmp_path / ".huebands-1.partial")
@@ -131,26 +132,28 @@ class TestFile:
         assert (tmp_path / "target").read_bytes() == b"of somebody"
         assert (tmp_path / "file").read_bytes() == b"new"
 
-    def test_writers_at_once_each_write_the_whole(self, tmp_path: Path) -> None:
-        path, wholes = tmp_path / "file", [bytes([number]) * 200_000 for number in range(8)]
+    def test_simultaneous_writers_each_write_a_complete_file(self, tmp_path: Path) -> None:
+        path, contents_written = tmp_path / "file", [bytes([number]) * 200_000 for number in range(8)]
 
-        def write(whole: bytes) -> None:
+        def write(content: bytes) -> None:
             for _ in range(10):
-                atomic.write_bytes(path, whole)
+                atomic.write_bytes(path, content)
 
-        threads = [threading.Thread(target=write, args=(whole,)) for whole in wholes]
+        threads = [threading.Thread(target=write, args=(content,), daemon=True) for content in contents_written]
         for thread in threads:
             thread.start()
+        end = time.monotonic() + 60
         while any(thread.is_alive() for thread in threads):
-            assert not path.exists() or path.read_bytes() in wholes
+            assert time.monotonic() < end, "the writers wait for one another"
+            assert not path.exists() or path.read_bytes() in contents_written
         for thread in threads:
             thread.join()
         assert list(contents(tmp_path)) == ["file"]
 
 
 class TestFolder:
-    def test_a_folder_is_replaced_with_all_that_was_in_it(self, old: Path, tmp_path: Path) -> None:
-        replace(old)
+    def test_a_folder_is_replaced_with_everything_in_it(self, old_folder: Path, tmp_path: Path) -> None:
+        replace(old_folder)
         assert contents(tmp_path) == NEW
         assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
@@ -158,25 +161,25 @@ class TestFolder:
         replace(tmp_path / "up/folder")
         assert contents(tmp_path) == {f"up/{name}": content for name, content in NEW.items()}
 
-    def test_a_link_to_a_folder_is_replaced_and_its_target_stays(self, old: Path, tmp_path: Path) -> None:
-        target = old.rename(tmp_path / "target")
-        old.symlink_to(target)
-        replace(old)
-        assert not old.is_symlink()
+    def test_a_link_to_a_folder_is_replaced_and_its_target_stays(self, old_folder: Path, tmp_path: Path) -> None:
+        target = old_folder.rename(tmp_path / "target")
+        old_folder.symlink_to(target)
+        replace(old_folder)
+        assert not old_folder.is_symlink()
         targets = {name.replace("folder", "target"): content for name, content in OLD.items()}
         assert contents(tmp_path) == NEW | targets
 
-    def test_what_fails_in_the_block_leaves_the_old_folder(self, old: Path, tmp_path: Path) -> None:
+    def test_an_error_in_the_block_leaves_the_old_folder(self, old_folder: Path, tmp_path: Path) -> None:
         for error in (ValueError, KeyboardInterrupt):
-            with pytest.raises(error), atomic.replace_folder(old) as new:
-                (new / "a").write_bytes(b"half")
+            with pytest.raises(error), atomic.replace_folder(old_folder) as new_folder:
+                (new_folder / "a").write_bytes(b"half")
                 raise error
         assert contents(tmp_path) == OLD
         assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
     @pytest.mark.parametrize("step", [0, 1, 2])
-    def test_a_rename_that_fails_leaves_one_of_both(
-        self, old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    def test_a_failing_rename_leaves_the_old_folder(
+        self, old_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
     ) -> None:
         rename, steps = Path.rename, iter(range(9))
 
@@ -188,23 +191,23 @@ class TestFolder:
         with monkeypatch.context() as patch:
             patch.setattr(Path, "rename", failing)
             with pytest.raises(OSError, match=r"Input/output error: '.*/folder'|\.replaced'"):
-                replace(old)
+                replace(old_folder)
         assert contents(tmp_path) == OLD
         assert [path.name for path in tmp_path.iterdir()] == ["folder"]
-        replace(old)
+        replace(old_folder)
         assert contents(tmp_path) == NEW
         assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
-    def test_what_lies_there_may_be_kept(self, old: Path, tmp_path: Path) -> None:
-        with atomic.replace_folder(old, unless=lambda: (old / "a").exists()) as new:
-            (new / "a").write_bytes(b"new")
+    def test_the_old_folder_stays_where_unless_is_true(self, old_folder: Path, tmp_path: Path) -> None:
+        with atomic.replace_folder(old_folder, unless=lambda: (old_folder / "a").exists()) as new_folder:
+            (new_folder / "a").write_bytes(b"new")
         assert contents(tmp_path) == OLD
         assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
-    def test_a_copy_replaces_what_was_there(self, old: Path, tmp_path: Path) -> None:
+    def test_a_copy_replaces_what_was_there(self, old_folder: Path, tmp_path: Path) -> None:
         replace(tmp_path / "other")
-        atomic.copy_folder(old, tmp_path / "other")
-        assert contents(tmp_path / "other") == contents(old)
+        atomic.copy_folder(old_folder, tmp_path / "other")
+        assert contents(tmp_path / "other") == contents(old_folder)
 
 
 def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -213,7 +216,7 @@ def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 class TestKill:
-    """Processes that end in the middle without a chance to tidy up."""
+    """Processes that are killed before they can tidy up."""
 
     def test_a_killed_writer_leaves_the_old_content_and_the_next_one_tidies_up(self, tmp_path: Path) -> None:
         path = tmp_path / "file"
@@ -231,11 +234,11 @@ class TestKill:
         for _ in range(2):
             assert run(script, path).returncode == -signal.SIGKILL
         assert path.read_bytes() == b"old"
-        assert len(contents(tmp_path)) == 2, "what the first one left, the second one took away"
+        assert len(contents(tmp_path)) == 2, "the second writer removes the partial file of the first"
         atomic.write_bytes(tmp_path / "another", b"new")
         assert contents(tmp_path) == {"file": b"old", "another": b"new"}
 
-    def test_a_living_writer_is_left_alone(self, tmp_path: Path) -> None:
+    def test_the_partial_files_of_a_living_writer_stay(self, tmp_path: Path) -> None:
         with atomic.writing(tmp_path / "first") as first, atomic.replace_folder(tmp_path / "second") as second:
             script = """
                 import sys
@@ -243,8 +246,8 @@ class TestKill:
                 from huebands.files import atomic
 
                 atomic.write_bytes(Path(sys.argv[1]) / "third", b"3")
-                with atomic.replace_folder(Path(sys.argv[1]) / "fourth") as new:
-                    (new / "file").write_bytes(b"4")
+                with atomic.replace_folder(Path(sys.argv[1]) / "fourth") as new_folder:
+                    (new_folder / "file").write_bytes(b"4")
             """
             assert run(script, tmp_path).returncode == 0
             first.write(b"1")
@@ -253,38 +256,38 @@ class TestKill:
         assert contents(tmp_path) == expected
 
     @pytest.mark.parametrize("renames", [0, 1, 2, 3])
-    def test_a_folder_whose_replacement_was_killed_is_found_whole(
-        self, old: Path, tmp_path: Path, renames: int
+    def test_a_folder_whose_replacement_was_killed_is_complete(
+        self, old_folder: Path, tmp_path: Path, renames: int
     ) -> None:
         script = """
             import os, signal, sys
             from pathlib import Path
             from huebands.files import atomic
 
-            folder, left, rename = Path(sys.argv[1]), int(sys.argv[2]), Path.rename
+            folder, renames_left, rename = Path(sys.argv[1]), int(sys.argv[2]), Path.rename
 
             def counted(path, target):
-                global left
-                if left == 0:
+                global renames_left
+                if renames_left == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
-                left -= 1
+                renames_left -= 1
                 return rename(path, target)
 
             Path.rename = counted
             atomic.shutil.rmtree = lambda path: os.kill(os.getpid(), signal.SIGKILL)
-            with atomic.replace_folder(folder) as new:
-                (new / "a").write_bytes(b"new a")
-                (new / "c").write_bytes(b"new c")
+            with atomic.replace_folder(folder) as new_folder:
+                (new_folder / "a").write_bytes(b"new a")
+                (new_folder / "c").write_bytes(b"new c")
         """
-        assert run(script, old, renames).returncode == -signal.SIGKILL
-        atomic.settle(old)
-        assert contents(old) == contents_of(NEW if renames > 1 else OLD)
-        replace(old)
+        assert run(script, old_folder, renames).returncode == -signal.SIGKILL
+        atomic.settle(old_folder)
+        assert contents(old_folder) == contents_of(NEW if renames > 1 else OLD)
+        replace(old_folder)
         assert contents(tmp_path) == NEW
         assert [path.name for path in tmp_path.iterdir()] == ["folder"], "nothing is left behind"
 
-    def test_settling_waits_for_a_living_writer(self, old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        reader = threading.Thread(target=atomic.settle, args=(old,))
+    def test_settling_waits_for_a_living_writer(self, old_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        reader = threading.Thread(target=atomic.settle, args=(old_folder,), daemon=True)
         rename = Path.rename
 
         def slow(path: Path, target: Path) -> Path:
@@ -296,9 +299,10 @@ class TestKill:
             return result
 
         monkeypatch.setattr(Path, "rename", slow)
-        replace(old)
-        reader.join()
-        assert contents(old) == contents_of(NEW)
+        replace(old_folder)
+        reader.join(60)
+        assert not reader.is_alive(), "the writer has ended"
+        assert contents(old_folder) == contents_of(NEW)
 
 
 def contents_of(tree: dict[str, bytes]) -> dict[str, bytes]:

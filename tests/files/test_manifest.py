@@ -1,4 +1,4 @@
-"""A package is held as a whole: what was changed, added, taken away or put in another's place is refused by name."""
+"""The manifest: a package with a changed, added, missing or linked file is refused, and the error names the file."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from huebands.files import manifest
+from huebands.package.choose import released_sha256
 from huebands.package.read import read_package
 from huebands.package.schema import FILES, PackageError
 from huebands.package.write import assemble, copy_package
@@ -26,7 +27,7 @@ def flip(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_one_bit_of_any_file_is_refused_by_name(package: Path, name: str) -> None:
+def test_a_changed_bit_in_any_file_is_refused_by_name(package: Path, name: str) -> None:
     flip(package / name)
     with pytest.raises(PackageError, match=rf"package/{name}: sha256 \(=.*\) must be .*, which manifest\.json lists"):
         read_package(package)
@@ -42,7 +43,7 @@ def test_one_bit_of_any_file_is_refused_by_name(package: Path, name: str) -> Non
         ("MODEL_CARD.md", "# Tiny", "# Certified"),
     ],
 )
-def test_a_figure_or_a_word_that_was_changed_is_refused(package: Path, name: str, old: str, new: str) -> None:
+def test_a_changed_figure_or_word_is_refused(package: Path, name: str, old: str, new: str) -> None:
     text = (package / name).read_text(encoding="utf-8")
     assert old in text
     (package / name).write_text(text.replace(old, new, 1), encoding="utf-8")
@@ -57,10 +58,19 @@ def test_a_missing_file_is_refused_by_name(package: Path, name: str) -> None:
         read_package(package)
 
 
-def test_a_package_of_this_format_needs_the_manifest(package: Path) -> None:
+@pytest.mark.parametrize("number", [3, 4])
+def test_a_package_of_any_format_is_held_by_its_manifest_or_by_a_known_hash(package: Path, number: int) -> None:
+    config = json.loads((package / "config.json").read_text())
+    (package / "config.json").write_text(json.dumps(config | {"format": number}))
+    seal(package)
+    known = read_package(package).package_sha256
     (package / "manifest.json").unlink()
     with pytest.raises(PackageError, match=r"package/manifest\.json: missing; take the folder from its source again"):
         read_package(package)
+    assert read_package(package, known).package_sha256 == known
+    flip(package / "MODEL_CARD.md")
+    with pytest.raises(PackageError, match=r"package: package_sha256 .* must be .* its files were changed; take the"):
+        read_package(package, known)
 
 
 @pytest.mark.parametrize("name", ["notes.txt", ".hidden", "generator.pkl"])
@@ -81,8 +91,6 @@ def test_a_file_that_is_not_listed_is_refused_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [*FILES[:-1], "manifest.json"])
 def test_a_link_is_refused_even_to_the_same_bytes(package: Path, tmp_path: Path, name: str, listed: bool) -> None:
     if not listed:
-        config = json.loads((package / "config.json").read_text())
-        (package / "config.json").write_text(json.dumps(config | {"format": 3}))
         (package / "manifest.json").rename(tmp_path / "manifest.json")
     moved = tmp_path / name if name == "manifest.json" and not listed else (package / name).rename(tmp_path / name)
     (package / name).symlink_to(moved)
@@ -90,9 +98,9 @@ def test_a_link_is_refused_even_to_the_same_bytes(package: Path, tmp_path: Path,
         read_package(package)
 
 
-def test_what_is_no_file_is_refused_at_once(package: Path) -> None:
+def test_a_pipe_or_a_folder_in_place_of_a_file_is_refused_at_once(package: Path) -> None:
     card = package / "MODEL_CARD.md"
-    for make in (os.mkfifo, os.mkdir):  # a pipe would be waited for until somebody writes
+    for make in (os.mkfifo, os.mkdir):  # reading a pipe would wait for a writer
         card.unlink()
         make(card)
         with pytest.raises(PackageError, match=r"package/MODEL_CARD\.md: is no regular file; move it to another"):
@@ -106,22 +114,24 @@ def test_a_package_may_be_reached_through_a_link(package: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", [*FILES, "manifest.json"])
-def test_what_is_used_is_what_was_hashed(package: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_the_bytes_that_are_used_are_the_bytes_that_were_hashed(
+    package: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     """A file that changes after its only read has no effect on what is hashed, checked or parsed."""
-    before, read, opened = read_package(package), manifest._read, []
+    original, read, opened = read_package(package), manifest._read, []
 
-    def swap_after_read(path: Path, *place: object) -> bytes:
-        content = read(path, *place)
+    def swap_after_read(path: Path, *arguments: object) -> bytes:
+        content = read(path, *arguments)
         opened.append(path.name)
         if path.name == name:
             path.write_bytes(b"changed meanwhile")
         return content
 
     monkeypatch.setattr(manifest, "_read", swap_after_read)
-    after = read_package(package)
-    assert sorted(opened) == sorted([*FILES, "manifest.json"]), "each once"
-    assert after.package_sha256 == before.package_sha256
-    assert (after.config, after.certificate) == (before.config, before.certificate)
+    reread = read_package(package)
+    assert sorted(opened) == sorted([*FILES, "manifest.json"]), "each file is read once"
+    assert reread.package_sha256 == original.package_sha256
+    assert (reread.config, reread.certificate) == (original.config, original.certificate)
 
 
 def test_the_manifest_gives_the_hash_of_the_package(package: Path) -> None:
@@ -142,20 +152,20 @@ def test_the_manifest_gives_the_hash_of_the_package(package: Path) -> None:
         ('{"format": 1, "files": {"config.json": "ab"}}', r"config\.json \(='ab'\) must be a sha256"),
     ],
 )
-def test_a_manifest_that_is_none_is_refused(package: Path, text: str, reason: str) -> None:
+def test_an_invalid_manifest_is_refused(package: Path, text: str, reason: str) -> None:
     (package / "manifest.json").write_text(text)
     with pytest.raises(PackageError, match=rf"package/manifest\.json: {reason}"):
         read_package(package)
 
 
-def test_assembling_takes_no_link_for_a_part(tiny_package: Path, tmp_path: Path) -> None:
+def test_assembling_refuses_links(tiny_package: Path, tmp_path: Path) -> None:
     calibration = shutil.copytree(tiny_package.with_name("tiny-calibration"), tmp_path / "calibration")
     (tmp_path / "secret").write_text("of the machine")
     (calibration / "certificate.html").unlink()
     (calibration / "certificate.html").symlink_to(tmp_path / "secret")
-    parts = [tiny_package.with_name(f"tiny-{part}") for part in ("trained", "distribution")]
+    folders = [tiny_package.with_name(f"tiny-{name}") for name in ("trained", "distribution")]
     with pytest.raises(PackageError, match=r"calibration/certificate\.html: is a link"):
-        assemble(tmp_path / "package", *parts, calibration, "# Tiny\n")
+        assemble(tmp_path / "package", *folders, calibration, "# Tiny\n")
     assert not (tmp_path / "package").exists()
 
 
@@ -172,6 +182,6 @@ def test_a_copy_is_the_package_that_was_read(package: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["models/trained", "models/release/photos", "models/seed"])
-def test_the_packages_of_the_project_are_read(name: str) -> None:
+def test_the_packages_in_the_repository_are_sound(name: str) -> None:
     folder = Path(__file__).parents[2] / name
-    read_package(folder)
+    assert released_sha256(folder) in (None, read_package(folder).package_sha256)

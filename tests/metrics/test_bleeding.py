@@ -1,4 +1,4 @@
-"""The bleeding score puts artificially bled photos in their order, and sees nothing else."""
+"""The bleeding score puts artificially bled photos in their order, and depends on nothing else."""
 
 from collections.abc import Callable
 

@@ -34,7 +34,7 @@ def test_black_and_white_are_the_ends_of_the_networks_range():
     assert inception._network_input(np.full((4, 4, 3), 255, np.uint8)).unique().tolist() == [127 / 128]
 
 
-def test_first_layer_meets_the_values_that_its_batch_norm_knows(network):
+def test_the_first_layer_gives_the_statistics_of_its_batch_norm(network):
     """Of the wrong scale, such as [0, 255], they would lie a hundred deviations off."""
     layer = network._network.net.layers.conv
     x = functional.conv2d(inception._network_input(photo(0))[None], layer.weight, stride=2)

@@ -74,7 +74,7 @@ def test_figures_over_photos_are_means_with_intervals_and_distances_of_the_sets(
         assert summary[key].value == pytest.approx(values.mean())
         assert summary[key].low < values.mean() < summary[key].high
         assert summary[key].standard_error == pytest.approx(values.std() / math.sqrt(20))
-    features = [np.stack([score.inception for score in of]) for of in (truths, results)]
+    features = [np.stack([score.inception for score in scores]) for scores in (truths, results)]
     assert (summary["fid"], summary["kid"]) == (fid(*features, seed=3), kid(*features, seed=3))
     assert summary == summarise(truths, results, seed=3)
 

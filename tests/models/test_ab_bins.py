@@ -13,12 +13,12 @@ from huebands.models.parts.ab_bins import class_weights
 def bins_of_srgb(step: int) -> set[tuple[int, int]]:
     """The bins of every `step`-th level of each channel, the last level too."""
     levels = torch.tensor([*range(0, 255, step), 255], dtype=torch.uint8)
-    found = set()
+    bins = set()
     for red in levels:
         green, blue = torch.meshgrid(levels, levels, indexing="ij")
         a, b = srgb_to_lab(from_bytes(torch.stack((red.expand_as(green), green, blue))))[1:] / ab_bins.SIDE
-        found |= set(map(tuple, torch.stack((a, b)).round().int().flatten(1).unique(dim=1).T.tolist()))
-    return found
+        bins |= set(map(tuple, torch.stack((a, b)).round().int().flatten(1).unique(dim=1).T.tolist()))
+    return bins
 
 
 def table() -> set[tuple[int, int]]:

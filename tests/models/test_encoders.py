@@ -120,18 +120,18 @@ def test_efficientnet_lite_equals_its_reference(lite: Encoder, reference: nn.Mod
     L_unit = draw(2, 1, 96, 64)
     reference.extract_features(as_photo(L_unit))
     last_of_strides = (0, 2, 4, 10, 15) if lite.name == "efficientnet-lite0" else (0, 3, 6, 14, 20)
-    for index, found in zip(last_of_strides, lite(L_unit), strict=True):
-        torch.testing.assert_close(found, seen[index], rtol=1e-6, atol=1e-6)
-        assert found.std() > 0.1, "the weights are alive"
+    for index, features in zip(last_of_strides, lite(L_unit), strict=True):
+        torch.testing.assert_close(features, seen[index], rtol=1e-6, atol=1e-6)
+        assert features.std() > 0.1, "the weights are alive"
 
 
 def test_efficientnet_lite_normalises_as_its_reference(lite: Encoder, reference: nn.Module) -> None:
-    theirs = dict(reference.named_modules())
-    found = {name: layer for name, layer in lite.network.named_modules() if isinstance(layer, nn.BatchNorm2d)}
-    assert len(found) == (48 if lite.name == "efficientnet-lite0" else 63)
-    for name, layer in found.items():
-        assert layer.eps == theirs[name].eps
-        assert layer.momentum == pytest.approx(theirs[name].momentum)
+    reference_layers = dict(reference.named_modules())
+    layers = {name: layer for name, layer in lite.network.named_modules() if isinstance(layer, nn.BatchNorm2d)}
+    assert len(layers) == (48 if lite.name == "efficientnet-lite0" else 63)
+    for name, layer in layers.items():
+        assert layer.eps == reference_layers[name].eps
+        assert layer.momentum == pytest.approx(reference_layers[name].momentum)
 
 
 @torch.no_grad()
@@ -149,8 +149,8 @@ def test_resnet18_equals_torchvisions_layer_by_layer(monkeypatch: pytest.MonkeyP
         layer.register_forward_hook(lambda _, __, output: seen.append(output.clone()))
     L_unit = draw(2, 1, 64, 64)
     reference(as_photo(L_unit))
-    for found, expected in zip(encoder.eval()(L_unit), seen, strict=True):
-        assert torch.equal(found, expected)
+    for features, expected in zip(encoder.eval()(L_unit), seen, strict=True):
+        assert torch.equal(features, expected)
 
 
 @torch.no_grad()
@@ -160,9 +160,9 @@ def test_vgg16_equals_the_frozen_features() -> None:
     reference = VGG16Features("lpips", (RELU2_2, RELU3_3, RELU4_3, RELU5_3))
     L_unit = draw(2, 1, 32, 32)
     rgb = ((L_unit + 1) / 2).expand(-1, 3, -1, -1)
-    for found, expected in zip(encoder(L_unit), reference(rgb), strict=True):
-        assert torch.equal(found, expected)
-        assert found.max() > 0
+    for features, expected in zip(encoder(L_unit), reference(rgb), strict=True):
+        assert torch.equal(features, expected)
+        assert features.max() > 0
 
 
 def test_an_unknown_encoder_is_named() -> None:
@@ -262,11 +262,11 @@ INSTANCE = {
 def test_with_instance_norm_no_photo_depends_on_the_others_of_its_batch(name: str) -> None:
     torch.manual_seed(0)
     network = INSTANCE[name]().train()
-    own = [module for part, module in network.named_modules() if not part.startswith("encoder")]
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in own)
-    assert any(isinstance(module, nn.InstanceNorm2d) for module in own)
+    decoder_modules = [module for part, module in network.named_modules() if not part.startswith("encoder")]
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in decoder_modules)
+    assert any(isinstance(module, nn.InstanceNorm2d) for module in decoder_modules)
     if "normalises" in name:
-        network.encoder.eval()  # its own batch normalisation
+        network.encoder.eval()  # it has batch normalisation
     channels = 3 if name == "patchgan" else 1
     photos, others = draw(3, channels, 32, 32), draw(3, channels, 32, 32, seed=1) * 5
     # One convolution of three photos may sum in another order than three of one.

@@ -13,7 +13,7 @@ from huebands.color import srgb_to_lab, to_units
 from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.guarantee import MODES, Guarantee
 from huebands.models.interface import Condition, Network
-from huebands.models.registry import build_network, network_names, objective_names
+from huebands.models.registry import network_names, objective_names
 from huebands.package.generator import write_generator
 from huebands.package.read import read_package
 from huebands.package.schema import CARD, CERTIFICATE, PackageError
@@ -80,6 +80,12 @@ def test_every_file_of_a_network_or_objective_belongs_to_a_family() -> None:
     assert {model["objective"]["name"] for model in chosen} == set(objective_names())
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_small_pipeline_takes_it(family: str) -> None:
+    small = params.from_mapping(composed(f"model={family}", "experiment=small"))
+    assert small.model.image_size == 64 and small.train.epochs == 2
+
+
 def test_ten_steps_lower_the_loss(trained: tuple[Network, list[float]]) -> None:
     _, losses = trained
     assert losses[-1] < losses[0]
@@ -111,11 +117,13 @@ def test_the_compiled_core_equals_the_eager_one(written: Path, photos: tuple[tor
     torch.testing.assert_close(colours(read.compiled(), photos[0]), colours(read, photos[0]), rtol=0, atol=1e-4)
 
 
-def test_a_network_of_another_shape_is_refused(settings: params.Params, written: Path, tmp_path: Path) -> None:
-    network = replace(settings.model.network, filters=settings.model.network.filters + 1)
-    other = build_network(network, settings.model.image_size)
+def test_weights_of_another_shape_are_refused(
+    settings: params.Params, trained: tuple[Network, list[float]], tmp_path: Path
+) -> None:
+    weights = trained[0].state_dict()
+    name, tensor = next(iter(weights.items()))
     config = describe(settings.data, settings.model, settings.train, "1" * 64, "0" * 40)
-    write_generator(tmp_path, other.state_dict(), config)
+    write_generator(tmp_path, weights | {name: torch.cat([tensor, tensor])}, config)
     with pytest.raises(PackageError, match="does not hold the weights of"):
         read_package(tmp_path)
 

@@ -1,4 +1,4 @@
-"""Compiled networks: what they answer, in batches and from many threads, and that nobody is told."""
+"""Compiled networks: what they answer, in batches and from many threads, and that no telemetry is sent."""
 
 import subprocess
 import sys
@@ -29,18 +29,18 @@ def network(request):
 
 def test_it_answers_as_torch_does_up_to_rounding(network):
     x = squares(3, 32)
-    (found,) = CompiledNetwork(network, 32)(x)
-    assert found.dtype == torch.float32 and found.shape == (3, 2, 32, 32)
+    (colours,) = CompiledNetwork(network, 32)(x)
+    assert colours.dtype == torch.float32 and colours.shape == (3, 2, 32, 32)
     # Rounding in another order: some 1e-6; a level of 255 is 4e-3.
-    assert torch.allclose(found, network(x), rtol=0, atol=2e-5)
+    assert torch.allclose(colours, network(x), rtol=0, atol=2e-5)
 
 
 def test_all_outputs_come_in_their_order(tiny_package):
     model = Colorizer.load(tiny_package).density
     x = squares(1, model.image_size)
-    for found, expected in zip(model.run(x), DensityWithFeatures(model.network)(x), strict=True):
-        assert found.shape == expected.shape
-        assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4)
+    for output, expected in zip(model.run(x), DensityWithFeatures(model.network)(x), strict=True):
+        assert output.shape == expected.shape
+        assert torch.allclose(output, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_an_answer_does_not_depend_on_the_rest_of_the_batch_up_to_rounding(network):
@@ -52,10 +52,10 @@ def test_an_answer_does_not_depend_on_the_rest_of_the_batch_up_to_rounding(netwo
 
 def test_threads_share_it_and_answers_stay_their_own(network):
     run, x = CompiledNetwork(network, 32), squares(8, 32)
-    alone = [run(of[None])[0] for of in x]
+    alone = [run(L_unit[None])[0] for L_unit in x]
     with ThreadPoolExecutor(4) as threads:
         for _ in range(5):
-            together = list(threads.map(lambda of: run(of[None])[0], x))
+            together = list(threads.map(lambda L_unit: run(L_unit[None])[0], x))
             assert all(torch.equal(one, two) for one, two in zip(alone, together, strict=True))
 
 

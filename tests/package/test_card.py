@@ -1,4 +1,4 @@
-"""The model card tells origin, figures and promise, and is the same for the same package."""
+"""The model card has origin, figures and guarantee, and is the same for the same package."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def calibration(tiny_package: Path) -> dict[str, Any]:
     return description
 
 
-def test_the_card_tells_licences_figures_and_promise(calibration: dict[str, Any]) -> None:
+def test_the_card_has_licences_figures_and_the_guarantee(calibration: dict[str, Any]) -> None:
     card = write_card(tiny_config(), EVALUATION, calibration, PHOTOS)
     assert "| met\\|1 | CC0 | 2 | 0 | 0 | 1 |" in card
     assert "| PSNR, dB (higher is better) | 20 | 18 to 22 | 19 |  |" in card
@@ -35,7 +35,7 @@ def test_the_card_tells_licences_figures_and_promise(calibration: dict[str, Any]
     assert "compare it with FID of 5 photos only. KID has no such bias; its\nstandard error is 0.005." in card
     assert "| each channel's values | 0.1 | 90.0% |" in card
     assert "| each channel's values, in each group | 0.1 | 90.0% |" in card
-    assert "19 photos calibrated it, so alpha starts at\n1/20." in card
+    assert "There are 19 calibration photos, so alpha starts at\n1/20." in card
     assert "the least covered at alpha\n0.1 is " in card and "has all groups: certificate.html." in card
     assert calibration["distribution_sha256"] in card
     assert calibration["weights_sha256"] in card
@@ -50,15 +50,15 @@ def test_equal_packages_have_equal_cards(calibration: dict[str, Any]) -> None:
     )
 
 
-def test_the_precision_is_told_where_it_is_known(calibration: dict[str, Any]) -> None:
+def test_the_card_names_the_precision_where_it_is_known(calibration: dict[str, Any]) -> None:
     config = tiny_config()
     config["lineage"]["precision"] = "bfloat16"
     assert "Training took 1 epoch, computed in bfloat16.\n" in write_card(config, EVALUATION, calibration, [])
 
 
-def test_the_card_of_few_photos_shows_infinity_and_tells_nothing_of_sets(calibration: dict[str, Any]) -> None:
-    few = {"psnr": {"model": None, "low": 0.0, "high": None, "grey": 19.0}, "photos": 1}
-    card = write_card(tiny_config(), few, calibration, [])
+def test_the_card_of_few_photos_shows_infinity_and_no_figures_of_sets(calibration: dict[str, Any]) -> None:
+    evaluation = {"psnr": {"model": None, "low": 0.0, "high": None, "grey": 19.0}, "photos": 1}
+    card = write_card(tiny_config(), evaluation, calibration, [])
     assert "| PSNR, dB (higher is better) | ∞ | 0 to ∞ | 19 |  |" in card
     assert "FID" not in card
 

@@ -52,7 +52,7 @@ def stratum(mode, partition, group, index, count):
 
 
 def certified():
-    """What calibration.json holds; one group has no test pixels, one too few to be called the worst."""
+    """The content of calibration.json; one group has no test pixels, and one too few to be named as least covered."""
     strata = [
         stratum(mode, partition, group, index, len(names))
         for mode in MODES
@@ -99,7 +99,7 @@ def certified():
 
 
 class Document(HTMLParser):
-    """Reads a page, and fails at the first tag that closes another than the one last opened."""
+    """Reads a page, and fails at the first closing tag that does not match the last open one."""
 
     def __init__(self, page):
         super().__init__()
@@ -151,7 +151,7 @@ def test_the_page_needs_no_other_file_or_host_and_no_script():
     assert not re.search(r"https?:|//|url\(|@import|<script|\ssrc=|\shref=(?!\"#)", text)
 
 
-def test_what_a_chart_refers_to_is_in_it_and_its_colours_are_the_pages():
+def test_charts_have_all_that_they_refer_to_and_the_colours_of_the_page():
     page = read(certified())
     identifiers = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
     assert {use["href"][1:] for use in page.of("use")} <= identifiers
@@ -167,7 +167,7 @@ def test_equal_certificates_give_equal_pages():
     assert description == before
 
 
-def test_neither_the_package_nor_the_service_loads_what_draws_documents():
+def test_package_and_service_load_neither_jinja2_nor_matplotlib():
     code = "import huebands.package.read, huebands.package.write, huebands.package.choose, huebands.colorize.colorizer"
     code += "; import sys; print([name for name in sys.modules if name.partition('.')[2] == 'package.documents'])"
     listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -195,9 +195,9 @@ def test_no_text_is_read_as_html(place):
     assert HOSTILE in page.text
 
 
-def test_the_promise_names_what_one_may_ask_for():
+def test_the_promise_names_the_alphas_that_are_supported():
     promise = read(certified()).text
-    assert "163 photos that calibrated this model" in promise
+    assert "163 calibration photos of this model" in promise
     assert "from 0.6% (1/164) upwards" in promise
     assert "on 151 test photos" in promise
 
@@ -211,7 +211,7 @@ def test_every_row_of_the_curve_is_in_the_page():
         assert all(f"{width:.1f}" in text for width in row["widths"])
 
 
-def test_the_exact_test_is_told_and_an_older_certificate_says_that_it_has_none():
+def test_the_page_shows_the_exact_test_or_that_an_older_certificate_has_none():
     description = certified()
     assert "p of the exact test" in read(description).text and "0.0333" in read(description).text
     for row in description["certificate"]["curve"]:
@@ -220,13 +220,13 @@ def test_the_exact_test_is_told_and_an_older_certificate_says_that_it_has_none()
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_worst_large_group_is_said_in_words(mode):
+def test_a_sentence_names_the_least_covered_large_group(mode):
     text = read(certified()).text
     noun = "values" if mode == "per_channel" else "pixels"
     assert f"{WORST[mode]} (lightness x chroma), 62.0% of its {noun} (95% interval 59.0% to 65.0%)" in text
 
 
-def test_a_group_too_small_to_be_called_the_worst_is_in_the_tables_only():
+def test_a_small_group_with_the_least_coverage_is_in_the_tables_only():
     text = read(certified()).text
     assert text.count("11.3% to 61.3%") == len(MODES)
     assert "test pixels: L from 80" not in text
@@ -241,7 +241,7 @@ def test_the_grid_has_five_rows_of_five_and_a_dash_where_there_are_no_pixels():
         body = grid.split("<tbody>")[1]
         rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in body.split("<tr>")[1:]]
         assert [len(row) for row in rows] == [5] * 5
-        assert [(at, row.index("–")) for at, row in enumerate(rows) if "–" in row] == [(0, 4)]
+        assert [(number, row.index("–")) for number, row in enumerate(rows) if "–" in row] == [(0, 4)]
     assert ">62.0%</td>" in grids[0].split("L 40 to 60")[1].split("</tr>")[0]
 
 
@@ -261,7 +261,7 @@ def test_hashes_merged_groups_and_worst_photos_are_in_the_page():
     text = read(description).text
     assert all(description[key] in text for key in HASHES)
     assert "A boat on the lake, 0" in text and "40.0%" in text
-    assert re.search(r"stands for each .*L below 20, chroma from 35.*L below 20, chroma 20 to 35", text)
+    assert re.search(r"is merged .*L below 20, chroma from 35.*L below 20, chroma 20 to 35", text)
     assert "6.6% of the test photos are unlike" in text
 
 

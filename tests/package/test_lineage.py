@@ -1,4 +1,4 @@
-"""Where a result comes from: what of the working tree counts, and whether an experiment runs."""
+"""Where a result comes from: the commit, and changes of the files that decide a result."""
 
 import subprocess
 from pathlib import Path
@@ -10,7 +10,7 @@ from huebands.package import lineage
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A clean checkout with a little of everything, as the current folder."""
+    """A clean checkout with one file of each kind, as the current folder."""
     monkeypatch.chdir(tmp_path)
     for name in ("src/huebands/color.py", "conf/config.yaml", "params.yaml", "dvc.yaml", "requirements.lock", "README"):
         path = tmp_path / name
@@ -38,14 +38,14 @@ def test_a_clean_tree_is_its_commit(checkout: Path) -> None:
         "src/huebands/new.py", "conf/train/new.yaml", "pyproject.toml",
     ],
 )  # fmt: skip
-def test_what_decides_a_result_is_a_change_tracked_or_not(checkout: Path, name: str) -> None:
+def test_a_file_that_decides_a_result_is_a_change_tracked_or_not(checkout: Path, name: str) -> None:
     (checkout / name).parent.mkdir(exist_ok=True)
     (checkout / name).write_text("2\n")
     assert lineage.git_commit() == git("rev-parse", "HEAD") + "+changes"
 
 
 @pytest.mark.parametrize("name", ["README", "notes.txt", "src/huebands/__pycache__/color.pyc", "reports/metrics.json"])
-def test_what_decides_nothing_is_no_change(checkout: Path, name: str) -> None:
+def test_other_files_are_no_change(checkout: Path, name: str) -> None:
     (checkout / name).parent.mkdir(parents=True, exist_ok=True)
     (checkout / name).write_text("2\n")
     assert lineage.git_commit() == git("rev-parse", "HEAD")

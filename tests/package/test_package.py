@@ -47,12 +47,12 @@ def change_config(folder: Path, key: str, value: object) -> None:
 
 
 def age(folder: Path, config: dict) -> None:
-    """Give a package the configuration of a format that had no manifest."""
+    """Give a package the configuration of an earlier format."""
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "manifest.json").unlink()
+    seal(folder)
 
 
-def test_what_was_written_is_read_back(tmp_path):
+def test_a_package_is_read_as_it_was_written(tmp_path):
     written = write_trained(tmp_path / "a")
     write_generator(tmp_path / "b", written.generator.state_dict(), tiny_config())
     read = read_package(tmp_path / "b")
@@ -70,13 +70,7 @@ def test_a_package_of_format_2_has_a_unet_with_batch_normalisation(tmp_path):
     assert torch.equal(read_package(tmp_path).generator(L_unit), written.generator(L_unit))
 
 
-def test_a_package_of_format_3_may_lack_the_manifest(tmp_path):
-    written = write_trained(tmp_path)
-    age(tmp_path, tiny_config() | {"format": 3})
-    assert read_package(tmp_path).weights_sha256 == written.weights_sha256
-
-
-def test_a_training_of_an_earlier_format_becomes_no_package_of_today(tmp_path):
+def test_a_training_of_an_earlier_format_is_not_assembled(tmp_path):
     trained = write_trained(tmp_path / "trained")
     write_tiny_density(tmp_path / "distribution")
     calibrate_tiny(tmp_path / "calibration", trained, tmp_path / "distribution")
@@ -142,7 +136,7 @@ def test_a_package_without_calibration_gives_colours_but_no_bands(tmp_path):
 
 
 @pytest.mark.parametrize("number", [0, 5, "1", None])
-def test_a_calibration_of_a_format_that_never_was_is_refused(package, number):
+def test_a_calibration_of_an_unknown_format_is_refused(package, number):
     description = json.loads((package / "calibration.json").read_text())
     (package / "calibration.json").write_text(json.dumps(description | {"format": number}))
     seal(package)
@@ -151,7 +145,7 @@ def test_a_calibration_of_a_format_that_never_was_is_refused(package, number):
 
 
 @pytest.mark.parametrize("name", ["MODEL_CARD.md", "certificate.html"])
-def test_equal_packages_have_equal_hashes_and_any_change_shows(tiny_package, package, name):
+def test_equal_packages_have_equal_hashes_and_any_change_gives_another(tiny_package, package, name):
     assert read_package(tiny_package).package_sha256 == read_package(package).package_sha256
     (package / name).write_text("# Another\n")
     seal(package)
@@ -206,7 +200,7 @@ def test_a_missing_file_is_named(package, name):
 
 
 @pytest.mark.parametrize("name", ["generator.safetensors", "config.json", *BANDS[:-1]])
-def test_a_damaged_file_is_named_even_where_it_is_listed_so(package, name):
+def test_a_damaged_file_is_named_even_if_the_manifest_lists_its_hash(package, name):
     content = (package / name).read_bytes()
     (package / name).write_bytes(content[: len(content) // 2])
     seal(package)
@@ -264,7 +258,7 @@ def test_a_calibration_of_other_preprocessing_is_refused(package):
         read_package(package)
 
 
-def test_assembling_replaces_a_package_whole_or_not_at_all(package, tmp_path):
+def test_assembling_replaces_a_package_completely_or_not_at_all(package, tmp_path):
     before = read_package(package).package_sha256
     trained, distribution = write_trained(tmp_path / "trained", seed=2), tmp_path / "distribution"
     write_tiny_density(distribution, seed=2)
@@ -306,7 +300,7 @@ def write_index(tree: Path, best: str, package_sha256: str) -> None:
 
 
 def test_a_released_package_that_was_changed_is_refused(tiny_package, tmp_path, monkeypatch):
-    """Also one whose manifest tells of the change."""
+    """Also one whose manifest lists the changed hash."""
     monkeypatch.chdir(tmp_path)
     released = shutil.copytree(tiny_package, tmp_path / "models/release/tiny")
     write_index(tmp_path, "tiny", read_package(released).package_sha256)
@@ -327,6 +321,17 @@ def test_a_released_package_that_was_changed_is_refused(tiny_package, tmp_path, 
             load()
 
 
+def test_a_released_package_without_a_manifest_is_read_in_its_place_alone(tiny_package, tmp_path):
+    released = shutil.copytree(tiny_package, tmp_path / "models/release/tiny")
+    (released / "manifest.json").unlink()
+    write_index(tmp_path, "tiny", read_package(tiny_package).package_sha256)
+    assert Colorizer.load(released).package.package_sha256 == read_package(tiny_package).package_sha256
+    copied = shutil.copytree(released, tmp_path / "models/release/copied")
+    for folder in (copied, shutil.copytree(released, tmp_path / "tiny")):
+        with pytest.raises(PackageError, match=r"/manifest\.json: missing; take the folder from its source again"):
+            Colorizer.load(folder)
+
+
 @pytest.mark.parametrize("content", ["{", "{}", "[]", '{"best": "gone"}', '{"best": "gone", "packages": {"gone": {}}}'])
 def test_an_index_that_names_no_package_is_an_error(tmp_path, content):
     (tmp_path / "models/release").mkdir(parents=True)
@@ -338,5 +343,5 @@ def test_an_index_that_names_no_package_is_an_error(tmp_path, content):
 def test_an_index_without_the_hash_of_the_best_package_is_an_error(tiny_package, tmp_path):
     shutil.copytree(tiny_package, tmp_path / "models/release/tiny")
     (tmp_path / "models/release/index.json").write_text('{"best": "tiny", "packages": {"tiny": {"lpips": 0.2}}}')
-    with pytest.raises(PackageError, match=r"packages\.tiny\.package_sha256 is missing; .*write it anew"):
+    with pytest.raises(PackageError, match=r"packages\.tiny\.package_sha256 is missing; take it from git again$"):
         default_package((tmp_path,))

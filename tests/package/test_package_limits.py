@@ -1,4 +1,4 @@
-"""What counts as unlike the calibration photos, and as nearly grey, is what the package says, everywhere."""
+"""The limits of a package for unlike and for nearly grey photos are used everywhere."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from PIL import Image
 
 from huebands import cli
 from huebands.colorize.colorizer import Colorizer
-from huebands.conformal.calibration_files import read_calibration, write_calibration
+from huebands.conformal.calibration_files import write_calibration
 from huebands.conformal.guarantee import Guarantee
 from huebands.package.read import read_package
 from huebands.photos.grey import GreyPhoto
@@ -24,6 +24,7 @@ from huebands.serving.workers.exploration import pack_exploration
 from huebands.serving.workers.jobs import Answer, Job
 from in_process import Client, build_in_process
 from tiny_package import seal
+from toy_calibration import read_calibration
 
 COLOURFUL = np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8)
 
@@ -52,7 +53,7 @@ def facts_of(package: Path) -> float | None:
     return answer.measurements.outside
 
 
-def test_the_service_learns_from_photos_as_colourful_as_the_calibrations(tiny_package: Path, strict: Path) -> None:
+def test_the_service_monitors_photos_as_colourful_as_the_calibrations(tiny_package: Path, strict: Path) -> None:
     assert facts_of(tiny_package) is not None
     assert facts_of(strict) is None
 
@@ -64,9 +65,9 @@ def test_coverage_is_measured_on_photos_as_colourful_as_the_calibrations(
     assert cli.main([*arguments, str(tiny_package)]) in (0, 1)
     assert capsys.readouterr().err == ""
     assert cli.main([*arguments, str(strict)]) == 2
-    told = r"huebands: cat.png: is grey or nearly so (mean chroma"
+    reason = r"huebands: cat.png: is grey or nearly so (mean chroma"
     line, _ = capsys.readouterr().err.splitlines()
-    assert line.startswith(told) and "of the calibration photos at least 190), so nothing can be measured" in line
+    assert line.startswith(reason) and "of the calibration photos at least 190), so nothing can be measured" in line
 
 
 def test_coverage_counts_no_toned_photo_as_truth(
@@ -79,18 +80,18 @@ def test_coverage_counts_no_toned_photo_as_truth(
     assert "sepia.png: is grey or nearly so" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("p", "told"), [(0.5, True), (0.51, False)])
-def test_the_command_says_which_photos_are_unlike(
+@pytest.mark.parametrize(("p", "warns"), [(0.5, True), (0.51, False)])
+def test_the_command_warns_when_a_photo_is_unlike_the_calibration_photos(
     strict: Path,
     photos: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     p: float,
-    told: bool,
+    warns: bool,
 ) -> None:
     monkeypatch.setattr("huebands.colorize.colorizer.p_value", lambda atypicality, table: p)
     assert cli.main(["colorize", "cat.png", "--model", str(strict)]) == 0
-    assert ("unlike the calibration photos" in capsys.readouterr().out) is told
+    assert ("unlike the calibration photos" in capsys.readouterr().out) is warns
 
 
 def test_the_page_and_the_model_get_the_level(strict: Path) -> None:

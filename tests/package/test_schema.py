@@ -13,12 +13,12 @@ MODELS = Path(__file__).parents[2] / "models"
 PACKAGES = [path.parent for path in sorted(MODELS.rglob("config.json"))]
 
 
-def test_every_format_that_is_read_is_that_of_a_package_in_the_repository() -> None:
+def test_every_readable_format_has_a_package_in_the_repository() -> None:
     assert {json.loads((folder / "config.json").read_text())["format"] for folder in PACKAGES} == set(FORMATS)
 
 
 @pytest.mark.parametrize("folder", PACKAGES, ids=lambda folder: folder.relative_to(MODELS).as_posix())
-def test_the_configurations_of_the_repository_have_the_form_of_today(folder: Path) -> None:
+def test_the_configurations_of_the_repository_are_read_in_the_current_form(folder: Path) -> None:
     values, config = parse_config(folder / "config.json", (folder / "config.json").read_bytes())
     assert config.network.name == values["network"]["name"].replace("-", "_")
     assert config.lineage.params == values["lineage"]["params"]

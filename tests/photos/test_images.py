@@ -1,4 +1,4 @@
-"""The door for image bytes: every mode, orientation and profile comes in rightly; hostile files do not."""
+"""Reading image files: every mode, orientation and profile is read correctly, and hostile files are refused."""
 
 import io
 import os
@@ -41,19 +41,19 @@ def png(width: int, height: int, depth: int, colour: int, rows: bytes, *extra: b
 
 def retag(tiff: bytes, tag: int, old: int, new: int) -> bytes:
     """Change the value of a TIFF tag that Pillow always writes the same way."""
-    before, after = (struct.pack("<HHIHH", tag, 3, 1, value, 0) for value in (old, new))
-    assert tiff.count(before) == 1
-    return tiff.replace(before, after)
+    old_entry, new_entry = (struct.pack("<HHIHH", tag, 3, 1, value, 0) for value in (old, new))
+    assert tiff.count(old_entry) == 1
+    return tiff.replace(old_entry, new_entry)
 
 
 def png_rows(values: np.ndarray) -> bytes:
     """Lay unfiltered PNG rows, 16 bits big-endian when the values are uint16."""
-    big = values.astype(">u2") if values.dtype == np.uint16 else values
-    return b"".join(b"\0" + row.tobytes() for row in big)
+    samples = values.astype(">u2") if values.dtype == np.uint16 else values
+    return b"".join(b"\0" + row.tobytes() for row in samples)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP", "PPM"])
-def test_lossless_rgb_comes_in_unchanged(kind: str) -> None:
+def test_lossless_rgb_is_read_unchanged(kind: str) -> None:
     rgb = colours()
     photo = read_photo(encode(Image.fromarray(rgb), kind))
     assert photo.dtype == np.uint8
@@ -61,7 +61,7 @@ def test_lossless_rgb_comes_in_unchanged(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP", "MPO"])
-def test_lossy_formats_come_in(kind: str) -> None:
+def test_lossy_formats_are_read(kind: str) -> None:
     rgb = np.full((16, 24, 3), (200, 80, 40), dtype=np.uint8)
     photo = read_photo(encode(Image.fromarray(rgb), kind, quality=95))
     assert photo.shape == (16, 24, 3)
@@ -73,14 +73,14 @@ def test_eight_bit_grey_gives_equal_channels() -> None:
     np.testing.assert_array_equal(photo, np.stack([GREY_RAMP] * 3, axis=-1))
 
 
-def test_one_bit_is_black_and_white() -> None:
+def test_one_bit_images_are_black_and_white() -> None:
     bits = colours()[..., 0] > 127
     for kind in ("PNG", "TIFF", "BMP", "PPM"):
         photo = read_photo(encode(Image.fromarray(bits), kind))
         np.testing.assert_array_equal(photo[..., 1], np.where(bits, 255, 0))
 
 
-def test_palette_gives_its_colours() -> None:
+def test_palette_images_have_the_colours_of_the_palette() -> None:
     image = Image.fromarray(colours() // 64 * 64).quantize(32)
     for kind in ("PNG", "GIF", "BMP", "TIFF"):
         np.testing.assert_array_equal(read_photo(encode(image, kind)), np.array(image.convert("RGB")))
@@ -94,7 +94,7 @@ def test_sixteen_bit_grey_scales_by_257(kind: str) -> None:
     assert (photo[..., 0] == photo[..., 1]).all() and (photo[..., 0] == photo[..., 2]).all()
 
 
-def test_sixteen_bit_white_is_zero_is_turned_round() -> None:
+def test_sixteen_bit_grey_with_white_as_zero_is_inverted() -> None:
     deep = (GREY_RAMP.astype(np.uint16)) * 257
     content = encode(Image.fromarray(deep), "TIFF", tiffinfo={262: 0})
     assert Image.open(io.BytesIO(content)).tag_v2[262] == 0
@@ -121,7 +121,7 @@ def test_thirty_two_bit_integers_scale_by_their_range() -> None:
     np.testing.assert_array_equal(read_photo(content)[..., 0], GREY_RAMP)
 
 
-def test_floats_lie_in_zero_to_one() -> None:
+def test_floats_must_lie_in_zero_to_one() -> None:
     unit = (GREY_RAMP / 255).astype(np.float32)
     photo = read_photo(encode(Image.fromarray(unit), "TIFF"))
     np.testing.assert_array_equal(photo[..., 2], GREY_RAMP)
@@ -139,7 +139,7 @@ def test_cmyk_becomes_rgb() -> None:
             assert np.abs(photo.astype(int) - expected).max() <= 3, (kind, ink)
 
 
-def test_transparency_is_laid_on_white() -> None:
+def test_transparent_pixels_are_blended_with_white() -> None:
     rgba = np.array([[(10, 20, 30, 0), (10, 20, 30, 255), (0, 0, 0, 51)]], dtype=np.uint8)
     expected = [[(255, 255, 255), (10, 20, 30), (204, 204, 204)]]
     for kind in ("PNG", "TIFF"):
@@ -162,7 +162,7 @@ def test_transparent_key_colours_are_white() -> None:
     np.testing.assert_array_equal(photo[0, :, 0], [4, 255, 255])
 
 
-def test_premultiplied_alpha_is_undone() -> None:
+def test_premultiplied_alpha_is_divided_out() -> None:
     rgba = Image.fromarray(np.array([[(100, 50, 0, 255), (200, 100, 0, 128)]], dtype=np.uint8))
     premultiplied = Image.frombytes("RGBA", rgba.size, rgba.convert("RGBa").tobytes())
     content = retag(encode(premultiplied, "TIFF"), 338, 2, 1)
@@ -197,7 +197,7 @@ def test_exif_orientation_is_applied_once(kind: str, orientation: int) -> None:
     assert np.abs(photo.astype(int) - upright)[4:12, 4:44].mean() < 6
 
 
-def test_an_unknown_orientation_is_none() -> None:
+def test_an_unknown_orientation_is_ignored() -> None:
     exif = Image.Exif()
     exif[274] = 77
     rgb = colours()
@@ -268,7 +268,7 @@ def test_unusable_icc_profiles_are_named() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 37), (53, 1)])
-def test_thin_photos_come_in(height: int, width: int) -> None:
+def test_thin_photos_are_read(height: int, width: int) -> None:
     rgb = colours(height, width)
     np.testing.assert_array_equal(read_photo(encode(Image.fromarray(rgb), "PNG")), rgb)
 
@@ -285,7 +285,7 @@ def test_several_frames_are_refused(kind: str) -> None:
         read_photo(frames(kind), "clip")
 
 
-def test_a_phone_photo_with_helper_pictures_is_its_first() -> None:
+def test_of_a_phone_photo_with_helper_pictures_the_first_is_read() -> None:
     photo = read_photo(frames("MPO"))
     assert photo[4, 4, 0] > 240 and photo[4, 4, 2] < 15
 
@@ -327,15 +327,15 @@ def test_corrupt_files_give_a_photo_or_an_image_error(kind: str) -> None:
     exif = Image.Exif()
     exif[274] = 6
     options = {} if kind in ("BMP", "GIF", "PPM") else {"exif": exif, "icc_profile": linear_profile()}
-    whole = encode(Image.fromarray(colours(24, 24)), kind, **options)
+    content = encode(Image.fromarray(colours(24, 24)), kind, **options)
     random = np.random.default_rng(1)
     refused = 0
     for _ in range(150):
-        content = bytearray(whole)
-        for place in random.integers(0, min(len(whole), 400), random.integers(1, 12)):
-            content[place] = random.integers(0, 256)
+        corrupt = bytearray(content)
+        for position in random.integers(0, min(len(content), 400), random.integers(1, 12)):
+            corrupt[position] = random.integers(0, 256)
         try:
-            photo = read_photo(bytes(content), "hurt", max_pixels=1_000_000)
+            photo = read_photo(bytes(corrupt), "hurt", max_pixels=1_000_000)
         except ImageError as error:
             refused += 1
             assert str(error).startswith("hurt: ") and error.reason
@@ -355,7 +355,7 @@ def test_max_pixels_is_a_parameter() -> None:
 
 def test_paths_are_read_and_named(tmp_path: Path) -> None:
     rgb = colours()
-    write_png(tmp_path / "photo.jpg", rgb)  # known by content, not by suffix
+    write_png(tmp_path / "photo.jpg", rgb)  # recognised by content, not by suffix
     np.testing.assert_array_equal(read_photo(tmp_path / "photo.jpg"), rgb)
     missing = tmp_path / "missing.png"
     with pytest.raises(ImageError) as caught:
@@ -378,12 +378,12 @@ def test_png_is_written_losslessly(tmp_path: Path) -> None:
             encode_png(wrong)
 
 
-def test_a_folder_works_like_a_list(tmp_path: Path) -> None:
+def test_a_folder_is_expanded_to_its_image_files(tmp_path: Path) -> None:
     for name in ("b/2.PNG", "b/1.jpeg", "a.tif", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = find_photos([tmp_path / "notes.txt", tmp_path])
-    assert [path.relative_to(tmp_path).as_posix() for path in found] == [
+    photos = find_photos([tmp_path / "notes.txt", tmp_path])
+    assert [path.relative_to(tmp_path).as_posix() for path in photos] == [
         "notes.txt",
         "a.tif",
         "b/1.jpeg",

@@ -26,24 +26,24 @@ def gif_with(blocks: bytes) -> bytes:
 
 def tiff_of_strips(rows: int, signature: bytes = b"II*\0") -> bytes:
     """One column of pixels, each row a strip of its own, all strips the same byte."""
-    order, big = "<" if signature[:2] == b"II" else ">", b"+" in signature
-    offset, entry, number = ("Q", "HHQQ", "Q") if big else ("I", "HHII", "H")
+    order, is_big_tiff = "<" if signature[:2] == b"II" else ">", b"+" in signature
+    offset, entry, number = ("Q", "HHQQ", "Q") if is_big_tiff else ("I", "HHII", "H")
     data = 400
     tags = [(256, 1, 1), (257, 1, rows), (258, 1, 8), (259, 1, 1), (262, 1, 1), (273, rows, data), (277, 1, 1)]
     tags += [(278, 1, 1), (279, rows, data + 4 * rows)]
-    start = signature + (struct.pack(order + "HHQ", 8, 0, 16) if big else struct.pack(order + "I", 8))
+    start = signature + (struct.pack(order + "HHQ", 8, 0, 16) if is_big_tiff else struct.pack(order + "I", 8))
     entries = []
     for tag, count, value in tags:
         # A short value stands at the front of its field, whatever the order of bytes.
-        shown = struct.pack(order + "I", value).ljust(8 if big else 4, b"\0") if count == 1 else b""
-        packed = struct.pack(order + entry, tag, 4, count, 0 if shown else value)
-        entries.append(packed[: -len(shown)] + shown if shown else packed)
+        inline_value = struct.pack(order + "I", value).ljust(8 if is_big_tiff else 4, b"\0") if count == 1 else b""
+        packed = struct.pack(order + entry, tag, 4, count, 0 if inline_value else value)
+        entries.append(packed[: -len(inline_value)] + inline_value if inline_value else packed)
     head = start + struct.pack(order + number, len(tags)) + b"".join(entries) + bytes(struct.calcsize(offset))
     return head.ljust(data, b"\0") + struct.pack(order + "I", 0) * rows + struct.pack(order + "I", 1) * rows
 
 
 def progressive(repeats: int) -> bytes:
-    """A progressive JPEG whose last scan comes again and again."""
+    """A progressive JPEG whose last scan is repeated."""
     content = encode(Image.new("L", (64, 64), 128), "JPEG", progressive=True)
     last = content.rindex(b"\xff\xda")
     return content[:last] + content[last:-2] * repeats + content[-2:]
@@ -83,6 +83,6 @@ def test_many_blocks_are_read(signature: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in corpus() if not name.startswith("moving")])
-def test_sound_files_come_in(name: str) -> None:
+def test_sound_files_are_read(name: str) -> None:
     photo = read_photo(corpus()[name])
     assert photo.shape[2] == 3 and photo.std() > 0

@@ -1,4 +1,4 @@
-"""The one rule for "better": what it finds, how often it is wrong, and what it cannot be lured by."""
+"""The one rule for "better": its outcomes, how often it is wrong, and what it does not accept."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ TYPICAL = {"ciede2000": 9.3, "lpips": 0.19, "colourfulness_error": 15.0, "bleedi
 
 
 def drawn(random, photos=PHOTOS, **factors):
-    """Figures of two models that err by chance, the candidate by a factor more or less; photos differ in difficulty."""
+    """Figures of two models with random errors, the candidate's times a factor; photos differ in difficulty."""
     candidate, reference = {}, {}
     for criterion, typical in TYPICAL.items():
         difficulty = random.gamma(4, 1 / 4, photos)
@@ -25,10 +25,10 @@ def share(outcome, rounds, **options):
 
 
 def exact(**shifts):
-    """Two models that differ by as much on every photo, nearly."""
+    """Two models with almost the same difference on every photo."""
     reference = {criterion: np.linspace(1, 2, 8) for criterion in COLOURS}
     wobble = 1e-3 * np.cos(np.arange(8))
-    return {of: values + shifts.get(of, 0) + wobble for of, values in reference.items()}, reference
+    return {criterion: values + shifts.get(criterion, 0) + wobble for criterion, values in reference.items()}, reference
 
 
 @pytest.mark.parametrize(
@@ -56,20 +56,22 @@ def test_a_difference_is_that_of_the_means_within_its_interval():
         paired = candidate[difference.criterion] - reference[difference.criterion]
         assert difference.low < difference.value < difference.high
         assert difference.value == pytest.approx(paired.mean())
-        assert difference.high - difference.low > 2 * 2.2 * paired.std() / np.sqrt(PHOTOS), "wider than one alone needs"
+        assert difference.high - difference.low > 2 * 2.2 * paired.std() / np.sqrt(PHOTOS), (
+            "wider than the interval of a single comparison"
+        )
     words = Difference("lpips", 0.1871, 0.2217, -0.0642, -0.0004).in_words("grey")
     assert words == "lpips 0.1871, grey 0.2217: -0.0346 (-0.0642 to -0.0004), clearly lower"
 
 
-def test_two_models_that_are_alike_but_for_chance_seldom_change_places():
-    # Nominally 2.5%, of 1000 rounds 2.4%; of 400 rounds that has a standard deviation of 0.8%.
+def test_models_that_differ_by_chance_alone_are_seldom_found_better():
+    # Nominally 2.5%; 2.4% in 1000 rounds. In 400 rounds the standard deviation is 0.8%.
     assert share("better", 400) <= 0.025 + 2 * 0.008
 
 
-def test_a_better_model_is_found_the_more_photos_there_are_and_the_better_it_is():
-    """Each photo's figures vary by a fifth by chance, of each model by itself."""
+def test_a_better_model_is_found_more_often_with_more_photos_and_a_larger_difference():
+    """The random errors of each model are a fifth of a photo's figures."""
     lower = {factor: dict.fromkeys(COLOURS, factor) for factor in (0.9, 0.75, 0.6)}
-    # Measured of 100 rounds, with a standard deviation of 0.05 at most.
+    # Measured in 100 rounds, with a standard deviation of 0.05 at most.
     assert share("better", 100, **lower[0.9]) == pytest.approx(0.33, abs=0.15)
     assert share("better", 100, photos=64, **lower[0.9]) == pytest.approx(0.82, abs=0.12)
     assert share("better", 100, **lower[0.75]) >= 0.85
@@ -83,12 +85,12 @@ def test_a_worse_model_is_never_better():
 @pytest.mark.parametrize("photos", [1, 2, 3])
 def test_a_handful_of_photos_decides_nothing(photos):
     figures = {criterion: np.zeros(photos) for criterion in COLOURS}
-    comparison = compare(figures, {of: values + 1 for of, values in figures.items()}, COLOURS)
+    comparison = compare(figures, {criterion: values + 1 for criterion, values in figures.items()}, COLOURS)
     assert comparison.outcome == "alike"
-    assert all((of.low, of.high) == (-np.inf, np.inf) for of in comparison.differences)
+    assert all((difference.low, difference.high) == (-np.inf, np.inf) for difference in comparison.differences)
 
 
-def test_figures_must_be_of_the_same_photos():
+def test_both_models_need_figures_of_the_same_photos():
     figures = {criterion: np.zeros(5) for criterion in COLOURS}
     with pytest.raises(ValueError, match=r"lpips: figures \(=4\) must be of the same photos"):
         compare(figures, {**figures, "lpips": np.zeros(4)}, COLOURS)
@@ -107,7 +109,7 @@ def test_modes_share_the_level_of_the_exact_tests():
     assert len(refuted(certificate(0.001, 0.002), 0.1)) == 2
 
 
-def test_doubts_are_told_in_words():
+def test_doubts_are_sentences_with_the_figures():
     assert doubts(certificate(0.5, 0.9), 0.1) == []
     (doubt,) = doubts(certificate(0.004, 0.9), 0.1)
     assert doubt == (
@@ -116,7 +118,7 @@ def test_doubts_are_told_in_words():
     )
 
 
-def test_what_was_not_tested_is_doubted_and_refutes_nothing():
+def test_a_certificate_without_a_test_is_doubted_but_not_refuted():
     for rows in (certificate(0.5, 0.5, alpha=0.2), [{"mode": "joint", "alpha": 0.1, "coverage": 0.9}], []):
         assert "no exact test of the coverage at alpha 0.1" in doubts(rows, 0.1)[0]
         assert refuted(rows, 0.1) == []

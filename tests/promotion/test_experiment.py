@@ -7,7 +7,7 @@ import pytest
 from huebands.promotion.experiment import experiment_name
 
 
-def test_an_experiment_is_known_by_what_dvc_tells_and_by_its_copy(
+def test_an_experiment_is_recognised_by_dvcs_variable_and_by_its_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

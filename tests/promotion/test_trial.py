@@ -1,4 +1,4 @@
-"""A candidate's trial against grey and the model in use: which question is asked first, and what bands decide."""
+"""The trial of a candidate against grey and the model in use: the order of the conditions, and the role of bands."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,7 +33,7 @@ def photos(tmp_path_factory):
 
 
 class Model:
-    """Shows grey with bands that reach so far down and up; its certificate holds the p-values of both modes."""
+    """Shows grey with bands of these distances down and up; its certificate holds the p-values of both modes."""
 
     def __init__(self, down=40, up=40, p_values=(0.5, 0.5)):
         rows = [
@@ -54,7 +54,7 @@ class Model:
 
 
 def trial(photos, candidate=None, in_use=None, **levels):
-    """A trial in which the models' figures lie at these levels, as shares of grey's; 1 if left out."""
+    """A trial in which the models' figures are these shares of grey's; 1 if left out."""
     wobble = 1e-3 * np.cos(np.arange(COUNT))
     figures = {name: dict.fromkeys(COLOURS, 10 * level + wobble * level) for name, level in levels.items()}
     figures["grey"] = dict.fromkeys(COLOURS, np.full(COUNT, 10.0))
@@ -72,34 +72,34 @@ def test_the_first_model_has_to_beat_grey(photos):
         assert verdict.outcome == "inferior" and verdict.reason.startswith("not better than grey")
 
 
-def test_a_model_worse_than_grey_is_not_better_whatever_it_beats(photos):
+def test_a_model_worse_than_grey_is_inferior_even_if_it_beats_the_one_in_use(photos):
     verdict = trial(photos, new=1.1, old=1.5).judge("new", "old", ALPHA)
     assert verdict.outcome == "inferior" and verdict.reason.startswith("not better than grey: clearly higher by")
 
 
-def test_bleeding_says_nothing_beside_grey(photos):
+def test_bleeding_is_not_compared_with_grey(photos):
     figures = trial(photos, new=0.9).figures
     figures["grey"]["bleeding"] = np.zeros(COUNT)
     assert Trial(photos, {"new": Model()}, figures).judge("new", None, ALPHA).outcome == "better"
 
 
-@pytest.mark.parametrize(("old", "outcome"), [(0.9, "better"), (0.7, "inferior")])
-def test_colours_decide_where_they_differ(photos, old, outcome):
+@pytest.mark.parametrize(("old_level", "outcome"), [(0.9, "better"), (0.7, "inferior")])
+def test_colours_decide_where_they_differ(photos, old_level, outcome):
     narrow = Model(down=30, up=30)
-    verdict = trial(photos, candidate=narrow, new=0.8, old=old).judge("new", "old", ALPHA)
+    verdict = trial(photos, candidate=narrow, new=0.8, old=old_level).judge("new", "old", ALPHA)
     assert verdict.outcome == outcome
-    assert len(verdict.lines) == 3 + 4, "bands are not looked at"
+    assert len(verdict.lines) == 3 + 4, "bands are not compared"
     assert any(line.startswith("lpips 8.0000, in use ") for line in verdict.lines)
 
 
-def test_a_refuted_promise_comes_first(photos):
+def test_a_refuted_promise_decides_before_the_colours(photos):
     refuted = Model(p_values=(0.5, 0.001))
     verdict = trial(photos, candidate=refuted, new=0.8).judge("new", None, ALPHA)
     assert verdict.outcome == "inferior"
     assert verdict.reason.startswith("joint coverage at alpha 0.1 is 0.9000 on the test photos, too little")
 
 
-def test_coverage_is_told_in_words_also_where_it_was_not_tested(photos):
+def test_coverage_is_described_also_where_it_was_not_tested(photos):
     model = Model(p_values=(0.25, 0.001))
     line = "on 33 photos of test: per_channel coverage 0.9000 of 0.9 promised, p 0.25 by the exact test"
     assert trial(photos, candidate=model, new=0.8).coverage("new", ALPHA)[0] == line
@@ -108,7 +108,7 @@ def test_coverage_is_told_in_words_also_where_it_was_not_tested(photos):
     assert lines[1] == "on 33 photos of test: joint coverage 0.9000 of 0.9 promised, not tested"
 
 
-def test_among_like_colours_tighter_bands_that_cover_as_much_are_better(photos):
+def test_with_equal_colours_narrower_bands_of_the_same_coverage_are_better(photos):
     tight, wide = Model(down=40, up=40), Model(down=60, up=40)
     assert trial(photos, tight, wide, new=0.8, old=0.8).judge("new", "old", ALPHA).outcome == "better"
     verdict = trial(photos, wide, tight, new=0.8, old=0.8).judge("new", "old", ALPHA)
@@ -125,7 +125,7 @@ def test_bands_that_are_narrower_because_they_cover_less_are_not_better(photos):
 
 
 @pytest.mark.parametrize("broken", [Model(down=4, up=4), Model(p_values=(0.001, 0.5))])
-def test_among_like_colours_a_broken_promise_gives_way_to_a_kept_one(photos, broken):
+def test_with_equal_colours_a_kept_promise_is_better_than_a_broken_one(photos, broken):
     verdict = trial(photos, Model(down=60, up=60), broken, new=0.8, old=0.8).judge("new", "old", ALPHA)
     assert (verdict.outcome, verdict.reason) == (
         "better",
@@ -139,7 +139,7 @@ def test_bands_that_break_their_promise_on_the_validation_photos_are_not_better(
     assert verdict.outcome == "inferior" and "break their promise" in verdict.reason
 
 
-def test_bands_of_a_package_are_measured_as_its_certificate_measures_them(photos, tiny_package):
+def test_bands_of_a_package_are_measured_like_those_of_its_certificate(photos, tiny_package):
     colorizer = Colorizer.load(tiny_package)
     run = Trial.run({"new": colorizer, "old": colorizer}, photos, PlainColourScorer())
     verdict = run.judge("new", "old", 0.3)
@@ -157,7 +157,7 @@ def test_bands_of_a_package_are_measured_as_its_certificate_measures_them(photos
 
 def test_a_trial_measures_every_model_and_grey_on_every_photo(photos):
     run = Trial.run({"new": Model()}, photos, PlainColourScorer())
-    assert {name: set(of) for name, of in run.figures.items()} == {"new": set(COLOURS), "grey": set(COLOURS)}
+    assert {name: set(figures) for name, figures in run.figures.items()} == {"new": set(COLOURS), "grey": set(COLOURS)}
     for criterion in COLOURS:
         assert run.figures["new"][criterion] == pytest.approx(run.figures["grey"][criterion]), "it shows grey"
         assert run.means("new")[criterion] == pytest.approx(run.figures["new"][criterion].mean())
@@ -170,7 +170,9 @@ def test_the_scorer_takes_each_criterion_from_its_metric(photo_scorer):
     assert isinstance(scorer._lpips, LPIPS)
     truth, result = tiny_photo(1, 32), tiny_photo(2, 32)
     expected = photo_scorer.score(truth, {"x": result}).results["x"].figures
-    assert scorer.score(truth, {"x": result})["x"] == pytest.approx({of: expected[of] for of in COLOURS})
+    assert scorer.score(truth, {"x": result})["x"] == pytest.approx(
+        {criterion: expected[criterion] for criterion in COLOURS}
+    )
 
 
 def test_without_validation_photos_there_is_no_trial(tmp_path):

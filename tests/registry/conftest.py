@@ -19,7 +19,7 @@ def checkout(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A folder of files, which is all that the registry needs to know of a package."""
+    """A folder of files: the registry reads no more of a package."""
     folder = tmp_path / "generator"
     folder.mkdir()
     (folder / "config.json").write_text("{}")

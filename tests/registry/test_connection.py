@@ -1,15 +1,24 @@
-"""A store that does not answer, or lacks what was asked for, is named with the remedy."""
+"""Errors of the store: they name the store and the remedy."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import mlflow
 import pytest
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from huebands.registry.connection import TrackingError
 from huebands.registry.models import (
+    RegisteredPackage,
     champion_version,
     download_package,
+    set_alias,
+    tag_version,
 )
-from mlflow_store import client, start
+from huebands.registry.restoration import find_run, restore_run
+from huebands.registry.runs import log_runs, log_stages
+from mlflow_store import RUN, client, finished_run, register, stage_run, start
 
 # MLflow's own use of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -43,3 +52,35 @@ def test_a_store_of_an_unknown_kind_is_named_without_its_password(monkeypatch: p
     with pytest.raises(TrackingError, match="carrier-pigeon") as caught:
         champion_version("generator")
     assert "secret" not in str(caught.value)
+
+
+VERSION = RegisteredPackage("generator", 1, "11" * 32)
+
+
+@pytest.mark.parametrize(
+    ("method", "work"),
+    [
+        ("create_registered_model", register),
+        ("log_artifacts", register),
+        ("create_model_version", register),
+        ("get_model_version_by_alias", lambda package, sha256, run_id: champion_version("generator")),
+        ("set_registered_model_alias", lambda package, sha256, run_id: set_alias("generator", "champion", 1)),
+        ("set_model_version_tag", lambda package, sha256, run_id: tag_version(VERSION, {"gate.reason": "a"})),
+        ("set_terminated", lambda package, sha256, run_id: log_runs("huebands", stage_run("compare"), [])),
+        ("get_run", lambda package, sha256, run_id: log_stages(run_id, [], {})),
+        ("search_runs", lambda package, sha256, run_id: find_run("huebands", "cd" * 32)),
+        ("search_runs", lambda package, sha256, run_id: restore_run("huebands", RUN, [], [])),
+        ("create_run", lambda package, sha256, run_id: start()),
+        ("get_run", lambda package, sha256, run_id: start(run_id)),
+    ],
+)
+def test_whatever_the_store_refuses_is_named_with_its_reason(
+    checkout: Path, package: Path, monkeypatch: pytest.MonkeyPatch, method: str, work: Callable[..., object]
+) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise mlflow.MlflowException("not for you\nat all", error_code=PERMISSION_DENIED)
+
+    run_id = finished_run()
+    monkeypatch.setattr(mlflow.MlflowClient, method, refuse)
+    with pytest.raises(TrackingError, match=r"^the .* failed in sqlite:///.*: not for you at all; start again when"):
+        work(package, "11" * 32, run_id)

@@ -1,4 +1,4 @@
-"""The store of a checkout moves with it, and serves the copies that DVC makes of it."""
+"""The store of a checkout moves with it, and is used by the copies that DVC makes of it."""
 
 import shutil
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_a_store_named_by_its_uri_keeps_its_artifacts_beside_it(
     assert len(list((checkout / "mlartifacts" / "huebands").glob("*/artifacts/package/*/config.json"))) == 1
 
 
-def test_an_experiment_in_a_copy_of_dvc_is_kept_by_its_checkout(
+def test_an_experiment_in_a_copy_of_dvc_logs_to_the_store_of_its_checkout(
     checkout: Path, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = checkout / ".dvc/tmp/exps/standalone/tmp1234"

@@ -1,4 +1,4 @@
-"""Registered packages: versions, aliases, tags, and the way back."""
+"""Registered packages: versions, aliases, tags and downloads."""
 
 from pathlib import Path
 
@@ -62,14 +62,14 @@ def test_aliases_point_at_versions(checkout: Path, package: Path) -> None:
     set_alias("generator", "champion", 1)
     register(package, "22" * 32)
     set_alias("generator", "challenger", 2)
-    found = champion_version("generator")
-    assert found == RegisteredPackage("generator", 1, "11" * 32)
-    assert found.uri == "models:/generator/1"
+    version = champion_version("generator")
+    assert version == RegisteredPackage("generator", 1, "11" * 32)
+    assert version.uri == "models:/generator/1"
     assert client().get_model_version_by_alias("generator", "challenger").tags[PACKAGE_TAG] == "22" * 32
 
 
 @pytest.mark.parametrize("address", ["models:/generator/1", "models:/generator@champion"])
-def test_a_registered_package_comes_back_as_it_was(checkout: Path, package: Path, address: str) -> None:
+def test_a_registered_package_is_downloaded_byte_for_byte(checkout: Path, package: Path, address: str) -> None:
     register(package)
     set_alias("generator", "champion", 1)
     folder = download_package(address)

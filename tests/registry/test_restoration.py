@@ -1,4 +1,4 @@
-"""A training's run is found by its weights, or restored from its report."""
+"""A training's run is points by its weights, or restored from its report."""
 
 from datetime import datetime
 from pathlib import Path
@@ -12,11 +12,15 @@ from mlflow_store import RUN, STARTED, TERMS, client, cut_off, history, parent_o
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 
-def test_a_run_names_the_datasets_that_it_has_used(checkout: Path) -> None:
+def test_a_run_names_the_datasets_that_it_used(checkout: Path) -> None:
     for run_id in (start().run_id, restore_run("huebands", RUN, history(1), [])):
-        (used,) = client().get_run(run_id).inputs.dataset_inputs
-        assert (used.dataset.name, used.dataset.digest, used.dataset.source) == ("noise train", "da" * 18, "noise==1.0")
-        assert [(tag.key, tag.value) for tag in used.tags] == [("mlflow.data.context", "training")]
+        (dataset_input,) = client().get_run(run_id).inputs.dataset_inputs
+        assert (dataset_input.dataset.name, dataset_input.dataset.digest, dataset_input.dataset.source) == (
+            "noise train",
+            "da" * 18,
+            "noise==1.0",
+        )
+        assert [(tag.key, tag.value) for tag in dataset_input.tags] == [("mlflow.data.context", "training")]
 
 
 @pytest.mark.parametrize(
@@ -55,10 +59,10 @@ def test_a_restored_run_has_every_point_at_its_time(checkout: Path, tmp_path: Pa
     run_id = restore_run("huebands", RUN, rows, [picture(tmp_path, 1), picture(tmp_path, 500)])
     began = round(datetime.fromisoformat(STARTED).timestamp() * 1000)
     for term in TERMS:
-        found = sorted(client().get_metric_history(run_id, term), key=lambda metric: metric.step)
-        assert [metric.value for metric in found] == [row[term] for row in rows], term
-        assert [metric.step for metric in found] == list(range(1, 501)), term
-        assert [metric.timestamp for metric in found] == [began + 2500 * step for step in range(1, 501)], term
+        points = sorted(client().get_metric_history(run_id, term), key=lambda metric: metric.step)
+        assert [metric.value for metric in points] == [row[term] for row in rows], term
+        assert [metric.step for metric in points] == list(range(1, 501)), term
+        assert [metric.timestamp for metric in points] == [began + 2500 * step for step in range(1, 501)], term
     stored = client().get_run(run_id)
     assert (stored.info.start_time, stored.info.end_time) == (began, began + 500 * 2500)
     assert stored.info.status == "FINISHED"

@@ -1,4 +1,4 @@
-"""Finished runs: stages beside their training, candidates below their comparison."""
+"""Finished runs: stages are siblings of their training, candidates are children of their comparison."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from mlflow_store import (
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 
-def test_stages_stand_beside_their_training_with_the_figures_on_top(checkout: Path, tmp_path: Path) -> None:
+def test_stages_are_siblings_of_their_training_and_the_parent_has_the_figures(checkout: Path, tmp_path: Path) -> None:
     run_id = finished_run()
     report = picture(tmp_path, 1)
     stage = FinishedRun(
@@ -76,7 +76,7 @@ def test_the_curves_of_a_stage_are_logged_by_epoch(checkout: Path) -> None:
         ("create_run", 2),
     ],
 )
-def test_stages_that_were_cut_off_are_logged_whole(
+def test_stages_that_were_cut_off_are_logged_again(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, call: int
 ) -> None:
     run_id = finished_run()
@@ -103,7 +103,7 @@ def test_stages_of_a_training_without_a_pipeline_become_its_children(checkout: P
     assert client().get_run(lone.info.run_id).data.metrics == {"x": 1.0}
 
 
-def test_a_comparison_has_one_run_a_candidate_below_one_for_all(checkout: Path) -> None:
+def test_a_comparison_has_a_run_for_each_candidate_below_one_for_all(checkout: Path) -> None:
     candidates = [FinishedRun(name=name, params={"kind": name}, metrics={"psnr": 1.0}, tags={}) for name in ("a", "b")]
     parent_id = log_runs("compare", FinishedRun(name="two", params={}, metrics={}, tags={}), candidates)
     assert {run.data.params["kind"] for run in children_of(parent_id)} == {"a", "b"}

@@ -25,14 +25,14 @@ def test_a_run_can_be_watched_while_it_runs(checkout: Path) -> None:
     assert points(run.run_id, "huber") == [(row["epoch"], row["huber"]) for row in history(2)]
 
 
-def test_a_training_is_the_child_of_its_pipeline_and_shares_its_fate(checkout: Path) -> None:
+def test_a_training_is_the_child_of_its_pipeline_and_has_the_same_status(checkout: Path) -> None:
     run = start()
     parent = parent_of(run.run_id)
     assert (parent.info.run_name, client().get_run(run.run_id).info.run_name) == ("cgan", "cgan: train")
     assert parent.data.params == {"train.epochs": "3"}
     for act, status in ((run.fail, "FAILED"), (lambda: start(run.run_id), "RUNNING")):
         act()
-        assert {client().get_run(each).info.status for each in (run.run_id, parent.info.run_id)} == {status}
+        assert {client().get_run(run_id).info.status for run_id in (run.run_id, parent.info.run_id)} == {status}
     run.finish("ab" * 32)
     assert parent_of(run.run_id).info.status == "FINISHED"
     assert find_run("huebands", "ab" * 32) == run.run_id, "the training's, not the pipeline's"
@@ -58,7 +58,7 @@ def test_an_epoch_without_validation_has_no_point(checkout: Path) -> None:
     assert points(run.run_id, "val_ab_mae") == [(2, 7.0)]
 
 
-def test_a_resumed_run_goes_on_where_it_stopped_without_double_points(checkout: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_continues_without_repeated_points(checkout: Path, tmp_path: Path) -> None:
     killed = start()
     killed.log_history(history(4))
     killed.log_picture(picture(tmp_path, 4), 4)
@@ -76,7 +76,9 @@ def test_a_resumed_run_goes_on_where_it_stopped_without_double_points(checkout: 
     assert client().get_run(resumed.run_id).info.status == "FINISHED"
 
 
-def test_resuming_in_another_store_says_so_and_starts_anew(checkout: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_resuming_in_another_store_logs_a_warning_and_starts_a_new_run(
+    checkout: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     run = start(run_id="0" * 32)
     assert run.run_id != "0" * 32
     assert f"run {'0' * 32} is not in this store" in caplog.text

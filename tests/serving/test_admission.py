@@ -1,4 +1,4 @@
-"""Admission control: memory is limited, and clients that hardly send bytes keep nobody out."""
+"""Admission control: memory is limited, and slow clients do not block others."""
 
 import functools
 import inspect
@@ -42,12 +42,12 @@ def refused(control):
 
 def upload(reservation, *pieces):
     """Let pieces of a body arrive."""
-    rest = list(pieces)
+    remaining = list(pieces)
 
     async def receive():
-        if not rest:
+        if not remaining:
             await anyio.sleep_forever()
-        return {"type": "http.request", "body": rest.pop(0), "more_body": True}
+        return {"type": "http.request", "body": remaining.pop(0), "more_body": True}
 
     async def read():
         for _ in pieces:
@@ -56,7 +56,7 @@ def upload(reservation, *pieces):
     anyio.run(read)
 
 
-def test_memory_is_reserved_as_bytes_come_and_freed_at_the_end(control):
+def test_memory_is_reserved_as_bytes_arrive_and_freed_at_the_end(control):
     with control.admit() as reservation:
         assert control.held_bytes == 0
         upload(reservation, b"x" * 30_000, b"x" * 30_000)
@@ -69,7 +69,7 @@ def test_memory_is_reserved_as_bytes_come_and_freed_at_the_end(control):
     assert (control.held_bytes, control.requests) == (0, 0)
 
 
-def test_an_upload_beyond_the_memory_is_refused_while_it_comes(control):
+def test_an_upload_beyond_the_memory_is_refused_while_it_arrives(control):
     with control.admit() as first, control.admit() as second:
         upload(first, b"x" * 60_000)
         with pytest.raises(UnservedError, match="too many photos"):
@@ -78,7 +78,7 @@ def test_an_upload_beyond_the_memory_is_refused_while_it_comes(control):
 
 
 class Upload:
-    """An upload whose pieces arrive when the test says so; `refused` says whether it was evicted."""
+    """An upload whose pieces the test sends; `refused` is true after it was evicted."""
 
     def __init__(self, control, tasks):
         self.refused = False
@@ -112,7 +112,7 @@ async def settled():
 
 
 def in_tasks(test):
-    """Run a test in an event loop, beside tasks that end with it."""
+    """Run a test in an event loop, with a group of tasks that ends with it."""
 
     @functools.wraps(test)
     def run(**fixtures):
@@ -165,7 +165,7 @@ async def test_transfers_at_an_ordinary_rate_are_never_evicted(control, clock, t
         for upload in uploads:
             await upload.send(round(1.5 * NEW_REQUEST_RATE))
         refused(control)
-    clock.now += 10  # both stand still
+    clock.now += 10  # neither upload sends a byte
     with control.admit():
         await settled()
         assert sorted(upload.refused for upload in uploads) == [False, True]
@@ -216,7 +216,7 @@ def test_a_client_that_does_not_take_its_answer_is_evicted(control, clock):
     assert continues == [False]
 
 
-def test_photos_that_wait_or_are_worked_on_are_never_evicted(control, clock):
+def test_photos_that_wait_or_are_processed_are_never_evicted(control, clock):
     with control.admit() as first, control.admit() as second:
         for reservation in (first, second):
             upload(reservation, b"x")
@@ -226,23 +226,23 @@ def test_photos_that_wait_or_are_worked_on_are_never_evicted(control, clock):
 
 
 def read_body(pieces, **limits):
-    """Read a body of (seconds before it, piece) through the limit; gives the pieces."""
+    """Send pieces, each after its seconds, through the limit of a body, and return those that were read."""
 
     async def read(scope, receive, send):
         while (message := await receive()).get("more_body"):
             received.append(message["body"])
 
     async def receive():
-        seconds, piece = rest.pop(0) if rest else (0, None)
+        seconds, piece = remaining.pop(0) if remaining else (0, None)
         await anyio.sleep(seconds)
         return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
 
-    received, rest = [], list(pieces)
+    received, remaining = [], list(pieces)
     anyio.run(BodyLimit(read, **limits), {"type": "http", "headers": []}, receive, None)
     return received
 
 
-def test_a_body_that_comes_too_slowly_is_refused():
+def test_a_body_that_arrives_too_slowly_is_refused():
     limits = {"max_body": 10_000, "max_stall": 0.5, "min_rate": 200}  # 100 bytes in half a second
     slow = [(0.1, b"x")] * 20
     with pytest.raises(HTTPException, match=r"\d bytes in 0\.5 seconds, at least 100 are required") as error:

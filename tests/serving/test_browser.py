@@ -1,4 +1,4 @@
-"""Without a browser: tests of the page are skipped by name, and fail where CI asks for one."""
+"""Without a browser the tests of the page are skipped and named; in CI they fail."""
 
 import os
 import shutil
@@ -30,23 +30,23 @@ def run_without_browser(folder: Path, **environment: str) -> subprocess.Complete
 
 
 def test_a_missing_browser_is_reported_with_the_tests_that_lacked_it(tmp_path: Path) -> None:
-    done = run_without_browser(tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 passed, 1 skipped" in done.stdout
-    _, section = done.stdout.split("= skipped for lack of a browser =")
+    completed = run_without_browser(tmp_path)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert "1 passed, 1 skipped" in completed.stdout
+    _, section = completed.stdout.split("= skipped for lack of a browser =")
     assert "\ntest_it.py::test_of_the_page\n" in section and "test_without_browser" not in section
 
 
 @pytest.mark.parametrize("variable", browser.REQUIRING)
 def test_where_a_browser_is_required_its_lack_is_an_error(variable: str, tmp_path: Path) -> None:
-    done = run_without_browser(tmp_path, **{variable: "1"})
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "1 passed, 1 error" in done.stdout
-    assert "no browser: none of chromium, chromium-browser, google-chrome is installed" in done.stdout
+    completed = run_without_browser(tmp_path, **{variable: "1"})
+    assert completed.returncode == 1, completed.stdout + completed.stderr
+    assert "1 passed, 1 error" in completed.stdout
+    assert "no browser: none of chromium, chromium-browser, google-chrome is installed" in completed.stdout
 
 
 def run_ci(folder: Path, *programs: str) -> subprocess.CompletedProcess[str]:
-    """Run .ci/run where these programs are installed; each prints its arguments, and whether a browser is required."""
+    """Run .ci/run with these programs installed. Each prints its arguments and whether a browser is required."""
     for program in ("bash", "dirname"):
         (folder / program).symlink_to(str(shutil.which(program)))
     for program in programs:
@@ -57,13 +57,13 @@ def run_ci(folder: Path, *programs: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_ci_asks_for_a_browser(tmp_path: Path) -> None:
-    done = run_ci(tmp_path, "chromium", "make")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "make lint 1\nmake test 1\n", "")
+    completed = run_ci(tmp_path, "chromium", "make")
+    assert (completed.returncode, completed.stdout, completed.stderr) == (0, "make lint 1\nmake test 1\n", "")
 
 
 @pytest.mark.parametrize("programs", [("make",), ("make", "apt-get")])
 def test_ci_ends_where_no_browser_can_be_installed(programs: tuple[str, ...], tmp_path: Path) -> None:
-    done = run_ci(tmp_path, *programs)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "apt-get" in done.stderr.splitlines()[0]
-    assert done.stderr.splitlines()[-1].startswith(".ci/run: no browser, and apt-get cannot install chromium")
+    completed = run_ci(tmp_path, *programs)
+    assert (completed.returncode, completed.stdout) == (1, "")
+    assert "apt-get" in completed.stderr.splitlines()[0]
+    assert completed.stderr.splitlines()[-1].startswith(".ci/run: no browser, and apt-get cannot install chromium")

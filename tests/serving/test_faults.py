@@ -6,6 +6,7 @@ import select
 import shutil
 import signal
 import socket
+import stat
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import anyio
 import httpx
 import numpy as np
 import psutil
@@ -23,11 +23,12 @@ from bento_server import serve_package
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
 from huebands.photos.write import encode_png
+from huebands.serving import served_model
 from huebands.serving.workers.package_copy import PrivateCopy, copy_privately
-from in_process import build_in_process
+from in_process import Client, build_in_process
 
-WITHIN = 60  # seconds; what is waited for takes a few
-TIMEOUT = 8  # seconds of a photo
+WITHIN = 60  # seconds to wait for anything; it takes a few
+TIMEOUT = 8  # seconds that a photo may take
 PROCESSES, QUEUE = 2, 2
 
 
@@ -35,10 +36,10 @@ def photo(seed=0, height=24, width=30):
     return encode_png(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def until(holds):
-    """Wait until something is true; gives its value."""
+def until(condition):
+    """Wait until a condition is true, and return its value."""
     end = time.monotonic() + WITHIN
-    while not (value := holds()):
+    while not (value := condition()):
         assert time.monotonic() < end, "it has not become true"
         time.sleep(0.05)
     return value
@@ -46,7 +47,7 @@ def until(holds):
 
 @dataclass
 class Service:
-    """A served service, and the processes that it consists of."""
+    """A running service and its processes."""
 
     url: str
 
@@ -91,8 +92,8 @@ class Service:
                     process.resume()
 
     @contextmanager
-    def full(self):
-        """Stop work with as many photos in it and in the queue as there is room for; gives the answers to come."""
+    def stopped_and_full(self):
+        """Stop the workers while every worker has a photo and the queue is full; gives them and the future answers."""
         with ThreadPoolExecutor(PROCESSES + QUEUE) as threads, self.stopped() as workers:
             answers = [threads.submit(self.post, photo(seed)) for seed in range(PROCESSES + QUEUE)]
             until(lambda: self.metric("huebands_jobs_waiting") == QUEUE)
@@ -105,10 +106,10 @@ def _running(processes, module):
 
 
 def _command(process):
-    """Of a process that is alive, else nothing."""
+    """The command of a process; an empty list if the process has ended."""
     try:
         return process.cmdline()
-    except psutil.NoSuchProcess:  # a zombie is one too
+    except psutil.NoSuchProcess:  # also raised for a zombie
         return []
 
 
@@ -132,7 +133,7 @@ def shared(tiny_package, tmp_path_factory):
 
 @pytest.fixture
 def service(shared):
-    """The service with all its processes at hand."""
+    """The service, with all its worker processes ready."""
     until(lambda: shared.metric("huebands_processes_ready") == PROCESSES)
     return shared
 
@@ -145,16 +146,16 @@ def expected(shared):
     return [answer.content for answer in answers]
 
 
-def test_a_process_that_is_killed_in_the_middle_of_a_photo_costs_nobody_an_answer(service, expected):
-    with service.full() as (workers, answers):
+def test_every_client_is_answered_when_a_process_is_killed_during_a_photo(service, expected):
+    with service.stopped_and_full() as (workers, answers):
         workers[0].kill()
     assert [answer.result().content for answer in answers] == expected
     until(lambda: service.metric("huebands_processes_ready") == PROCESSES)
     assert len({process.pid for process in service.workers} | {process.pid for process in workers}) == PROCESSES + 1
 
 
-def test_beyond_the_queue_photos_are_refused_at_once_and_accepted_ones_are_answered(service, expected):
-    with service.full() as (_, answers):
+def test_photos_beyond_the_queue_are_refused_at_once_and_accepted_ones_are_answered(service, expected):
+    with service.stopped_and_full() as (_, answers):
         start = time.monotonic()
         response = service.post(photo())
         assert time.monotonic() - start < TIMEOUT / 2
@@ -173,16 +174,16 @@ def test_a_photo_that_takes_too_long_gets_504_and_the_next_one_is_served(service
     assert service.post(photo()).content == expected[0]
 
 
-def test_clients_that_hang_up_free_their_places_and_leave_nothing_behind(service, expected):
+def test_clients_that_hang_up_free_their_places_in_the_queue_and_their_memory(service, expected):
     hung_up = 'huebands_request_seconds_count{path="/bands",status="499"}'
     before = service.metric(hung_up)
     request = httpx.Request("POST", service.url + "/bands", files={"image": ("cat.png", photo())})
     head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
-    whole = f"POST /bands HTTP/1.1\r\n{head}\r\n".encode() + request.read()
+    upload = f"POST /bands HTTP/1.1\r\n{head}\r\n".encode() + request.read()
     with service.stopped():
         connections = [_connect(service) for _ in range(PROCESSES + QUEUE)]
         for connection in connections:
-            connection.sendall(whole)
+            connection.sendall(upload)
         until(lambda: service.metric("huebands_jobs_waiting") == QUEUE)
         for connection in connections:
             connection.close()
@@ -199,14 +200,14 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n--x\r\n\r\n"
 
 
 @pytest.mark.parametrize("start", [ANNOUNCED, CHUNKED], ids=["announced", "chunked"])
-def test_uploads_that_hardly_come_keep_no_other_client_out(service, expected, start):
-    places = 4 * (PROCESSES + QUEUE)
+def test_slow_uploads_do_not_block_other_clients(service, expected, start):
+    slow_count = 4 * (PROCESSES + QUEUE)
     with ExitStack() as stack:
-        slow_clients = [stack.enter_context(_connect(service)) for _ in range(places)]
+        slow_clients = [stack.enter_context(_connect(service)) for _ in range(slow_count)]
         for slow_client in slow_clients:
             slow_client.sendall(start)
-        # A client that announces more than there is memory for is refused at once, unless no other is there.
-        until(lambda: service.metric("huebands_admitted_requests") >= (places if start == CHUNKED else 1))
+        # A client that announces more bytes than the free memory is refused at once, unless it is the only one.
+        until(lambda: service.metric("huebands_admitted_requests") >= (slow_count if start == CHUNKED else 1))
         assert service.metric("huebands_held_bytes") < 2**16
         for seed in range(3):
             assert service.post(photo(seed)).content == expected[seed]
@@ -224,7 +225,7 @@ def _connect(service):
     return socket.create_connection(("127.0.0.1", httpx.URL(service.url).port))
 
 
-def test_the_service_recovers_from_the_end_of_its_http_process_and_a_stop_answers_what_is_in_work(
+def test_the_service_recovers_from_the_end_of_its_http_process_and_a_stop_answers_accepted_photos(
     tiny_package, tmp_path
 ):
     with serve(tiny_package, tmp_path) as service:
@@ -255,18 +256,13 @@ def _alive(processes):
 
 def test_uploads_need_no_disk(tiny_package, monkeypatch):
     content = photo(height=700, width=1000)
-    assert len(content) > 2**20  # what is larger goes to a disk elsewhere
+    assert len(content) > 2**20  # other form parsers write larger files to a disk
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
-
-    async def ask():
-        transport = httpx.ASGITransport(build_in_process(tiny_package))
-        async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
-            return await client.post("/colorize", files={"image": ("cat.png", content)})
-
-    assert anyio.run(ask).status_code == 200
+    client = Client(build_in_process(tiny_package))
+    assert client.post("/colorize", files={"image": ("cat.png", content)}).status_code == 200
 
 
-def test_a_process_starts_anew_after_a_cleaner_has_removed_the_private_copy(service, expected):
+def test_processes_start_anew_after_a_cleaner_has_removed_the_private_copy(service, expected):
     folder = Path(service.workers[0].cmdline()[-2])
     assert folder.is_dir()
     shutil.rmtree(folder.parent)
@@ -277,6 +273,11 @@ def test_a_process_starts_anew_after_a_cleaner_has_removed_the_private_copy(serv
     until(lambda: service.metric("huebands_processes_ready") == PROCESSES)
     assert [service.post(photo(seed)).content for seed in range(2)] == expected[:2]
     assert service.is_ready()
+    http = service.http
+    http.terminate()
+    until(lambda: not _alive([http]))
+    until(service.is_ready)
+    assert [service.post(photo(seed)).content for seed in range(2)] == expected[:2]
 
 
 @pytest.fixture
@@ -321,6 +322,33 @@ def test_a_damaged_copy_is_restored(damage, copied):
     restored = copy.restore()
     assert {path.name: path.read_bytes() for path in restored.iterdir()} == before
     assert copy.fault is None
+
+
+def test_a_copy_is_restored_where_the_choice_of_the_first_process_names_it(copied):
+    folder, copy = copied
+    choice = served_model.ServedModel(folder=str(folder), source="tiny", package_sha256=copy.package_sha256).encode()
+    shutil.rmtree(folder.parent)
+    copy.restore()
+    assert served_model.decode(choice).load().package.package_sha256 == copy.package_sha256
+    assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "file"])
+def test_a_copy_is_not_restored_where_another_user_could_change_it(kind, copied, tmp_path, monkeypatch):
+    folder, copy = copied
+    parent, taken = folder.parent, tmp_path / "taken"
+    parent.rename(taken)
+    match kind:
+        case "folder":  # whole, but another user's
+            taken.rename(parent)
+            monkeypatch.setattr(os, "geteuid", lambda: parent.stat().st_uid + 1)
+        case "link":
+            parent.symlink_to(taken)
+        case "file":
+            parent.touch()
+    with pytest.raises(PackageError, match=rf"{parent}: is a {kind} of user \d+, and must be a folder of user \d+"):
+        copy.restore()
+    assert "remove it" in copy.fault
 
 
 def test_a_copy_that_cannot_be_restored_is_a_fault_until_it_can(copied, monkeypatch):

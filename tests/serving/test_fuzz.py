@@ -1,4 +1,4 @@
-"""Mutated files and forms are refused or answered, memory does not grow, and the next good request is answered."""
+"""Mutated files and forms are refused or answered, memory does not grow, and the next valid one is answered."""
 
 import itertools
 import time
@@ -15,17 +15,17 @@ import pytest
 from form_mutation import forms
 from huebands.photos.read import MAX_PIXELS, ImageError, read_photo
 from huebands.photos.write import encode_png
-from in_process import build_in_process
+from in_process import ANSWER_WITHIN, build_in_process
 from mutation import mutants
 
-FEW_PIXELS = 1_000_000  # for most: a header that announces many costs a second each
-EVERY = 50  # inputs that may have as many pixels as there are allowed
-HANG = 60.0  # seconds that no input comes near, however slow the machine
-GROWTH = 100 * 2**20  # bytes: what the allocator may keep; a leak of 10 kB an input would be twice that
+FEW_PIXELS = 1_000_000  # limit for most inputs: one that announces more pixels takes a second
+EVERY = 50  # every 50th input may have as many pixels as the service allows
+HANG = 60.0  # seconds: far more than any input takes, also on a slow machine
+GROWTH = 100 * 2**20  # bytes that the allocator may keep; a leak of 10 kB per input would be twice that
 
 
 def read_all(inputs: Iterable[tuple[str, bytes]]) -> None:
-    """Read each, and check what `read_photo` promises."""
+    """Read each file, and check the contract of `read_photo`."""
     for number, (name, content) in enumerate(inputs):
         limit = FEW_PIXELS if number % EVERY else MAX_PIXELS
         start = time.perf_counter()
@@ -44,20 +44,21 @@ def read_all(inputs: Iterable[tuple[str, bytes]]) -> None:
 
 
 def resident() -> int:
-    """Bytes of memory that this process holds."""
+    """Resident memory of this process in bytes."""
     return int(psutil.Process().memory_info().rss)
 
 
 @asynccontextmanager
 async def client_of(package: Path) -> Iterator[httpx.AsyncClient]:
-    """A client of the whole application, in this process; what it raises is raised here."""
+    """A client of the application in this process; errors of the application are raised here."""
     transport = httpx.ASGITransport(build_in_process(package))
     async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
         yield client
 
 
 async def ask(client: httpx.AsyncClient, content: bytes, path: str = "/bands") -> httpx.Response:
-    return await client.post(path, files={"image": ("cat.png", content)}, data={"alpha": "0.2"})
+    with anyio.fail_after(ANSWER_WITHIN):
+        return await client.post(path, files={"image": ("cat.png", content)}, data={"alpha": "0.2"})
 
 
 def check(response: httpx.Response, name: str) -> None:
@@ -69,24 +70,26 @@ def check(response: httpx.Response, name: str) -> None:
 
 
 def ask_all(package: Path, requests: Iterable[tuple[str, dict]], every: int) -> None:
-    """Send each request to all that works on photos in turn, and a good one every so often."""
-    good = encode_png(np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8))
+    """Send the requests to the routes for photos in turn, and after `every` requests a valid one."""
+    valid_photo = encode_png(np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8))
 
     async def run() -> None:
         async with client_of(package) as client:
-            before = (await ask(client, good)).content
+            expected = (await ask(client, valid_photo)).content
             paths = itertools.cycle(("/colorize", "/bands", "/explore"))
             for number, (name, request) in enumerate(requests):
-                check(await client.post(next(paths), **request), name)
+                with anyio.fail_after(ANSWER_WITHIN):
+                    response = await client.post(next(paths), **request)
+                check(response, name)
                 if number % every == 0:
-                    assert (await ask(client, good)).content == before, name
-            assert (await ask(client, good)).content == before
+                    assert (await ask(client, valid_photo)).content == expected, name
+            assert (await ask(client, valid_photo)).content == expected
 
     anyio.run(run)
 
 
 def small_enough(inputs: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, dict]]:
-    """As requests; what decodes to a large photo takes long to colorize and shows no more."""
+    """Make requests of files, without large photos: they take long and test nothing more."""
     for name, content in inputs:
         if not is_large(content):
             yield name, {"files": {"image": ("mutant.png", content)}}
@@ -101,7 +104,7 @@ def is_large(content: bytes) -> bool:
 
 
 def as_requests(inputs: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, dict]]:
-    """Mutated forms as requests."""
+    """Make requests of mutated forms."""
     for name, (content_type, body) in inputs:
         yield name, {"content": body, "headers": {"content-type": content_type}}
 
@@ -118,15 +121,15 @@ def test_mutated_files_and_forms_are_refused_and_good_ones_served(tiny_package: 
 @pytest.mark.slow
 def test_twenty_thousand_mutated_files_leave_no_memory_behind() -> None:
     read_all(itertools.islice(mutants(seed=3), 2_000))
-    before = resident()
+    bytes_before = resident()
     read_all(itertools.islice(mutants(seed=4), 20_000))
-    assert resident() - before < GROWTH
+    assert resident() - bytes_before < GROWTH
 
 
 @pytest.mark.slow
 def test_thousands_of_mutated_requests_leave_no_memory_behind(tiny_package: Path) -> None:
     ask_all(tiny_package, small_enough(itertools.islice(mutants(seed=5), 300)), every=100)
-    before = resident()
+    bytes_before = resident()
     ask_all(tiny_package, small_enough(itertools.islice(mutants(seed=6), 2_000)), every=100)
     ask_all(tiny_package, as_requests(itertools.islice(forms(seed=6), 4_000)), every=100)
-    assert resident() - before < GROWTH
+    assert resident() - bytes_before < GROWTH

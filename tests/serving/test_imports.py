@@ -1,4 +1,4 @@
-"""Imports in the serving room run downwards: from the service to the log, without a circle."""
+"""Imports in the serving room run downwards: from the service to the log, without a cycle."""
 
 import ast
 from graphlib import TopologicalSorter
@@ -35,7 +35,7 @@ def room(module: str) -> str:
     return module.removeprefix("huebands.").removeprefix("serving.").split(".")[0]
 
 
-def test_no_circle_joins_two_files() -> None:
+def test_the_imports_have_no_cycle() -> None:
     order = list(TopologicalSorter(graph()).static_order())  # raises CycleError
     assert "huebands.serving.workers.pool" in order
 

@@ -26,7 +26,7 @@ def app(tiny_package):
 
 @pytest.fixture
 def stream():
-    """What is logged; the logger is restored afterwards."""
+    """The stream to which the log is written; the logger is restored afterwards."""
     logger = logging.getLogger("huebands")
     before = logger.handlers, logger.level, logger.propagate
     stream = io.StringIO()
@@ -87,7 +87,7 @@ def test_the_request_id_is_made_by_the_service(client):
     assert all(len(number) == 16 and int(number, 16) >= 0 for number in (first, second))
 
 
-def test_a_failure_is_a_line_with_its_traceback_beside_that_of_the_answer(app, client, stream, monkeypatch):
+def test_a_failure_has_a_line_with_its_traceback_and_one_for_the_answer(app, client, stream, monkeypatch):
     async def fail(job):
         raise RuntimeError(_SMUGGLED)
 

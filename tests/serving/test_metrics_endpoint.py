@@ -1,4 +1,4 @@
-"""What /metrics and /model report of the photos, and that clients cannot write labels."""
+"""/metrics and /model report the photos, and clients cannot write labels."""
 
 import re
 
@@ -36,14 +36,14 @@ def post(client, content, path="/colorize", **fields):
 
 
 def numbers(client):
-    """Every number by its name and labels, as the text has them."""
+    """The numbers of /metrics: {(name, labels): number}."""
     lines = client.get("/metrics").text.splitlines()
     matches = [_LINE.fullmatch(line) for line in lines if not line.startswith("#")]
     return {(match[1], match[2] or ""): float(match[3]) for match in matches}
 
 
 def growth(client, send):
-    """By how much the numbers grew while requests were sent."""
+    """The growth of each number while requests are sent."""
     before = numbers(client)
     send()
     return {key: value - before.get(key, 0) for key, value in numbers(client).items() if value != before.get(key, 0)}
@@ -76,7 +76,7 @@ def test_an_answered_photo_is_counted_and_measured(client, path):
         ("method", lambda client: client.request("DELETE", "/model")),
     ],
 )
-def test_a_refusal_is_counted_by_its_cause(client, cause, send):
+def test_a_refusal_is_counted_by_cause(client, cause, send):
     grown = growth(client, lambda: send(client))
     assert {key: value for key, value in grown.items() if "rejections_total" in key[0]} == {
         ("huebands_rejections_total", f'cause="{cause}"'): 1
@@ -84,7 +84,7 @@ def test_a_refusal_is_counted_by_its_cause(client, cause, send):
     assert not any(name == "huebands_photos_total" for name, _ in grown)
 
 
-def test_what_the_pool_refuses_is_counted_by_its_cause(app, client, monkeypatch):
+def test_refusals_of_the_pool_are_counted_by_cause(app, client, monkeypatch):
     async def refuse(job):
         raise UnservedError(503, "no room", "busy", 3)
 

@@ -1,4 +1,4 @@
-"""Alarms: none when photos stay as the calibration photos were, whatever these happen to be, and one when they do not.
+"""Alarms: none while photos are exchangeable with the calibration photos, and one soon after they are not.
 
 Atypicality is drawn uniformly: p-values depend on ranks alone.
 """
@@ -23,36 +23,36 @@ RANKS = {36: [1, 3, 7], 163: [8, 16, 32]}
 
 
 def first_alarms(photos, draws, stream, atypicality, bounds=None, seed=0):
-    """When the alarm was raised for each draw of calibration and stream: the number of photos, or infinity.
+    """The number of photos until the alarm is raised, for each draw of calibration and stream; infinity without alarm.
 
     Args:
-        photos: of each calibration.
-        draws: side by side.
-        stream: photos that come in.
-        atypicality: (random, size, time) -> atypicality of new photos; of the calibration photos it is uniform.
-        bounds: instead of the ones that allow for the draw of the calibration.
-        seed: of all draws.
+        photos: number of calibration photos.
+        draws: number of independent draws.
+        stream: number of new photos.
+        atypicality: (random, draws, count) -> atypicality of the next photo; that of calibration photos is uniform.
+        bounds: replace the bounds that allow for the draw of the calibration.
+        seed: seed of all draws.
     """
     random, ranks = np.random.default_rng(seed), np.array(RANKS[photos])
     bounds = frequency_bounds(ranks, photos) if bounds is None else bounds
     most_atypical_first = -np.sort(-random.random((draws, photos)), axis=1)
     bets, raised = Bets((draws, len(ranks))), np.full(draws, math.inf)
     for count in range(1, stream + 1):
-        new = atypicality(random, draws, count)
-        bets.add((new[:, None] > most_atypical_first[:, ranks - 1]).astype(float), bounds)
+        atypicalities = atypicality(random, draws, count)
+        bets.add((atypicalities[:, None] > most_atypical_first[:, ranks - 1]).astype(float), bounds)
         evidence = np.exp(bets.log_wealth).mean(axis=1)
         raised[(raised == math.inf) & (evidence >= 2 / DELTA)] = count
     return raised
 
 
-def alike(random, draws, count):
+def exchangeable(random, draws, count):
     return random.random(draws)
 
 
 def three_times(random, draws, count):
     """Three times as many photos are in the most atypical fifth; within each part nothing changes."""
-    is_atypical, place = random.random(draws) < 0.6, random.random(draws)
-    return np.where(is_atypical, 0.8 + 0.2 * place, 0.8 * place)
+    is_atypical, uniform = random.random(draws) < 0.6, random.random(draws)
+    return np.where(is_atypical, 0.8 + 0.2 * uniform, 0.8 * uniform)
 
 
 def blurred(random, draws, count):
@@ -60,26 +60,26 @@ def blurred(random, draws, count):
 
 
 def assert_seldom(raised):
-    """No more than DELTA, but for three standard errors: one test in 700 would fail by chance, and seeds are fixed."""
+    """At most a share DELTA, plus three standard errors: 1 seed in 700 fails by chance, and the seeds are fixed."""
     error = math.sqrt(DELTA * (1 - DELTA) / len(raised))
     assert np.isfinite(raised).mean() <= DELTA + 3 * error
 
 
 @pytest.mark.parametrize("photos", RANKS)
-def test_like_photos_seldom_raise_the_alarm(photos):
-    assert_seldom(first_alarms(photos, draws=400, stream=2000, atypicality=alike))
+def test_exchangeable_photos_seldom_raise_the_alarm(photos):
+    assert_seldom(first_alarms(photos, draws=400, stream=2000, atypicality=exchangeable))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("photos", RANKS)
-def test_like_photos_seldom_raise_the_alarm_in_the_long_run(photos):
-    assert_seldom(first_alarms(photos, draws=1500, stream=10_000, atypicality=alike))
+def test_exchangeable_photos_seldom_raise_the_alarm_in_the_long_run(photos):
+    assert_seldom(first_alarms(photos, draws=1500, stream=10_000, atypicality=exchangeable))
 
 
 @pytest.mark.parametrize("photos", RANKS)
-def test_without_room_for_the_draw_of_the_calibration_like_photos_would_raise_it(photos):
+def test_exchangeable_photos_would_raise_the_alarm_if_bounds_ignored_the_draw_of_the_calibration(photos):
     bounds = np.array(RANKS[photos]) / (photos + 1)
-    raised = first_alarms(photos, draws=400, stream=2000, atypicality=alike, bounds=bounds)
+    raised = first_alarms(photos, draws=400, stream=2000, atypicality=exchangeable, bounds=bounds)
     assert np.isfinite(raised).mean() > 0.2
 
 
@@ -93,21 +93,21 @@ def test_without_room_for_the_draw_of_the_calibration_like_photos_would_raise_it
         (36, blurred, 1000, 900),
     ],
 )
-def test_photos_of_another_kind_raise_it_soon_in_95_of_100_draws(photos, atypicality, after, within):
+def test_photos_of_another_kind_soon_raise_the_alarm_in_95_of_100_draws(photos, atypicality, after, within):
     def changing(random, draws, count):
-        return (alike if count <= after else atypicality)(random, draws, count)
+        return (exchangeable if count <= after else atypicality)(random, draws, count)
 
     raised = first_alarms(photos, draws=400, stream=after + within, atypicality=changing)
     assert np.isfinite(raised).mean() >= 0.95
 
 
-def test_p_values_are_counted_as_the_draws_above_are():
+def test_drift_bets_like_the_simulations_above():
     random, photos = np.random.default_rng(0), 36
     calibration, ranks = random.random(photos), np.array(RANKS[photos])
     drift, bets = Drift(photos), Bets((3,))
-    for new in random.random(50) ** 0.3:
-        drift.add((1 + (calibration >= new).sum()) / (photos + 1))
-        bets.add((new > np.sort(calibration)[::-1][ranks - 1]).astype(float), frequency_bounds(ranks, photos))
+    for atypicality in random.random(50) ** 0.3:
+        drift.add((1 + (calibration >= atypicality).sum()) / (photos + 1))
+        bets.add((atypicality > np.sort(calibration)[::-1][ranks - 1]).astype(float), frequency_bounds(ranks, photos))
     assert 10**drift.alarm.log10_evidence == pytest.approx(np.exp(bets.log_wealth).mean())
 
 
@@ -141,28 +141,28 @@ def test_an_alarm_stays(monkeypatch):
 
 @pytest.fixture(scope="module")
 def pool():
-    """Losses (photos, KINDS, STEPS) of so many photos that they stand for all there are."""
-    return np.stack([photo.whole for photo in toy_losses(seed=0, photos=1500)])
+    """Losses (photos, KINDS, STEPS) of so many photos that their means serve as expected losses."""
+    return np.stack([photo.overall for photo in toy_losses(seed=0, photos=1500)])
 
 
-def broken(pool, photos, draws):
-    """In which draws of a calibration the bounds are below the expected loss somewhere."""
+def bounds_fail(pool, photos, draws):
+    """For each draw of a calibration, whether a bound is below the expected loss."""
     random, risks = np.random.default_rng(1), pool.mean(axis=0)
     drawn = (pool[random.integers(0, len(pool), photos)] for _ in range(draws))
     return np.array([(risks > risk_bounds(losses)).any() for losses in drawn])
 
 
 def test_expected_losses_are_within_their_bounds(pool):
-    assert not broken(pool, photos=36, draws=10).any()
+    assert not bounds_fail(pool, photos=36, draws=10).any()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("photos", [36, 163])
 def test_expected_losses_are_within_their_bounds_in_all_but_few_draws(pool, photos):
-    assert broken(pool, photos, draws=150).mean() <= DELTA / 2 + 3 * math.sqrt(DELTA / 2 / 150)
+    assert bounds_fail(pool, photos, draws=150).mean() <= DELTA / 2 + 3 * math.sqrt(DELTA / 2 / 150)
 
 
-def test_bounds_tell_something_and_never_rise_with_the_step(pool):
+def test_bounds_are_informative_and_never_rise_with_the_step(pool):
     bounds = risk_bounds(pool[:163])
     assert (np.diff(bounds, axis=1) <= 0).all()
     assert (bounds[:, -1] < 0.15).all() and (bounds[:, 0] > 0.5).all()
@@ -181,8 +181,8 @@ def calibration():
     return toy_calibration(toy_losses(seed=2, photos=163))
 
 
-def outside_of(losses, calibration, requested):
-    """What a photo of these losses (KINDS, STEPS) loses at the steps that are requested for."""
+def share_outside(losses, calibration, requested):
+    """The share of a photo with losses (KINDS, STEPS) that is outside the requested bands."""
     steps = calibration.steps(requested.guarantee)
     if requested.guarantee.mode == "joint":
         return losses[3, (steps - np.array(SHAPE.joint_offsets)).max()]
@@ -194,7 +194,7 @@ def outside_of(losses, calibration, requested):
 def test_photos_that_are_covered_as_promised_raise_no_alarm(pool, calibration, alpha, mode):
     coverage, requested = Coverage(calibration), job(alpha=alpha, mode=mode)
     for losses in pool:
-        coverage.add(outside_of(losses, calibration, requested), requested)
+        coverage.add(share_outside(losses, calibration, requested), requested)
     described = coverage.describe()
     assert described["state"] == "watching"
     assert described["modes"][mode]["outside"] == pytest.approx(alpha, abs=0.05)
@@ -209,7 +209,7 @@ def test_coverage_as_promised_seldom_raises_the_alarm_over_draws_of_the_calibrat
         calibration = toy_calibration(pool[index] for index in random.integers(0, len(pool), 36))
         coverage, requested = Coverage(calibration), job()
         for index in random.integers(0, len(pool), 1000):
-            coverage.add(outside_of(pool[index].whole, calibration, requested), requested)
+            coverage.add(share_outside(pool[index].overall, calibration, requested), requested)
         raised.append(coverage.alarm.since is not None)
     assert np.mean(raised) <= DELTA + 3 * math.sqrt(DELTA / 100)
 
@@ -217,11 +217,11 @@ def test_coverage_as_promised_seldom_raises_the_alarm_over_draws_of_the_calibrat
 def test_three_times_as_much_outside_raises_the_alarm(pool, calibration):
     coverage, requested = Coverage(calibration), job(alpha=0.1)
     for losses in pool[:450]:
-        coverage.add(min(3 * outside_of(losses, calibration, requested), 1.0), requested)
+        coverage.add(min(3 * share_outside(losses, calibration, requested), 1.0), requested)
     assert coverage.describe()["state"] == "alarm"
 
 
-def test_no_less_than_alpha_may_be_outside(calibration):
+def test_the_bound_of_the_share_outside_is_at_least_alpha(calibration):
     coverage = Coverage(calibration)
     assert coverage.bound(job(alpha=0.2)) >= 0.2
     assert 0.4 <= coverage.bound(job(alpha=0.4, delta=0.001)) < coverage.bound(job(alpha=0.4))

@@ -1,4 +1,4 @@
-"""The OpenAPI document is sound, complete and true: schemathesis asks whatever it allows and what it does not."""
+"""The OpenAPI document is valid, complete and true: schemathesis sends requests that it allows and forbids."""
 
 import zlib
 
@@ -22,7 +22,7 @@ USUAL = settings(
 
 
 def with_images(schema):
-    """Let most forms hold a real image in place of random bytes, or nothing but refusals of those would be seen."""
+    """Put a real image in place of random bytes into most forms: random bytes are always refused."""
 
     @schema.hook
     def map_body(context, body):
@@ -41,7 +41,7 @@ def app(tiny_package):
 
 @pytest.fixture(scope="module")
 def inside(app):
-    """The document, to be tried in this process."""
+    """The document of the application in this process."""
     return with_images(schemathesis.openapi.from_asgi("/openapi.json", app))
 
 
@@ -52,12 +52,12 @@ def document(inside):
 
 @pytest.fixture(scope="module")
 def outside(url):
-    """The document, to be tried against a service that BentoML serves."""
+    """The document of a service that BentoML serves."""
     return with_images(schemathesis.openapi.from_url(f"{url}/openapi.json"))
 
 
-def hold(schema: OpenApiSchema, path: str, examples: int) -> None:
-    """Ask as the document allows and as it does not; random bytes need not be a photo."""
+def check(schema: OpenApiSchema, path: str, examples: int) -> None:
+    """Send requests that the document allows and forbids; an allowed form with random bytes may be refused."""
     for mode in GenerationMode:
         cases = schema[path]["POST"].as_strategy(generation_mode=mode)
 
@@ -66,7 +66,7 @@ def hold(schema: OpenApiSchema, path: str, examples: int) -> None:
         def ask(case):
             excluded = [positive_data_acceptance]
             if isinstance(case.body, dict) and any(isinstance(value, list) for value in case.body.values()):
-                excluded.append(negative_data_rejection)  # a list of one is sent as that one
+                excluded.append(negative_data_rejection)  # a list of one value is sent as the value
             case.call_and_validate(excluded_checks=excluded)
 
         ask()
@@ -74,7 +74,7 @@ def hold(schema: OpenApiSchema, path: str, examples: int) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_answers_are_as_the_document_says(inside, path):
-    hold(inside, path, examples=20)
+    check(inside, path, examples=20)
 
 
 @pytest.mark.parametrize("path", ["/", "/model", "/certificate", "/metrics"])
@@ -85,7 +85,7 @@ def test_pages_and_numbers_are_as_the_document_says(inside, path):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
 def test_a_served_service_answers_as_the_document_says(outside, path):
-    hold(outside, path, examples=300)
+    check(outside, path, examples=300)
 
 
 def test_the_document_is_valid(document):

@@ -1,4 +1,4 @@
-"""The page for people, in a real browser that is served by a real service."""
+"""The page, in a real browser and from a running service."""
 
 import base64
 import io
@@ -18,7 +18,7 @@ from huebands.photos.write import encode_png
 from huebands.serving.workers.exploration import MAX_SHOWN, describe_tables
 
 DESKTOP, PHONE = {"width": 1400, "height": 900}, {"width": 360, "height": 740}
-MOST = 95  # percent that 19 calibration photos support
+MOST = 95  # percent: the highest confidence that 19 calibration photos allow
 
 BANDS = """async ([bytes, promises]) => {
   const { readExploration, stepsAt } = await import("/page/exploration.js");
@@ -90,12 +90,12 @@ def page(visit):
 
 
 def noise(height=24, width=30):
-    """A photo that is like those of the tiny package's calibration."""
+    """A photo like the calibration photos of the tiny package."""
     return encode_png(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
 def ramp(height=40, width=60):
-    """A photo that is unlike them."""
+    """A photo unlike the calibration photos of the tiny package."""
     return encode_png(np.linspace(0, 240, height * width).reshape(height, width).astype(np.uint8))
 
 
@@ -105,7 +105,7 @@ def choose(page, content, name="cat.png", kind="image/png"):
 
 def wait_until_drawn(page):
     """Wait for the map of band widths of all pixels."""
-    page.locator("#mean[data-whole=true]").wait_for()
+    page.locator("#mean[data-complete=true]").wait_for()
 
 
 def explore(page, content, name="cat.png"):
@@ -282,24 +282,24 @@ def test_the_borders_between_the_pictures_move_by_keys_and_by_pointer(page):
     explore(page, noise())
     first, second = page.get_by_role("slider", name="Border").all()
 
-    def places():
+    def border_positions():
         return [int(handle.get_attribute("aria-valuenow")) for handle in (first, second)]
 
-    assert places() == [33, 67]
+    assert border_positions() == [33, 67]
     first.press("ArrowRight")
     second.press("Shift+ArrowLeft")
-    assert places() == [34, 57]
+    assert border_positions() == [34, 57]
     first.press("End")
-    assert places() == [57, 57], "one stops at the other"
+    assert border_positions() == [57, 57], "a border stops at the other one"
     first.press("Home")
     second.press("End")
-    assert places() == [0, 100]
+    assert border_positions() == [0, 100]
     frame, grip = page.locator("#stage").bounding_box(), second.bounding_box()
     page.mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + 0.62 * grip["height"])
     page.mouse.down()
     page.mouse.move(frame["x"] + frame["width"] / 4, frame["y"] + 10)
     page.mouse.up()
-    assert places() == [0, 25]
+    assert border_positions() == [0, 25]
     page.get_by_role("radio", name="Side by side").check()
     lefts = [page.locator(f".{view} canvas").bounding_box()["x"] for view in ("grey", "colorized", "heat")]
     assert lefts[0] < lefts[1] < lefts[2]

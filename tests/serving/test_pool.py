@@ -1,4 +1,4 @@
-"""The worker pool, with processes that do what the content of a job says."""
+"""The worker pool, with fake worker processes that the content of a job controls."""
 
 import asyncio
 import functools
@@ -11,16 +11,37 @@ import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
+import fake_workers
 from fake_workers import fake_process, job
 from huebands.serving.admission.limits import LimitError, Limits, usable_cores
 from huebands.serving.workers.jobs import UnservedError
 from huebands.serving.workers.pool import WorkerPool
 from huebands.serving.workers.slot import Slot
 
-WITHIN = 20  # seconds; what is waited for takes less than one
+WITHIN = 20  # seconds to wait for anything; it takes less than one
+TEST_WITHIN = 60  # seconds for a whole test; one takes a few
 INTERNAL_ERROR = "internal error, request ID 0123abcd; see the server's log"
+
+
+@pytest.fixture(autouse=True)
+def no_fake_process_is_left():
+    """Kill the fake worker processes that a test leaves behind, and fail: they keep this process from ending."""
+    yield
+    remaining = [child for child in psutil.Process().children() if fake_workers.__file__ in command_of(child)]
+    for process in remaining:
+        process.kill()
+    assert not remaining
+
+
+def command_of(process):
+    """Of a process that is alive, else nothing."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # a zombie is one too
+        return []
 
 
 @asynccontextmanager
@@ -32,25 +53,30 @@ async def running(start="succeed", processes=1, queue=4, timeout=WITHIN):
             await until(lambda: pool.ready)
         yield pool
     finally:
+        await close(pool)
+
+
+async def close(pool):
+    async with asyncio.timeout(WITHIN):
         await pool.close()
 
 
-async def until(holds):
-    """Wait until something holds."""
+async def until(condition):
+    """Wait until a condition is true."""
     async with asyncio.timeout(WITHIN):
-        while not holds():
+        while not condition():
             await asyncio.sleep(0.01)
 
 
-async def ended(pid):
-    def gone():
+async def end_of(pid):
+    def has_ended():
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
             return True
         return False
 
-    await until(gone)
+    await until(has_ended)
 
 
 def submit(pool, content):
@@ -58,12 +84,18 @@ def submit(pool, content):
 
 
 def in_loop(test):
-    """Run a test in an event loop; a task that is left afterwards is a failure."""
+    """Run a test in an event loop, and fail if it takes too long or a task is left afterwards."""
 
     @functools.wraps(test)
     def run(**fixtures):
         async def watched():
-            await test(**fixtures)
+            try:
+                async with asyncio.timeout(TEST_WITHIN) as limit:
+                    await test(**fixtures)
+            except TimeoutError:
+                if limit.expired():
+                    pytest.fail(f"the test takes longer than {TEST_WITHIN} s; it waits for something that never comes")
+                raise
             remaining = asyncio.all_tasks() - {asyncio.current_task()}
             assert not remaining, remaining
 
@@ -84,7 +116,7 @@ def logged(caplog):
 
 
 @in_loop
-async def test_jobs_are_done_by_as_many_processes_as_were_asked_for():
+async def test_jobs_run_in_the_requested_number_of_processes():
     async with running(processes=2) as pool:
         answers = await asyncio.gather(*(pool.submit(job(b"sleep 0.1")) for _ in range(6)))
         assert {pid for _, pid in answers} == set(pool.pids)
@@ -92,19 +124,19 @@ async def test_jobs_are_done_by_as_many_processes_as_were_asked_for():
 
 
 @in_loop
-async def test_megabytes_go_there_and_back_as_they_are():
+async def test_megabytes_are_sent_and_received_unchanged():
     async with running() as pool:
         content = b"echo " + os.urandom(3_000_000)
         assert (await pool.submit(job(content)))[0] == content
 
 
 @in_loop
-async def test_jobs_beyond_the_queue_are_refused_at_once_and_all_others_are_done():
+async def test_jobs_beyond_the_queue_are_refused_at_once_and_all_others_are_finished():
     async with running(queue=3) as pool:
         jobs = [submit(pool, b"sleep 0.05") for _ in range(20)]
         answers = await asyncio.gather(*jobs, return_exceptions=True)
         refused = [answer for answer in answers if isinstance(answer, UnservedError)]
-        assert len(refused) == 20 - 4  # one in work, three wait
+        assert len(refused) == 20 - 4  # one is processed, three wait
         assert all(answer.status == 503 and answer.retry_after >= 1 for answer in refused)
         assert pool.counts["busy"] == 16
         assert (pool.waiting, pool.working) == (0, 0)
@@ -122,7 +154,7 @@ async def test_the_time_to_wait_follows_from_the_queue_and_the_seconds_of_a_job(
 
 
 @in_loop
-async def test_a_job_whose_process_is_killed_is_done_by_another_and_the_others_are_unharmed(tmp_path):
+async def test_a_job_whose_process_is_killed_is_retried_and_other_jobs_are_unaffected(tmp_path):
     async with running(processes=2) as pool:
         before = set(pool.pids)
         others = [submit(pool, b"sleep 0.2") for _ in range(3)]
@@ -166,14 +198,14 @@ async def test_jobs_wait_for_a_process_that_is_being_replaced():
 
 
 @in_loop
-async def test_a_job_that_takes_too_long_costs_its_process_and_no_other_job(caplog):
+async def test_a_job_that_takes_too_long_ends_its_process_and_no_other_job(caplog):
     async with running(processes=1, timeout=0.3) as pool:
         (before,) = pool.pids
         error = await refusal(pool.submit(job(b"sleep 60")))
         assert (error.status, error.cause) == (504, "timeout")
         assert error.reason == "the photo took longer than 0.3 s, request ID 0123abcd; see the server's log"
         assert logged(caplog) == ["the photo took longer than 0.3 s"]
-        await ended(before)
+        await end_of(before)
         await until(lambda: pool.ready)
         assert (await pool.submit(job(b"echo")))[0] == b"echo"
 
@@ -191,7 +223,7 @@ async def test_a_job_that_waits_too_long_is_refused():
 
 
 @in_loop
-async def test_a_job_that_fails_is_an_internal_error_and_its_process_works_on(capfd):
+async def test_a_job_that_fails_is_an_internal_error_and_its_process_continues(capfd):
     async with running() as pool:
         before = pool.pids
         error = await refusal(pool.submit(job(b"raise")))
@@ -203,7 +235,7 @@ async def test_a_job_that_fails_is_an_internal_error_and_its_process_works_on(ca
 
 
 @in_loop
-async def test_a_sender_that_goes_away_takes_a_waiting_job_along_and_leaves_nothing():
+async def test_a_job_is_cancelled_when_its_client_disconnects():
     async with running() as pool:
         first, second = submit(pool, b"sleep 0.3"), submit(pool, b"sleep 60")
         await until(lambda: pool.waiting == 1)
@@ -218,7 +250,7 @@ async def test_a_sender_that_goes_away_takes_a_waiting_job_along_and_leaves_noth
 
 
 @in_loop
-async def test_large_photos_are_worked_on_one_at_a_time_and_small_ones_pass_them():
+async def test_large_photos_are_processed_one_at_a_time_and_small_ones_overtake_them():
     async with running(processes=2, queue=8) as pool:
         start = time.monotonic()
         large = [submit(pool, b"large 0.3") for _ in range(3)]
@@ -265,13 +297,13 @@ async def test_a_stop_gives_up_after_its_limit_and_leaves_no_process():
     async with running() as pool:
         pids, jobs = pool.pids, [submit(pool, b"sleep 60") for _ in range(2)]
         await until(lambda: pool.working == 1)
-        pool.refuse_more(within=0.1)
+        pool.refuse_more(timeout=0.1)
         assert [(await refusal(outcome)).cause for outcome in jobs] == ["stopping"] * 2
-    await ended(pids[0])
+    await end_of(pids[0])
 
 
 @in_loop
-async def test_the_end_refuses_what_is_left():
+async def test_jobs_are_refused_when_the_pool_ends():
     async with running() as pool:
         jobs = [submit(pool, b"sleep 60") for _ in range(2)]
         await until(lambda: pool.working == 1)
@@ -279,17 +311,17 @@ async def test_the_end_refuses_what_is_left():
 
 
 @in_loop
-async def test_a_process_ignores_the_signals_of_a_stop():
+async def test_a_worker_process_ignores_sigint_and_sigterm():
     async with running() as pool:
         outcome = submit(pool, b"sleep 0.3")
         await until(lambda: pool.working == 1)
         for number in (signal.SIGINT, signal.SIGTERM):
             os.kill(pool.pids[0], number)
         assert (await outcome)[0] == b"sleep 0.3"
-        assert not pool.counts, "it ended, and another did the job"
+        assert not pool.counts, "the process ended, and another one ran the job"
 
 
-def test_processes_end_with_the_one_that_started_them_even_in_the_middle_of_work():
+def test_worker_processes_end_with_their_parent_even_during_a_job():
     code = (
         "import asyncio, sys; sys.path[:0] = sys.argv[1:];"
         "from test_pool import running, submit, until\n"
@@ -309,7 +341,7 @@ def test_processes_end_with_the_one_that_started_them_even_in_the_middle_of_work
         parent.kill()
     assert len(pids) == 2
     for pid in pids:
-        asyncio.run(ended(pid))
+        asyncio.run(end_of(pid))
 
 
 @in_loop
@@ -359,7 +391,7 @@ async def test_a_slot_outlives_an_error_in_each_step_of_replacing_its_process(st
         await until(lambda: pool.ready)
         assert (await pool.submit(job(b"echo again")))[0] == b"echo again"
     finally:
-        await pool.close()
+        await close(pool)
     assert {"make": "no memory", "start": "no start", "kill": "no kill"}[step] in caplog.text
 
 

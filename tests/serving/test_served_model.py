@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,17 +16,19 @@ import psutil
 import pytest
 
 from bento_server import serve_package
+from huebands.colorize.colorizer import Colorizer
 from huebands.package.choose import GENERATOR
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
 from huebands.photos.write import encode_png
-from huebands.registry import connection, local_store
+from huebands.registry import connection, local_store, models
 from huebands.registry.connection import short_timeouts
 from huebands.registry.models import PACKAGE_TAG, register_package, set_alias
 from huebands.registry.training_run import TrainingRun
 from huebands.serving import served_model
 from huebands.serving.answers import model_headers
-from tiny_package import write_tiny_package
+from huebands.serving.workers.package_copy import PrivateCopy, copy_privately
+from tiny_package import seal, write_tiny_package
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -99,6 +101,39 @@ def test_a_file_that_is_not_the_registered_one_is_refused_with_both_hashes(
     assert "version 1" in str(error.value) and "restore the store" in str(error.value)
 
 
+def test_a_version_that_was_registered_without_a_manifest_is_held_by_its_hash(
+    registry: Path, tiny_package: Path
+) -> None:
+    (manifest,) = (registry / local_store.ARTIFACTS).rglob("manifest.json")
+    manifest.unlink()
+    address, expected = f"models:/{NAME}/1", read_package(tiny_package).package_sha256
+    package = load_to_serve(address).package
+    assert Colorizer.load(address).package.package_sha256 == package.package_sha256 == expected
+    copy = copy_privately(package.folder, expected)
+    assert PrivateCopy(package.folder, expected).restore() == package.folder
+    assert read_package(copy).package_sha256 == expected, "the copy has a manifest"
+
+
+def load_to_serve(address: str) -> Colorizer:
+    return served_model.choose(address).load()
+
+
+@pytest.mark.parametrize("load", [Colorizer.load, load_to_serve])
+def test_files_that_change_after_their_download_are_refused(
+    registry: Path, monkeypatch: pytest.MonkeyPatch, load: Callable[[str], Colorizer]
+) -> None:
+    check = models._check_files
+
+    def change_what_was_checked(subject: str, package: Path, registered: str) -> None:
+        check(subject, package, registered)
+        (package / "MODEL_CARD.md").write_text("# Another\n")
+        seal(package)
+
+    monkeypatch.setattr(models, "_check_files", change_what_was_checked)
+    with pytest.raises(PackageError, match=r"package_sha256 \(=.*\) must be .* which was released or registered"):
+        load(f"models:/{NAME}@champion")
+
+
 def test_a_version_of_unknown_files_is_refused(registry: Path) -> None:
     store = local_store.store_uri(registry)
     client = connection.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
@@ -118,7 +153,7 @@ def test_a_version_of_unknown_files_is_refused(registry: Path) -> None:
         (f"models:/{NAME}", "write models:/NAME/VERSION or models:/NAME@ALIAS"),
     ],
 )
-def test_what_the_registry_does_not_hold_is_refused_with_what_it_holds(
+def test_a_model_that_the_registry_lacks_is_refused_with_the_names_that_it_has(
     registry: Path, address: str, reason: str
 ) -> None:
     store = local_store.store_uri(registry)
@@ -134,7 +169,7 @@ def test_without_mlflow_a_registry_is_refused_with_the_remedy(monkeypatch: pytes
         served_model.choose(f"models:/{NAME}@champion")
 
 
-def test_patience_with_a_store_ends_where_the_download_ends(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_timeouts_of_a_store_end_with_the_download(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
     before = dict(os.environ)
     with short_timeouts():
@@ -153,7 +188,7 @@ def test_patience_with_a_store_ends_where_the_download_ends(registry: Path, monk
         ({"HUEBANDS_MODEL": "/nowhere"}, "huebands: /nowhere: no such folder"),
     ],
 )
-def test_a_service_without_its_package_ends_at_once_with_one_line(
+def test_a_service_without_its_package_ends_at_once_with_an_error_of_one_line(
     tmp_path: Path, variables: dict[str, str], reason: str
 ) -> None:
     ended = subprocess.run(
@@ -173,7 +208,7 @@ def test_a_service_without_its_package_ends_at_once_with_one_line(
 
 @pytest.fixture
 def address(registry: Path, tmp_path: Path) -> Iterator[str]:
-    """Of a service that serves the champion."""
+    """The address of a service that serves the champion."""
     folder = tmp_path / "service"
     folder.mkdir()
     source = Path(f"models:/{NAME}@champion")
@@ -181,7 +216,7 @@ def address(registry: Path, tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-def test_what_is_served_stays_when_the_alias_moves_the_store_goes_and_workers_die(
+def test_the_served_model_stays_when_the_alias_moves_the_store_is_removed_and_workers_die(
     address: str, registry: Path, tmp_path: Path
 ) -> None:
     before = httpx.get(f"{address}/model").json()
@@ -202,7 +237,7 @@ def test_what_is_served_stays_when_the_alias_moves_the_store_goes_and_workers_di
 
 
 def workers_of(port: int | None) -> list[psutil.Process]:
-    """The processes below the one that serves at a port."""
+    """The descendants of the process that serves at a port."""
     for process in psutil.Process().children():
         if str(port) in process.cmdline():
             return process.children(recursive=True)
@@ -244,7 +279,7 @@ def test_every_answer_names_the_model(url: str, tiny_package: Path, method: str,
 
 
 @pytest.mark.parametrize("path", ["/colorize", "/bands"])
-def test_an_answer_says_how_sure_it_is(url: str, path: str) -> None:
+def test_an_answer_states_its_uncertainty(url: str, path: str) -> None:
     answer = httpx.post(f"{url}{path}", files={"image": ("a.png", PHOTO)}, timeout=60)
     assert 0 <= float(answer.headers["huebands-mean-band-width"]) <= 255
     assert 0 < float(answer.headers["huebands-likeness"]) <= 1

@@ -1,4 +1,4 @@
-"""The HTTP contract, against a service that BentoML really serves."""
+"""The HTTP contract, tested on a service that BentoML serves."""
 
 import base64
 import io
@@ -39,7 +39,7 @@ def post(client, content, path="/colorize", name="cat.png", **fields):
 
 
 def refusal(response, *codes):
-    """Check that an answer is a refusal with a reason; gives the reason."""
+    """Check that an answer is a refusal with a reason, and return the reason."""
     assert response.status_code in codes, response.text
     body = response.json()
     assert set(body) == {"error"}
@@ -105,16 +105,16 @@ def bands_of(client, **fields):
 
 
 @pytest.mark.parametrize("mode", ["per_channel", "joint"])
-def test_more_promised_is_not_narrower_and_is_reported(client, mode):
-    plain, usual = bands_of(client, alpha="0.5", mode=mode)
+def test_bands_of_a_stronger_promise_are_not_narrower_and_the_promise_is_reported(client, mode):
+    narrow, narrow_report = bands_of(client, alpha="0.5", mode=mode)
     sentences = {"delta": "probability 0.9 over the draw", "grouped": "pixels of each group"}
     for fields in ({"delta": "0.1"}, {"grouped": "true"}, {"delta": "0.1", "grouped": "true"}):
         wide, report = bands_of(client, alpha="0.5", mode=mode, **fields)
-        assert (wide[..., 0] <= plain[..., 0]).all() and (wide[..., 1] >= plain[..., 1]).all()
+        assert (wide[..., 0] <= narrow[..., 0]).all() and (wide[..., 1] >= narrow[..., 1]).all()
         assert (report["delta"], report["grouped"]) == (0.1 if "delta" in fields else None, "grouped" in fields)
         assert all((sentences[field] in report["promise"]) == (field in fields) for field in sentences)
-        assert (report["mean_band_width"] > usual["mean_band_width"]) or "delta" not in fields
-    assert np.array_equal(bands_of(client, alpha="0.5", mode=mode, grouped="false")[0], plain)
+        assert (report["mean_band_width"] > narrow_report["mean_band_width"]) or "delta" not in fields
+    assert np.array_equal(bands_of(client, alpha="0.5", mode=mode, grouped="false")[0], narrow)
 
 
 @pytest.mark.parametrize("path", ["/colorize", "/bands"])
@@ -124,7 +124,7 @@ def test_a_bad_delta_is_refused_with_the_range(client, path, delta):
     assert "delta (=" in reason and "must be in (0, 1)" in reason
 
 
-def test_a_delta_that_so_few_photos_do_not_support_is_refused_with_what_would_help(client):
+def test_a_delta_that_needs_more_photos_is_refused_with_the_remedy(client):
     reason = refusal(post(client, photo(), alpha="0.1", delta="0.1"), 422)
     assert reason.startswith("alpha (=0.1) must be at least 0.")
     assert "19 photos" in reason and "take a larger delta" in reason
@@ -227,7 +227,7 @@ def test_a_url_in_place_of_a_photo_is_refused_and_never_fetched(client, place):
             trap.accept()
 
 
-def test_forms_that_are_not_as_agreed_are_refused(client):
+def test_requests_that_the_contract_forbids_are_refused(client):
     assert "image" in refusal(client.post("/colorize", files={"photo": ("cat.png", photo())}), 422)
     assert "alhpa" in refusal(post(client, photo(), alhpa="0.1"), 422)
     assert "image" in refusal(client.post("/colorize", files={"alpha": (None, "0.1")}), 422)
@@ -274,13 +274,13 @@ def test_a_body_that_is_too_large_is_refused(client, streamed):
 
 
 def answer_to_raw(url, head, body=b""):
-    """Send bytes as they are; gives all that comes back until the server closes."""
+    """Send bytes unchanged, and return all bytes until the server closes the connection."""
     with socket.create_connection(("127.0.0.1", httpx.URL(url).port), timeout=20) as connection:
         connection.sendall(b"POST /colorize HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + head + b"\r\n" + body)
         return b"".join(iter(lambda: connection.recv(2**16), b""))
 
 
-def test_a_content_type_that_is_no_text_gets_its_whole_answer(url):
+def test_an_undecodable_content_type_gets_a_complete_answer(url):
     answer = answer_to_raw(url, b"Content-Type: caf\xe9\r\nContent-Length: 0\r\n")
     assert answer.startswith(b"HTTP/1.1 415 ")
     assert answer.endswith(b"}")
@@ -291,7 +291,7 @@ def test_a_large_body_is_refused_before_it_is_sent_when_the_client_asks_first(ur
     assert answer_to_raw(url, head + b"Expect: 100-continue\r\n").startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_client_that_hangs_up_is_no_internal_error(url, client):
+def test_a_client_that_hangs_up_causes_no_internal_error(url, client):
     def answers(status):
         line = f'huebands_request_seconds_count{{path="/bands",status="{status}"}} '
         return sum(float(row.removeprefix(line)) for row in client.get("/metrics").text.splitlines() if line in row)

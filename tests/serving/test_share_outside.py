@@ -1,4 +1,4 @@
-"""Of which uploads the true colours are known, and what share of them is outside the bands."""
+"""Which uploads have known true colours, and the share of these outside the bands."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def toned(rgb_HW3, tint=(255, 250, 242)):
     return (GreyPhoto.of_rgb(rgb_HW3).levels_HW[..., None] * (np.array(tint) / 255)).round().astype(np.uint8)
 
 
-def test_chroma_is_measured_as_the_calibration_photos_were_chosen():
+def test_chroma_is_measured_as_in_the_choice_of_calibration_photos():
     for photo in (colourful(), toned(colourful())):
         assert mean_chroma(photo) == pytest.approx(measure(encode_square(squash(photo, 128)))["chroma_mean"], abs=0.01)
 
@@ -33,20 +33,22 @@ def test_the_share_of_a_photo_in_colour_is_counted_as_the_mode_says(colorizer, m
     photo = colourful()
     result = colorizer.colorize(photo, alpha=0.3, mode=mode)
     bands = np.stack([result.bands[channel] for channel in "RGB"], axis=2)
-    left = (photo < bands[..., 0]) | (photo > bands[..., 1])
-    expected = left.any(axis=-1).mean() if mode == "joint" else left.mean()
+    outside = (photo < bands[..., 0]) | (photo > bands[..., 1])
+    expected = outside.any(axis=-1).mean() if mode == "joint" else outside.mean()
     assert share_outside(photo, result, min_chroma=5.0) == pytest.approx(expected)
     assert 0 < expected < 1
 
 
-def test_of_grey_and_toned_photos_no_true_colours_are_known(colorizer):
+def test_grey_and_toned_photos_have_no_known_true_colours(colorizer):
     grey = np.repeat(GreyPhoto.of_rgb(colourful()).levels_HW[..., None], 3, axis=2)
     sepia = toned(colourful())
     assert 0 < mean_chroma(sepia) < 5.0
     for photo in (grey, sepia):
         assert share_outside(photo, colorizer.colorize(photo, alpha=0.3), min_chroma=5.0) is None
     result = colorizer.colorize(sepia, alpha=0.3)
-    assert share_outside(sepia, result, min_chroma=mean_chroma(sepia)) is not None, "the calibration says what is grey"
+    assert share_outside(sepia, result, min_chroma=mean_chroma(sepia)) is not None, (
+        "the threshold of the calibration decides"
+    )
     assert share_outside(grey, result, min_chroma=0.0) is None
 
 

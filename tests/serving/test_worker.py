@@ -1,4 +1,4 @@
-"""What a worker process does with a task."""
+"""A worker process answers or refuses each task."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_a_task_is_answered_or_refused(do_task):
     assert isinstance(do_task(task(b"no photo")).outcome, Refusal)
 
 
-def test_a_large_photo_is_worked_on_only_alone(do_task, monkeypatch):
+def test_a_large_photo_is_processed_alone(do_task, monkeypatch):
     monkeypatch.setattr(worker, "LARGE", 20 * 30)
     assert isinstance(do_task(task()), Done)
     monkeypatch.setattr(worker, "LARGE", 20 * 30 - 1)

@@ -51,10 +51,10 @@ def imports(file: Path) -> set[Path]:
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
     candidates = (SOURCE / Path(*name.split(".")) for name in names if name.split(".")[0] == "huebands")
-    found = {
+    files = {
         path.with_suffix(".py") if path.with_suffix(".py").is_file() else path / "__init__.py" for path in candidates
     }
-    return {path for path in found if path.is_file()}
+    return {path for path in files if path.is_file()}
 
 
 def documents(file: Path) -> set[Path]:
@@ -64,20 +64,20 @@ def documents(file: Path) -> set[Path]:
 
 def deciding(stage: str, params: Any) -> set[str]:
     """The files that a stage's script imports, directly or through others, and that decide its output."""
-    found, waiting = set[str](), {f"src/huebands/stages/{stage.replace('-', '_')}.py"}
+    files, waiting = set[str](), {f"src/huebands/stages/{stage.replace('-', '_')}.py"}
     while waiting:
         name = waiting.pop()
         excluded = name.endswith(SCHEMA) or name.startswith(tuple(f"src/huebands/{part}" for part in DECIDES_NOTHING))
-        if name in found or excluded:
+        if name in files or excluded:
             continue
-        found.add(name)
+        files.add(name)
         if not name.endswith(".py"):
             continue
         waiting |= {str(path.relative_to(ROOT)) for path in documents(ROOT / name)}
         waiting |= {str(path.relative_to(ROOT)) for path in imports(ROOT / name)}
         if name.endswith("models/registry.py"):
             waiting |= {f"src/huebands/{resolve(chosen, params)}" for chosen in CHOSEN[stage]}
-    return {name for name in found if not name.endswith("__init__.py")}
+    return {name for name in files if not name.endswith("__init__.py")}
 
 
 def listed(stage: str, params: Any) -> set[str]:

@@ -18,7 +18,8 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 PHOTOS, EPOCHS = 70, 10
 SMALL = (
-    "data=folder", "experiment=small", f"train.epochs={EPOCHS}", "model.image_size=32", "model.network.depth=4",
+    "data=folder", "experiment=small", f"train.epochs={EPOCHS}", "model.image_size=32",
+    "model.network={filters: 8, depth: 4}",
     "model.objective.discriminator={filters: 8, layers: 2, norm: batch}", "prepare.group_distance=2",
     "prepare.fractions={train: 0.44, val: 0.2, calibration: 0.2, test: 0.16}",
     "validate.min_photos={train: 10, val: 1, calibration: 9, test: 1}", "validate.chroma_mean=[5, 100]",
@@ -131,11 +132,11 @@ print("found", len(client.search_model_versions("name = 'huebands-generator'")))
 
 
 def test_an_experiment_is_judged_when_it_is_asked_for(line: Line) -> None:
-    assert "no experiment (=" in (line.folder / "reports/register/decision.txt").read_text()
+    assert "an experiment (=" in (line.folder / "reports/register/decision.txt").read_text()
     line.run("dvc", "repro", "--force", "--single-item", "register")
     decision = (line.folder / "reports/register/decision.txt").read_text()
-    assert "it is champion: there was none; better than grey" in decision
-    assert "it is champion: it was before" in line.run("python", "-m", "huebands.promotion.gate")
+    assert "it is champion: there was no champion; better than grey" in decision
+    assert "it is champion: it was champion before" in line.run("python", "-m", "huebands.promotion.gate")
 
 
 def test_a_registration_is_not_brought_back_from_the_cache(line: Line) -> None:

@@ -1,5 +1,6 @@
 """Stage register: the package, its one registration, and the gate of the registry's champion."""
 
+import errno
 import hashlib
 import json
 import re
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -223,7 +225,7 @@ def test_registering_twice_registers_once_with_the_same_bytes(checkout: Path) ->
     assert (register.REPORT / "registration.json").read_bytes() == record
     assert len(client().search_model_versions(f"name = '{MODEL}'")) == 1
     assert len(runs()) == 5, "the pipeline and its four stages"
-    assert "it is champion: it was before" in decision()
+    assert "it is champion: it was champion before" in decision()
 
 
 def test_the_live_run_is_taken_where_the_store_has_it(checkout: Path) -> None:
@@ -339,7 +341,7 @@ def test_an_experiment_registers_and_never_promotes(
     assert champion_version(MODEL) is None
     text = decision()
     assert "it does not become champion: better than grey" in text
-    assert "but no experiment (='sunny-yak') becomes champion by itself: apply it, and run" in text
+    assert "but an experiment (='sunny-yak') does not become champion by itself: apply it, and run" in text
     assert f"`python -m huebands.promotion.gate models:/{MODEL}/1`" in text
     gate.main([f"models:/{MODEL}/1"])
     assert alias("champion") == 1
@@ -431,3 +433,34 @@ def test_a_missing_report_ends_in_one_line(checkout: Path) -> None:
     (checkout / "params.yaml").write_text((Path(__file__).parents[2] / "params.yaml").read_text())
     with pytest.raises(SystemExit, match=r"^register: reports/evaluate/metrics\.json: not found; `dvc repro`"):
         register.main()
+
+
+def test_a_name_that_the_registry_refuses_ends_in_one_line(checkout: Path) -> None:
+    write_params()
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace(f"model_name: {MODEL}", "model_name: a/b"))
+    with pytest.raises(SystemExit, match=r"^register: the registration of the package failed in sqlite:///.*'a/b'.*"):
+        register.main()
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "mlartifacts"), r"No space left on device: 'mlartifacts'$"),
+        (mlflow.MlflowException("not for you"), r"the search for the champion failed in sqlite:///.*: not for you; "),
+    ],
+)
+def test_what_the_system_or_the_registry_refuses_ends_the_gate_in_one_line(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
+) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise error
+
+    register.register(SETTINGS)
+    write_params()
+    if isinstance(error, OSError):
+        monkeypatch.setattr(gate, "run_trial", refuse)
+    else:
+        monkeypatch.setattr(mlflow.MlflowClient, "get_model_version_by_alias", refuse)
+    with pytest.raises(SystemExit, match=rf"^gate: .*{line}"):
+        gate.main([f"models:/{MODEL}/1"])

@@ -17,7 +17,6 @@ from huebands.colorize.calibration import calibrate, choose_bands, count_split, 
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.params import CalibrateParams
 from huebands.conformal.bands import STEPS
-from huebands.conformal.calibration_files import read_calibration
 from huebands.conformal.guarantee import MODES
 from huebands.conformal.scores import photo_losses
 from huebands.data.originals import Originals
@@ -38,6 +37,7 @@ from huebands.stages import calibrate as stage
 from huebands.stages import evaluate, fit_density
 from huebands.statistics.risk_control import first_step
 from tiny_package import network_of, seal, tiny_config, write_tiny_density
+from toy_calibration import read_calibration
 
 COUNTS = {"train": 3, "val": 2, "calibration": 9, "test": 3}
 SIZE = 16
@@ -260,7 +260,7 @@ def test_the_joint_offsets_are_those_of_the_narrowest_bands(folder, monkeypatch)
         assert shape.joint_offsets == offsets
         photo_bands = [(photo, colorizer.predict(photo.grey, shape).bands) for photo in photos.read("val")]
         losses = [
-            photo_losses(bands.nested.first_steps(photo.rgb), bands.groups, offsets).whole
+            photo_losses(bands.nested.first_steps(photo.rgb), bands.groups, offsets).overall
             for photo, bands in photo_bands
         ]
         step = int(first_step(np.stack(losses)[:, 3], 0.5))

@@ -43,9 +43,9 @@ def test_the_p_value_of_a_kept_promise_is_small_no_more_often_than_it_says(name)
     risk, draw = FAMILIES[name]
     drawn = draw(np.random.default_rng(9), (DRAWS, 50))
     for alpha in (risk, risk + 0.05):
-        found = np.array([broken_p(losses, alpha) for losses in drawn])
+        p_values = np.array([broken_p(losses, alpha) for losses in drawn])
         for level in (0.001, 0.01, 0.05, 0.2, 0.5, 0.9):
-            assert np.mean(found <= level) <= allowed(level, DRAWS), f"alpha {alpha}, level {level}"
+            assert np.mean(p_values <= level) <= allowed(level, DRAWS), f"alpha {alpha}, level {level}"
 
 
 def test_the_mean_lies_in_the_exact_interval_in_whatever_order_the_losses_come():

@@ -14,12 +14,12 @@ from huebands.statistics.risk_control import first_step, first_step_of_sums, rcp
 def test_the_first_step_is_that_of_the_definition():
     losses = np.stack([curves(seed, 25) for seed in range(6)], axis=1).reshape(25, 2, 3, 40)
     for alpha in (1 / 26, 0.05, 0.1, 0.3, 0.9):
-        found = first_step(losses, alpha)
-        assert found.shape == (2, 3)
-        assert found.dtype == np.int64
+        steps = first_step(losses, alpha)
+        assert steps.shape == (2, 3)
+        assert steps.dtype == np.int64
         for place in np.ndindex(2, 3):
-            kept = [(sum(losses[:, *place, step]) + 1) / 26 <= alpha + SLACK for step in range(40)]
-            assert found[place] == kept.index(True)
+            controlled = [(sum(losses[:, *place, step]) + 1) / 26 <= alpha + SLACK for step in range(40)]
+            assert steps[place] == controlled.index(True)
 
 
 def test_with_one_pixel_a_photo_the_first_step_is_split_conformal_predictions_order_statistic():
@@ -35,11 +35,11 @@ def test_with_one_pixel_a_photo_the_first_step_is_split_conformal_predictions_or
 def test_sums_over_different_numbers_of_photos_have_each_its_own_first_step():
     tables = [curves(seed, photos) for seed, photos in enumerate((20, 50, 300))]
     sums = np.stack([[table.sum(axis=0), table.sum(axis=0) / 2] for table in tables])
-    found = first_step_of_sums(sums, np.array([20, 50, 300])[:, None], 0.08)
-    assert found.shape == (3, 2)
+    steps = first_step_of_sums(sums, np.array([20, 50, 300])[:, None], 0.08)
+    assert steps.shape == (3, 2)
     for row, table in enumerate(tables):
-        assert found[row, 0] == first_step(table, 0.08)
-        assert found[row, 1] == first_step(table / 2, 0.08)
+        assert steps[row, 0] == first_step(table, 0.08)
+        assert steps[row, 1] == first_step(table / 2, 0.08)
 
 
 def test_an_alpha_that_no_step_keeps_gives_the_last_step():
@@ -64,8 +64,8 @@ def test_the_first_step_keeps_the_risk_on_average_over_calibrations():
 def test_the_rcps_step_is_the_first_from_which_all_upper_bounds_keep_alpha():
     for seed, (alpha, delta) in enumerate([(0.05, 0.1), (0.1, 0.3), (0.2, 0.01), (0.6, 0.1)]):
         for losses in (curves(seed, 120, 20), pixels(seed, 120, 20)):
-            kept = [mean_upper(losses[:, step], delta) <= alpha for step in range(20)]
-            assert rcps_step(losses, alpha, delta) == next(step for step in range(20) if all(kept[step:]))
+            controlled = [mean_upper(losses[:, step], delta) <= alpha for step in range(20)]
+            assert rcps_step(losses, alpha, delta) == next(step for step in range(20) if all(controlled[step:]))
 
 
 def test_the_rcps_step_is_not_before_a_step_that_fails():

@@ -199,7 +199,7 @@ def test_the_run_of_an_imported_training_is_restored(
 
 
 def refused(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
-    """The one line that a refusal is told in."""
+    """The one line that a refusal prints."""
     with pytest.raises(SystemExit) as ended:
         training.main(arguments)
     assert ended.value.code == 2

@@ -107,24 +107,26 @@ def from_one_to_two(files: Path) -> Path:
         training.main(options(files, out))
     printed = in_two_processes(files, out, str(files / "keeping.py"))
     assert "going on after epoch 2" in printed and "epoch 3 " in printed
-    assert printed.count("6 epochs, weights") == 1, "one process tells"
+    assert printed.count("6 epochs, weights") == 1, "one process reports"
     return out
 
 
-def assert_same_training(found: Path, expected: Path) -> None:
+def assert_same_training(actual: Path, expected: Path) -> None:
     """Compare histories and packages.
 
     The order of sums differs, so that float32 differs in its last digits, by 1e-7; in 18 steps that grows, but a wrong
     share, a forgotten statistic or another photo would change the third digit and more.
     """
     clocks = ("seconds", "images_per_second")
-    histories = [read_history(out) for out in (found, expected)]
+    histories = [read_history(out) for out in (actual, expected)]
     assert [row["epoch"] for row in histories[0]] == [1, 2, 3, 4, 5, 6]
-    for mine, theirs in zip(*histories, strict=True):
-        assert list(mine) == list(theirs)
-        for name in mine.keys() - set(clocks):
-            assert mine[name] == pytest.approx(theirs[name], rel=1e-4, abs=1e-6), f"epoch {theirs['epoch']}: {name}"
-    weights = [read_weights(out / "models/trained/generator.safetensors") for out in (found, expected)]
+    for row, expected_row in zip(*histories, strict=True):
+        assert list(row) == list(expected_row)
+        for name in row.keys() - set(clocks):
+            assert row[name] == pytest.approx(expected_row[name], rel=1e-4, abs=1e-6), (
+                f"epoch {expected_row['epoch']}: {name}"
+            )
+    weights = [read_weights(out / "models/trained/generator.safetensors") for out in (actual, expected)]
     assert weights[0].keys() == weights[1].keys()
     for name, tensor in weights[1].items():
         # Kernels are stored in half precision: two floats beside each other may round to neighbours.
@@ -205,13 +207,13 @@ def test_the_global_batch_norm_of_one_process_is_torchs(group: None) -> None:
     nn.init.normal_(expected.weight), nn.init.normal_(expected.bias)
     network = nn.Sequential(expected)
     count_whole_batch(network)
-    found = network[0]
-    assert type(found) is GlobalBatchNorm2d
-    results: dict[str, list[Tensor]] = {"expected": [], "found": []}
+    replacement = network[0]
+    assert type(replacement) is GlobalBatchNorm2d
+    results: dict[str, list[Tensor]] = {"expected": [], "replacement": []}
     for training_mode in (True, True, False):
         x = torch.randn(5, 3, 4, 6) * torch.tensor([0.1, 1.0, 10.0])[:, None, None] + 5
         direction = torch.randn_like(x)
-        for name, layer in (("expected", expected), ("found", found)):
+        for name, layer in (("expected", expected), ("replacement", replacement)):
             seen = x.clone().requires_grad_()
             y = layer.train(training_mode)(seen)
             layer.zero_grad()
@@ -219,10 +221,10 @@ def test_the_global_batch_norm_of_one_process_is_torchs(group: None) -> None:
             gradients = [parameter.grad.clone() for parameter in layer.parameters()]
             statistics = [buffer.clone() for buffer in layer.buffers()]
             results[name] += [y.detach(), seen.grad, *gradients, *statistics]
-    assert len(results["found"]) == 3 * 7
-    for mine, theirs in zip(results["found"], results["expected"], strict=True):
-        # Where the mean is 50 deviations, float32 knows a pixel's distance from it to 3e-6 deviations.
-        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+    assert len(results["replacement"]) == 3 * 7
+    for tensor, expected_tensor in zip(results["replacement"], results["expected"], strict=True):
+        # Where the mean is 50 deviations, float32 holds a pixel's distance from it to 3e-6 deviations.
+        torch.testing.assert_close(tensor, expected_tensor, rtol=1e-4, atol=1e-4)
 
 
 def test_only_batch_norms_are_replaced_with_all_that_they_know() -> None:
@@ -242,8 +244,8 @@ def test_only_batch_norms_are_replaced_with_all_that_they_know() -> None:
 
 
 def test_processes_with_other_parameters_or_data_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gather(found: list[str], value: str) -> None:
-        found[:] = [value, others]
+    def gather(values: list[str], value: str) -> None:
+        values[:] = [value, others]
 
     monkeypatch.setattr("torch.distributed.all_gather_object", gather)
     world, others = World(0, 2, torch.device("cpu")), "ours"

@@ -42,7 +42,7 @@ def test_the_average_is_the_weighted_sum_of_all_it_has_seen(decay: float) -> Non
     for name, tensor in average.state_dict().items():
         if tensor.is_floating_point():
             expected = sum(share * at[name].double() for share, at in zip(shares, seen, strict=True))
-            torch.testing.assert_close(tensor, expected.float(), msg=lambda found, name=name: f"{name}: {found}")
+            torch.testing.assert_close(tensor, expected.float(), msg=lambda message, name=name: f"{name}: {message}")
 
 
 def test_the_decay_warms_up_to_its_value() -> None:
@@ -62,10 +62,10 @@ def test_statistics_are_averaged_and_counters_copied() -> None:
     draw(net, 1)
     draw(net, 2)
     average.update(net, 1)
-    kept = average.state_dict()
-    assert kept["1.num_batches_tracked"] == 2
+    state = average.state_dict()
+    assert state["1.num_batches_tracked"] == 2
     for name in ("1.running_mean", "1.running_var"):
-        assert not torch.equal(kept[name], before[name]) and not torch.equal(kept[name], net.state_dict()[name])
+        assert not torch.equal(state[name], before[name]) and not torch.equal(state[name], net.state_dict()[name])
 
 
 def test_the_network_itself_is_left_alone() -> None:
@@ -93,12 +93,12 @@ def test_without_decay_it_is_the_network() -> None:
 
 def test_taken_up_again_it_goes_on_as_before() -> None:
     net = network()
-    whole = ExponentialMovingAverage(net, 0.9)
+    uninterrupted = ExponentialMovingAverage(net, 0.9)
     draw(net, 1)
-    whole.update(net, 1)
+    uninterrupted.update(net, 1)
     resumed = ExponentialMovingAverage(network(), 0.9)
-    resumed.load_state_dict(copied(whole.network))
+    resumed.load_state_dict(copied(uninterrupted.network))
     draw(net, 2)
-    for average in (whole, resumed):
+    for average in (uninterrupted, resumed):
         average.update(net, 2)
-    assert all(torch.equal(tensor, whole.state_dict()[name]) for name, tensor in resumed.state_dict().items())
+    assert all(torch.equal(tensor, uninterrupted.state_dict()[name]) for name, tensor in resumed.state_dict().items())

@@ -15,7 +15,7 @@ from huebands.models.interface import Condition, Objective
 from huebands.models.networks import unet
 from huebands.models.objectives import cgan
 from huebands.models.params import ModelParams, UpsamplingParams
-from huebands.training.augment import Photos, draw_views, look
+from huebands.training.augment import Photos, augment, draw_views
 from huebands.training.ema import ExponentialMovingAverage
 from huebands.training.learner import Learners, set_up
 from huebands.training.params import TrainParams
@@ -74,9 +74,9 @@ def moments(optimizer: torch.optim.Optimizer, name: str) -> Tensor:
     return torch.cat([state[name].flatten() for state in optimizer.state.values()])
 
 
-def distance(found: Tensor, expected: Tensor) -> float:
+def distance(actual: Tensor, expected: Tensor) -> float:
     """Euclidean, relative."""
-    return ((found - expected).norm() / expected.norm()).item()
+    return ((actual - expected).norm() / expected.norm()).item()
 
 
 class Waits(TorchDispatchMode):
@@ -84,15 +84,15 @@ class Waits(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: set[str] = set()
+        self.operations: set[str] = set()
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[Any], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        self.found |= (READING | SENDING) & {func.overloadpacket.__name__}
+        self.operations |= (READING | SENDING) & {func.overloadpacket.__name__}
         if func.overloadpacket is torch.ops.aten.index:
             masks = [index for index in args[1] if index is not None and index.dtype == torch.bool]
-            self.found |= {"index by a mask"} if masks else set()
+            self.operations |= {"index by a mask"} if masks else set()
         return func(*args, **(kwargs or {}))
 
 
@@ -112,13 +112,13 @@ def test_the_step_is_the_plain_one(clip: float) -> None:
             rtol = 1e-5 if step == 0 else 1e-3
             assert figures[name].item() == pytest.approx(expected[name], rel=rtol), f"{name} in step {step + 1}"
         if step == 0:
-            for mine, theirs in (
+            for our_optimizer, plain_optimizer in (
                 (learners.generator.optimizer, plain.generator_optimizer),
                 (learners.helpers["discriminator"].optimizer, plain.discriminator_optimizer),
             ):
                 # The gradient, as clipped: 1e-6 by rounding, 1e-3 where a pixel falls on the other side of a kink.
                 for moment in ("exp_avg", "exp_avg_sq"):
-                    assert distance(moments(mine, moment), moments(theirs, moment)) < 1e-2
+                    assert distance(moments(our_optimizer, moment), moments(plain_optimizer, moment)) < 1e-2
     for name, network in ours.items():
         way, plain_way = weights(network) - start[name], weights(plains[name]) - start[name]
         # Adam moves a weight by the rate also where the gradient is rounding noise, in whose sign the two may differ.
@@ -140,13 +140,13 @@ def waits() -> set[str]:
         part = views.part(0, 2)
         learners.set_learning_rate(learning_rate(params, number, 2))
         learners.set_share(len(part) * 2 / len(views))
-        train_on(objective, learners, look(photos, part, SIZE))
+        train_on(objective, learners, augment(photos, part, SIZE))
         average.update(network, number)
 
     step(1)
     with Waits() as waits:
         step(2)
-    return waits.found
+    return waits.operations
 
 
 def test_the_step_reads_nothing_from_the_device_and_sends_it_nothing(waits: set[str]) -> None:
@@ -158,8 +158,8 @@ def test_waiting_is_noticed_forwards_and_backwards() -> None:
     output = leaf * 2
     with Waits() as waits:
         torch.tensor([1.0])
-    assert waits.found == SENDING
+    assert waits.operations == SENDING
     output.register_hook(lambda gradient: torch.full((2,), gradient.sum().item()))
     with Waits() as waits:
         output.sum().backward()
-    assert waits.found == {"_local_scalar_dense"}
+    assert waits.operations == {"_local_scalar_dense"}

@@ -113,13 +113,13 @@ def test_a_run_goes_on_in_its_precision_on_another_kind_of_processor(
     native: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     computes(monkeypatch, native)
-    whole = run(AUTO, tmp_path / "whole")
+    uninterrupted = run(AUTO, tmp_path / "whole")
     begin(AUTO, tmp_path / "moved")
     computes(monkeypatch, not native)
     observer = Recorder()
     moved = run(AUTO, tmp_path / "moved", observer)
-    assert len(observer.history) == 2 and moved.precision == whole.precision
-    assert figures(moved.history) == figures(whole.history)
+    assert len(observer.history) == 2 and moved.precision == uninterrupted.precision
+    assert figures(moved.history) == figures(uninterrupted.history)
 
 
 @pytest.mark.parametrize("asked", ["float32", "bfloat16"])
@@ -184,7 +184,7 @@ def test_package_report_and_run_tell_the_precision(
         assert (data.params["train.precision"], data.tags["huebands.precision"]) == ("auto", chosen)
 
 
-def train_on_a_box(checkout: Path, settings: params.Params) -> Path:
+def train_elsewhere(checkout: Path, settings: params.Params) -> Path:
     (checkout / "params.json").write_text(json.dumps(dataclasses.asdict(settings)))
     prepared, out = checkout / "data/prepared", checkout / "out"
     known = ["--data-sha256", data_sha256(prepared), "--git-commit", "c0ffee", "--device", "cpu"]
@@ -196,7 +196,7 @@ def test_a_training_in_bfloat16_is_brought_home_to_a_processor_without(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computes(monkeypatch, True)
-    out = train_on_a_box(checkout, SETTINGS)
+    out = train_elsewhere(checkout, SETTINGS)
     computes(monkeypatch, False)
     for asked in ("auto", "bfloat16"):
         import_job(out, dataclasses.replace(SETTINGS, train=asking(asked)))
@@ -211,11 +211,11 @@ def test_a_run_that_goes_on_in_imitated_bfloat16_says_so(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     computes(monkeypatch, True)
-    train_on_a_box(checkout, SETTINGS)
+    train_elsewhere(checkout, SETTINGS)
     first = capsys.readouterr()
     assert "starting in bfloat16" in first.out and first.err == ""
     computes(monkeypatch, False)
-    train_on_a_box(checkout, SETTINGS)
+    train_elsewhere(checkout, SETTINGS)
     again = capsys.readouterr()
     assert "going on after epoch 6 in bfloat16" in again.out
     assert "which the cpu only imitates" in again.err

@@ -38,5 +38,5 @@ def test_without_warm_up_and_decay_it_is_constant() -> None:
 
 @pytest.mark.parametrize(("warmup", "decay"), [(0, 1.0), (10, 0.0), (10, 1.0), (7, 0.8), (1, 0.1)])
 def test_it_is_always_positive_and_never_above_the_rate(warmup: int, decay: float) -> None:
-    found = rates(replace(TRAIN, warmup_epochs=warmup, decay=decay))
-    assert all(0 < rate <= RATE for rate in found)
+    actual = rates(replace(TRAIN, warmup_epochs=warmup, decay=decay))
+    assert all(0 < rate <= RATE for rate in actual)

@@ -17,7 +17,7 @@ from huebands.models.params import ModelParams, UpsamplingParams
 from huebands.models.parts.losses import adversarial_loss, clipped_share, huber_loss, mean_chroma, perceptual_loss
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.resize import resize
-from huebands.training.augment import Photos, Views, draw_views, load_photos, look
+from huebands.training.augment import Photos, Views, augment, draw_views, load_photos
 from huebands.training.checkpoint import CheckpointError
 from huebands.training.learner import Learners, set_up
 from huebands.training.loop import NonFiniteLossError, Row, Trained, train
@@ -205,7 +205,7 @@ def test_what_is_not_finite_reaches_no_weight(poison: str) -> None:
 
 def test_a_run_that_diverges_keeps_its_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def poisoned(photos: Photos, views: Views, size: int) -> Tensor:
-        lab = look(photos, views, size)
+        lab = augment(photos, views, size)
         lab[:, 0] += torch.where(views.rows == 3, float("inf"), 0.0)[:, None, None] if sabotaged else 0.0
         return lab
 
@@ -216,7 +216,7 @@ def test_a_run_that_diverges_keeps_its_last_checkpoint(tmp_path: Path, monkeypat
             sabotaged = True
 
     sabotaged = False
-    monkeypatch.setattr("huebands.training.loop.look", poisoned)
+    monkeypatch.setattr("huebands.training.loop.augment", poisoned)
     with pytest.raises(NonFiniteLossError, match=r"step [56]: .*generator.* not finite, on photos .*photo-3") as caught:
         run(PARAMS, tmp_path, Saboteur())
     assert "photo-3" in caught.value.ids and len(caught.value.ids) == PHOTOS / 2
@@ -227,15 +227,15 @@ def test_a_run_that_diverges_keeps_its_last_checkpoint(tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize("killed_in", [2, 3, 5])
 def test_a_resumed_run_equals_an_uninterrupted_one(killed_in: int, tmp_path: Path) -> None:
-    whole = run(PARAMS, tmp_path / "whole", Recorder())
+    uninterrupted = run(PARAMS, tmp_path / "whole", Recorder())
     first, second = Recorder(stop_in_epoch=killed_in), Recorder()
     with pytest.raises(KeyboardInterrupt):
         run(PARAMS, tmp_path / "killed", first)
     resumed = run(PARAMS, tmp_path / "killed", second)
-    assert figures(resumed.history) == figures(whole.history)
-    assert all(torch.equal(resumed.state[name], tensor) for name, tensor in whole.state.items())
-    kept = [row["epoch"] for row in first.rows + second.rows]
-    assert kept == list(range(1, PARAMS.epochs + 1)), "each row is kept once"
+    assert figures(resumed.history) == figures(uninterrupted.history)
+    assert all(torch.equal(resumed.state[name], tensor) for name, tensor in uninterrupted.state.items())
+    epochs = [row["epoch"] for row in first.rows + second.rows]
+    assert epochs == list(range(1, PARAMS.epochs + 1)), "each row is kept once"
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
@@ -310,7 +310,7 @@ def test_an_epoch_looks_at_each_photo_once_cropped_inside() -> None:
     for views in draw_views(PHOTOS, 4, params, torch.Generator().manual_seed(0)).split(2):
         assert len(views) == 3
         seen += views.rows.tolist()
-        for crop, row in zip(look(photos, views, 16), views.rows, strict=True):
+        for crop, row in zip(augment(photos, views, 16), views.rows, strict=True):
             windows = photos.lab()[row].unfold(1, 16, 1).unfold(2, 16, 1)
             same = torch.isclose(windows.permute(1, 2, 0, 3, 4), crop, atol=1e-4)  # a power of 1 may round
             assert same.all(dim=(2, 3, 4)).any()
@@ -321,14 +321,14 @@ def test_views_mirror_and_vary_lightness_and_leave_colour() -> None:
     photos, one = random_photos(16), torch.ones(1)
     zero, off, none = torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.bool), torch.zeros(1, 2)
     (truth,) = photos.lab(slice(0, 1))
-    (plain,) = look(photos, Views(zero, zero, zero, off, one, none, one), 16)
+    (plain,) = augment(photos, Views(zero, zero, zero, off, one, none, one), 16)
     torch.testing.assert_close(plain, truth)
-    (mirrored,) = look(photos, Views(zero, zero, zero, ~off, one, none, one), 16)
+    (mirrored,) = augment(photos, Views(zero, zero, zero, ~off, one, none, one), 16)
     torch.testing.assert_close(mirrored, truth.flip(-1))
-    (varied,) = look(photos, Views(zero, zero, zero, off, 1.5 * one, none, one), 16)
+    (varied,) = augment(photos, Views(zero, zero, zero, off, 1.5 * one, none, one), 16)
     torch.testing.assert_close(varied[0], 100 * (truth[0] / 100) ** 1.5)
     torch.testing.assert_close(varied[1:], truth[1:])
-    assert look(photos, Views(zero, zero, zero, off, one, none, one), 16).is_contiguous(
+    assert augment(photos, Views(zero, zero, zero, off, one, none, one), 16).is_contiguous(
         memory_format=torch.channels_last
     )
 
@@ -349,7 +349,7 @@ def test_borders_have_one_tone_and_no_colour_and_leave_the_rest() -> None:
     photos, one, side = random_photos(20), torch.ones(1), 20
     zero, off = torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.bool)
     (truth,) = photos.lab(slice(0, 1))
-    (seen,) = look(photos, Views(zero, zero, zero, off, one, torch.tensor([[0.1, 0.15]]), 90 * one), side)
+    (seen,) = augment(photos, Views(zero, zero, zero, off, one, torch.tensor([[0.1, 0.15]]), 90 * one), side)
     inside = torch.zeros(side, side, dtype=torch.bool)
     inside[2:-2, 3:-3] = True
     torch.testing.assert_close(seen[:, inside], truth[:, inside])

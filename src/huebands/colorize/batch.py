@@ -19,7 +19,7 @@ def colorize_photos(
     """Colorize photos one by one, each into its three files.
 
     Yields:
-        The photo, its colorized picture, and the result; or no picture, and the error that this photo met.
+        The photo, its colorized picture, and the result; or None, and the error of this photo.
     """
     for photo, stem in unique_stems(photos).items():
         try:
@@ -30,7 +30,7 @@ def colorize_photos(
 
 
 def photos_below(path: Path) -> list[Path]:
-    """Expand a folder to its photos, without what was written there by an earlier run; a file stays as it is.
+    """Expand a folder to its photos, without the results of an earlier run; a file stays as it is.
 
     Raises:
         ImageError: when the path does not exist, or the folder holds no photo.
@@ -45,20 +45,20 @@ def photos_below(path: Path) -> list[Path]:
 
 
 def unique_stems(photos: Sequence[Path]) -> dict[Path, str]:
-    """Give every photo its own stem: one that is taken gets a number; a photo given twice counts once."""
+    """Give every photo a stem of its own: a repeated stem gets a number, and a repeated photo is left out."""
     stems: dict[Path, str] = {}
-    known = set()
-    wanted = {photo.stem.casefold() for photo in photos}
-    taken: set[str] = set()
+    known_paths = set()
+    original_stems = {photo.stem.casefold() for photo in photos}
+    used_stems: set[str] = set()
     for photo in photos:
-        if (place := photo.resolve()) in known:
+        if (path := photo.resolve()) in known_paths:
             continue
-        known.add(place)
+        known_paths.add(path)
         stem, number = photo.stem, 1
-        # Some file systems know no case; and a number must not take the stem of a later photo.
-        while stem.casefold() in taken or (number > 1 and stem.casefold() in wanted):
+        # Some file systems ignore case. A numbered stem must not be the stem of another photo.
+        while stem.casefold() in used_stems or (number > 1 and stem.casefold() in original_stems):
             number += 1
             stem = f"{photo.stem}-{number}"
-        taken.add(stem.casefold())
+        used_stems.add(stem.casefold())
         stems[photo] = stem
     return stems

@@ -1,4 +1,4 @@
-"""Calibrates a colorizer on photos in colour, with the very functions that make a user's bands."""
+"""Calibrates a colorizer on photos in colour, with the functions that make a user's bands."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -46,9 +46,9 @@ def calibrate(
 
     Args:
         colorizer: whose bands are calibrated.
-        photos: of all splits.
-        settings: of the calibration.
-        data_sha256: of the prepared data.
+        photos: photos of all splits.
+        settings: settings of the calibration.
+        data_sha256: hash of the prepared data.
         min_chroma: least mean chroma of its photos, CIELAB units.
         count: counts all photos of the calibration split.
     """
@@ -78,16 +78,16 @@ def measure(
     """
     alpha = settings.report_alpha
     calibration.check(Guarantee(alpha=alpha))
-    alphas = [other for other in settings.alphas if calibration.supports(other)]
-    tests, strips = [], list[BandStrip]()
+    alphas = [level for level in settings.alphas if calibration.supports(level)]
+    measured, strips = [], list[BandStrip]()
     for photo in photos.read("test"):
         prediction = colorizer.predict(photo.grey, calibration.shape)
         bands = prediction.bands
-        tests.append(measure_photo(photo.id, photo.title, bands, photo.rgb, calibration, alphas, alpha))
+        measured.append(measure_photo(photo.id, photo.title, bands, photo.rgb, calibration, alphas, alpha))
         if len(strips) < settings.heatmaps:
             bands_HW32 = bands.at(calibration.steps(Guarantee(alpha=alpha)), "per_channel")
             strips.append(BandStrip(photo.title, photo.grey.levels_HW, prediction.rgb, photo.rgb, bands_HW32))
-    return replace(calibration, certificate=certify(calibration, tests, alpha, settings.seed)), strips
+    return replace(calibration, certificate=certify(calibration, measured, alpha, settings.seed)), strips
 
 
 def _bands(

@@ -30,7 +30,7 @@ class Colorizer:
 
     Attributes:
         package: the model package.
-        source: where it came from, as given, or which folder was taken by default.
+        source: the folder or the address that it was loaded from.
     """
 
     package: ModelPackage
@@ -51,13 +51,14 @@ class Colorizer:
             source = default_package()
         if str(source).startswith("models:"):
             from huebands.registry.connection import TrackingError
-            from huebands.registry.models import download_package
+            from huebands.registry.models import download_package, find_package
 
             try:
-                folder = download_package(str(source))
+                registered = find_package(str(source))
+                folder = download_package(registered.uri)
             except TrackingError as error:
                 raise PackageError(str(error)) from error
-            return cls(read_package(folder), str(source))
+            return cls(read_package(folder, registered.package_sha256), str(source))
         return cls(read_package(Path(source), released_sha256(Path(source))), str(source))
 
     @property
@@ -106,7 +107,7 @@ class Colorizer:
                 lightness of a colour photo is used.
             alpha: see `Guarantee`; so are mode, delta and grouped.
             mode: "per_channel" counts each channel's values; "joint" counts a pixel when any channel leaves.
-            name: what an error calls the photo.
+            name: name of the photo in errors.
             delta: None, or the probability with which the draw of the calibration photos may break the guarantee.
             grouped: guarantee alpha in each group of pixels (lightness and chroma, texture, photo) as well.
 
@@ -117,15 +118,15 @@ class Colorizer:
             ImageError: when the photo cannot be read.
         """
         guarantee = Guarantee(alpha=alpha, mode=mode, delta=delta, grouped=grouped)
-        self.calibration.check(guarantee)  # what cannot be guaranteed is refused before the work
+        self.calibration.check(guarantee)  # an error before the work, where the guarantee is not supported
         return self.choose(self.predict(GreyPhoto.read(image, name)), guarantee)
 
     def predict(self, photo: GreyPhoto, shape: Shape | None = None) -> Prediction:
-        """Find the colours of a photo, and its bands at every step: all that the networks do.
+        """Find the colours of a photo, and its bands at every step. The networks run here only.
 
         Args:
-            photo: of any size.
-            shape: of the bands; the calibration's unless given.
+            photo: photo of any size.
+            shape: shape of the bands; the calibration's unless given.
 
         Raises:
             PackageError: when the package has no calibration and no shape is given, or no density.
@@ -141,7 +142,7 @@ class Colorizer:
         )
 
     def choose(self, prediction: Prediction, guarantee: Guarantee) -> Colorization:
-        """Choose the bands that keep a guarantee: quick beside `predict`.
+        """Choose the bands that keep a guarantee; fast, compared with `predict`.
 
         Raises:
             AlphaError: when the calibration photos do not support alpha.

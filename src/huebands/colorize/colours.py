@@ -1,7 +1,7 @@
 """The colours of a grey photo, at its own size and with its own lightness.
 
-The network sees a small square of lightness; its colours are brought up to the photo along the edges of lightness.
-Pixels are handled in tiles, so that memory grows with the photo's bytes, not with float copies.
+The network sees a small square of lightness. Its colours are upsampled to the photo's size along the edges of
+lightness. Pixels are handled in tiles, so that memory grows with the photo's bytes, not with float copies.
 """
 
 from collections.abc import Iterator, Mapping

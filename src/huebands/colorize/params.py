@@ -14,7 +14,7 @@ class CalibrateParams:
     report_alpha: float  # the alpha of the headline figures, the strata and the heat maps
     unlike_p_value: float  # of likeness, at or below which a photo counts as unlike the calibration photos
     heatmaps: int  # test photos shown with their band widths
-    seed: int  # of the one pixel a photo that MAPIE gets, and of the bootstrap
+    seed: int  # of the bootstrap
 
     def __post_init__(self) -> None:
         check(0 <= self.adaptivity <= 1, "adaptivity", self.adaptivity, "lie in [0, 1]")

@@ -1,4 +1,4 @@
-"""A colorized photo before anybody has said what its bands are to guarantee."""
+"""A colorized photo before the guarantee of its bands is chosen."""
 
 from dataclasses import dataclass
 

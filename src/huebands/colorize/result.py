@@ -1,4 +1,4 @@
-"""What comes out: a colorized photo, its bands and its files."""
+"""The result: a colorized photo, its bands and its files."""
 
 import io
 import zipfile
@@ -21,15 +21,15 @@ from huebands.photos.write import encode_png
 class Colorization:
     """A colorized photo and, for every pixel and channel, a range for the true value.
 
-    The guarantee is about the photo as a whole: it says nothing of one pixel. A small `likeness` says that the photo is
-    unlike the calibration photos: then the guarantee may not hold.
+    The guarantee is about the photo as a whole: it says nothing of one pixel. A small `likeness` means that the photo
+    is unlike the calibration photos: then the guarantee may not hold.
 
     Attributes:
         rgb: uint8 (H, W, 3), the colours shown.
         bands: R, G and B, uint8 (H, W, 2) = [lower, upper] each.
         grey: uint8 (H, W), the photo as the model saw it.
-        guarantee: that the bands keep.
-        steps: int (3,), of the nested bands for R, G and B; grouped: the least, which all pixels have.
+        guarantee: guarantee that the bands keep.
+        steps: int (3,), of the nested bands for R, G and B; grouped: pixels have these or later ones.
         likeness: conformal p-value of the atypicality score: at most q with probability q for a photo exchangeable
             with the calibration photos.
     """
@@ -75,7 +75,7 @@ class Colorization:
 
 
 def _npz(arrays: dict[str, Any]) -> bytes:
-    """What `np.savez_compressed` writes, at zlib's fastest level: bands get hardly smaller at the default one."""
+    """Encode like `np.savez_compressed`, at zlib's fastest level: at the default one bands are hardly smaller."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, array in arrays.items():

@@ -1,8 +1,8 @@
 """Brings the network's colours to a photo's own size, along the edges of its lightness.
 
 Guided upsampling (He & Sun 2015, https://arxiv.org/abs/1505.00996): around every pixel of the network's square, a and b
-are fitted as straight lines in L, and the lines, brought to the photo's size, are read at the photo's own L. So colour
-changes where lightness does, and bleeds less over its edges than bilinear upsampling lets it.
+are fitted as straight lines in L. The lines are upsampled to the photo's size and evaluated at the photo's own L. So
+colour changes where lightness does, and bleeds less over edges than with bilinear upsampling.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class ColourLines:
 
     @classmethod
     def fit(cls, L_SS: Tensor, ab_2SS: Tensor, size: tuple[int, int], upsampling: Mapping[str, Any]) -> Self:
-        """Fit the lines to what the network saw and made of it.
+        """Fit the lines to the network's input and output.
 
         Args:
             L_SS: lightness in [0, 100] at the network's size.
@@ -56,7 +56,7 @@ class ColourLines:
 
         Args:
             L_HW: the tile's lightness in [0, 100].
-            rows: of the photo that the tile covers.
+            rows: rows of the photo that the tile covers.
             columns: likewise.
 
         Returns:
@@ -79,9 +79,9 @@ def _window_mean(x_CSS: Tensor, radius: int) -> Tensor:
     return F.avg_pool2d(x_CSS, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
 
 
-def _bilinear_weights(old: int, new: int, places: range) -> Tensor:
-    """The rows `places` of the matrix that resizes `old` samples to `new` as `networks.resize` does, (places, old)."""
-    centers = (torch.arange(places.start, places.stop, dtype=torch.float64) + 0.5) * (old / new) - 0.5
-    reach = max(1.0, old / new)
-    weights = (reach - (centers.float()[:, None] - torch.arange(old)).abs_()).clamp_min_(0)
+def _bilinear_weights(samples: int, size: int, pixels: range) -> Tensor:
+    """The rows `pixels` of the matrix that resizes `samples` to `size` as `photos.resize` does, (pixels, samples)."""
+    centers = (torch.arange(pixels.start, pixels.stop, dtype=torch.float64) + 0.5) * (samples / size) - 0.5
+    support = max(1.0, samples / size)
+    weights = (support - (centers.float()[:, None] - torch.arange(samples)).abs_()).clamp_min_(0)
     return weights / weights.sum(dim=1, keepdim=True)

@@ -6,7 +6,6 @@ split.
 """
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ import yaml
 from huebands.comparison.command import Request, run
 from huebands.comparison.own_photos import read_prepared
 from huebands.data.shards import data_sha256
+from huebands.files import atomic
 from huebands.package.read import read_package
 
 CONF, REPORT = Path("conf/ablation.yaml"), Path("reports/ablation")
@@ -32,10 +32,10 @@ def main() -> None:
     """Train the variants that are missing, and compare all."""
     try:
         variants: dict[str, list[str]] = yaml.safe_load(CONF.read_text(encoding="utf-8"))
-        known = set(_dvc("exp", "list", "--names-only").split())
-        missing = {name: overrides for name, overrides in variants.items() if f"ablation-{name}" not in known}
+        experiments = set(_dvc("exp", "list", "--names-only").split())
+        missing = {name: overrides for name, overrides in variants.items() if f"ablation-{name}" not in experiments}
         for name, overrides in missing.items():
-            settings = [part for override in (*BASE, *overrides) for part in ("--set-param", override)]
+            settings = [word for override in (*BASE, *overrides) for word in ("--set-param", override)]
             _dvc("exp", "run", "--queue", "--name", f"ablation-{name}", *settings, "train")
         if missing:
             _dvc("exp", "run", "--run-all", "--jobs", os.environ.get("JOBS", "1"))
@@ -54,15 +54,16 @@ def take_output(experiment: str, output: str, folder: Path) -> None:
     Args:
         experiment: its name.
         output: a folder of the pipeline.
-        folder: is replaced.
+        folder: is replaced as a whole.
 
     Raises:
-        AblationError: when the experiment is missing, ambiguous or without this output.
+        AblationError: when the experiment is missing, ambiguous or without this output; the folder is what it was.
+        OSError: likewise, when it cannot be written.
     """
-    shutil.rmtree(folder, ignore_errors=True)  # DVC would copy into a folder that is there
-    folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _dvc("get", ".", output, "--rev", experiment, "--out", str(folder))
+        with atomic.replace_folder(folder) as new:
+            new.rmdir()  # DVC would copy into a folder that is there
+            _dvc("get", ".", output, "--rev", experiment, "--out", str(new))
     except AblationError as error:
         raise AblationError(
             f"{experiment}: {output} cannot be taken ({error}); `dvc queue logs {experiment}` shows what failed,"
@@ -79,7 +80,7 @@ def judge(generators: Sequence[Path], data: Path) -> None:
 
     Raises:
         AblationError: when a generator was trained on other data.
-        ValueError, OSError: say what else was wrong.
+        ValueError, OSError: when a package, the data or the report cannot be read or written.
     """
     sha256 = data_sha256(data)
     for folder in generators:
@@ -101,11 +102,11 @@ def judge(generators: Sequence[Path], data: Path) -> None:
 
 
 def _dvc(*arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "dvc", *arguments], stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
+    process = subprocess.run([sys.executable, "-m", "dvc", *arguments], stdout=subprocess.PIPE, text=True, check=False)
+    if process.returncode:
         command = " ".join(("dvc", *arguments))
-        raise AblationError(f"`{command}` failed with exit code {done.returncode}, see its output above")
-    return done.stdout
+        raise AblationError(f"`{command}` failed with exit code {process.returncode}, see its output above")
+    return process.stdout
 
 
 if __name__ == "__main__":

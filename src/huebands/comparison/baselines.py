@@ -17,9 +17,9 @@ from huebands.photos.grey import GreyPhoto
 from huebands.photos.resize import resize
 
 NEIGHBOURS = 100
-SAMPLES = 45_056  # training pixels among which neighbours are sought: 512 of each of 88 photos
-SIDE = 64  # pixels, of the photos that are described
-WINDOWS = (3, 9)  # pixels of those
+SAMPLES = 45_056  # training pixels that neighbours are searched in: 512 of each of 88 photos
+SIDE = 64  # pixels: photos are resized to this square before their pixels are described
+WINDOWS = (3, 9)  # pixels
 MEAN_WEIGHT = 0.5
 SEED = 0
 
@@ -50,10 +50,10 @@ class Lightness:
             levels = grey_SS.reshape(-1)
             pixels += np.bincount(levels, minlength=256)
             sums += [np.bincount(levels, channel.reshape(-1), minlength=256) for channel in ab_2SS.numpy()]
-        seen = np.flatnonzero(pixels)
-        means = [np.interp(np.arange(256), seen, channel[seen] / pixels[seen]) for channel in sums]
+        levels_seen = np.flatnonzero(pixels)
+        means = [np.interp(np.arange(256), levels_seen, channel[levels_seen] / pixels[levels_seen]) for channel in sums]
         self._ab_2L = torch.from_numpy(np.array(means, dtype=np.float32))
-        self.params = {"levels_seen": len(seen)}
+        self.params = {"levels_seen": len(levels_seen)}
 
     def predict(self, grey_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Colour a grey photo: uint8 (H, W) to sRGB uint8 (H, W, 3) of the same lightness."""
@@ -63,10 +63,10 @@ class Lightness:
 class Neighbours:
     """Colour transfer by nearest neighbours, in the spirit of Welsh et al. 2002.
 
-    A pixel of the photo, brought to 64x64, gets the mean a and b of the 100 training pixels that are most like it by
-    lightness and by mean (at half weight) and standard deviation of lightness in windows of 3x3 and 9x9 pixels; the
-    colours are brought to the photo's size bilinearly. Windows, weights, the number of neighbours, and to leave out a
-    pixel's position, were chosen by CIEDE2000 on the validation split.
+    The photo is resized to 64x64. Each pixel gets the mean a and b of the 100 training pixels that are most similar in
+    lightness, and in its mean (at half weight) and standard deviation in windows of 3x3 and 9x9 pixels. The colours are
+    resized to the photo's size bilinearly. Windows, weights, the number of neighbours, and to leave out a pixel's
+    position, were chosen by CIEDE2000 on the validation split.
 
     Source: https://doi.org/10.1145/566654.566576
 
@@ -110,7 +110,7 @@ def _training_photos(prepared: Path) -> Iterator[tuple[NDArray[np.uint8], Tensor
 
 
 def _describe(grey_HW: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Describe each pixel of a photo, brought to SIDE x SIDE, by lightness around it: float32 (SIDE * SIDE, 5)."""
+    """Resize a photo to SIDE x SIDE and describe each pixel by the lightness around it: float32 (SIDE * SIDE, 5)."""
     L_11HW = color.lightness_of_grey(torch.from_numpy(grey_HW.copy()))[None, None]
     L_11SS = resize(L_11HW, (SIDE, SIDE))
     features = [L_11SS]

@@ -19,7 +19,7 @@ from huebands.package.schema import PackageError
 from huebands.photos.grey import GreyPhoto
 
 BASELINES = ("grey", "lightness", "neighbours", "seed")
-TRUTH = "truth"  # its name beside the candidates in pictures and tables
+TRUTH = "truth"  # name of the true photos in pictures and tables
 BILINEAR = {"name": "bilinear"}
 SEED = Path("models/seed")  # the first weights of the project; no training replaces them
 
@@ -32,7 +32,7 @@ class Candidate:
         name: unique in a comparison.
         kind: one of `BASELINES`, "package" or "command".
         description: one sentence for people.
-        params: few, flat: what identifies it.
+        params: a few flat values that identify it.
         colorize: from a photo's name and grey levels, uint8 (H, W), to sRGB uint8 (H, W, 3).
     """
 
@@ -73,8 +73,8 @@ def default_candidates(prepared: Path) -> list[Candidate]:
         ShardError: when there is no training split.
         PackageError: when there is no package.
     """
-    best = default_package()
-    packages = [GENERATOR, best] if GENERATOR.is_dir() and best != GENERATOR else [best]
+    best_package = default_package()
+    packages = [GENERATOR, best_package] if GENERATOR.is_dir() and best_package != GENERATOR else [best_package]
     return [
         *(find_candidate(baseline, prepared) for baseline in BASELINES),
         *(_package(_short_name(str(package)), package) for package in packages),
@@ -85,7 +85,7 @@ def check_names(candidates: Iterable[Candidate]) -> None:
     """Check that names tell the candidates apart.
 
     Raises:
-        ComparisonError: names the name.
+        ComparisonError: when two have the same name, or one has a name that is reserved.
     """
     for name, count in Counter(candidate.name for candidate in candidates).items():
         if count > 1:
@@ -103,7 +103,7 @@ def _baseline(name: str, kind: str, baseline: Grey | Lightness | Neighbours) -> 
 
 def _seed(name: str) -> Candidate:
     try:
-        colorizer = Colorizer(_plain(read_package(SEED)), str(SEED))
+        colorizer = Colorizer(_upsample_bilinearly(read_package(SEED)), str(SEED))
     except PackageError as error:
         raise PackageError(f"seed: {error}; `git restore {SEED}` brings it back") from error
     return Candidate(
@@ -127,14 +127,14 @@ def _package(name: str, source: str | Path) -> Candidate:
     )
 
 
-def _plain(package: ModelPackage) -> ModelPackage:
-    """Upsample bilinearly, as the first version did, and drop the calibration, which belongs to other colours."""
+def _upsample_bilinearly(package: ModelPackage) -> ModelPackage:
+    """Take a package as the first version did: with bilinear upsampling, and so without its calibration."""
     preprocessing = {**package.config["preprocessing"], "upsampling": BILINEAR}
     return dataclasses.replace(package, config={**package.config, "preprocessing": preprocessing}, calibration=None)
 
 
 def _split_name(text: str) -> tuple[str, str]:
-    """Split "NAME=CANDIDATE"; a folder may have the sign in its own name."""
+    """Split "NAME=CANDIDATE"; the name of a folder may contain "=" too."""
     name, sign, kind = text.partition("=")
     return ("", text) if not sign or Path(text).is_dir() else (name, kind)
 

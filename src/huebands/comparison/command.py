@@ -32,7 +32,7 @@ class Request:
         timeout: seconds a photo, for outside colorizers.
         train: the prepared dataset whose training split teaches the baselines.
         output: folder, made if need be.
-        experiment: in MLflow; None logs nothing.
+        experiment: name of the MLflow experiment; None logs nothing.
     """
 
     candidates: Sequence[str]
@@ -58,14 +58,14 @@ def read_photos(folder: Path | None, size: int | None, split: str | None = None)
     return read_prepared(PREPARED, split or SPLITS[0])
 
 
-def run(request: Request, photos: PhotoSet, say: Callable[[str], None]) -> Comparison:
+def run(request: Request, photos: PhotoSet, print_line: Callable[[str], None]) -> Comparison:
     """Compare, write the files and log the runs.
 
     Raises:
-        ValueError, OSError: say what was wrong and what to do.
+        ValueError, OSError: with what was wrong and what to do.
     """
     for name in photos.colourless:
-        say(f"{name}: has no colour and is left out: a grey result would be perfect")
+        print_line(f"{name}: has no colour and is left out: a grey result would be perfect")
     candidates = [find_candidate(text, request.train) for text in request.candidates]
     candidates = candidates or default_candidates(request.train)
     candidates += [outside_candidate(text, photos.photos, request.timeout) for text in request.commands]
@@ -75,11 +75,11 @@ def run(request: Request, photos: PhotoSet, say: Callable[[str], None]) -> Compa
         scorer = PhotoScorer()
     except FetchError as error:
         raise ComparisonError(str(error)) from error
-    comparison = compare(photos, candidates, scorer, say)
+    comparison = compare(photos, candidates, scorer, print_line)
     paths = write_report(comparison, request.output)
-    say(f"{photos.name}, {summary(comparison)} -> {', '.join(map(str, paths))}")
+    print_line(f"{photos.name}, {summary(comparison)} -> {', '.join(map(str, paths))}")
     if request.experiment is not None:
-        say(f"MLflow run {_log(comparison, request.experiment, paths)}, experiment {request.experiment}")
+        print_line(f"MLflow run {_log(comparison, request.experiment, paths)}, experiment {request.experiment}")
     return comparison
 
 

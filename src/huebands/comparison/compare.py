@@ -13,7 +13,7 @@ from huebands.photos.write import encode_webp
 
 INPUT = "grey"  # the picture that candidates are given
 SEED = 0  # of the bootstrap over photos
-_PROGRESS = "ciede2000"  # figure of each photo in the lines of progress
+_PROGRESS = "ciede2000"  # the figure in the line of each photo
 
 
 class Scorer(Protocol):
@@ -29,7 +29,7 @@ class Comparison:
     """Candidates on the same photos.
 
     Attributes:
-        photos: that the candidates coloured.
+        photos: photos that the candidates coloured.
         candidates: in the order of the tables.
         truths: a score for each photo.
         results: {candidate: a score for each photo}.
@@ -51,7 +51,7 @@ class Comparison:
 
 
 def compare(
-    photos: PhotoSet, candidates: Sequence[Candidate], scorer: Scorer, say: Callable[[str], None]
+    photos: PhotoSet, candidates: Sequence[Candidate], scorer: Scorer, print_line: Callable[[str], None]
 ) -> Comparison:
     """Colour and score photo by photo: only one is decoded at a time.
 
@@ -59,7 +59,7 @@ def compare(
         photos: at least one.
         candidates: at least one, with different names.
         scorer: such as `metrics.report.PhotoScorer`.
-        say: called with a line for every photo that is done.
+        print_line: called with a line for every photo that is done.
 
     Raises:
         ComparisonError: when names clash, or an outside colorizer fails.
@@ -72,10 +72,10 @@ def compare(
         results = {candidate.name: candidate.colorize(photo.name, grey) for candidate in candidates}
         scored = scorer.score(truth, results)
         scores.append(scored)
-        shown = {INPUT: np.repeat(grey[..., None], 3, axis=2), **results, TRUTH: truth}
-        pictures.append({name: encode_webp(rgb) for name, rgb in shown.items()})
+        named_pictures = {INPUT: np.repeat(grey[..., None], 3, axis=2), **results, TRUTH: truth}
+        pictures.append({name: encode_webp(rgb) for name, rgb in named_pictures.items()})
         figures = ", ".join(f"{name} {score.figures[_PROGRESS]:.1f}" for name, score in scored.results.items())
-        say(f"photo {number} of {len(photos.photos)}, {photo.name}: CIEDE2000 {figures}")
+        print_line(f"photo {number} of {len(photos.photos)}, {photo.name}: CIEDE2000 {figures}")
     truths = tuple(scored.truth for scored in scores)
     results_of = {
         candidate.name: tuple(scored.results[candidate.name] for scored in scores) for candidate in candidates

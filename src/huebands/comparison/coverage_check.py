@@ -1,4 +1,4 @@
-"""Whether the promise holds on somebody's own photos in colour: what `huebands coverage` measures."""
+"""Measures for `huebands coverage` whether the guarantee holds on a user's own colour photos."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from huebands.colorize.colorizer import Colorizer
-from huebands.conformal.coverage import reach
+from huebands.conformal.coverage import measure_bands
 from huebands.conformal.guarantee import Guarantee
 from huebands.conformal.mapie_reference import exchangeability_rejected, risk_exceeded
 from huebands.conformal.scores import JOINT
@@ -16,12 +16,12 @@ from huebands.photos.grey import GreyPhoto
 from huebands.statistics.bootstrap import mean_interval, resampling_weights
 from huebands.statistics.broken_promise import broken_p, mean_interval_exact
 
-LEVEL = 0.05  # of every test: the chance to find fault with a promise that holds
+LEVEL = 0.05  # of every test: the chance of rejecting a guarantee that holds
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One photo: share covered, mean width in 8-bit levels, p-value of likeness, and whether a random pixel is in."""
+    """One photo: coverage, mean width in 8-bit levels, p-value of likeness, and whether a random pixel is covered."""
 
     coverage: float
     width: float
@@ -32,12 +32,12 @@ class Measured:
 def measure(
     colorizer: Colorizer, true_HW3: np.ndarray, guarantee: Guarantee, random: np.random.Generator, name: str
 ) -> Measured:
-    """Grey a photo, colorize it, and look how much of the truth lies in the bands.
+    """Colorize the lightness of a photo, and measure the share of its true values inside the bands.
 
     Raises:
         AlphaError: when the calibration does not support alpha.
         ImageError: when the photo is grey or nearly so. A toned one does not show the colours of its subject, and the
-            promise is made for photos as colourful as the calibration photos.
+            guarantee is for photos as colourful as the calibration photos.
     """
     calibration = colorizer.calibration
     if (chroma := mean_chroma(true_HW3)) < calibration.min_chroma:
@@ -48,15 +48,15 @@ def measure(
         )
     prediction, mode = colorizer.predict(GreyPhoto.of_rgb(true_HW3)), guarantee.mode
     bands_HW32 = prediction.bands.at(calibration.steps(guarantee), mode)
-    reached = reach(bands_HW32, true_HW3, prediction.bands.groups, mode)
+    measured = measure_bands(bands_HW32, true_HW3, prediction.bands.groups, mode)
     y, x = (int(random.integers(side)) for side in prediction.photo.shape)
     inside_3 = (bands_HW32[y, x, :, 0] <= true_HW3[y, x]) & (true_HW3[y, x] <= bands_HW32[y, x, :, 1])
     covered = inside_3[random.integers(3)] if mode == "per_channel" else inside_3.all()
-    return Measured(reached.coverage, float(reached.widths.mean()), colorizer.likeness(prediction), bool(covered))
+    return Measured(measured.coverage, float(measured.widths.mean()), colorizer.likeness(prediction), bool(covered))
 
 
 def verdict(colorizer: Colorizer, photos: Sequence[Measured], guarantee: Guarantee) -> Iterator[str]:
-    """Say line by line whether the promise holds on photos; `holds` decides.
+    """Describe in lines whether the guarantee holds on photos; `guarantee_holds` decides.
 
     Raises:
         ValueError: when there are no photos.
@@ -79,20 +79,23 @@ def verdict(colorizer: Colorizer, photos: Sequence[Measured], guarantee: Guarant
     if risk_exceeded(pixels, alpha, LEVEL):
         yield "MAPIE's risk monitoring, on one pixel a photo, finds more than alpha outside as well"
     level = colorizer.calibration.unlike_p_value
-    unlike = sum(photo.likeness <= level for photo in photos)
-    yield f"unlike the calibration photos (p <= {level:g}): {unlike} of {len(photos)}; of like ones {level:.0%} are"
+    count = sum(photo.likeness <= level for photo in photos)
+    yield (
+        f"unlike the calibration photos (p <= {level:g}): {count} of {len(photos)}; {level:.0%} of exchangeable photos"
+        " would be"
+    )
     rejected = exchangeability_rejected(_calibration_losses(colorizer, guarantee), 1 - covered, LEVEL)
-    words = {None: "too few photos to decide", True: "rejected: photos of another kind", False: "not rejected"}
-    yield f"exchangeable with the calibration photos (MAPIE's martingale test on losses): {words[rejected]}"
+    outcomes = {None: "too few photos to decide", True: "rejected: photos of another kind", False: "not rejected"}
+    yield f"exchangeable with the calibration photos (MAPIE's martingale test on losses): {outcomes[rejected]}"
 
 
-def holds(photos: Sequence[Measured], alpha: float) -> bool:
-    """Whether the exact test finds no fault with the promise."""
+def guarantee_holds(photos: Sequence[Measured], alpha: float) -> bool:
+    """Whether the exact test does not refute the guarantee."""
     return broken_p(1 - np.array([photo.coverage for photo in photos]), alpha) > LEVEL
 
 
 def _calibration_losses(colorizer: Colorizer, guarantee: Guarantee) -> np.ndarray:
-    """What the calibration photos lose at the steps that alpha asks for."""
+    """The losses of the calibration photos at the steps of a guarantee."""
     calibration = colorizer.calibration
     steps, losses = calibration.steps(guarantee), calibration.table.losses
     if guarantee.mode == "joint":

@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     import numpy as np
 
     from huebands.colorize.colorizer import Colorizer
-    from huebands.comparison.coverage_check import holds, measure, verdict
+    from huebands.comparison.coverage_check import guarantee_holds, measure, verdict
     from huebands.conformal.guarantee import Guarantee
     from huebands.photos.read import ImageError, read_photo
 
@@ -53,4 +53,4 @@ def run(options: argparse.Namespace) -> int:
         return complain(ValueError("no photo in colour could be measured"))
     for line in verdict(colorizer, measurements, guarantee):
         print(line)
-    return code or (0 if holds(measurements, guarantee.alpha) else PROMISE_BROKEN)
+    return code or (0 if guarantee_holds(measurements, guarantee.alpha) else PROMISE_BROKEN)

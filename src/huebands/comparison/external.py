@@ -18,8 +18,8 @@ from huebands.comparison.own_photos import ComparisonError, Photo
 from huebands.photos.read import ImageError, read_photo
 from huebands.photos.write import encode_png
 
-ONE, ALL = ("{grey}", "{colour}"), ("{greys}", "{colours}")
-_TAIL = 4096  # bytes of stderr among which the last line is looked for
+FILE_PLACEHOLDERS, FOLDER_PLACEHOLDERS = ("{grey}", "{colour}"), ("{greys}", "{colours}")
+_TAIL = 4096  # bytes at the end of stderr that are searched for the last line
 
 
 class OutsideError(ComparisonError):
@@ -51,13 +51,19 @@ def outside_candidate(text: str, photos: Sequence[Photo], timeout: float) -> Can
         raise OutsideError(f"--command {text}: must be NAME=COMMAND")
     if not timeout > 0:
         raise OutsideError(f"timeout (={timeout:g}) must be above 0 seconds")
-    used = {place for place in (*ONE, *ALL) if any(place in word for word in words)}
-    if used == set(ONE):
+    placeholders = {
+        placeholder
+        for placeholder in (*FILE_PLACEHOLDERS, *FOLDER_PLACEHOLDERS)
+        if any(placeholder in word for word in words)
+    }
+    if placeholders == set(FILE_PLACEHOLDERS):
         colorize: Callable[[str, NDArray[np.uint8]], NDArray[np.uint8]] = _OneByOne(name, words, timeout)
-    elif used == set(ALL):
+    elif placeholders == set(FOLDER_PLACEHOLDERS):
         colorize = _AllAtOnce(name, words, timeout, photos)
     else:
-        raise OutsideError(f"--command {text}: must hold {' and '.join(ONE)}, or {' and '.join(ALL)}")
+        raise OutsideError(
+            f"--command {text}: must hold {' and '.join(FILE_PLACEHOLDERS)}, or {' and '.join(FOLDER_PLACEHOLDERS)}"
+        )
     return Candidate(name, "command", f"The command `{command}`.", {"command": command}, colorize)
 
 
@@ -68,13 +74,13 @@ class _OneByOne:
         self._name, self._words, self._timeout = name, words, timeout
 
     def __call__(self, photo_name: str, grey_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        about = f"{self._name}: {photo_name}"
+        subject = f"{self._name}: {photo_name}"
         with tempfile.TemporaryDirectory(prefix="huebands-") as folder:
             grey, colour = Path(folder) / "grey.png", Path(folder) / "colour.png"
             grey.write_bytes(encode_png(grey_HW))
-            places = dict(zip(ONE, (grey, colour), strict=True))
-            last_line = _run(self._words, places, self._timeout, about)
-            return _read(colour, grey_HW.shape, about, last_line)
+            paths = dict(zip(FILE_PLACEHOLDERS, (grey, colour), strict=True))
+            last_line = _run(self._words, paths, self._timeout, subject)
+            return _read(colour, grey_HW.shape, subject, last_line)
 
 
 class _AllAtOnce:
@@ -97,27 +103,27 @@ class _AllAtOnce:
             files = {photo.name: f"{number:05d}.png" for number, photo in enumerate(self._photos, 1)}
             for photo in self._photos:
                 (greys / files[photo.name]).write_bytes(encode_png(photo.grey))
-            places = dict(zip(ALL, (greys, colours), strict=True))
-            last_line = _run(self._words, places, self._timeout * len(files), f"{self._name}: all {len(files)} photos")
+            paths = dict(zip(FOLDER_PLACEHOLDERS, (greys, colours), strict=True))
+            last_line = _run(self._words, paths, self._timeout * len(files), f"{self._name}: all {len(files)} photos")
             results = {}
             for photo in self._photos:
-                about = f"{self._name}: {photo.name} ({files[photo.name]})"
-                rgb = _read(colours / files[photo.name], photo.grey.shape, about, last_line)
+                subject = f"{self._name}: {photo.name} ({files[photo.name]})"
+                rgb = _read(colours / files[photo.name], photo.grey.shape, subject, last_line)
                 results[photo.name] = encode_png(rgb)
             return results
 
 
-def _run(words: Sequence[str], places: Mapping[str, Path], timeout: float, about: str) -> str:
+def _run(words: Sequence[str], paths: Mapping[str, Path], timeout: float, subject: str) -> str:
     """Run a command; gives the last line of its stderr, as the end of a sentence."""
-    filled = [_fill(word, places) for word in words]
+    filled = [_fill(word, paths) for word in words]
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         try:
-            # A session of its own: processes that the command started end with it.
+            # In a session of its own, so that processes that the command starts can be ended with it.
             process = subprocess.Popen(
                 filled, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, start_new_session=True
             )
         except OSError as error:
-            raise OutsideError(f"{about}: the command {words[0]} cannot be run: {error.strerror}") from error
+            raise OutsideError(f"{subject}: the command {words[0]} cannot be run: {error.strerror}") from error
         try:
             code = process.wait(timeout)
         except BaseException as error:
@@ -126,31 +132,31 @@ def _run(words: Sequence[str], places: Mapping[str, Path], timeout: float, about
             process.wait()
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
-            raise OutsideError(f"{about}: took more than {timeout:g} seconds{_last_line(errors)}") from error
+            raise OutsideError(f"{subject}: took more than {timeout:g} seconds{_last_line(errors)}") from error
         last_line = _last_line(errors)
     if code != 0:
-        ended = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        raise OutsideError(f"{about}: the command {ended}{last_line}")
+        ending = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        raise OutsideError(f"{subject}: the command {ending}{last_line}")
     return last_line
 
 
-def _fill(word: str, places: Mapping[str, Path]) -> str:
-    for place, path in places.items():
-        word = word.replace(place, str(path))
+def _fill(word: str, paths: Mapping[str, Path]) -> str:
+    for placeholder, path in paths.items():
+        word = word.replace(placeholder, str(path))
     return word
 
 
-def _read(path: Path, shape: tuple[int, ...], about: str, last_line: str) -> NDArray[np.uint8]:
+def _read(path: Path, shape: tuple[int, ...], subject: str, last_line: str) -> NDArray[np.uint8]:
     """Read a result, which must have the size of its photo; it is scored without a change."""
     if not path.is_file():
-        raise OutsideError(f"{about}: the command wrote no colour file{last_line}")
+        raise OutsideError(f"{subject}: the command wrote no colour file{last_line}")
     try:
         rgb = read_photo(path)
     except ImageError as error:
-        raise OutsideError(f"{about}: the colour file {error.reason}{last_line}") from error
+        raise OutsideError(f"{subject}: the colour file {error.reason}{last_line}") from error
     if rgb.shape[:2] != shape:
         actual, expected = (f"{width} x {height}" for height, width in (rgb.shape[:2], shape))
-        raise OutsideError(f"{about}: the colour file has {actual} pixels, not {expected}{last_line}")
+        raise OutsideError(f"{subject}: the colour file has {actual} pixels, not {expected}{last_line}")
     return rgb
 
 

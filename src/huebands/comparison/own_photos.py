@@ -19,7 +19,7 @@ COLOURLESS = 0.1  # mean chroma in CIELAB units; left grey, such a photo equals 
 
 
 class ComparisonError(ValueError):
-    """Candidates cannot be compared; says why not and what to do."""
+    """Candidates cannot be compared; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Photo:
 
     Attributes:
         name: unique among the photos.
-        title: for people.
+        title: shown to readers.
         aspect: width / height before it was squashed.
         png: the square, PNG.
     """
@@ -54,9 +54,9 @@ class PhotoSet:
     """Photos to compare on, and the names of those that were left out.
 
     Attributes:
-        name: for people, without the machine's paths.
+        name: shown to readers, without the machine's paths.
         source: where they lie, as given.
-        sha256: of the data.
+        sha256: hash of the data.
         size: side S of the squares, pixels.
         photos: those with colour.
         colourless: names of those without.
@@ -108,7 +108,7 @@ def read_folder(folder: Path, size: int) -> PhotoSet:
     """Take the photos below a folder, squashed as `prepare` squashes them.
 
     Args:
-        folder: of photos.
+        folder: folder of photos.
         size: side of the squares, pixels.
 
     Raises:
@@ -122,7 +122,7 @@ def read_folder(folder: Path, size: int) -> PhotoSet:
     photos, colourless, unreadable = [], [], []
     digest = hashlib.sha256()
     for path in find_photos([folder]):
-        # Not every file name is text that a file can hold.
+        # A file name need not be valid text.
         name = path.relative_to(folder).as_posix().encode(errors="backslashreplace").decode()
         try:
             rgb = read_photo(path)

@@ -38,21 +38,21 @@ function fill(table, corner, columns, rows) {
   table.replaceChildren(...parts);
 }
 
-const named = [...candidates.map(({name}) => name), truth];
+const columns = [...candidates.map(({name}) => name), truth];
 
 function showOverall() {
   $("about").textContent = `${content.name}: ${content.summary}`;
   $("notes").replaceChildren(...content.notes.map((note) => make("p", note)));
   for (const {name, description} of candidates) $("candidates").append(make("dt", name), make("dd", description));
-  const rows = named.map((name) => [name, metrics.map(({key}) => content.overall[key][name])]);
+  const rows = columns.map((name) => [name, metrics.map(({key}) => content.overall[key][name])]);
   fill($("overall"), `${photos.length} photos`, metrics.map(({heading}) => heading), rows);
 }
 
 function showPictures() {
-  const {pictures: own, title} = photos[current];
+  const {pictures: photoPictures, title} = photos[current];
   for (const [side, image] of [["left", "over"], ["right", "under"]]) {
     const name = $(side).value;
-    $(image).src = own[name];
+    $(image).src = photoPictures[name];
     $(image).alt = `${title}: ${name}`;
     $(`${side}-tag`).textContent = name;
   }
@@ -60,10 +60,10 @@ function showPictures() {
 }
 
 function showSlider() {
-  const at = $("slider").value;
-  $("frame").style.setProperty("--at", `${at}%`);
+  const percent = $("slider").value;
+  $("frame").style.setProperty("--position", `${percent}%`);
   $("slider").setAttribute("aria-label", `Share of ${$("left").value} beside ${$("right").value}`);
-  $("slider").setAttribute("aria-valuetext", `${at}% ${$("left").value}`);
+  $("slider").setAttribute("aria-valuetext", `${percent}% ${$("left").value}`);
 }
 
 function showPhoto(index) {
@@ -71,18 +71,18 @@ function showPhoto(index) {
   const photo = photos[index];
   $("frame").style.setProperty("--aspect", photo.aspect);
   $("title").replaceChildren(photo.title, make("small", `${order.indexOf(index) + 1} of ${photos.length}`));
-  fill($("own"), "", named, ofPhotos.map(({key, heading}) => [heading, named.map((name) => photo.cells[key][name])]));
+  fill($("photo-figures"), "", columns, ofPhotos.map(({key, heading}) => [heading, columns.map((name) => photo.cells[key][name])]));
   const button = document.querySelector(`#strip input[value="${index}"]`);
   button.checked = true;
   showPictures();
 }
 
-function step(by) {
-  const place = order.indexOf(current) + by;
-  showPhoto(order[(place + photos.length) % photos.length]);
+function step(offset) {
+  const position = order.indexOf(current) + offset;
+  showPhoto(order[(position + photos.length) % photos.length]);
 }
 
-// No figure stands for an infinite one: the PSNR of a photo that equals its truth.
+// A missing figure is infinite: the PSNR of a photo that equals its truth.
 const figure = (index) => photos[index].figures[$("candidate").value][$("metric").value] ?? Infinity;
 
 function sortPhotos() {
@@ -92,7 +92,7 @@ function sortPhotos() {
   if (way !== "given") {
     const {better} = metrics.find(({key}) => key === $("metric").value);
     const sign = (better === "higher") === (way === "best") ? -1 : 1;
-    order.sort((one, other) => (figure(one) === figure(other) ? 0 : sign * (figure(one) - figure(other))));
+    order.sort((a, b) => (figure(a) === figure(b) ? 0 : sign * (figure(a) - figure(b))));
   }
   showStrip();
   showPhoto(order[0]);
@@ -100,14 +100,14 @@ function sortPhotos() {
 
 function showStrip() {
   const {value: key} = $("metric"), {value: name} = $("candidate");
-  const given = $("way").value === "given";
+  const isGivenOrder = $("way").value === "given";
   $("strip").replaceChildren(...order.map((index) => {
-    const {title, pictures: own, cells} = photos[index];
+    const {title, pictures: photoPictures, cells} = photos[index];
     const label = make("label", "", {title});
     const button = make("input", "", {type: "radio", name: "photo", value: index, "aria-label": title});
     button.addEventListener("change", () => showPhoto(index));
-    label.append(button, make("img", "", {src: own[truth], alt: ""}));
-    if (!given) label.append(make("span", cells[key][name].value));
+    label.append(button, make("img", "", {src: photoPictures[truth], alt: ""}));
+    if (!isGivenOrder) label.append(make("span", cells[key][name].value));
     return label;
   }));
 }
@@ -130,15 +130,15 @@ $("frame").addEventListener("pointermove", (event) => {
 });
 $("slider").addEventListener("input", showSlider);
 for (const side of ["left", "right"]) $(side).addEventListener("change", showPictures);
-for (const by of ["way", "metric", "candidate"]) $(by).addEventListener("change", sortPhotos);
+for (const id of ["way", "metric", "candidate"]) $(id).addEventListener("change", sortPhotos);
 $("previous").addEventListener("click", () => step(-1));
 $("next").addEventListener("click", () => step(1));
 document.addEventListener("keydown", (event) => {
-  const by = {ArrowLeft: -1, ArrowRight: 1}[event.key];
-  // The slider, the lists, the photos and wide tables have a use of their own for these keys.
-  if (!by || event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, select, .scroll")) return;
+  const offset = {ArrowLeft: -1, ArrowRight: 1}[event.key];
+  // The slider, the lists, the photos and wide tables use these keys themselves.
+  if (!offset || event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, select, .scroll")) return;
   event.preventDefault();
-  step(by);
+  step(offset);
 });
 
 const last = candidates[candidates.length - 1].name;

@@ -19,7 +19,7 @@ def to_html(comparison: Comparison) -> str:
 
 def _content(comparison: Comparison) -> dict[str, Any]:
     cells = overall_cells(comparison)
-    # The grey baseline is the very picture that candidates were given.
+    # The grey baseline is the picture that candidates were given.
     pictures = [name for name in comparison.pictures[0] if name not in (INPUT, TRUTH)]
     return {
         "name": comparison.photos.name,
@@ -40,13 +40,13 @@ def _content(comparison: Comparison) -> dict[str, Any]:
             for metric in METRICS
             if metric.key in cells
         ],
-        "overall": _plain(cells),
+        "overall": _cell_values(cells),
         "photos": [
             {
                 "title": photo.title,
                 "aspect": round(photo.aspect, 4),
                 "pictures": {name: _data_uri(webp) for name, webp in comparison.pictures[index].items()},
-                "cells": _plain(photo_cells(comparison, index)),
+                "cells": _cell_values(photo_cells(comparison, index)),
                 "figures": {
                     name: {key: _finite(value) for key, value in scores[index].figures.items()}
                     for name, scores in comparison.results.items()
@@ -57,7 +57,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _plain(cells: Mapping[str, Mapping[str, Cell]]) -> dict[str, dict[str, Any]]:
+def _cell_values(cells: Mapping[str, Mapping[str, Cell]]) -> dict[str, dict[str, Any]]:
     return {key: {name: vars(cell) for name, cell in row.items()} for key, row in cells.items()}
 
 

@@ -22,7 +22,7 @@ NOTES = (
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure as people see it.
+    """A figure as text.
 
     Attributes:
         value: such as "10.11"; "" where there is none.
@@ -45,13 +45,13 @@ def overall_cells(comparison: Comparison) -> dict[str, dict[str, Cell]]:
         if not measured:
             continue
         values = {name: estimate.value for name, estimate in measured.items()}
-        digits, best = _digits(values.values()), _best(metric, values)
+        digits, best_names = _digits(values.values()), _best_names(metric, values)
         cells = {
-            name: Cell(_shown(estimate.value, digits), _spread(metric, estimate, digits), name in best)
+            name: Cell(_format(estimate.value, digits), _spread(metric, estimate, digits), name in best_names)
             for name, estimate in measured.items()
         }
         if metric.key in comparison.truth:
-            cells[TRUTH] = Cell(_shown(comparison.truth[metric.key], digits))
+            cells[TRUTH] = Cell(_format(comparison.truth[metric.key], digits))
         table[metric.key] = cells
     return table
 
@@ -63,11 +63,11 @@ def photo_cells(comparison: Comparison, index: int) -> dict[str, dict[str, Cell]
         if metric.key in OF_SETS:
             continue
         values = {name: scores[index].figures[metric.key] for name, scores in comparison.results.items()}
-        digits, best = _digits(values.values()), _best(metric, values)
-        cells = {name: Cell(_shown(value, digits), best=name in best) for name, value in values.items()}
+        digits, best_names = _digits(values.values()), _best_names(metric, values)
+        cells = {name: Cell(_format(value, digits), best=name in best_names) for name, value in values.items()}
         truth = comparison.truths[index].figures
         if metric.key in truth:
-            cells[TRUTH] = Cell(_shown(truth[metric.key], digits))
+            cells[TRUTH] = Cell(_format(truth[metric.key], digits))
         table[metric.key] = cells
     return table
 
@@ -108,14 +108,14 @@ def to_csv(comparison: Comparison) -> str:
 def to_markdown(comparison: Comparison) -> str:
     """Write table.md: a row for each candidate, a column for each metric."""
     cells = overall_cells(comparison)
-    shown = [metric for metric in METRICS if metric.key in cells]
-    rows = [["", *(heading(metric) for metric in shown)], ["---"] * (1 + len(shown))]
+    metrics = [metric for metric in METRICS if metric.key in cells]
+    rows = [["", *(heading(metric) for metric in metrics)], ["---"] * (1 + len(metrics))]
     for name in (*comparison.estimates, TRUTH):
-        rows.append([_plain(name), *(_markdown(cells[metric.key].get(name, Cell(""))) for metric in shown)])
-    lines = [f"# {_plain(comparison.photos.name)}: {summary(comparison)}", ""]
+        rows.append([_escape(name), *(_markdown(cells[metric.key].get(name, Cell(""))) for metric in metrics)])
+    lines = [f"# {_escape(comparison.photos.name)}: {summary(comparison)}", ""]
     lines += [f"| {' | '.join(row)} |" for row in rows]
     lines += ["", *(f"{note}\n" for note in NOTES)]
-    lines += [f"- {_plain(candidate.name)}: {_plain(candidate.description)}" for candidate in comparison.candidates]
+    lines += [f"- {_escape(candidate.name)}: {_escape(candidate.description)}" for candidate in comparison.candidates]
     return "\n".join(lines) + "\n"
 
 
@@ -123,8 +123,8 @@ def summary(comparison: Comparison) -> str:
     """The number and size of the photos in words."""
     count, size = len(comparison.truths), comparison.photos.size
     colourless = len(comparison.photos.colourless)
-    left = f", {colourless} without colour left out" if colourless else ""
-    return f"{count} photo{'s' if count > 1 else ''} of {size} x {size} pixels{left}"
+    note = f", {colourless} without colour left out" if colourless else ""
+    return f"{count} photo{'s' if count > 1 else ''} of {size} x {size} pixels{note}"
 
 
 def heading(metric: Metric) -> str:
@@ -132,12 +132,12 @@ def heading(metric: Metric) -> str:
     return f"{metric.name}{f', {metric.unit}' if metric.unit else ''}\u00a0{ARROWS[metric.better]}".strip()
 
 
-def _best(metric: Metric, values: Mapping[str, float]) -> set[str]:
+def _best_names(metric: Metric, values: Mapping[str, float]) -> set[str]:
     """The candidates with the best value; none where neither direction is better."""
     if not metric.better:
         return set()
-    best = (max if metric.better == "higher" else min)(values.values())
-    return {name for name, value in values.items() if value == best}
+    best_value = (max if metric.better == "higher" else min)(values.values())
+    return {name for name, value in values.items() if value == best_value}
 
 
 def _digits(values: Iterable[float]) -> int:
@@ -146,15 +146,15 @@ def _digits(values: Iterable[float]) -> int:
     return 2 if largest == 0 else min(max(2 - math.floor(math.log10(largest)), 2), 4)
 
 
-def _shown(value: float, digits: int) -> str:
+def _format(value: float, digits: int) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no "-0.00"
 
 
 def _spread(metric: Metric, estimate: Estimate, digits: int) -> str:
-    spread = f"{_shown(estimate.low, digits)} to {_shown(estimate.high, digits)}"
-    return f"{spread}; s.e. {_shown(estimate.standard_error, digits)}" if metric.key == "kid" else spread
+    spread = f"{_format(estimate.low, digits)} to {_format(estimate.high, digits)}"
+    return f"{spread}; s.e. {_format(estimate.standard_error, digits)}" if metric.key == "kid" else spread
 
 
 def _markdown(cell: Cell) -> str:
@@ -162,6 +162,6 @@ def _markdown(cell: Cell) -> str:
     return f"{value} ({cell.spread})" if cell.spread else value
 
 
-def _plain(text: str) -> str:
+def _escape(text: str) -> str:
     """Escape the signs that Markdown reads."""
     return "".join(f"\\{sign}" if sign in r"\`*_[]<>|#" else sign for sign in " ".join(text.split()))

@@ -4,10 +4,10 @@ Conformal risk control over photos (Angelopoulos et al. 2024, arXiv:2208.02814):
 loss at a step is R, the first step with n/(n+1) R + 1/(n+1) <= alpha has an expected loss of at most alpha on the next
 photo. With one pixel a photo this is split conformal prediction's quantile.
 
-Two more promises rest on the same table. With delta, the expected loss of these very bands on new photos is at most
+Two more guarantees use the same table. With delta, the expected loss of the chosen bands on new photos is at most
 alpha with probability 1 - delta over the draw of the calibration photos (risk-controlling prediction sets). By group,
-the same is promised for the pixels of each group alone (Mondrian calibration): a pixel gets the widest of the bands
-that all photos and each of its groups ask for, so that every one of these promises holds.
+the guarantee also holds for the pixels of each group alone (Mondrian calibration). A pixel then gets the widest of the
+bands that all pixels and each of its groups need, so that all of these guarantees hold.
 """
 
 from collections.abc import Mapping
@@ -28,18 +28,18 @@ from huebands.statistics.risk_control import first_step, first_step_of_sums, rcp
 
 @dataclass(frozen=True)
 class Calibration:
-    """Losses of the calibration photos, and what they belong to.
+    """Losses of the calibration photos, with the hashes of the model and the data that they belong to.
 
     Attributes:
-        shape: of the nested bands.
+        shape: shape of the nested bands.
         table: the losses.
-        weights_sha256: of the generator's weights.
-        distribution_sha256: of the density's two files.
-        preprocessing_sha256: of network and preprocessing, as the model package has it.
-        data_sha256: of the prepared data.
-        min_chroma: least mean chroma of the calibration photos, CIELAB units; what is nearly grey was left out.
+        weights_sha256: hash of the generator's weights.
+        distribution_sha256: hash of the density's two files.
+        preprocessing_sha256: hash of network and preprocessing, as the model package has it.
+        data_sha256: hash of the prepared data.
+        min_chroma: least mean chroma of the calibration photos, CIELAB units; greyer ones were left out.
         unlike_p_value: atypicality p-value at or below which a photo counts as unlike the calibration photos.
-        certificate: what was measured on the test split, as `coverage.certify` gives it; empty before.
+        certificate: what was measured on the test split, as `coverage.certify` gives it; empty until then.
 
     Raises:
         CalibrationError: when a table has a wrong shape, or values that no photo can have.
@@ -60,12 +60,12 @@ class Calibration:
 
     @property
     def photos(self) -> int:
-        """How many photos calibrated this."""
+        """The number of calibration photos."""
         return len(self.table.losses)
 
     @property
     def smallest_alpha(self) -> float:
-        """The smallest alpha that so many photos support: 1/(n + 1)."""
+        """The smallest alpha that n calibration photos support: 1/(n + 1)."""
         return 1 / (self.photos + 1)
 
     def supports(self, alpha: object) -> bool:
@@ -89,14 +89,14 @@ class Calibration:
         if delta is None:
             steps = first_step(losses, alpha)
         else:
-            # Betting on the losses one after the other asks for an order that has nothing to do with them. The
-            # guarantees of all channels are to hold at once, so they share delta.
+            # The bets are on one loss after the other, in an order that must not depend on the losses. The guarantees
+            # of all channels hold at the same time, so they share delta.
             order, sharing = np.random.default_rng(0).permutation(self.photos), losses.shape[1]
             steps = np.array([rcps_step(losses[order, kind], alpha, delta, sharing) for kind in range(sharing)])
-        return self._of_channels(steps, guarantee.mode)
+        return self._channel_steps(steps, guarantee.mode)
 
     def group_steps(self, guarantee: Guarantee) -> np.ndarray:
-        """Find for each group the steps that keep a guarantee in it and over all pixels: int64 (GROUPS, 3).
+        """Find the steps of each group that keep a guarantee in it and over all pixels: int64 (GROUPS, 3).
 
         Raises:
             AlphaError: when the smallest group has too few photos for alpha; else like `steps`.
@@ -107,9 +107,9 @@ class Calibration:
             name = GROUPS[int(np.argmin(np.where(photos > 0, photos, self.photos + 1)))]
             raise AlphaError(alpha, smallest, f"calibration photos of the group {name!r}")
         steps = first_step_of_sums(self.table.group_sums[:, _kinds(guarantee.mode)], photos[:, None], alpha)
-        # A group that no calibration photo shows asks for nothing; one merged away for what stands for it asks.
+        # A group that no calibration photo shows needs no step. A merged group has the steps of its target.
         steps = np.where(photos[:, None] > 0, steps, 0)[list(self.shape.grouping.merged_into)]
-        by_channel = np.stack([self._of_channels(of_group, guarantee.mode) for of_group in steps])
+        by_channel = np.stack([self._channel_steps(row, guarantee.mode) for row in steps])
         return np.asarray(np.maximum(by_channel, common))
 
     def check(self, guarantee: Guarantee) -> None:
@@ -123,7 +123,8 @@ class Calibration:
         """How many calibration photos show each group."""
         return {name: int(photos) for name, photos in zip(GROUPS, self.table.group_photos, strict=True) if photos}
 
-    def _of_channels(self, steps: np.ndarray, mode: Mode) -> np.ndarray:
+    def _channel_steps(self, steps: np.ndarray, mode: Mode) -> np.ndarray:
+        """The steps of R, G and B, from those of the kinds that a mode counts."""
         offsets = self.shape.joint_offsets if mode == "joint" else (0, 0, 0)
         return np.asarray(np.minimum(steps + np.array(offsets), STEPS - 1))
 

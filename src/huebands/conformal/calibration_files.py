@@ -22,7 +22,7 @@ from huebands.models.parameters import ParamsError, below, build, check
 
 FORMAT = 4
 TABLES, DESCRIPTION = "calibration.npz", "calibration.json"
-# Files of format 2 lack these two, because they had one value for all packages of that time.
+# Files of format 2 lack these two, which were the same for all packages of that time.
 _OF_FORMAT_2 = {"min_chroma": 5.0, "unlike_p_value": 0.05}
 _BEFORE_FORMAT_4 = {"evenness": "adaptivity", "strangeness": "atypicality"}  # names that changed
 _LARGEST = 2**30  # bytes of all tables; 1,000 photos take some 10 million
@@ -39,7 +39,7 @@ class _Shape:
     merged_into: tuple[int, ...]
 
     def build(self) -> Shape:
-        """Make the shape; raises like it."""
+        """Make the shape; raises like `Shape`."""
         offsets: Any = self.joint_offsets
         edges: Any = self.photo_edges
         return Shape(self.adaptivity, offsets, Grouping(self.merged_into, edges))
@@ -47,7 +47,7 @@ class _Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class _Reached:
-    """A row of the certificate's curve: what the bands reach at one alpha. It may hold more."""
+    """A row of the certificate's curve: the bands at one alpha. The file may hold more keys."""
 
     mode: str
     alpha: float
@@ -130,20 +130,11 @@ def write_calibration(folder: Path | str, calibration: Calibration) -> None:
     atomic.write_text(folder / DESCRIPTION, text)
 
 
-def read_calibration(folder: Path | str) -> Calibration:
-    """Read both files.
-
-    Raises:
-        CalibrationError: names the file that cannot be read; else like `parse_calibration`.
-    """
-    return parse_calibration(folder, {name: _read_bytes(Path(folder) / name) for name in (DESCRIPTION, TABLES)})
-
-
 def parse_calibration(folder: Path | str, contents: Mapping[str, bytes]) -> Calibration:
     """Make a calibration of its files' contents, and check that they agree.
 
     Args:
-        folder: of the files, for the error.
+        folder: folder of the files, for the error.
         contents: by name, of both files and maybe others.
 
     Raises:
@@ -203,22 +194,15 @@ def _read_table(path: Path, content: bytes) -> LossTable:
         with np.load(io.BytesIO(content), allow_pickle=False) as tables_file:
             tables = {_BEFORE_FORMAT_4.get(name, name): np.asarray(tables_file[name]) for name in tables_file.files}
     except Exception as error:
-        # zipfile and NumPy answer damaged bytes with nearly any exception (RuntimeError, TokenError, ...).
-        raise CalibrationError(f"{path}: no archive of plain arrays ({error}); {_REMEDY}") from None
+        # zipfile and NumPy raise almost any exception on damaged bytes (RuntimeError, TokenError, ...).
+        raise CalibrationError(f"{path}: not an archive of plain arrays ({error}); {_REMEDY}") from None
     if set(tables) != (names := {field.name for field in fields(LossTable)}):
         raise CalibrationError(f"{path}: arrays (={sorted(tables)}) must be {sorted(names)}; {_REMEDY}")
     return LossTable(**tables)
 
 
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CalibrationError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from None
-
-
 def _check_agreement(path: Path, description: _Description, calibration: Calibration) -> None:
-    """Check that the description says what the tables say."""
+    """Check that the description agrees with the tables."""
     expected = {
         "photos": calibration.photos,
         "smallest_alpha": calibration.smallest_alpha,

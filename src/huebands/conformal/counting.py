@@ -11,12 +11,12 @@ from huebands.conformal.table import LossTable
 
 
 def count_losses(photos: Iterable[tuple[int, PhotoBands, np.ndarray]], count: int, shape: Shape) -> LossTable:
-    """Count the losses of calibration photos, with the very functions that make a user's bands.
+    """Count the losses of calibration photos, with the functions that make a user's bands.
 
     Args:
         photos: row in 0..count-1, bands of this shape, and true colours, uint8 (H, W, 3), of some or all photos.
-        count: of all calibration photos; rows that do not come stay 0, to be merged with another process's table.
-        shape: of the bands.
+        count: number of all calibration photos. Rows of photos that another process counts stay 0; its table is merged.
+        shape: shape of the bands.
     """
     table = LossTable.empty(count)
     for row, bands, true_HW3 in photos:

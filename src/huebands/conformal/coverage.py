@@ -1,4 +1,4 @@
-"""What the bands do on photos that calibrated nothing: coverage and width, at each alpha, by group and by photo."""
+"""Measures the bands on test photos: coverage and width, at each alpha, by group and by photo."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +21,18 @@ _WORST = 10
 
 
 @dataclass(frozen=True)
-class Reached:
-    """What some bands reach on one photo: share of its values (per_channel) or pixels (joint) covered, and widths."""
+class MeasuredBands:
+    """Coverage and widths of bands on one photo.
+
+    Attributes:
+        coverage: share of the photo's values (per_channel) or pixels (joint) inside their bands.
+        widths: (3,), mean over pixels of upper - lower, 8-bit levels.
+        covered: (GROUPS,), share of the photo's pixels (per_channel: mean of the channels) in group and band.
+    """
 
     coverage: float
-    widths: np.ndarray  # (3,), mean over pixels of upper - lower, 8-bit levels
-    covered: np.ndarray  # (GROUPS,), share of the photo's pixels (per_channel: mean of the channels) in group and band
+    widths: np.ndarray
+    covered: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -34,10 +40,10 @@ class PhotoCoverage:
     """One test photo.
 
     Attributes:
-        id: of the photo.
-        title: for people.
-        plain: what is reached at each mode and alpha.
-        grouped: likewise at the report's alpha, where each group keeps the promise.
+        id: ID of the photo.
+        title: shown to readers.
+        ungrouped: at each mode and alpha.
+        grouped: at each mode and the report's alpha, with the guarantee in each group.
         shares: (GROUPS,), of the photo's pixels in each group.
         width_counts: (3, len(_WIDTH_EDGES) - 1), share of pixels by band width, per_channel at the report's alpha.
         atypicality: score, see `density.atypicality`.
@@ -45,8 +51,8 @@ class PhotoCoverage:
 
     id: str
     title: str
-    plain: Mapping[tuple[Mode, float], Reached]
-    grouped: Mapping[Mode, Reached]
+    ungrouped: Mapping[tuple[Mode, float], MeasuredBands]
+    grouped: Mapping[Mode, MeasuredBands]
     shares: np.ndarray
     width_counts: np.ndarray
     atypicality: float
@@ -56,38 +62,38 @@ def measure_photo(
     id: str, title: str, bands: PhotoBands, true_HW3: np.ndarray, calibration: Calibration, alphas: Sequence[float],
     report_alpha: float,
 ) -> PhotoCoverage:  # fmt: skip
-    """Measure a test photo's bands at each alpha, and in groups at the report's.
+    """Measure a test photo's bands at each alpha, and with the guarantee in each group at the report's alpha.
 
     Args:
-        id: of the photo.
-        title: for people.
-        bands: of the calibration's shape.
+        id: ID of the photo.
+        title: shown to readers.
+        bands: bands of the calibration's shape.
         true_HW3: uint8, the true colours.
-        calibration: that chooses among the bands.
-        alphas: that it supports, the report's among them.
-        report_alpha: of the headline figures.
+        calibration: calibration that chooses among the bands.
+        alphas: alphas that the calibration supports, including the report's.
+        report_alpha: alpha of the headline figures.
     """
-    plain, grouped = {}, {}
+    ungrouped, grouped = {}, {}
     for mode in MODES:
         for alpha in alphas:
             chosen = bands.at(calibration.steps(Guarantee(alpha=alpha, mode=mode)), mode)
-            plain[mode, alpha] = reach(chosen, true_HW3, bands.groups, mode)
+            ungrouped[mode, alpha] = measure_bands(chosen, true_HW3, bands.groups, mode)
             if (mode, alpha) == ("per_channel", report_alpha):
                 width_counts = count_widths(chosen)
         steps = bands.widest_steps(calibration.group_steps(Guarantee(alpha=report_alpha, mode=mode)))
-        grouped[mode] = reach(bands.at(steps, mode), true_HW3, bands.groups, mode)
+        grouped[mode] = measure_bands(bands.at(steps, mode), true_HW3, bands.groups, mode)
     shares = np.bincount(bands.groups.ravel(), minlength=len(GROUPS)) / true_HW3[..., 0].size
-    return PhotoCoverage(id, title, plain, grouped, shares, width_counts, bands.atypicality)
+    return PhotoCoverage(id, title, ungrouped, grouped, shares, width_counts, bands.atypicality)
 
 
-def reach(bands_HW32: np.ndarray, true_HW3: np.ndarray, groups_PHW: np.ndarray, mode: Mode) -> Reached:
-    """Count what bands, uint8 (H, W, 3, 2), reach on a photo whose true colours are known."""
+def measure_bands(bands_HW32: np.ndarray, true_HW3: np.ndarray, groups_PHW: np.ndarray, mode: Mode) -> MeasuredBands:
+    """Measure bands, uint8 (H, W, 3, 2), on a photo whose true colours, uint8 (H, W, 3), are known."""
     inside_HW3 = (bands_HW32[..., 0] <= true_HW3) & (true_HW3 <= bands_HW32[..., 1])
     covered_HW = inside_HW3.mean(axis=-1) if mode == "per_channel" else inside_HW3.all(axis=-1).astype(float)
     weights = np.broadcast_to(covered_HW, groups_PHW.shape).ravel()
     by_group = np.bincount(groups_PHW.ravel(), weights=weights, minlength=len(GROUPS)) / covered_HW.size
     widths = (bands_HW32[..., 1] - bands_HW32[..., 0]).mean(axis=(0, 1))
-    return Reached(float(covered_HW.mean()), widths, by_group)
+    return MeasuredBands(float(covered_HW.mean()), widths, by_group)
 
 
 def count_widths(bands_HW32: np.ndarray) -> np.ndarray:
@@ -97,13 +103,13 @@ def count_widths(bands_HW32: np.ndarray) -> np.ndarray:
 
 
 def certify(calibration: Calibration, photos: Sequence[PhotoCoverage], alpha: float, seed: int) -> dict[str, Any]:
-    """Sum up what was measured on test photos, as a certificate.
+    """Summarise the measurements on test photos as a certificate.
 
     Args:
         calibration: whose bands were measured.
         photos: each measured at the same modes and alphas.
         alpha: the report's.
-        seed: of the bootstrap over photos.
+        seed: seed of the bootstrap over photos.
 
     Raises:
         ValueError: when there are no photos.
@@ -112,13 +118,13 @@ def certify(calibration: Calibration, photos: Sequence[PhotoCoverage], alpha: fl
         raise ValueError("coverage needs at least one test photo, got none")
     weights = resampling_weights(len(photos), _RESAMPLES, seed)
     curve = []
-    for mode, level in photos[0].plain:
-        row = _row(mode, level, [photo.plain[mode, level] for photo in photos], weights)
+    for mode, level in photos[0].ungrouped:
+        row = _row(mode, level, [photo.ungrouped[mode, level] for photo in photos], weights)
         curve.append({**row, "steps": calibration.steps(Guarantee(alpha=level, mode=mode)).tolist()})
     grouped = [_row(mode, alpha, [photo.grouped[mode] for photo in photos], weights) for mode in photos[0].grouped]
     limit = calibration.unlike_p_value
-    unlike = [p_value(photo.atypicality, calibration.table.atypicality) <= limit for photo in photos]
-    worst = sorted(photos, key=lambda photo: photo.plain["per_channel", alpha].coverage)[:_WORST]
+    are_unlike = [p_value(photo.atypicality, calibration.table.atypicality) <= limit for photo in photos]
+    worst_photos = sorted(photos, key=lambda photo: photo.ungrouped["per_channel", alpha].coverage)[:_WORST]
     return {
         "alpha": alpha,
         "test_photos": len(photos),
@@ -129,10 +135,10 @@ def certify(calibration: Calibration, photos: Sequence[PhotoCoverage], alpha: fl
             {
                 "id": photo.id,
                 "title": photo.title,
-                "coverage": round(photo.plain["per_channel", alpha].coverage, 4),
-                "width": round(float(photo.plain["per_channel", alpha].widths.mean()), 2),
+                "coverage": round(photo.ungrouped["per_channel", alpha].coverage, 4),
+                "width": round(float(photo.ungrouped["per_channel", alpha].widths.mean()), 2),
             }
-            for photo in worst
+            for photo in worst_photos
         ],
         "width_distribution": {
             "edges": list(_WIDTH_EDGES),
@@ -141,19 +147,19 @@ def certify(calibration: Calibration, photos: Sequence[PhotoCoverage], alpha: fl
                 for channel, name in enumerate(CHANNELS)
             },
         },
-        "likeness": {"below": limit, "share": round(float(np.mean(unlike)), 4)},
+        "likeness": {"below": limit, "share": round(float(np.mean(are_unlike)), 4)},
     }
 
 
-def _row(mode: Mode, alpha: float, reached: Sequence[Reached], weights: np.ndarray) -> dict[str, Any]:
+def _row(mode: Mode, alpha: float, measured: Sequence[MeasuredBands], weights: np.ndarray) -> dict[str, Any]:
     """Means over photos with their 95% intervals, by the bootstrap and exact for any distribution, and the exact test.
 
-    `p_value` is of the promise that these very bands lose alpha at most; a small one says that it is broken.
+    `p_value` tests the guarantee that at most alpha is outside these bands; a small one says that it is broken.
     """
-    covered = np.array([photo.coverage for photo in reached])
+    covered = np.array([photo.coverage for photo in measured])
     low, high = mean_interval(covered, weights, bounds=(0, 1))
     exact_low, exact_high = (1 - end for end in reversed(mean_interval_exact(1 - covered)))
-    widths = np.mean([photo.widths for photo in reached], axis=0)
+    widths = np.mean([photo.widths for photo in measured], axis=0)
     return {
         "mode": mode,
         "alpha": alpha,
@@ -169,9 +175,9 @@ def _row(mode: Mode, alpha: float, reached: Sequence[Reached], weights: np.ndarr
 
 
 def _strata(mode: Mode, alpha: float, photos: Sequence[PhotoCoverage], weights: np.ndarray) -> list[dict[str, Any]]:
-    """Coverage of all test pixels of each group, photos weighing alike, with 95% intervals over photos."""
+    """Coverage of the test pixels of each group, with equal weights of photos and 95% intervals over them."""
     shares = np.stack([photo.shares for photo in photos])
-    plain = np.stack([photo.plain[mode, alpha].covered for photo in photos])
+    ungrouped = np.stack([photo.ungrouped[mode, alpha].covered for photo in photos])
     grouped = np.stack([photo.grouped[mode].covered for photo in photos])
     strata, partitions = [], [partition for partition, names in PARTITIONS.items() for _ in names]
     for index, (partition, group) in enumerate(zip(partitions, GROUPS, strict=True)):
@@ -179,7 +185,7 @@ def _strata(mode: Mode, alpha: float, photos: Sequence[PhotoCoverage], weights: 
         if not share.any():
             continue
         drawn = weights @ share
-        resampled = (weights @ plain[:, index])[drawn > 0] / drawn[drawn > 0]
+        resampled = (weights @ ungrouped[:, index])[drawn > 0] / drawn[drawn > 0]
         low, high = np.percentile(resampled, (2.5, 97.5))
         strata.append(
             {
@@ -188,7 +194,7 @@ def _strata(mode: Mode, alpha: float, photos: Sequence[PhotoCoverage], weights: 
                 "group": group,
                 "share": round(float(share.mean()), 5),
                 "photos": int((share > 0).sum()),
-                "coverage": round(float(plain[:, index].sum() / share.sum()), 4),
+                "coverage": round(float(ungrouped[:, index].sum() / share.sum()), 4),
                 "low": round(float(low), 4),
                 "high": round(float(high), 4),
                 "standard_error": round(float(resampled.std()), 4),

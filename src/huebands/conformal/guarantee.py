@@ -10,14 +10,13 @@ MODES: tuple[Mode, ...] = ("per_channel", "joint")
 
 
 class AlphaError(ValueError):
-    """The calibration photos do not support this alpha; the message says which they do."""
+    """The calibration photos do not support this alpha; the message names the alphas that they support."""
 
-    def __init__(self, alpha: object, photos: int, photos_of: str = "calibration photos") -> None:
+    def __init__(self, alpha: object, photos: int, noun: str = "calibration photos") -> None:
         # Rounded up, so that the number shown is accepted.
         smallest = -(-1_000_000 // (photos + 1)) / 1_000_000
         super().__init__(
-            f"alpha (={alpha!r}) must be in [{smallest:g}, 1): {photos} {photos_of} support no alpha below"
-            f" 1/{photos + 1}"
+            f"alpha (={alpha!r}) must be in [{smallest:g}, 1): {photos} {noun} support no alpha below 1/{photos + 1}"
         )
 
 

@@ -13,10 +13,10 @@ SLACK = 1e-6  # of luminance: grey levels are found in float32, whose error is b
 
 
 def propagate(lower: np.ndarray, upper: np.ndarray, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tighten the bounds of each channel by those of the other two, until nothing moves.
+    """Tighten the bounds of each channel by those of the other two, until no bound changes.
 
-    Luminance rises with every channel: R is at most what it would be were G and B at their lower bounds. A colour of
-    this grey level inside the bounds stays inside. Where no colour fits, bounds may cross.
+    Luminance rises with every channel, so R is largest when G and B are at their lower bounds. A colour of this grey
+    level inside the bounds stays inside. Where no colour fits, bounds may cross.
 
     Args:
         lower: uint8 (..., 3).
@@ -27,13 +27,13 @@ def propagate(lower: np.ndarray, upper: np.ndarray, grey: np.ndarray) -> tuple[n
         Lower and upper bounds, uint8 (..., 3).
     """
     linear = _linear()
-    least, most = (edges[grey] for edges in _luminance())
+    darkest, brightest = (edges[grey] for edges in _luminance())
     lower, upper = lower.astype(np.intp), upper.astype(np.intp)
     while True:
         low, high = linear[lower] * _WEIGHTS, linear[upper] * _WEIGHTS
-        below = (least[..., None] - (high.sum(axis=-1, keepdims=True) - high)) / _WEIGHTS
-        above = (most[..., None] - (low.sum(axis=-1, keepdims=True) - low)) / _WEIGHTS
-        # Where no level is high or low enough, the last one stands: else bounds would move for ever.
+        below = (darkest[..., None] - (high.sum(axis=-1, keepdims=True) - high)) / _WEIGHTS
+        above = (brightest[..., None] - (low.sum(axis=-1, keepdims=True) - low)) / _WEIGHTS
+        # Where no level is high or low enough, the bound stays at the last level: else the loop would not end.
         raised = np.maximum(lower, _levels_below(below, np.less).clip(max=255))
         lowered = np.minimum(upper, _levels_below(above, np.less_equal).clip(min=1) - 1)
         if np.array_equal(raised, lower) and np.array_equal(lowered, upper):
@@ -42,7 +42,7 @@ def propagate(lower: np.ndarray, upper: np.ndarray, grey: np.ndarray) -> tuple[n
 
 
 def _levels_below(luminance: np.ndarray, compare: np.ufunc) -> np.ndarray:
-    """How many of the 256 levels are below linear light, or at most it: `np.searchsorted`, by a table."""
+    """Count the levels below linear light, or at most it, with a table: faster than `np.searchsorted`."""
     linear, starts = _linear(), _starts()
     first = starts[(luminance.clip(0, 1) * _CELLS).astype(np.intp)]
     counts: np.ndarray = first + compare(linear[first], luminance)
@@ -51,7 +51,7 @@ def _levels_below(luminance: np.ndarray, compare: np.ufunc) -> np.ndarray:
 
 @cache
 def _linear() -> np.ndarray:
-    """Linear light of each level in float64, (257,); the last stands for more than there is."""
+    """Linear light of each level in float64, (257,); the last, infinite, is above every level."""
     levels = color.srgb_to_linear(torch.arange(256, dtype=torch.float64) / 255).numpy()
     return np.append(levels, np.inf)
 

@@ -1,4 +1,4 @@
-"""MAPIE, in its one room: the reference that our quantile must equal, and tests of a stream of photos in colour."""
+"""The only module that imports MAPIE: the reference for our quantile, and tests of a stream of colour photos."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,6 @@ import numpy as np
 from mapie.exchangeability_testing import OnlineMartingaleTest, RiskMonitoring
 
 from huebands.statistics.losses import SLACK
-from huebands.statistics.risk_control import first_step
-
-_LEVELS = 256
 
 
 class _Column:
@@ -31,16 +28,15 @@ class _Column:
 
 
 def mapie_half_widths(true_rgb: np.ndarray, shown_rgb: np.ndarray, alphas: Sequence[float]) -> np.ndarray:
-    """Let MAPIE calibrate each channel on one pixel a photo.
+    """Calibrate each channel with MAPIE on one pixel a photo.
 
-    MAPIE takes the ceil((1 - alpha)(n + 1))-th smallest residual. Where that product is a whole number,
-    floating point may put it a hair above, and MAPIE one residual further: so it gets the very slack that
-    `Calibration` has.
+    MAPIE takes the ceil((1 - alpha)(n + 1))-th smallest residual. Where that product is a whole number, floating point
+    may round it up, and MAPIE would take the next residual. So MAPIE gets the slack that `Calibration` has.
 
     Args:
         true_rgb: (n, 3), independent pixels.
         shown_rgb: (n, 3), their colorization.
-        alphas: in [1/n, 1 - 1/n); MAPIE refuses others, `conformal.risk` begins at 1/(n + 1).
+        alphas: in [1/n, 1 - 1/n), which MAPIE requires; `Calibration` supports 1/(n + 1) too.
 
     Returns:
         float64 (len(alphas), 3), half widths in 8-bit levels.
@@ -62,7 +58,7 @@ def mapie_half_widths(true_rgb: np.ndarray, shown_rgb: np.ndarray, alphas: Seque
 def mapie_quantile_margin(
     lower: np.ndarray, upper: np.ndarray, median: np.ndarray, true: np.ndarray, alpha: float
 ) -> tuple[float, float]:
-    """Let MAPIE conformalize predicted quantiles (Romano et al. 2019) of one channel on independent pixels.
+    """Conformalize predicted quantiles (Romano et al. 2019) of one channel with MAPIE, on independent pixels.
 
     Args:
         lower: (n,), predicted alpha / 2 quantiles.
@@ -82,42 +78,32 @@ def mapie_quantile_margin(
     return float(features[0, 0] - intervals[0, 0, 0]), float(intervals[0, 1, 0] - features[0, 1])
 
 
-def own_half_widths(true_rgb: np.ndarray, shown_rgb: np.ndarray, alphas: Sequence[float]) -> np.ndarray:
-    """Let risk control do the same: each pixel is a photo, and step h = 0..255 has the band shown +- h.
-
-    Arguments and result as `mapie_half_widths`.
-    """
-    residuals = np.abs(true_rgb.astype(np.int16) - shown_rgb)
-    losses = (residuals[..., None] > np.arange(_LEVELS)).astype(np.float64)
-    return np.array([first_step(losses, alpha) for alpha in alphas], dtype=np.float64)
-
-
 def exchangeability_rejected(reference: np.ndarray, losses: np.ndarray, level: float = 0.05) -> bool | None:
-    """Bet on whether photos go on as the calibration photos did: MAPIE's online martingale test on their losses.
+    """Test whether further photos are exchangeable with the calibration photos: MAPIE's martingale test on losses.
 
     Args:
         reference: (n,), losses of the calibration photos, in [0, 1].
         losses: (m,), of further photos at the same step, in the order in which they came.
-        level: chance of a false alarm, however long one goes on.
+        level: chance of a false alarm, however many photos come.
 
     Returns:
         True when exchangeability is rejected, False when not; None when n + m are too few for MAPIE to decide.
     """
     regressor = mapie.regression.SplitConformalRegressor(_Column(0), prefit=True)
     test = OnlineMartingaleTest(regressor, task="regression", test_level=level, warn=False, random_state=0)
-    for part in (reference, losses):
-        test.update(np.zeros((len(part), 1)), part)
+    for stream in (reference, losses):
+        test.update(np.zeros((len(stream), 1)), stream)
     verdict = test.is_exchangeable
     return None if verdict is None else not verdict
 
 
 def risk_exceeded(covered: np.ndarray, alpha: float, level: float = 0.05) -> bool:
-    """Whether MAPIE's risk monitoring, which may look after each photo, finds that more than alpha leave their bands.
+    """Whether MAPIE's risk monitoring, which tests after each photo, finds more than alpha outside their bands.
 
     Args:
         covered: bool (m,), one pixel of each photo, drawn at random: whether it is in its band.
         alpha: share that may leave.
-        level: chance of a false alarm, however long one goes on.
+        level: chance of a false alarm, however many photos come.
     """
     monitor = RiskMonitoring(risk="accuracy", threshold=alpha, test_level=level, warn=False)
     monitor.update(np.ones(len(covered), int), covered.astype(int))

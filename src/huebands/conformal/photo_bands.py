@@ -44,7 +44,7 @@ class PhotoBands:
             )
 
     def widest_steps(self, group_steps: NDArray[np.int_]) -> NDArray[np.uint16]:
-        """The largest of the steps (GROUPS, 3) that a pixel's groups ask for, (H, W, 3)."""
+        """The largest of the steps (GROUPS, 3) that a pixel's groups need, (H, W, 3)."""
         steps = group_steps.astype(np.uint16)
         widest_HW3 = steps[self.groups[0]]
         for groups_HW in self.groups[1:]:
@@ -54,15 +54,15 @@ class PhotoBands:
     def at(self, steps: NDArray[np.integer], mode: Mode) -> NDArray[np.uint8]:
         """Give the bands at steps (3,) or (H, W, 3): uint8 (H, W, 3, 2) = [lower, upper].
 
-        In the joint mode the channels' bounds tighten each other through luminance: that takes no pixel away whose
-        three values lie in their bands. In the per_channel mode it could take a value whose neighbours have left.
+        In the joint mode the channels' bounds tighten each other through luminance. A pixel whose three values lie in
+        their bands keeps them. In the per_channel mode a value could leave its band because another channel has.
         """
         bands_HW32 = self.nested.at(steps)
         if mode == "joint":
             for rows in _row_slices(*self.nested.grey_HW.shape):
-                shown = self.nested.shown_HW3[rows]
+                shown_HW3 = self.nested.shown_HW3[rows]
                 lower, upper = propagate(bands_HW32[rows, ..., 0], bands_HW32[rows, ..., 1], self.nested.grey_HW[rows])
-                bands_HW32[rows] = np.stack((np.minimum(lower, shown), np.maximum(upper, shown)), axis=-1)
+                bands_HW32[rows] = np.stack((np.minimum(lower, shown_HW3), np.maximum(upper, shown_HW3)), axis=-1)
         return bands_HW32
 
 

@@ -1,4 +1,4 @@
-"""What a photo loses at each step of its nested bands: the share of its pixels whose true value is left out.
+"""The losses of a photo: at each step of its nested bands, the share of its pixels whose true value is outside.
 
 Shares are rounded up to multiples of 2^-40. Sums of up to 2^12 of them are exact in float64, so tables merge by
 addition in any order, bit for bit, whichever process counted which photos.
@@ -14,7 +14,7 @@ import numpy as np
 from huebands.conformal.bands import STEPS
 from huebands.conformal.groups import GROUPS, LEAST_SHARE
 
-KINDS = 4  # values of R, of G, of B, and pixels left by any channel
+KINDS = 4  # values of R, of G, of B, and pixels with any channel outside
 JOINT = 3
 _UNIT = 2.0**40
 
@@ -24,20 +24,20 @@ class PhotoLosses:
     """Losses of one photo.
 
     Attributes:
-        whole: float64 (KINDS, STEPS), never rising, 0 at the last step.
+        overall: float64 (KINDS, STEPS), of all pixels; never rising, 0 at the last step.
         groups: float64 (GROUPS, KINDS, STEPS), shares of the photo's pixels in each group; 0 where it has too few.
         shares: float64 (GROUPS,), of the photo's pixels in each group.
         pixels: how many the photo has.
     """
 
-    whole: np.ndarray
+    overall: np.ndarray
     groups: np.ndarray
     shares: np.ndarray
     pixels: int
 
     @property
     def present(self) -> np.ndarray:
-        """The groups of which the photo says something, bool (GROUPS,)."""
+        """The groups that the photo counts for, bool (GROUPS,)."""
         return np.asarray(self.shares >= LEAST_SHARE)
 
 
@@ -60,26 +60,28 @@ def photo_losses(first_steps_HW3: np.ndarray, groups_PHW: np.ndarray, joint_offs
 def joint_first_steps(first_steps_HW3: np.ndarray, joint_offsets: tuple[int, ...]) -> np.ndarray:
     """The first joint step whose bands hold all three true values, uint16 (H, W)."""
     # Channel by channel, and raised to the offset first: unsigned numbers have nothing below 0.
-    ahead = (np.maximum(first_steps_HW3[..., at], offset) - offset for at, offset in enumerate(joint_offsets))
-    return np.asarray(functools.reduce(np.maximum, ahead).astype(np.uint16))
+    joint_steps = (
+        np.maximum(first_steps_HW3[..., channel], offset) - offset for channel, offset in enumerate(joint_offsets)
+    )
+    return np.asarray(functools.reduce(np.maximum, joint_steps).astype(np.uint16))
 
 
-def _count(kinds: Sequence[np.ndarray], groups_PHW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _count(scores_by_kind: Sequence[np.ndarray], groups_PHW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Histograms of the scores (H, W) of each kind: of all pixels (KINDS, STEPS), by group (GROUPS, KINDS, STEPS)."""
     # Cells are the combinations of a group of each partition, so that each score is counted once for all partitions.
     # They are few: a partition's groups lie side by side, and only those between a photo's first and last are needed.
-    firsts, lasts = (of(axis=(1, 2)).tolist() for of in (groups_PHW.min, groups_PHW.max))
+    firsts, lasts = groups_PHW.min(axis=(1, 2)).tolist(), groups_PHW.max(axis=(1, 2)).tolist()
     sizes = [last - first + 1 for first, last in zip(firsts, lasts, strict=True)]
-    cells_HW = np.zeros((), np.uint32)  # in few bytes: counting is so quick that memory takes most of the time
+    cells_HW = np.zeros((), np.uint32)  # small integers: reading memory takes more time than counting
     for groups_HW, first, size in zip(groups_PHW, firsts, sizes, strict=True):
         cells_HW = cells_HW * size + (groups_HW - first)
     starts_HW, bins = cells_HW * STEPS, math.prod(sizes) * STEPS
-    in_cells = np.stack([np.bincount((starts_HW + scores_HW).ravel(), minlength=bins) for scores_HW in kinds])
+    in_cells = np.stack([np.bincount((starts_HW + scores_HW).ravel(), minlength=bins) for scores_HW in scores_by_kind])
     in_cells = in_cells.reshape(KINDS, *sizes, STEPS)
     partitions, group_counts = range(1, 1 + len(sizes)), np.zeros((len(GROUPS), KINDS, STEPS), np.int64)
     for partition, first, size in zip(partitions, firsts, sizes, strict=True):
-        others = tuple(axis for axis in partitions if axis != partition)
-        group_counts[first : first + size] += in_cells.sum(axis=others).swapaxes(0, 1)
+        other_axes = tuple(axis for axis in partitions if axis != partition)
+        group_counts[first : first + size] += in_cells.sum(axis=other_axes).swapaxes(0, 1)
     return in_cells.sum(axis=tuple(partitions)), group_counts
 
 

@@ -1,4 +1,4 @@
-"""What the nested bands of every photo depend on beside the networks: fixed before it is calibrated."""
+"""The shape of the nested bands: what they depend on beside the networks, chosen before calibration."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,16 +37,18 @@ class Shape:
         offsets, merged = self.joint_offsets, self.grouping.merged_into
         is_number = type(self.adaptivity) in (int, float) and 0 <= self.adaptivity <= 1
         check(is_number, "adaptivity", self.adaptivity, "lie in [0, 1]")
-        whole = len(offsets) == 3 and all(type(offset) is int and 0 <= offset < STEPS for offset in offsets)
+        are_steps = len(offsets) == 3 and all(type(offset) is int and 0 <= offset < STEPS for offset in offsets)
         must = f"be 3 integers in 0..{STEPS - 1}, the least 0"
-        check(whole and min(offsets) == 0, "joint_offsets", offsets, must)
-        known = len(merged) == len(GROUPS) and all(type(group) is int and 0 <= group < len(GROUPS) for group in merged)
-        check(known, "merged_into", merged, f"be {len(GROUPS)} integers in 0..{len(GROUPS) - 1}")
-        stay = all(merged[group] == group for group in merged)
-        check(stay, "merged_into", merged, "name groups that are not merged away")
+        check(are_steps and min(offsets) == 0, "joint_offsets", offsets, must)
+        are_groups = len(merged) == len(GROUPS) and all(
+            type(group) is int and 0 <= group < len(GROUPS) for group in merged
+        )
+        check(are_groups, "merged_into", merged, f"be {len(GROUPS)} integers in 0..{len(GROUPS) - 1}")
+        are_unmerged = all(merged[group] == group for group in merged)
+        check(are_unmerged, "merged_into", merged, "name groups that are not merged themselves")
         edges = self.grouping.photo_edges
-        rising = len(edges) == 2 and all(type(edge) is float for edge in edges) and edges[0] <= edges[1]
-        check(rising, "photo_edges", edges, "be 2 rising numbers")
+        are_rising = len(edges) == 2 and all(type(edge) is float for edge in edges) and edges[0] <= edges[1]
+        check(are_rising, "photo_edges", edges, "be 2 rising numbers")
 
 
 def unmerged_shape(adaptivity: float) -> Shape:
@@ -61,7 +63,7 @@ def choose_shape(
 
     Args:
         photos: bands of `unmerged_shape(adaptivity)`, and the true colours, uint8 (H, W, 3).
-        adaptivity: of the bands.
+        adaptivity: adaptivity of the bands.
         alpha: at which the joint bands are to be narrow.
         calibration_photos: how many there will be.
     """

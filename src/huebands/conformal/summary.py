@@ -43,7 +43,7 @@ def curve_rows(certificate: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def sentences_of(certificate: Mapping[str, Any]) -> Iterator[str]:
-    """Say for each mode what its bands cover, and how wide they are."""
+    """Describe the coverage and the width of the bands of each mode."""
     alpha = certificate["alpha"]
     rows = [(row["mode"], row) for row in certificate["curve"] if row["alpha"] == alpha]
     rows += [(f"{row['mode']}, each group", row) for row in certificate["grouped"]]
@@ -62,5 +62,5 @@ def _headline(row: Mapping[str, Any]) -> dict[str, Any]:
 def _least_covered(strata: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The least covered cell of lightness and chroma, per_channel."""
     cells = [row for row in strata if row["mode"] == "per_channel" and row["partition"] == "lightness x chroma"]
-    worst = min((row for row in cells if row["share"] >= _LEAST_SHARE), key=lambda row: row["coverage"])
-    return {key: worst[key] for key in ("group", "coverage", "standard_error", "grouped_coverage")}
+    least_covered = min((row for row in cells if row["share"] >= _LEAST_SHARE), key=lambda row: row["coverage"])
+    return {key: least_covered[key] for key in ("group", "coverage", "standard_error", "grouped_coverage")}

@@ -9,10 +9,15 @@ import pandas as pd
 from huebands.data.params import SPLITS
 
 
-def describe_photos(manifest: pd.DataFrame, opened: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Derive how each photo fits its group and its shard; a row that the shard lacks has no lightness."""
+def describe_photos(manifest: pd.DataFrame, photos_of_split: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Derive how each photo fits its group and its shard; a row that the shard lacks has no lightness.
+
+    Args:
+        manifest: of the dataset.
+        photos_of_split: each split's shard, int16 hundredths of CIELAB (N, 3, S, S).
+    """
     lightness = pd.Series(np.nan, index=manifest.index)
-    for split, shard in opened.items():
+    for split, shard in photos_of_split.items():
         rows = manifest.loc[manifest["split"] == split, "row"]
         rows = rows[(rows >= 0) & (rows < len(shard))]
         lightness[rows.index] = [round(float(shard[row, 0].mean(dtype=np.float64)) / 100, 4) for row in rows]
@@ -24,10 +29,10 @@ def describe_photos(manifest: pd.DataFrame, opened: Mapping[str, np.ndarray]) ->
     )
 
 
-def describe_shards(manifest: pd.DataFrame, opened: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Describe each split's shard, in CIELAB units."""
+def describe_shards(manifest: pd.DataFrame, photos_of_split: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Describe each split's shard, in CIELAB units; takes what `describe_photos` does."""
     table = []
-    for split, shard in opened.items():
+    for split, shard in photos_of_split.items():
         extremes = [(photo[0].min(), photo[0].max(), np.abs(photo[1:]).max()) for photo in shard]
         lowest, highest, largest = zip(*extremes, strict=True) if extremes else ((0,), (0,), (0,))
         table.append(
@@ -36,7 +41,7 @@ def describe_shards(manifest: pd.DataFrame, opened: Mapping[str, np.ndarray]) ->
                 "rows": len(shard),
                 "photos": int((manifest["split"] == split).sum()),
                 "side": shard.shape[-1],
-                "train_side": opened["train"].shape[-1],
+                "train_side": photos_of_split["train"].shape[-1],
                 "lightness_min": min(lowest) / 100,
                 "lightness_max": max(highest) / 100,
                 "ab_largest": max(largest) / 100,

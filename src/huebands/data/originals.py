@@ -23,7 +23,7 @@ class Original:
         id: of the photo.
         title: for people.
         rgb: uint8 (H, W, 3), the true colours.
-        grey: the same without them.
+        grey: the same photo without its colours.
     """
 
     id: str
@@ -36,8 +36,8 @@ class Original:
 class Originals:
     """The photos that were prepared, near-duplicates left out.
 
-    Photos of one scene err together: counted one by one, they would pass for more evidence than they are. So each group
-    of near-duplicates gives the photo that leads it.
+    The errors of photos of one scene depend on each other, so they are not as much evidence as independent photos. Only
+    the photo that leads a group of near-duplicates is read.
 
     Attributes:
         raw: folder of the photos as they came.

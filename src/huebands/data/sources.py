@@ -20,7 +20,7 @@ class SourceError(RuntimeError):
 
 @dataclass(frozen=True)
 class SourcePhoto:
-    """One file of a source, before anybody has tried to decode it."""
+    """One file of a source, not decoded yet."""
 
     name: str  # its path within the source
     content: bytes
@@ -31,7 +31,7 @@ class SourcePhoto:
 
 
 class PhotoSource(Protocol):
-    """Anything that photos come from."""
+    """A source of photos."""
 
     name: str  # what the manifest calls it
 
@@ -138,19 +138,19 @@ def select(names: Iterable[str], patterns: Sequence[str], source: str) -> list[s
 
     Args:
         names: paths with "/".
-        patterns: globs matched from the root, part by part; "**" stands for any number of folders.
+        patterns: globs matched from the root, part by part; "**" means any number of folders.
         source: named in errors.
 
     Raises:
         SourceError: on a pattern that matches nothing, most likely a misspelt one.
     """
-    split = {name: name.split("/") for name in names}
+    parts_of_name = {name: name.split("/") for name in names}
     chosen: set[str] = set()
     for pattern in patterns:
-        matched = {name for name, parts in split.items() if _matches(parts, pattern.split("/"))}
-        if not matched:
-            raise SourceError(f"{source}: none of its {len(split)} files matches the pattern {pattern!r}")
-        chosen |= matched
+        matches = {name for name, parts in parts_of_name.items() if _matches(parts, pattern.split("/"))}
+        if not matches:
+            raise SourceError(f"{source}: none of its {len(parts_of_name)} files matches the pattern {pattern!r}")
+        chosen |= matches
     return sorted(chosen)
 
 

@@ -65,13 +65,13 @@ def place(
             placements.append(Placement(id=candidate.id, reason=reason))
             continue
         distances = np.bitwise_count(hashes[: len(members)] ^ np.uint64(candidate.phash))
-        near = [members[index] for index in np.flatnonzero(distances <= group_distance)]
-        first_of_split = {photo.split: photo for photo in reversed(near)}
+        neighbours = [members[index] for index in np.flatnonzero(distances <= group_distance)]
+        first_of_split = {photo.split: photo for photo in reversed(neighbours)}
         if len(first_of_split) > 1:
             photos = ", ".join(f"{photo.id} ({split})" for split, photo in sorted(first_of_split.items()))
             placements.append(Placement(id=candidate.id, reason=f"bridges splits: near-duplicate of {photos}"))
             continue
-        group = near[0].group if near else candidate.id
+        group = neighbours[0].group if neighbours else candidate.id
         placement = Placement(id=candidate.id, group=group, split=split_of(group, salt, fractions))
         hashes[len(members)] = candidate.phash
         members.append(placement)
@@ -83,9 +83,9 @@ def split_of(group: str, salt: str, fractions: Mapping[str, float]) -> str:
     """Choose a group's split: the salted sha256 as a number in [0, 1), against the cumulative fractions."""
     digest = hashlib.sha256(f"{salt}:{group}".encode()).digest()
     number = (int.from_bytes(digest[:8], "big") >> 11) / 2**53
-    wanted = [split for split in SPLITS if fractions[split] > 0]
-    for split, bound in zip(wanted, accumulate(fractions[split] for split in wanted), strict=True):
+    splits = [split for split in SPLITS if fractions[split] > 0]
+    for split, bound in zip(splits, accumulate(fractions[split] for split in splits), strict=True):
         if number < bound:
             return split
     # The fractions' sum may fall short of 1 by a rounding error.
-    return wanted[-1]
+    return splits[-1]

@@ -1,4 +1,4 @@
-"""Checks the prepared dataset with Great Expectations; the only room that imports it.
+"""Checks the prepared dataset with Great Expectations; no other module imports it.
 
 Three tables are checked: the manifest (suites `schema` and `manifest`), how each photo fits its group and its
 shard (`photos`), and one row for each split (`shards`).
@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-# Read when the library is imported: nothing about anybody's data is reported to its makers.
+# The library reads this when it is imported, and then reports nothing about the data to its makers.
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 import great_expectations as gx
 from great_expectations import expectations as gxe
@@ -123,11 +123,11 @@ def validate(folder: Path, params: ValidateParams, docs: Path | None = None) -> 
     checker = _Checker(docs)
     checker.check("schema", manifest, suite.schema_statements(manifest.columns), index="id")
     if not checker.failures:
-        opened = {split: shards.open_shard(folder, split) for split in SPLITS}
+        photos_of_split = {split: shards.open_shard(folder, split) for split in SPLITS}
         checker.check("manifest", manifest, suite.manifest_statements(params), index="id")
-        photos = description.describe_photos(manifest, opened)
+        photos = description.describe_photos(manifest, photos_of_split)
         checker.check("photos", photos, suite.photo_statements(), index="id")
-        splits = description.describe_shards(manifest, opened)
+        splits = description.describe_shards(manifest, photos_of_split)
         checker.check("shards", splits, suite.shard_statements(), index="split")
     summary = {
         "success": not checker.failures,
@@ -165,37 +165,37 @@ def _order(result: dict[str, Any]) -> tuple[str, str]:
 
 
 def _failure(result: dict[str, Any], table: pd.DataFrame, index: str) -> Failure:
-    config, found = result["expectation_config"], result["result"]
+    config, outcome = result["expectation_config"], result["result"]
     reason = config["notes"]
-    if not found:
+    if not outcome:
         causes = {item["exception_message"] for item in result["exception_info"].values()}
         reason = f"{reason}; could not be evaluated: {'; '.join(sorted(causes))}"
-    elif "observed_value" in found and not isinstance(found["observed_value"], list):
-        observed = found["observed_value"]
+    elif "observed_value" in outcome and not isinstance(outcome["observed_value"], list):
+        observed = outcome["observed_value"]
         reason = f"{reason}; found {round(observed, 4) if isinstance(observed, float) else observed}"
-    return Failure(config["type"], _subject(config), reason, tuple(_offending(config, found, table, index)))
+    return Failure(config["type"], _subject(config), reason, tuple(_offending(config, outcome, table, index)))
 
 
-def _offending(config: dict[str, Any], found: dict[str, Any], table: pd.DataFrame, index: str) -> list[str]:
-    """Name what breaks an expectation; for one about a whole table, the rows that pull it out."""
+def _offending(config: dict[str, Any], outcome: dict[str, Any], table: pd.DataFrame, index: str) -> list[str]:
+    """Name what breaks an expectation; for a mean, the rows outside its range."""
     keywords = config["kwargs"]
-    if "unexpected_index_list" in found:
-        return [str(row[index]) for row in found["unexpected_index_list"]]
+    if "unexpected_index_list" in outcome:
+        return [str(row[index]) for row in outcome["unexpected_index_list"]]
     match config["type"]:
         case "expect_table_columns_to_match_ordered_list":
-            wanted, observed = keywords["column_list"], found["observed_value"]
-            differing = [column for column in wanted if column not in observed]
-            differing += [column for column in observed if column not in wanted]
-            return differing or [have for want, have in zip(wanted, observed, strict=True) if want != have]
+            expected, observed = keywords["column_list"], outcome["observed_value"]
+            differing = [column for column in expected if column not in observed]
+            differing += [column for column in observed if column not in expected]
+            return differing or [second for first, second in zip(expected, observed, strict=True) if first != second]
         case "expect_table_row_count_to_be_between":
             condition = keywords["row_condition"]
-            there = table[condition["column"]["name"]] == condition["parameter"]
-            return [str(value) for value in table.loc[there, index]]
+            in_split = table[condition["column"]["name"]] == condition["parameter"]
+            return [str(value) for value in table.loc[in_split, index]]
         case "expect_column_mean_to_be_between":
             values = table[keywords["column"]]
             low, high = keywords["min_value"], keywords["max_value"]
-            beyond = (values - values.clip(low, high)).abs()
-            worst = beyond[beyond > 0].sort_values(ascending=False, kind="stable")
-            return [str(value) for value in table.loc[worst.index, index]]
+            distances = (values - values.clip(low, high)).abs()
+            outliers = distances[distances > 0].sort_values(ascending=False, kind="stable")
+            return [str(value) for value in table.loc[outliers.index, index]]
         case _:
             return []

@@ -1,10 +1,10 @@
-"""The atypicality score of a photo: how far it is from the training photos, found without its true colours.
+"""The atypicality score of a photo: how far it is from the training photos, without knowledge of its true colours.
 
 Mean and standard deviation over the photo of each of the encoder's feature maps, all but the coarsest, are compared
 with those of the training photos. Of the scores that `studies/bands/atypicality.py` compares, this one tells changed
-photos apart best: it finds blur, noise and flat contrast. It does not find what is photographed or painted. The scores
-of the calibration photos turn that of a new photo into a conformal p-value: exchangeable photos have p <= q with
-probability at most q.
+photos apart best: it notices blur, noise and low contrast. It does not notice what the photo shows. The scores of the
+calibration photos turn that of a new photo into a conformal p-value: exchangeable photos have p <= q with probability
+at most q.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_LEAST_SPREAD = 1e-6  # a statistic that no training photo varies would divide by 0
+_LEAST_SPREAD = 1e-6  # a statistic that is the same for all training photos would divide by 0
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,11 @@ class Reference:
 def statistics_of(features: Sequence[Tensor]) -> Tensor:
     """Mean and standard deviation of each map of a photo's features (1, C, H, W), all but the coarsest: (F,)."""
     parts = [part.float()[0] for part in features[:-1]]
-    return torch.cat([of for part in parts for of in (part.mean(dim=(1, 2)), part.std(dim=(1, 2), correction=0))])
+    return torch.cat(
+        [statistic for part in parts for statistic in (part.mean(dim=(1, 2)), part.std(dim=(1, 2), correction=0))]
+    )
 
 
-def p_value(atypicality: float, of_calibration: np.ndarray) -> float:
+def p_value(atypicality: float, calibration_scores: np.ndarray) -> float:
     """The conformal p-value of a photo: (1 + number of calibration photos at least as atypical) / (n + 1)."""
-    return float((1 + (of_calibration >= atypicality).sum()) / (len(of_calibration) + 1))
+    return float((1 + (calibration_scores >= atypicality).sum()) / (len(calibration_scores) + 1))

@@ -1,8 +1,8 @@
 """Fits the colour distribution by maximum likelihood on the training photos' true colours.
 
-Truth is predicted from lightness alone, never from what a generator made of it: a generator knows its training photos
-too well, and residuals on them would promise too little. The encoder is frozen, so its features are computed once.
-The weights are an exponential moving average; the epoch under which the validation photos are likeliest is kept.
+Truth is predicted from lightness alone, never from a generator's colours: the generator has learned the training
+photos, so its errors on them are smaller than on new photos. The encoder is frozen, so its features are computed once.
+The weights are an exponential moving average, of the epoch at which the validation photos are likeliest.
 """
 
 import math
@@ -28,7 +28,7 @@ _AVERAGED = 1 / 8  # of all steps: how far back the average of the weights reach
 
 
 class FitError(RuntimeError):
-    """The fit came to values that are not finite."""
+    """The fit gave values that are not finite."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class FitPhotos:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the photos came to: mean negative log-likelihood of a channel's value, in nats."""
+    """The result of one pass over the photos: mean negative log-likelihood of a channel's value, in nats."""
 
     epoch: int
     train: float
@@ -64,7 +64,7 @@ class Epoch:
 
 
 def prepare(network: DensityNetwork, rgb: Iterator[Tensor], size: int, mirror: bool) -> FitPhotos:
-    """Show the encoder photos, uint8 (3, H, W), with the lightness that `Density.estimate` sees."""
+    """Compute the encoder's features of photos, uint8 (3, H, W), at the lightness that `Density.estimate` uses."""
     originals, lightness, features = list[Tensor](), list[Tensor](), list[list[Tensor]]()
     for rgb_3HW in rgb:
         scaled_13SS = resize(color.from_bytes(rgb_3HW)[None], (size, size))
@@ -85,22 +85,22 @@ def fit(
     params: DensityParams,
     log: Callable[[Epoch], None],
 ) -> list[Epoch]:
-    """Fit the decoder, and leave in it the weights of the best epoch.
+    """Fit the decoder, and give it the weights of the best epoch.
 
     Args:
         network: with its encoder's ImageNet weights.
-        train: mirrored ones beside.
-        val: decides which epoch is kept.
+        train: photos, then the same mirrored.
+        val: photos that decide which epoch is best.
         params: of the fit.
-        log: is told of each epoch.
+        log: is called after each epoch.
 
     Raises:
         FitError: when the likelihood is not finite.
     """
     random = torch.Generator().manual_seed(params.seed)
-    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     steps = params.epochs * -(-len(train) // params.batch_size)
-    optimiser = torch.optim.AdamW(learned, _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
+    optimiser = torch.optim.AdamW(parameters, _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
     average = AveragedModel(
         network, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / max(_AVERAGED * steps, 1)), use_buffers=True
     )
@@ -115,7 +115,7 @@ def fit(
         for rows in torch.randperm(len(train), generator=random).split(params.batch_size):
             loss = negative_log_likelihood(network, *train.batch(rows), random)
             if not torch.isfinite(loss):
-                raise FitError(f"epoch {epoch}: the likelihood is not finite; look at the data")
+                raise FitError(f"epoch {epoch}: the likelihood is not finite; check the data")
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
@@ -124,7 +124,7 @@ def fit(
             losses.append(loss.item())
         history.append(Epoch(epoch, sum(losses) / len(losses), _evaluate(averaged, val, params)))
         if not math.isfinite(history[-1].val):
-            raise FitError(f"epoch {epoch}: the likelihood of the validation photos is not finite; look at the data")
+            raise FitError(f"epoch {epoch}: the likelihood of the validation photos is not finite; check the data")
         log(history[-1])
         if history[-1].val <= min(past.val for past in history):
             best = {name: tensor.clone() for name, tensor in averaged.state_dict().items()}
@@ -150,7 +150,7 @@ def negative_log_likelihood(
 
 @torch.inference_mode()
 def _evaluate(network: DensityNetwork, photos: FitPhotos, params: DensityParams) -> float:
-    """The same draws at each epoch."""
+    """Mean negative log-likelihood of photos, with the same random draws at each epoch."""
     network.eval()
     random = torch.Generator().manual_seed(params.seed)
     rows = torch.arange(len(photos))

@@ -1,8 +1,8 @@
 """Nested intervals read off a histogram: they grow from its mode in order of density.
 
 From the most likely bin an interval grows by the denser of its two neighbours (conformal histogram regression, Sesia &
-Romano 2021, https://arxiv.org/abs/2105.08747), so it stays near the narrowest of its mass. How far it has grown is told
-by its level: minus the logarithm of the density of what was taken in last. Of all ways to cover a given share of the
+Romano 2021, https://arxiv.org/abs/2105.08747), so it stays near the narrowest of its mass. Its level says how far it
+has grown: minus the logarithm of the density of the bin that was added last. Of all ways to cover a given share of the
 values, one level everywhere gives the least mean width, at the cost of those pixels that are hard to guess; levels that
 are relative to each pixel's own entropy cover all pixels alike, and are wider. `adaptivity` goes from one to the other.
 """
@@ -25,7 +25,7 @@ _NARROWEST = 0.25  # 8-bit levels: where sRGB leaves no room, bins have no width
 
 @dataclass(frozen=True)
 class NestedIntervals:
-    """The nested intervals of histograms; a knot is worked out when it is asked for.
+    """The nested intervals of histograms; a knot is computed when it is asked for.
 
     Attributes:
         left_3BHW: the level at which an interval reaches a bin left of the mode; -inf from the mode on.
@@ -56,13 +56,13 @@ class NestedIntervals:
         levels = -log_density_3BHW - reference[:, None]
         bins = levels.shape[1]
         left, right = torch.empty_like(levels), torch.empty_like(levels)
-        nowhere = torch.full_like(thinness, -torch.inf)
-        for reached, order in ((left, range(bins - 1, -1, -1)), (right, range(bins))):
-            until = nowhere
+        lowest = torch.full_like(thinness, -torch.inf)
+        for side, order in ((left, range(bins - 1, -1, -1)), (right, range(bins))):
+            highest = lowest
             for place in order:
-                beyond = mode > place if reached is left else mode < place
-                until = torch.where(beyond, torch.maximum(until, levels[:, place]), nowhere)
-                reached[:, place] = until
+                outside_mode = mode > place if side is left else mode < place
+                highest = torch.where(outside_mode, torch.maximum(highest, levels[:, place]), lowest)
+                side[:, place] = highest
         return cls(left, right, thinness - reference, mode)
 
     @property
@@ -87,20 +87,20 @@ class NestedIntervals:
         if last > KNOTS:
             outermost = torch.ones(self.size)
             ends.append((-outermost, outermost))
-        lower, upper = (torch.stack(of) for of in zip(*ends, strict=True))
+        lower, upper = (torch.stack(side) for side in zip(*ends, strict=True))
         return lower, upper
 
     def _ends(self, level: float, channel: int) -> tuple[Tensor, Tensor]:
         left_BHW, right_BHW = self.left_3BHW[channel], self.right_3BHW[channel]
         full, mode, bins = self.full_3HW[channel], self.mode_3HW[channel], len(left_BHW)
         low, high = bins - _count(left_BHW <= level), _count(right_BHW <= level)
-        # Between taking in one bin and the next, ends move towards the next in proportion to the level.
+        # Between the levels of one bin and the next, the end moves towards the next bin in proportion to the level.
         next_left = _at(left_BHW, low - 1).masked_fill_(low == 0, torch.inf)
         next_right = _at(right_BHW, high).masked_fill_(high == bins, torch.inf)
-        reached = torch.maximum(torch.maximum(_at(left_BHW, low), _at(right_BHW, high - 1)), full)
-        after = torch.minimum(next_left, next_right)
-        share = ((level - reached) / (after - reached).clamp_min_(1e-9)).clamp_(0, 1)
-        grows = torch.isfinite(after)
+        current = torch.maximum(torch.maximum(_at(left_BHW, low), _at(right_BHW, high - 1)), full)
+        following = torch.minimum(next_left, next_right)
+        share = ((level - current) / (following - current).clamp_min_(1e-9)).clamp_(0, 1)
+        grows = torch.isfinite(following)
         goes_left = (next_left <= next_right) & grows
         lower, upper = low - share * goes_left, high + share * (grows & ~goes_left)
         # Before the first bin is full the interval grows from its centre, within one level.
@@ -115,7 +115,7 @@ def nested_intervals(log_probabilities_3BHW: Tensor, grey_HW: Tensor, adaptivity
     """All knots of all channels, lower and upper ends: (KNOTS + 1, 3, H, W) each; see `NestedIntervals`."""
     intervals = NestedIntervals.grow(log_probabilities_3BHW, grey_HW, adaptivity)
     channels = zip(*(intervals.knots(0, KNOTS + 1, channel) for channel in range(3)), strict=True)
-    lower, upper = (torch.stack(of, dim=1) for of in channels)
+    lower, upper = (torch.stack(side, dim=1) for side in channels)
     return lower, upper
 
 

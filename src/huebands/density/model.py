@@ -81,7 +81,7 @@ class Density:
 
 
 class DensityWithFeatures(nn.Module):
-    """Gives the log probabilities, and the features that `statistics_of` looks at."""
+    """Gives the log probabilities, and the features that `statistics_of` uses."""
 
     def __init__(self, network: DensityNetwork) -> None:
         super().__init__()
@@ -114,8 +114,9 @@ def write_density(folder: Path, network: DensityNetwork, reference: Reference, d
     text = encode_description(description)
     state = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     state |= {f"reference.{name}": tensor for name, tensor in asdict(reference).items()}
-    stored = {name: (of.half() if of.ndim > 1 else of).detach().cpu().contiguous() for name, of in state.items()}
-    weights = encode_weights(folder / WEIGHTS, stored)
+    weights = encode_weights(
+        folder / WEIGHTS, {name: tensor.half() if tensor.ndim > 1 else tensor for name, tensor in state.items()}
+    )
     with atomic.replace_folder(folder) as new:
         atomic.write_bytes(new / WEIGHTS, weights)
         atomic.write_text(new / DESCRIPTION, text)
@@ -150,8 +151,10 @@ def parse_density(folder: Path, files: Mapping[str, bytes]) -> Density:
     network = DensityNetwork(**asdict(description.network))
     try:
         state = parse_weights(folder / WEIGHTS, files[WEIGHTS])
-        of_network = {name.removeprefix("network."): of for name, of in state.items() if name.startswith("network.")}
-        network.load_state_dict(of_network)
+        prefix = "network."
+        network.load_state_dict(
+            {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+        )
         reference = Reference(*(state[f"reference.{name}"].float() for name in ("mean_F", "spread_F")))
     except (WeightsError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
@@ -161,10 +164,10 @@ def parse_density(folder: Path, files: Mapping[str, bytes]) -> Density:
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
             raise DensityError(f"{folder / WEIGHTS}: {name} holds values that are not finite; fit it again")
-    wanted = (2 * sum(network.encoder.channels[:-1]),)  # what `statistics_of` gives
+    expected = (2 * sum(network.encoder.channels[:-1]),)  # what `statistics_of` gives
     for name, tensor in asdict(reference).items():
-        if (shape := tuple(tensor.shape)) != wanted:
-            raise DensityError(f"{folder / WEIGHTS}: {name} has shape {shape}, not {wanted}; fit it again")
+        if (shape := tuple(tensor.shape)) != expected:
+            raise DensityError(f"{folder / WEIGHTS}: {name} has shape {shape}, not {expected}; fit it again")
     hashes = [hashlib.sha256(files[name]).hexdigest() for name in (WEIGHTS, DESCRIPTION)]
     sha256 = hashlib.sha256("".join(hashes).encode()).hexdigest()
     network.eval().requires_grad_(False)

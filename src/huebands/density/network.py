@@ -16,13 +16,13 @@ _WIDEST = 8  # times `filters`: the innermost decoder blocks
 class DensityNetwork(nn.Module):
     """Map lightness to a histogram over positions for each of R, G and B, at half the resolution.
 
-    The encoder has learned on ImageNet and stays as it is: it has seen no photo more often than another, so what it
-    says of training photos is as good as what it says of new ones.
+    The encoder has learned on ImageNet and stays as it is. It has not learned from the training photos, so its features
+    of these are like those of new photos.
 
     Args:
         encoder: its name.
         filters: channels of the finest decoder block; doubled inwards up to 8 times that.
-        dropout: share of the encoder's maps, and of what every decoder block makes, dropped while fitting.
+        dropout: share of the encoder's maps, and of those inside every decoder block, dropped while fitting.
         bins: of each histogram.
     """
 

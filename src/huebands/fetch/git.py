@@ -1,7 +1,7 @@
 """Files of a public git repository at one pinned revision, without fetching the rest of it.
 
-A repository of photos often carries far larger things beside them, and a mirror may lack those. So only
-the revision's trees are fetched first (a partial clone of depth 1), then the wanted files, in one request.
+A repository of photos often holds far larger files too, which a mirror may lack. So only the revision's trees are
+fetched first (a partial clone of depth 1), then the wanted files, in one request.
 """
 
 import os
@@ -13,12 +13,12 @@ from pathlib import Path
 from huebands.files import atomic
 
 _FULL_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-# A local repository serves partial clones only when told to; a hosted one is asked as it is.
+# A local repository serves partial clones only with these settings; a hosted one needs none.
 _LOCAL_SERVER = "git -c uploadpack.allowFilter=true -c uploadpack.allowAnySHA1InWant=true upload-pack"
 
 
 class GitError(RuntimeError):
-    """A pinned revision cannot be fetched or read; names repository, revision and git's own words."""
+    """A pinned revision cannot be fetched or read; names the repository and the revision, and quotes git."""
 
 
 class PinnedRepository:
@@ -30,7 +30,7 @@ class PinnedRepository:
         Args:
             url: as `git fetch` takes it; the user's own `insteadOf` rules apply.
             revision: full commit hash, lower-case hex: a branch or tag moves, so it is refused.
-            folder: of the clone; made when missing.
+            folder: folder of the clone; made when missing.
 
         Raises:
             GitError: when the revision is not a full hash or cannot be fetched.
@@ -58,17 +58,17 @@ class PinnedRepository:
         """Fetch the files that are not here yet, all in one request."""
         with atomic.locked(self._folder):
             listed = self._git("rev-list", "--objects", "--missing=print", self._revision).decode("utf-8", "replace")
-            missing = {line[1:] for line in listed.splitlines() if line.startswith("?")}
-            wanted = sorted(missing.intersection(object_ids))
-            if wanted:
-                self._fetch(["--no-write-fetch-head", "--stdin", "origin"], "\n".join(wanted).encode())
+            missing_ids = {line[1:] for line in listed.splitlines() if line.startswith("?")}
+            fetched_ids = sorted(missing_ids.intersection(object_ids))
+            if fetched_ids:
+                self._fetch(["--no-write-fetch-head", "--stdin", "origin"], "\n".join(fetched_ids).encode())
 
     def read_object(self, object_id: str) -> bytes:
         """Read one fetched file's content."""
         return self._git("cat-file", "blob", object_id)
 
     def _clone(self) -> None:
-        """Fetch commit and trees; what a killed process has left of a clone is completed."""
+        """Fetch commit and trees; a clone that a killed process left incomplete is completed."""
         self._git("init", "--quiet", "--bare", ".")
         for key, value in {
             "remote.origin.url": self._url,
@@ -79,8 +79,8 @@ class PinnedRepository:
         self._fetch(["--depth=1", "origin", self._revision])
 
     def _holds_revision(self) -> bool:
-        known = self._run(["rev-list", "--objects", "--missing=print", "--max-count=1", self._revision])
-        return known.returncode == 0
+        process = self._run(["rev-list", "--objects", "--missing=print", "--max-count=1", self._revision])
+        return process.returncode == 0
 
     def _fetch(self, arguments: list[str], stdin: bytes = b"") -> None:
         resolved = self._git("ls-remote", "--get-url", "origin").decode().strip()
@@ -92,13 +92,13 @@ class PinnedRepository:
         self._git(*server, *no_history, "fetch", *options, *arguments, stdin=stdin)
 
     def _git(self, *arguments: str, stdin: bytes = b"") -> bytes:
-        done = self._run(list(arguments), stdin)
-        if done.returncode != 0:
-            raise self._error(done.stderr.decode("utf-8", "replace").strip())
-        return done.stdout
+        process = self._run(list(arguments), stdin)
+        if process.returncode != 0:
+            raise self._error(process.stderr.decode("utf-8", "replace").strip())
+        return process.stdout
 
     def _run(self, arguments: list[str], stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        # A pipeline has nobody to ask for a password, and git's words must stay the ones that are known.
+        # Nobody is there to type a password, and git's messages must not depend on the user's language.
         environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
         command = ["git", "-C", str(self._folder), f"--git-dir={self._folder.resolve()}", *arguments]
         try:
@@ -106,5 +106,5 @@ class PinnedRepository:
         except FileNotFoundError as error:
             raise self._error("the program git is not installed") from error
 
-    def _error(self, words: str) -> GitError:
-        return GitError(f"cannot read {self._url} at revision {self._revision}: {words}")
+    def _error(self, reason: str) -> GitError:
+        return GitError(f"cannot read {self._url} at revision {self._revision}: {reason}")

@@ -1,1 +1,1 @@
-"""Files and folders as a whole: written in one step, read once, and held against their hashes."""
+"""Files and folders as a whole: written in one step, read once, and checked against their hashes."""

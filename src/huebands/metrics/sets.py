@@ -27,7 +27,7 @@ def fid(truths: np.ndarray, results: np.ndarray, seed: int) -> Estimate:
         ValueError: when the shapes differ or there are fewer than two photos.
     """
     _check(truths, results)
-    # Covariances do not see it, and small numbers keep digits.
+    # Covariances do not depend on it, and small numbers keep more digits.
     centre = truths.mean(axis=0, dtype=float)
     truth, result = truths - centre, results - centre
     grams = truth @ truth.T, result @ result.T, truth @ result.T
@@ -56,7 +56,7 @@ def kid(truths: np.ndarray, results: np.ndarray, seed: int) -> Estimate:
     truth, result = truths.astype(float), results.astype(float)
     cross = _kernel(truth, result)
     pairs = _kernel(truth, truth) + _kernel(result, result) - cross - cross.T
-    # A photo drawn twice would meet itself, which no two new photos do.
+    # A photo drawn twice would be compared with itself, which no two new photos are.
     np.fill_diagonal(pairs, 0)
     photos = len(truths)
     weights = _distinct(photos, _KID_RESAMPLES, seed)
@@ -94,7 +94,7 @@ def _fid(truth_gram: np.ndarray, result_gram: np.ndarray, cross_gram: np.ndarray
     centred = cross - (cross @ weights)[:, None] - weights @ cross + weights @ cross @ weights
     roots = np.sqrt(weights)
     singular = np.linalg.svd(roots[:, None] * centred * roots, compute_uv=False)
-    # Equal sets leave a zero that rounding may push below itself.
+    # The distance of equal sets is 0, and rounding may make it negative.
     return max(float(means + traces - 2 * scale * singular.sum()), 0.0)
 
 

@@ -1,6 +1,6 @@
 """Runs a trained network fast: compiled by OpenVINO for the processor at hand, in float32.
 
-`benchmarks/engines.py` compares it with torch as it is, torch.compile, ONNX Runtime and bfloat16. Answers differ from
+`benchmarks/engines.py` compares it with plain torch, torch.compile, ONNX Runtime and bfloat16. Answers differ from
 torch's by float32's rounding.
 """
 
@@ -21,7 +21,7 @@ class CompiledNetwork:
     Args:
         network: in eval mode, of one input (B, 1, size, size); what it returns is a tensor or several.
         size: of the square.
-        precision: "f32"; "bf16" is there to be compared.
+        precision: "f32"; "bf16" serves the comparison.
     """
 
     def __init__(self, network: nn.Module, size: int, precision: str = "f32") -> None:
@@ -65,7 +65,7 @@ def _convert(network: nn.Module, size: int) -> Any:
 
 
 def _openvino() -> Any:
-    """Import OpenVINO so that it tells nobody: with its telemetry package it sends Google an event."""
+    """Import OpenVINO without its telemetry package, which would send Google an event."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 

@@ -21,7 +21,7 @@ from huebands.models.compiled import CompiledNetwork
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """All that a colorizer may look at.
+    """All that a colorizer gets of a photo.
 
     Attributes:
         L_unit_B1SS: lightness, L / 50 - 1, in [-1, 1].
@@ -72,7 +72,7 @@ class Network(nn.Module, ABC):
 
     Args:
         params: of its module's `Params`.
-        image_size: side of the square that it looks at, S pixels.
+        image_size: side of the square that it takes, S pixels.
     """
 
     _compiled: Callable[[Tensor], Sequence[Tensor]] | None = None
@@ -94,7 +94,7 @@ class Network(nn.Module, ABC):
         return self.run(condition.L_unit_B1SS)[0]
 
     def core(self) -> nn.Module:
-        """The part that is compiled: it maps L_unit (B, 1, S, S) to a tensor or several. By default the whole."""
+        """The part that is compiled: it maps L_unit (B, 1, S, S) to a tensor or several. By default all of it."""
         return self
 
     def run(self, L_unit_B1SS: Tensor) -> Sequence[Tensor]:
@@ -111,14 +111,14 @@ class Network(nn.Module, ABC):
         return network
 
     def load_pretrained(self) -> None:
-        """Take over what was learned elsewhere, before a training begins. By default there is nothing.
+        """Load pretrained weights before a training begins. By default there are none.
 
         Raises:
-            FetchError, OSError: when the weights cannot be had.
+            FetchError, OSError: when the weights cannot be fetched.
         """
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """What learns, as the optimizer's groups, each with its `share` of the learning rate."""
+        """The weights that learn, as the optimizer's groups, each with its `share` of the learning rate."""
         return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad], "share": 1.0}]
 
     @classmethod
@@ -133,7 +133,7 @@ class Network(nn.Module, ABC):
 
 
 class Learner(Protocol):
-    """What an objective sees of a network that learns; `training.learner` has the whole."""
+    """What an objective uses of a network that learns; `training.learner` implements it."""
 
     @property
     def network(self) -> nn.Module:
@@ -160,7 +160,7 @@ class Learners(Protocol):
 
     @property
     def frozen(self) -> Mapping[str, nn.Module]:
-        """Those that do not."""
+        """Those of `Objective.helpers` that do not learn."""
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Compute convolutions in the training's precision."""
@@ -184,7 +184,7 @@ class Objective(ABC):
         return {}
 
     def prepare(self, ab_unit_truth: Iterable[Tensor]) -> None:  # noqa: B027  # few objectives need it
-        """Look once at the true colours of all training photos, ab_unit (B, 2, S, S) each. By default do not."""
+        """Read the true colours of all training photos once, ab_unit (B, 2, S, S) each. By default read none."""
 
     @abstractmethod
     def step(self, learners: Learners, condition: Condition, ab_unit_truth: Tensor, epoch: int) -> dict[str, Tensor]:

@@ -74,8 +74,6 @@ def build(kind: Any, value: Any) -> Any:
     if kind is Any:
         return value
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any:
-        return value
     if origin is Annotated:
         return _build_chosen(arguments[1], value)
     if origin is types.UnionType:
@@ -92,8 +90,8 @@ def build(kind: Any, value: Any) -> Any:
         return {name: _build_at(name, arguments[1], item) for name, item in value.items()}
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-    check(right, "", value, f"be of type {kind.__name__}")
+    matches = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    check(matches, "", value, f"be of type {kind.__name__}")
     if kind is float:
         check(value - value == 0, "", value, "be finite")
     return value
@@ -147,7 +145,7 @@ def _build_chosen(choice: Choice, value: Any) -> Any:
 
 
 def _build_union(kinds: tuple[Any, ...], value: Any) -> Any:
-    """Choose by the first field, which each of the kinds annotates with the one literal that it bears."""
+    """Choose by the first field, which each of the kinds annotates with a literal of its own."""
     tag = dataclasses.fields(kinds[0])[0].name
     named = {typing.get_args(typing.get_type_hints(kind)[tag])[0]: kind for kind in kinds}
     return _build_chosen(Choice(lambda: list(named), named.__getitem__, tag), value)

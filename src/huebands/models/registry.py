@@ -11,12 +11,12 @@ from huebands.models.parameters import Choice
 
 
 def network_names() -> tuple[str, ...]:
-    """The networks that there are."""
+    """The names of all networks."""
     return _names(networks)
 
 
 def objective_names() -> tuple[str, ...]:
-    """The objectives that there are."""
+    """The names of all objectives."""
     return _names(objectives)
 
 

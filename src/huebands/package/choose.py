@@ -1,4 +1,4 @@
-"""Which model package is taken when nobody names one, and the index of the released packages."""
+"""The default model package, and the index of the released packages."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from huebands.package.schema import CONFIG, PackageError
 
 RELEASE, GENERATOR = Path("models/release"), Path("models/generator")
 INDEX = "index.json"  # of models/release, written by `huebands.promotion.release`
-INSTALLED = Path(__file__).parents[2]  # holds models only in a bento, which serves what is inside wherever it starts
+INSTALLED = Path(__file__).parents[2]  # in a bento it holds the model that the bento serves
 _CHECKOUT = Path(__file__).parents[3]
 
 
@@ -51,7 +51,7 @@ def default_package(folders: tuple[Path, ...] = (INSTALLED, Path(), _CHECKOUT)) 
     for folder in folders:
         if (folder / RELEASE / INDEX).is_file():
             return _best(folder / RELEASE)
-        atomic.settle(folder / GENERATOR)  # back in its place where its replacement was killed
+        atomic.settle(folder / GENERATOR)  # restores the folder where its replacement was killed
         if (folder / GENERATOR / CONFIG).is_file():
             return folder / GENERATOR
     raise PackageError(
@@ -84,10 +84,7 @@ def read_index(path: Path) -> ReleaseIndex:
         index: ReleaseIndex = build(ReleaseIndex, json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError) as error:
         problem = str(error) if isinstance(error, ParamsError) else f"cannot be read ({error})"
-        raise PackageError(
-            f"{path}: {problem}; take it from git again, or write it anew with"
-            " `python -m huebands.promotion.release NAME`"
-        ) from error
+        raise PackageError(f"{path}: {problem}; take it from git again") from error
     return index
 
 

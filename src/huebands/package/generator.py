@@ -1,4 +1,4 @@
-"""The trained part of a model package: network, preprocessing and lineage. Colours need no more."""
+"""The trained part of a model package: network, preprocessing and lineage: enough for colours without bands."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from huebands.files.manifest import MANIFEST, FolderError, check_manifest, read_
 from huebands.models.interface import Network
 from huebands.models.registry import build_network
 from huebands.models.weights import WeightsError, encode_weights, parse_weights
+from huebands.package.hashes import check_hash, hash_files
 from huebands.package.schema import (
     CONFIG,
     FILES,
@@ -45,8 +46,13 @@ def read_generator(folder: Path) -> TrainedGenerator:
     return parse_generator(folder, read_files(folder))
 
 
-def read_files(folder: Path) -> dict[str, bytes]:
-    """Read the files of a package, and check them against its manifest.
+def read_files(folder: Path, package_sha256: str | None = None) -> dict[str, bytes]:
+    """Read the files of a package, and check them against its manifest and its hash.
+
+    Args:
+        folder: of the package.
+        package_sha256: that it must have, as it was released or registered, with which it needs no manifest; None where
+            nothing says which.
 
     Returns:
         The content by name, the manifest's too where there is one.
@@ -61,12 +67,11 @@ def read_files(folder: Path) -> dict[str, bytes]:
         if MANIFEST in files:
             check_manifest(folder, files)
     except FolderError as error:
-        remedy = (
-            "" if folder.exists() else "; name the folder of a model package (`make repro` writes models/generator)"
-        )
+        remedy = "" if folder.exists() else "; name the folder of a package (`make repro` writes models/generator)"
         raise PackageError(f"{error}{remedy}") from error
-    if MANIFEST not in files and parse_config(folder / CONFIG, files.get(CONFIG, b""))[1].format > 3:
+    if MANIFEST not in files and package_sha256 is None:
         raise PackageError(f"{folder / MANIFEST}: missing; take the folder from its source again")
+    check_hash(folder, hash_files(files), package_sha256)
     return files
 
 
@@ -74,7 +79,7 @@ def parse_generator(folder: Path, files: Mapping[str, bytes]) -> TrainedGenerato
     """Make the generator of the contents of a package's files.
 
     Args:
-        folder: for the errors; it is not read.
+        folder: named in errors; it is not read.
         files: content by name.
 
     Raises:
@@ -126,6 +131,6 @@ def _build_network(path: Path, content: bytes, config: PackageConfig) -> Network
 
 
 def _storable(tensor: Tensor) -> Tensor:
-    """Halve the size of kernels: they go to half precision, and every figure is measured on the stored weights."""
+    """Convert kernels to half precision, for half the size; every figure is measured on the stored weights."""
     stored = tensor.half() if tensor.ndim > 1 else tensor
     return stored.detach().cpu().contiguous()

@@ -1,4 +1,4 @@
-"""The sha256 by which a model package is known: to the index of releases, to the registry and to the service."""
+"""The sha256 that identifies a model package in the index of releases, in the registry and in the service."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ def hash_package(folder: Path) -> str:
 
 
 def hash_files(files: Mapping[str, bytes]) -> str:
-    """The sha256 of the names and contents of files; the manifest, which lists the same, does not count."""
+    """The sha256 of the names and contents of files; without the manifest, which lists the same."""
     return hashlib.sha256(json.dumps(hashes_of(files), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -30,9 +30,9 @@ def check_hash(folder: Path, package_sha256: str, expected: str | None) -> None:
     """Check that a package is the one that is expected.
 
     Args:
-        folder: for the error.
-        package_sha256: of the package.
-        expected: that it should have; None where nothing says which.
+        folder: named in errors.
+        package_sha256: hash of the package.
+        expected: the hash that it should have; None where it is unknown.
 
     Raises:
         PackageError: when it is another.

@@ -43,7 +43,7 @@ def dataset(data: DataParams, data_sha256: str, split: str, context: str) -> Dat
 
 
 def git_commit() -> str:
-    """The commit of the current folder, with "+changes" where what decides a result differs; "unknown" without git.
+    """The commit of the current folder, with "+changes" where files that decide a result differ; "unknown" without git.
 
     A file that git neither tracks nor ignores counts as a change.
     """
@@ -59,7 +59,7 @@ def registration_tags(data_sha256: str) -> dict[str, Any]:
     """The tags of a registration: the code, the pipeline's lock and the data that it was made from.
 
     Args:
-        data_sha256: of the prepared dataset.
+        data_sha256: hash of the prepared dataset.
     """
     commit, _, changes = git_commit().partition("+")
     lock = Path("dvc.lock")

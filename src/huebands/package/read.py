@@ -22,7 +22,7 @@ from huebands.conformal.table import CalibrationError
 from huebands.density.model import Density, DensityError, parse_density
 from huebands.models.interface import Network
 from huebands.package.generator import TrainedGenerator, parse_generator, read_files
-from huebands.package.hashes import check_hash, hash_files
+from huebands.package.hashes import hash_files
 from huebands.package.schema import CALIBRATION, CERTIFICATE, DENSITY, PackageError
 
 
@@ -45,22 +45,20 @@ def read_package(folder: Path, package_sha256: str | None = None) -> ModelPackag
     """Read and check a model package.
 
     Args:
-        folder: of the package.
-        package_sha256: that it must have, as it was released or registered; None where nothing says which.
+        folder: folder of the package.
+        package_sha256: hash that it must have, as it was released or registered; None where it is unknown.
 
     Raises:
         PackageError: names the file, the value and what to do.
     """
-    files = read_files(folder)
-    check_hash(folder, hash_files(files), package_sha256)
-    return parse_package(folder, files)
+    return parse_package(folder, read_files(folder, package_sha256))
 
 
 def parse_package(folder: Path, files: Mapping[str, bytes]) -> ModelPackage:
     """Make a package of the contents of its files.
 
     Args:
-        folder: for the package and its errors; it is not read.
+        folder: named in the package and in errors; it is not read.
         files: content by name.
 
     Raises:

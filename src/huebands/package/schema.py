@@ -1,7 +1,7 @@
 """The files of a model package, and config.json as checked dataclasses.
 
 config.json has the format `FORMAT`. Two earlier formats stay readable, because packages of this repository have them:
-models/release/photos has format 3, models/seed has format 2. `migrate` brings them to the form of today.
+models/release/photos has format 3, models/seed has format 2. `migrate` brings them to the current form.
 """
 
 import hashlib
@@ -80,11 +80,11 @@ def parse_config(path: Path, content: bytes) -> tuple[dict[str, Any], PackageCon
     """Parse the bytes of config.json.
 
     Args:
-        path: for the error.
+        path: named in errors.
         content: UTF-8 JSON.
 
     Returns:
-        The values as they stand in the file, and the same checked and in the form of today.
+        The values as they stand in the file, and the same checked and in the current form.
 
     Raises:
         PackageError: names the key, its value and what is allowed.
@@ -100,7 +100,7 @@ def check_config(path: Path, values: Any) -> PackageConfig:
     """Check the values of config.json.
 
     Args:
-        path: for the error.
+        path: named in errors.
         values: any value.
 
     Raises:
@@ -114,7 +114,7 @@ def check_config(path: Path, values: Any) -> PackageConfig:
 
 
 def migrate(values: Any) -> Any:
-    """Bring the values of an earlier config.json to the form of today; the key `format` stays as it was written.
+    """Bring the values of an earlier config.json to the current form; the key `format` stays as it was written.
 
     Before format 4 the names of networks have hyphens. Before format 3 every network is a U-Net with batch
     normalisation.
@@ -125,8 +125,8 @@ def migrate(values: Any) -> Any:
     check(isinstance(values, dict), "the content", type(values).__name__, "be a mapping")
     number, network = values.get("format"), values.get("network")
     formats = ", ".join(map(str, FORMATS))
-    known = type(number) is int and number in FORMATS
-    check(known, "format", number, f"be one of {formats}, those that this version of huebands reads")
+    is_readable = type(number) is int and number in FORMATS
+    check(is_readable, "format", number, f"be one of {formats}, those that this version of huebands reads")
     if not isinstance(network, Mapping):
         return values
     if number < 4:

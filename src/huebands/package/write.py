@@ -1,10 +1,9 @@
-"""Writes model packages from their parts, or as a copy; each folder as a whole or not at all."""
+"""Writes model packages from their parts, or as a copy; a folder is replaced as a whole or not at all."""
 
 from pathlib import Path
 
 from huebands.files.manifest import FolderError, read_file, write_folder
 from huebands.package.generator import read_files
-from huebands.package.hashes import check_hash, hash_files
 from huebands.package.read import ModelPackage, parse_package
 from huebands.package.schema import (
     CALIBRATION,
@@ -22,7 +21,7 @@ def assemble(folder: Path, trained: Path, density: Path, calibration: Path, card
     """Join a trained generator, a colour density, the calibration and a card to a package, all or nothing.
 
     Args:
-        folder: of the package, replaced as a whole once the new one is known to be sound.
+        folder: folder of the package, replaced as a whole once the new one is known to be sound.
         trained: folder of a package without calibration, of the newest format.
         density: folder with distribution.safetensors and distribution.json.
         calibration: folder with calibration.npz, calibration.json and certificate.html.
@@ -34,8 +33,8 @@ def assemble(folder: Path, trained: Path, density: Path, calibration: Path, card
     files = read_files(trained)
     values, _ = parse_config(trained / CONFIG, files[CONFIG])
     check_newest(trained, values)
-    for part, names in ((density, DENSITY), (calibration, (*CALIBRATION, CERTIFICATE))):
-        files |= {name: _read_part(part / name) for name in names}
+    for source, names in ((density, DENSITY), (calibration, (*CALIBRATION, CERTIFICATE))):
+        files |= {name: _read_part(source / name) for name in names}
     files[CARD] = card.encode("utf-8")
     package = parse_package(folder, files)
     write_folder(folder, files)
@@ -52,9 +51,7 @@ def copy_package(package: ModelPackage, folder: Path) -> None:
     Raises:
         PackageError: when the files are no longer those that were read.
     """
-    files = read_files(package.folder)
-    check_hash(package.folder, hash_files(files), package.package_sha256)
-    write_folder(folder, files)
+    write_folder(folder, read_files(package.folder, package.package_sha256))
 
 
 def _read_part(path: Path) -> bytes:

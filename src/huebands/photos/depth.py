@@ -1,4 +1,4 @@
-"""Brings pixels of any mode and bit depth to 8 bits, with transparency and ICC profile apart."""
+"""Converts pixels of any mode and bit depth to 8 bits, and splits off transparency and ICC profile."""
 
 import numpy as np
 from PIL import Image
@@ -21,9 +21,9 @@ def to_eight_bits(image: Image.Image, name: str) -> tuple[Image.Image, Image.Ima
         return image, None, profile
     if image.has_transparency_data:
         grey = image.mode in ("1", "L", "LA", "La")
-        plain = image.convert("LA" if grey else "RGBA")
-        *_, alpha = plain.split()
-        return plain.convert("L" if grey else "RGB"), alpha, profile
+        with_alpha = image.convert("LA" if grey else "RGBA")
+        *_, alpha = with_alpha.split()
+        return with_alpha.convert("L" if grey else "RGB"), alpha, profile
     if image.mode in ("1", "L"):
         return as_mode(image, "L"), None, profile
     if image.mode in ("P", "RGB", "RGBX", "YCbCr"):
@@ -37,21 +37,25 @@ def _scale_deep_grey(image: Image.Image, name: str) -> tuple[Image.Image, Image.
     tags = getattr(image, "tag_v2", {})
     if image.mode == "F":
         if not (values.min() >= 0 and values.max() <= 1):
-            found = f"{values.min():g} to {values.max():g}"
-            raise ImageError(name, f"has float samples from {found}; they must lie in [0, 1]")
-        full = 1.0
+            value_range = f"{values.min():g} to {values.max():g}"
+            raise ImageError(name, f"has float samples from {value_range}; they must lie in [0, 1]")
+        full_scale = 1.0
     elif image.mode != "I" or image.format != "TIFF":  # PNM keeps 16 bits in mode "I"
-        full = 65535.0
+        full_scale = 65535.0
     elif _SIGNED in tags.get(_TIFF_SAMPLE_FORMAT, ()):
-        full = 2.0**31 - 1
+        full_scale = 2.0**31 - 1
     else:
-        values, full = values.view(np.uint32), 2.0**32 - 1
+        values, full_scale = values.view(np.uint32), 2.0**32 - 1
     scaled = values.astype(np.float32)  # exact enough for 8 bits, at half the memory
-    np.clip(scaled, 0, full, out=scaled)
-    scaled *= 255 / full
+    np.clip(scaled, 0, full_scale, out=scaled)
+    scaled *= 255 / full_scale
     levels = np.rint(scaled, out=scaled).astype(np.uint8)
     if tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:
         levels = 255 - levels
-    clear = image.info.get("transparency")
-    alpha = None if clear is None else Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8))
+    transparent_level = image.info.get("transparency")
+    alpha = (
+        None
+        if transparent_level is None
+        else Image.fromarray(np.where(values == transparent_level, 0, 255).astype(np.uint8))
+    )
     return Image.fromarray(levels), alpha

@@ -2,7 +2,7 @@
 
 
 class ImageError(ValueError):
-    """An image cannot be read; says which one and why."""
+    """An image cannot be read; the message names it and says why."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name}: {reason}")

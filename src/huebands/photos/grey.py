@@ -39,7 +39,7 @@ class GreyPhoto:
         Args:
             image: a path, an image file's bytes, uint8 (H, W) or (H, W, 3) sRGB, or a Pillow image. Only the
                 lightness of a colour photo is used.
-            name: what an error calls the photo.
+            name: name of the photo in errors.
 
         Raises:
             ImageError: when the photo cannot be read.
@@ -70,17 +70,17 @@ class GreyPhoto:
         return np.repeat(self.levels_HW[..., None], 3, axis=2)
 
     def lightness(self, *sizes: int) -> list[Tensor]:
-        """Lightness of the whole photo on squares of these sides, each worked out once.
+        """Lightness of the whole photo on squares of these sides, each computed once.
 
-        Sizes that are asked for together share the lightness at full size, which is not kept: a photo of 50 megapixels
-        takes 200 MB of it.
+        Sizes that are requested together share the lightness at full size. It is not kept: for 50 megapixels it takes
+        200 MB.
 
         Returns:
             float (1, 1, S, S) in [0, 100] for each size.
         """
-        if missing := [size for size in sizes if size not in self._squares]:
+        if missing_sizes := [size for size in sizes if size not in self._squares]:
             L_11HW = color.lightness_of_grey(torch.from_numpy(np.array(self.levels_HW)))[None, None]
-            self._squares.update((size, resize(L_11HW, (size, size))) for size in missing)
+            self._squares.update((size, resize(L_11HW, (size, size))) for size in missing_sizes)
         return [self._squares[size] for size in sizes]
 
 
@@ -96,8 +96,8 @@ def decode(image: PhotoInput, name: str | None = None) -> NDArray[np.uint8]:
         return read_photo(image, name)
     if isinstance(image, Image.Image):
         return read_photo(_encode(image, name or "<image>"), name or "<image>")
-    fits = image.dtype == np.uint8 and image.size > 0 and (image.ndim == 2 or image.shape[2:] == (3,))
-    if not fits:
+    is_supported = image.dtype == np.uint8 and image.size > 0 and (image.ndim == 2 or image.shape[2:] == (3,))
+    if not is_supported:
         reason = f"is an array of {image.dtype} {image.shape}; give uint8 (H, W) or (H, W, 3), not empty"
         raise ImageError(name or "<array>", reason)
     return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
@@ -106,9 +106,9 @@ def decode(image: PhotoInput, name: str | None = None) -> NDArray[np.uint8]:
 def _encode(image: Image.Image, name: str) -> bytes:
     """Encode a Pillow image without loss, so that its mode, profile and orientation are treated as those of a file."""
     buffer = io.BytesIO()
-    deep = image.mode in ("CMYK", "I", "F")
+    needs_tiff = image.mode in ("CMYK", "I", "F")
     try:
-        image.save(buffer, "TIFF" if deep else "PNG", exif=image.getexif(), compress_level=0)
+        image.save(buffer, "TIFF" if needs_tiff else "PNG", exif=image.getexif(), compress_level=0)
     except (OSError, ValueError) as error:
         raise ImageError(name, f"has mode {image.mode}; convert it to RGB first") from error
     return buffer.getvalue()

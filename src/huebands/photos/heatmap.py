@@ -1,4 +1,4 @@
-"""Heat maps of band widths in the colours of matplotlib's magma, whose table stands here: serving lacks matplotlib."""
+"""Heat maps of band widths in matplotlib's colours magma, copied here because serving has no matplotlib."""
 
 import numpy as np
 

@@ -18,20 +18,22 @@ def to_srgb(
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = source.profile.xcolor_space.strip()
         if image.mode == "L" or (space == "GRAY" and _is_neutral(image)):
-            # Level by level, since the engine interpolates coarsely over the pixels of one channel.
+            # Each level is converted by itself, since the engine interpolates coarsely over pixels of one channel.
             ramp = Image.frombytes("L", (256, 1), bytes(range(256)))
             levels = _convert(ramp.convert("RGB") if space == "RGB" else ramp, source, name, exactly=True)
             return image.convert("L").point(list(levels.convert("L").tobytes())).convert("RGB"), alpha
         return _convert(image, source, name, exactly=False), alpha
     except (ImageCms.PyCMSError, OSError) as error:
-        raise ImageError(name, f"has an ICC profile that cannot be used: {error}; save it without") from error
+        raise ImageError(
+            name, f"has an ICC profile that cannot be used: {error}; save it without the profile"
+        ) from error
 
 
 def _convert(image: Image.Image, source: ImageCms.ImageCmsProfile, name: str, exactly: bool) -> Image.Image:
-    """Convert pixels of the profile's own colour space to sRGB; exactly takes ten times as long."""
+    """Convert pixels of the profile's own colour space to sRGB; `exactly` takes ten times as long."""
     space = source.profile.xcolor_space.strip()
     if {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}.get(space) != image.mode:
-        raise ImageError(name, f"has {image.mode} pixels but an ICC profile for {space}; save it without")
+        raise ImageError(name, f"has {image.mode} pixels but an ICC profile for {space}; save it without the profile")
     converted = ImageCms.profileToProfile(
         image,
         source,
@@ -53,5 +55,5 @@ def _is_neutral(image: Image.Image) -> bool:
 
 
 def as_mode(image: Image.Image, mode: str) -> Image.Image:
-    """Convert, without the copy that Pillow makes of what has the mode already."""
+    """Convert to a mode; an image that has it already is not copied."""
     return image if image.mode == mode else image.convert(mode)

@@ -37,12 +37,12 @@ def read_photo(source: Path | bytes, name: str | None = None, max_pixels: int = 
     """Decode one photo to upright, opaque sRGB.
 
     EXIF orientation is applied, an embedded ICC profile is converted to sRGB, transparency is laid on white,
-    and grey becomes R = G = B. The format is known by content, never by name. 16 bits scale by 1/257; 32-bit
+    and grey becomes R = G = B. The format is recognised by content, never by name. 16 bits scale by 1/257; 32-bit
     integers by their type's range; floats must lie in [0, 1].
 
     Args:
         source: the file's path or its bytes.
-        name: what an error calls the photo; the path when left out.
+        name: name of the photo in errors; the path when left out.
         max_pixels: a header that announces more is refused before decoding.
 
     Returns:
@@ -50,7 +50,7 @@ def read_photo(source: Path | bytes, name: str | None = None, max_pixels: int = 
 
     Raises:
         ImageError: when the file is missing, empty, no image, of another format, truncated, corrupt, too
-            large or has more than one frame, naming the photo and the reason.
+            large or has more than one frame; names the photo and the reason.
     """
     if name is None:
         name = "<bytes>" if isinstance(source, bytes) else str(source)
@@ -72,9 +72,9 @@ def read_photo(source: Path | bytes, name: str | None = None, max_pixels: int = 
     except MemoryError as error:
         raise ImageError(name, "needs more memory than there is") from error
     except Exception as error:
-        # Pillow answers hostile bytes with nearly any exception (OSError, SyntaxError, struct.error, ...).
-        words = str(getattr(error, "strerror", None) or error) or type(error).__name__
-        raise ImageError(name, f"cannot be read: {words}") from error
+        # Pillow raises almost any exception on hostile bytes (OSError, SyntaxError, struct.error, ...).
+        reason = str(getattr(error, "strerror", None) or error) or type(error).__name__
+        raise ImageError(name, f"cannot be read: {reason}") from error
 
 
 def announced_pixels(content: bytes) -> int:
@@ -86,7 +86,7 @@ def announced_pixels(content: bytes) -> int:
             warnings.simplefilter("ignore")
             width, height = Image.open(file, formats=FORMATS).size
         return width * height
-    except Exception:  # Pillow answers hostile bytes with nearly any; why, `read_photo` says
+    except Exception:  # Pillow raises almost any exception on hostile bytes; `read_photo` gives the reason
         return 0
 
 
@@ -96,23 +96,23 @@ def find_photos(paths: Iterable[Path]) -> list[Path]:
     Raises:
         ImageError: on a path that does not exist.
     """
-    found: list[Path] = []
+    photos: list[Path] = []
     for path in paths:
         if path.is_dir():
             below = (item for item in path.rglob("*") if item.suffix.lower() in SUFFIXES)
-            found.extend(sorted(item for item in below if item.is_file()))
+            photos.extend(sorted(item for item in below if item.is_file()))
         elif path.exists():
-            found.append(path)
+            photos.append(path)
         else:
             raise ImageError(str(path), "no such file or folder")
-    return found
+    return photos
 
 
 def _decode(file: IO[bytes], name: str, max_pixels: int) -> NDArray[np.uint8]:
     if not file.read(1):
         raise ImageError(name, "is empty")
     check_structure(file)
-    # Pillow warns of large or odd headers, which are judged here; the filters it warns through are global.
+    # Pillow warns of large or odd headers, which are checked below. Its warning filters are global, hence the lock.
     with _opening, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image: Image.Image = Image.open(file, formats=FORMATS)
@@ -121,7 +121,7 @@ def _decode(file: IO[bytes], name: str, max_pixels: int) -> NDArray[np.uint8]:
             raise ImageError(name, f"has no pixels ({width} x {height})")
         if width * height > max_pixels:
             raise ImageError(name, f"has {width} x {height} pixels, more than {max_pixels:,}")
-        # MPO is what many phones and cameras write: one photo in front, helper pictures behind it.
+        # Many phones and cameras write MPO: one photo, followed by helper pictures.
         if image.format != "MPO" and getattr(image, "is_animated", False):
             raise ImageError(name, "has more than one frame; give a single picture")
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -136,7 +136,7 @@ def _decode(file: IO[bytes], name: str, max_pixels: int) -> NDArray[np.uint8]:
 
 
 def _to_array(photo: Image.Image) -> NDArray[np.uint8]:
-    """Copy RGB pixels slice by slice: at once, Pillow makes bytes of them all in between."""
+    """Copy RGB pixels slice by slice: Pillow makes an intermediate copy of all that is converted at once."""
     rgb_HW3 = np.empty((photo.height, photo.width, 3), np.uint8)
     rows = max(_SLICE // photo.width, 1)
     for top in range(0, photo.height, rows):

@@ -1,7 +1,7 @@
-"""Bounds on what an image file is made of, beside its pixels.
+"""Limits on the structure of an image file, beside its number of pixels.
 
-A file of some megabytes can hold millions of tiny blocks, or code the same pixels over and over, and then takes minutes
-or gigabytes to decode whatever its size in pixels. No camera and no program writes such files.
+A file of some megabytes can hold millions of tiny blocks, or code the same pixels many times. It then takes minutes or
+gigabytes to decode, whatever its size in pixels. No camera and no program writes such files.
 """
 
 import struct
@@ -12,20 +12,20 @@ from typing import IO
 MAX_BLOCKS = 100_000  # takes Pillow a second or two, and some 20 MB
 MAX_SCANS = 200  # of a JPEG, which decodes all pixels in each; programs write ten or so
 
-_PIECE = 2**20  # bytes
+_CHUNK = 2**20  # bytes
 _START_OF_SCAN = b"\xff\xda"
 _WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xDA)))
 _STRIP_OFFSETS, _TILE_OFFSETS = 273, 324
 
 
 class StructureError(ValueError):
-    """An image file is made of too many blocks; says how many are allowed."""
+    """An image file is made of too many blocks; the message says how many are allowed."""
 
 
 def check_structure(file: IO[bytes]) -> None:
     """Walk through the blocks of a JPEG, PNG, GIF or TIFF file; others have none, or are read in one go.
 
-    Damage is not judged here: the walk ends where it makes no sense.
+    Damage is no error here: the walk ends where it makes no sense.
 
     Raises:
         StructureError: when there are too many.
@@ -66,14 +66,14 @@ def _gif(file: IO[bytes]) -> Iterator[None]:
     file.seek(10)
     flags = file.read(1)
     file.seek(13 + _colour_bytes(flags))
-    while kind := file.read(1):
+    while block_type := file.read(1):
         yield
-        if kind == b";":
+        if block_type == b";":
             return
-        if kind == b"!":
+        if block_type == b"!":
             file.seek(1, 1)
             yield from _gif_data(file)
-        elif kind == b",":
+        elif block_type == b",":
             file.seek(8, 1)
             file.seek(_colour_bytes(file.read(1)) + 1, 1)
             for _ in _gif_data(file):
@@ -97,27 +97,27 @@ def _tiff(file: IO[bytes]) -> Iterator[None]:
     start = file.read(16)
     order = "<" if start[:2] == b"II" else ">"
     offset, number, entry = ("Q", "Q", "HHQ8x") if b"+" in start[2:4] else ("I", "H", "HHI4x")
-    place = 8 if offset == "Q" else 4
+    offset_start = 8 if offset == "Q" else 4
     try:
-        file.seek(*struct.unpack_from(order + offset, start, place))
+        file.seek(*struct.unpack_from(order + offset, start, offset_start))
         entries = struct.unpack(order + number, file.read(struct.calcsize(order + number)))[0]
         for _ in range(entries):
             yield
-            tag, _kind, count = struct.unpack(order + entry, file.read(struct.calcsize(order + entry)))
+            tag, _type, count = struct.unpack(order + entry, file.read(struct.calcsize(order + entry)))
             if tag in (_STRIP_OFFSETS, _TILE_OFFSETS):
                 yield from repeat(None, count)
     except (struct.error, OverflowError, ValueError):
         return
 
 
-def _count(file: IO[bytes], wanted: bytes) -> int:
-    """How often two bytes stand side by side."""
+def _count(file: IO[bytes], marker: bytes) -> int:
+    """Count a marker of two bytes in a file."""
     file.seek(0)
-    found, last = 0, b""
-    while piece := file.read(_PIECE):
-        found += (last + piece).count(wanted)
-        last = piece[-1:]
-    return found
+    count, last_byte = 0, b""
+    while chunk := file.read(_CHUNK):
+        count += (last_byte + chunk).count(marker)
+        last_byte = chunk[-1:]
+    return count
 
 
 _WALKS: dict[bytes, Callable[[IO[bytes]], Iterator[None]]] = {

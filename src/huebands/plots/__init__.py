@@ -1,1 +1,1 @@
-"""Pictures that people look at."""
+"""Pictures for the reports."""

@@ -1,4 +1,4 @@
-"""Pictures of photos with the width of their bands, and of what left them."""
+"""Pictures of photos with the width of their bands, and with the pixels outside them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,14 +33,14 @@ class BandStrip:
 
 
 def draw_heatmaps(path: Path, strips: Sequence[BandStrip], alpha: float) -> None:
-    """Draw photos below each other, with their bands at alpha."""
+    """Draw one photo below the other, with their bands at alpha."""
     columns = ("grey", "colorized", "truth", "width of the bands", "outside its band")
     label = f"width of the bands at alpha = {alpha:g}: 8-bit levels, mean of R, G and B"
     draw_sheet(path, [("", [strip.draw()]) for strip in strips], columns, cell=1.8, scale_label=label)
 
 
 def mark_outside(grey_HW: np.ndarray, outside_HW3: np.ndarray) -> np.ndarray:
-    """Paint the pixels red whose true colour leaves its band, over a pale photo.
+    """Paint the pixels red whose true colour is outside its band, over a pale photo.
 
     Args:
         grey_HW: uint8 (H, W).

@@ -1,7 +1,6 @@
-"""Pictures people look at: heat maps, sheets of photos and coverage curves.
+"""Pictures for the reports: sheets of photos and coverage curves.
 
-matplotlib is imported when a picture is drawn, so that nothing else pays for it. The same input gives the
-same bytes.
+matplotlib is imported when a picture is drawn, because importing it takes time. The same input gives the same bytes.
 """
 
 import textwrap
@@ -41,7 +40,7 @@ def draw_sheet(
     """Draw strips of photos in labelled rows.
 
     Args:
-        path: of the PNG.
+        path: path of the PNG.
         rows: label ("" for none) and strips of each row.
         columns: heading of each picture in a strip.
         cell: width of a picture, inches.
@@ -49,10 +48,10 @@ def draw_sheet(
     """
     from matplotlib.figure import Figure
 
-    most = max((len(strips) for _, strips in rows), default=1)
+    most_strips = max((len(strips) for _, strips in rows), default=1)
     strip_width = len(columns) * cell + (len(columns) - 1) * _GAP
     label_width = 0.35 if any(label for label, _ in rows) else 0.0
-    width = 2 * _MARGIN + label_width + most * strip_width + (most - 1) * _STRIP_GAP
+    width = 2 * _MARGIN + label_width + most_strips * strip_width + (most_strips - 1) * _STRIP_GAP
     heights = [cell * _row_aspect(strips) for _, strips in rows]
     foot = 0.75 if scale_label else 0.0
     height = 2 * _MARGIN + _HEADING + sum(heights) + len(rows) * _ROW_GAP + foot
@@ -75,10 +74,10 @@ def draw_sheet(
 
 
 def draw_coverage(path: Path, table: Sequence[Mapping[str, Any]], subtitle: str) -> None:
-    """Draw coverage and width against what is promised, for both modes.
+    """Draw coverage and width against the promised coverage, for both modes.
 
     Args:
-        path: of the PNG.
+        path: path of the PNG.
         table: rows with mode, nominal, coverage, low, high and width.
         subtitle: what was measured.
     """
@@ -86,28 +85,28 @@ def draw_coverage(path: Path, table: Sequence[Mapping[str, Any]], subtitle: str)
 
     figure = Figure(figsize=(10.5, 4.8), dpi=_DPI, facecolor="white", layout="constrained")
     figure.suptitle(f"Do the bands hold the true colour?   {subtitle}", x=0.012, ha="left", size=12)
-    reached, wide = figure.subplots(1, 2)
+    coverage_axes, width_axes = figure.subplots(1, 2)
     ends = [min(row["nominal"] for row in table), max(row["nominal"] for row in table)]
-    reached.plot(ends, ends, color="0.35", linewidth=1.2, linestyle=(0, (4, 3)), label="promised: 1 - alpha")
+    coverage_axes.plot(ends, ends, color="0.35", linewidth=1.2, linestyle=(0, (4, 3)), label="promised: 1 - alpha")
     for mode, (name, colour) in _SERIES.items():
         rows = sorted((row for row in table if row["mode"] == mode), key=lambda row: row["nominal"])
         column = {key: [row[key] for row in rows] for key in ("nominal", "coverage", "low", "high", "width")}
         nominal = column["nominal"]
-        reached.fill_between(nominal, column["low"], column["high"], color=colour, alpha=0.15, linewidth=0)
-        reached.plot(nominal, column["coverage"], color=colour, linewidth=2, label=f"{name}, 95% interval")
-        wide.plot(nominal, column["width"], color=colour, linewidth=2, label=name)
-    reached.set(xlabel="promised coverage, 1 - alpha", ylabel="measured on test photos")
-    reached.set_title("Coverage", loc="left", size=11, weight="bold")
-    wide.set(xlabel="promised coverage, 1 - alpha", ylabel="mean width, 8-bit levels")
-    wide.set_ylim(bottom=0)
-    wide.set_title("Width of the bands", loc="left", size=11, weight="bold")
-    for axes, place in ((reached, "lower right"), (wide, "upper left")):
+        coverage_axes.fill_between(nominal, column["low"], column["high"], color=colour, alpha=0.15, linewidth=0)
+        coverage_axes.plot(nominal, column["coverage"], color=colour, linewidth=2, label=f"{name}, 95% interval")
+        width_axes.plot(nominal, column["width"], color=colour, linewidth=2, label=name)
+    coverage_axes.set(xlabel="promised coverage, 1 - alpha", ylabel="measured on test photos")
+    coverage_axes.set_title("Coverage", loc="left", size=11, weight="bold")
+    width_axes.set(xlabel="promised coverage, 1 - alpha", ylabel="mean width, 8-bit levels")
+    width_axes.set_ylim(bottom=0)
+    width_axes.set_title("Width of the bands", loc="left", size=11, weight="bold")
+    for axes, legend_position in ((coverage_axes, "lower right"), (width_axes, "upper left")):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="0.92")
         axes.set_axisbelow(True)
         axes.xaxis.set_major_formatter("{x:.0%}")
-        axes.legend(frameon=False, loc=place)
-    reached.yaxis.set_major_formatter("{x:.0%}")
+        axes.legend(frameon=False, loc=legend_position)
+    coverage_axes.yaxis.set_major_formatter("{x:.0%}")
     _save(figure, path)
 
 
@@ -125,8 +124,8 @@ def _draw_strip(figure: Any, strip: Strip, left: float, bottom: float, cell: flo
     # Titles may hold dollar signs: they are no formulas.
     figure.text(left / width, above, caption, size=_FONT, color="0.25", parse_math=False)
     for column, picture in enumerate(strip.pictures):
-        place = ((left + column * (cell + _GAP)) / width, bottom / height, cell / width, row_height / height)
-        axes = figure.add_axes(place)
+        rectangle = ((left + column * (cell + _GAP)) / width, bottom / height, cell / width, row_height / height)
+        axes = figure.add_axes(rectangle)
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
         axes.set_anchor("N")
         axes.set_axis_off()
@@ -144,7 +143,7 @@ def _draw_scale(figure: Any, length: float, bottom: float, label: str) -> None:
 def _save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
-        # A title in a script that the font lacks shows boxes; that spoils no picture.
+        # A title in a script that the font lacks shows boxes, which is acceptable.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         with atomic.writing(path) as file:
             figure.savefig(file, format="png", metadata={"Software": None})

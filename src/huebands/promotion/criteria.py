@@ -9,7 +9,7 @@ bootstrap interval. The intervals share one level (Bonferroni): all of them hold
 - *alike*: no clear difference.
 
 Only a better model takes the place of the one in use. If two models differ by nothing but chance, the candidate is
-found better with a probability of 2.5% at most, as far as the bootstrap is right (`tests/promotion/test_criteria.py`
+found better with a probability of 2.5% at most, as far as the bootstrap is exact (`tests/promotion/test_criteria.py`
 measures 2.4%). On 16 photos many comparisons stay open: a candidate that is better by a tenth in everything is found
 better in a third of the cases, on 64 photos in four of five.
 """
@@ -24,7 +24,7 @@ from huebands.statistics.bootstrap import mean_interval, resampling_weights
 
 LEVEL = 0.05  # of all intervals of a comparison, and of all exact tests of a package, together
 COLOURS = ("ciede2000", "lpips", "colourfulness_error", "bleeding")
-# A grey picture has no colour that could bleed: it is the optimum, and says nothing about a model.
+# Grey has no colour that could bleed, so it always has the best value of bleeding.
 AGAINST_GREY = ("ciede2000", "lpips", "colourfulness_error")
 _NOT_ALONE = {"ciede2000"}
 _RESAMPLES, _SEED = 5_000, 0  # the intervals' ends lie far out, where few resamples are
@@ -58,7 +58,7 @@ class Difference:
         return self.candidate - self.reference
 
     @property
-    def clear(self) -> Literal["lower", "higher", ""]:
+    def clear_side(self) -> Literal["lower", "higher", ""]:
         """The side of 0 on which the whole interval lies; "" where 0 is inside."""
         return "lower" if self.high < 0 else "higher" if self.low > 0 else ""
 
@@ -69,7 +69,7 @@ class Difference:
 
     def in_words(self, reference: str) -> str:
         """Such as "lpips 0.1871, grey 0.2217: -0.0346 (-0.0642 to -0.0004), clearly lower"."""
-        clearly = f"clearly {self.clear}" if self.clear else "no clear difference"
+        clearly = f"clearly {self.clear_side}" if self.clear_side else "no clear difference"
         return f"{self.criterion} {self.candidate:.4f}, {reference} {self.reference:.4f}: {self.interval}, {clearly}"
 
 
@@ -81,11 +81,11 @@ class Comparison:
 
     def clearly(self, side: Literal["lower", "higher"]) -> list[str]:
         """The criteria by which the candidate is clearly lower, or higher."""
-        return [difference.criterion for difference in self.differences if difference.clear == side]
+        return [difference.criterion for difference in self.differences if difference.clear_side == side]
 
     @property
     def outcome(self) -> Outcome:
-        """See the module's rule."""
+        """By the rule of this module."""
         lower, higher = set(self.clearly("lower")), set(self.clearly("higher"))
         if lower - _NOT_ALONE and not higher:
             return "better"
@@ -135,14 +135,14 @@ def compare(candidate: Figures, reference: Figures, criteria: Sequence[str]) -> 
 def refuted(certificate: Iterable[Mapping[str, Any]], alpha: float) -> list[Mapping[str, Any]]:
     """Find the promises at alpha that the exact tests on the test photos refute: one test a mode, which share LEVEL.
 
-    Refuted is a p-value of at most LEVEL divided by the number of modes, the first step of Holm's procedure. A package
-    that keeps its promises is refuted with a probability of LEVEL at most. On 33 photos like those of `paintings` a
-    coverage of 86% in place of 90% is found in 33% of the cases, 84% in 70%, 80% in 97%
+    A promise is refuted when its p-value is at most LEVEL divided by the number of modes, the first step of Holm's
+    procedure. A package that keeps its promises is refuted with a probability of LEVEL at most. On 33 photos like those
+    of `paintings` a coverage of 86% in place of 90% is found in 33% of the cases, 84% in 70%, 80% in 97%
     (`tests/statistics/test_broken_promise.py`).
 
     Args:
         certificate: its rows of the curve, with mode, alpha and p_value; older ones lack p_value and refute nothing.
-        alpha: of the promise.
+        alpha: alpha of the promise.
     """
     rows = [row for row in certificate if abs(row["alpha"] - alpha) < 1e-9 and "p_value" in row]
     return [row for row in rows if row["p_value"] <= LEVEL / len(rows)]

@@ -6,8 +6,8 @@ already, such as an experiment's: on the validation photos of data/prepared, by 
     python -m huebands.promotion.gate models:/huebands-generator/3
     python -m huebands.promotion.gate models:/huebands-generator/3 --override "version 2 has lost its files"
 
-`--override` leaves the comparison with the champion out, and sets the reason as a tag of the version. A model
-that is not better than grey, or whose promise is refuted, does not become champion by any reason.
+`--override` skips the comparison with the champion, and sets the reason as a tag of the version. A model that is not
+better than grey, or whose promise is refuted, never becomes champion.
 """
 
 import argparse
@@ -34,7 +34,7 @@ class Champion:
     """The version in use.
 
     Attributes:
-        version: of the registry.
+        version: version in the registry.
         colorizer: None where this version of huebands cannot compare it.
         problem: why not.
     """
@@ -91,10 +91,10 @@ def decide(
     Inside a DVC experiment the champion stays: the best of many experiments is partly the best by luck.
 
     Args:
-        trial: of the challenger, which is this version, and of the champion.
+        trial: trial of the challenger, which is this version, and of the champion.
         champion: as `find_champion` gave it.
         version: to judge.
-        alpha: of the promise.
+        alpha: alpha of the promise.
         override: reason to leave out the comparison with the champion; empty where it is made.
     """
     compared = CHAMPION if CHAMPION in trial.colorizers and not override else None
@@ -103,7 +103,7 @@ def decide(
     lines += trial.coverage(CHALLENGER, alpha)
     if champion is not None and champion.version.version == version.version:
         doubt = "" if verdict.outcome == "better" else f"; but now it would not be: {verdict.reason}"
-        return Decision(True, f"it was before{doubt}", lines)
+        return Decision(True, f"it was champion before{doubt}", lines)
     promoted, reason = _conclude(verdict, champion, version, override)
     tags = {f"gate.{name.replace(' ', '_')}": interval for name, interval in verdict.intervals.items()}
     tags |= {"gate.promoted": str(promoted), "gate.reason": reason} | ({"gate.override": override} if override else {})
@@ -127,11 +127,11 @@ def _conclude(
         )
     if (experiment := experiment_name()) is not None:
         return False, (
-            f"{verdict.reason}; but no experiment (={experiment!r}) becomes champion by itself: apply it, and run"
-            f" {command}`"
+            f"{verdict.reason}; but an experiment (={experiment!r}) does not become champion by itself: apply it, and"
+            f" run {command}`"
         )
     if champion is None:
-        return True, f"there was none; {verdict.reason}"
+        return True, f"there was no champion; {verdict.reason}"
     return True, verdict.reason + (f"; version {champion.version.version} gives way: {override}" if override else "")
 
 
@@ -147,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         settings = params.load()
         address = options.version or f"models:/{settings.register.model_name}@{CHALLENGER}"
         decision = promote(address, settings.calibrate.report_alpha, options.override, ColourScorer())
-    except (params.ParamsError, PackageError, ShardError, FetchError, TrackingError) as error:
+    except (params.ParamsError, PackageError, ShardError, FetchError, TrackingError, OSError) as error:
         raise SystemExit(f"gate: {error}") from error
     for line in (*decision.lines, str(decision)):
         print(f"gate: {line}")

@@ -10,7 +10,7 @@ register can show them in MLflow.
 import json
 import re
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
 from huebands.package.choose import GENERATOR, INDEX, RELEASE, ReleasedPackage, ReleaseIndex, read_index
-from huebands.package.schema import CONFIG, PackageError
+from huebands.package.schema import PackageError
 from huebands.package.write import copy_package
 from huebands.promotion.trial import ColourScorer, Trial, Verdict, check_data
 from huebands.training.offsite.import_job import check_report
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if len(names) != 1:
             raise PackageError("give one name: python -m huebands.promotion.release NAME")
         release(names[0], ColourScorer())
-    except (PackageError, ShardError, FetchError, AlphaError) as error:
+    except (PackageError, ShardError, FetchError, AlphaError, OSError) as error:
         raise SystemExit(f"release: {error}") from error
 
 
@@ -46,24 +46,27 @@ def release(name: str, scorer: ColourScorer) -> None:
 
     Raises:
         PackageError: when the name is not a plain word; reports/train is of another training; a package was changed
-            since its release, is too large, not calibrated or of other data than data/prepared; or the new one is not
-            better than grey, breaks its promise, or would replace a better one of its own name.
+            since its release, is too large, not calibrated or of other data than data/prepared; the best so far is
+            not known; or the new one is not better than grey, breaks its promise, or would replace a better one of its
+            own name.
         ShardError: when there is no validation split.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
         raise PackageError(f"name (={name!r}) must be of lower-case letters, digits and hyphens")
+    folders = sorted(path for path in RELEASE.glob("[a-z0-9]*") if path.is_dir())
+    best_so_far, listed = read_best([folder.name for folder in folders])
     released = dict[str, Colorizer]()
-    for folder in sorted(path.parent for path in RELEASE.glob(f"[a-z0-9]*/{CONFIG}")):
+    for folder in folders:
         try:
             released[folder.name] = check(folder)
         except PackageError as error:
-            if folder.name != name:
+            if folder.name != name or name in listed:  # what was released is never replaced unmeasured
                 raise
             print(f"release: {error}; it is replaced")  # its release was cut off before the index was written
     candidate = check(GENERATOR)
     check_report(TRAIN, candidate.package)
     trial = Trial.run({CANDIDATE: candidate, **released}, LabShard(PREPARED, "val"), scorer)
-    best, verdict = choose(name, trial, candidate.calibration.certificate["alpha"])
+    best_name, verdict = choose(name, best_so_far, trial, candidate.calibration.certificate["alpha"])
     # The package is copied after the measurements, which take minutes: the index must name the package that was copied.
     copy_package(candidate.package, RELEASE / name)
     with atomic.replace_folder(REPORT / name) as report:
@@ -78,16 +81,16 @@ def release(name: str, scorer: ColourScorer) -> None:
         )
         for folder, means in sorted(figures.items())
     }
-    index = ReleaseIndex(best=best, split="val", data_sha256=data_sha256(PREPARED), packages=packages)
+    index = ReleaseIndex(best=best_name, split="val", data_sha256=data_sha256(PREPARED), packages=packages)
     atomic.write_text(RELEASE / INDEX, json.dumps(asdict(index), indent=2) + "\n")
     for released_name, means in figures.items():
         print(f"release: {released_name} " + ", ".join(f"{criterion} {mean:.4f}" for criterion, mean in means.items()))
     for line in (*verdict.lines, *trial.coverage(CANDIDATE, candidate.calibration.certificate["alpha"])):
         print(f"release: {line}")
-    print(f"release: {best} is the best; {name} is {verdict.reason}")
+    print(f"release: {best_name} is the best; {name} is {verdict.reason}")
 
 
-def choose(name: str, trial: Trial, alpha: float) -> tuple[str, Verdict]:
+def choose(name: str, best_so_far: str | None, trial: Trial, alpha: float) -> tuple[str, Verdict]:
     """Name the best, once the candidate is released under this name.
 
     Raises:
@@ -96,25 +99,38 @@ def choose(name: str, trial: Trial, alpha: float) -> tuple[str, Verdict]:
     verdict = trial.judge(CANDIDATE, None, alpha)
     if verdict.outcome != "better":
         raise PackageError(f"{GENERATOR}: {verdict.reason}; nothing is released")
-    best = best_so_far(set(trial.colorizers))
-    if best is None:
+    if best_so_far is None:
         return name, verdict
-    verdict = trial.judge(CANDIDATE, best, alpha)
-    if best == name and verdict.outcome == "inferior":
+    verdict = trial.judge(CANDIDATE, best_so_far, alpha)
+    if best_so_far == name and verdict.outcome == "inferior":
         raise PackageError(
             f"{RELEASE / name}: is the best, and {GENERATOR} is not better: {verdict.reason}; release it under another"
             " name"
         )
-    return (name if verdict.outcome == "better" else best), verdict
+    return (name if verdict.outcome == "better" else best_so_far), verdict
 
 
-def best_so_far(released: Container[str]) -> str | None:
-    """The best package in the index, if it is among the released ones; None where no index can be read."""
-    try:
-        best = read_index(RELEASE / INDEX).best
-    except PackageError:
-        return None
-    return best if best in released else None
+def read_best(names: Collection[str]) -> tuple[str | None, Collection[str]]:
+    """The name of the best package, and of all in the index; none where nothing was released before.
+
+    Args:
+        names: of the folders of released packages.
+
+    Raises:
+        PackageError: when the index cannot be read, or names a best package that is missing.
+    """
+    path = RELEASE / INDEX
+    if not path.exists() and not names:
+        return None, ()
+    if not path.exists():
+        raise PackageError(
+            f"{path}: missing beside {', '.join(names)}; take it from git again, or remove the packages if git never"
+            " had it, because the first release was cut off"
+        )
+    index = read_index(path)
+    if index.best not in names:
+        raise PackageError(f"{path}: the best package (={index.best!r}) is missing; take it from git again")
+    return index.best, index.packages
 
 
 def check(folder: Path) -> Colorizer:

@@ -2,11 +2,11 @@
 
 The conditions, in this order:
 1. The candidate's bands keep their promise on the test photos, as far as an exact test can tell.
-2. Its colours are better than none at all (`criteria`, without bleeding), also where there is no other model to beat.
+2. Its colours are better than grey (`criteria`, without bleeding), also where there is no other model to beat.
 3. Its colours are better than those of the model in use.
-4. Where the colours are alike, as those of equal weights are, bands decide, on the validation photos too: the candidate
+4. Where the colours are alike, as those of equal weights are, the bands on the validation photos decide. The candidate
    is better when the model in use breaks its promise and the candidate does not, or when miscoverage and width of its
-   bands at alpha are better by the same rule. Bands that are narrower because they cover less are not.
+   bands at alpha are better by the same rule. Bands that are narrower because they cover less are not better.
 
 Two models that differ by nothing but chance change places with a probability of 5% at most: 2.5% by colours, 2.5% by
 bands.
@@ -20,7 +20,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from huebands.colorize.colorizer import Colorizer
-from huebands.conformal.coverage import reach
+from huebands.conformal.coverage import measure_bands
 from huebands.conformal.guarantee import MODES, Guarantee, Mode
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.metrics.bleeding import bleeding
@@ -73,7 +73,7 @@ class Verdict:
 
     Attributes:
         outcome: a "better" candidate replaces the model in use, or is the first; an "alike" one does not differ.
-        reason: for people.
+        reason: one sentence for readers.
         comparisons: {name of the reference: comparison of the candidate with it}.
     """
 
@@ -101,9 +101,9 @@ class Trial:
     """Models and what their colours measure on the validation photos.
 
     Attributes:
-        photos: of the validation split.
-        colorizers: of the models.
-        figures: of the models and of grey, {name: {criterion: (photos,)}}.
+        photos: photos of the validation split.
+        colorizers: colorizers of the models.
+        figures: figures of the models and of grey, {name: {criterion: (photos,)}}.
     """
 
     photos: LabShard
@@ -136,7 +136,7 @@ class Trial:
         return {criterion: float(values.mean()) for criterion, values in self.figures[name].items()}
 
     def coverage(self, name: str, alpha: float) -> list[str]:
-        """What a model's certificate says of its promises at alpha, in words."""
+        """Describe the coverage at alpha in a model's certificate, a line for each mode."""
         certificate = self.colorizers[name].calibration.certificate
         return [
             f"on {certificate['test_photos']} photos of test: {row['mode']} coverage {row['coverage']:.4f} of"
@@ -147,43 +147,43 @@ class Trial:
         ]
 
     def judge(self, candidate: str, in_use: str | None, alpha: float) -> Verdict:
-        """Decide by the module's rule.
+        """Decide by the rule of this module.
 
         Args:
             candidate: name of a model of the trial.
             in_use: name of the model to beat; None where there is none.
-            alpha: of the promises that are held against coverage; both calibrations support it.
+            alpha: alpha of the promises that are tested; both calibrations support it.
         """
         comparisons = {GREY: compare(self.figures[candidate], self.figures[GREY], AGAINST_GREY)}
         if in_use is not None:
             comparisons["in use"] = compare(self.figures[candidate], self.figures[in_use], COLOURS)
-        *_, last = comparisons.values()
-        doubted = doubts(self._certificate(candidate), alpha)
-        if doubted:
-            return Verdict("inferior", "; ".join(doubted), comparisons)
+        *_, decisive = comparisons.values()
+        reasons = doubts(self._certificate(candidate), alpha)
+        if reasons:
+            return Verdict("inferior", "; ".join(reasons), comparisons)
         if comparisons[GREY].outcome != "better":
             return Verdict("inferior", f"not better than grey: {comparisons[GREY].reason}", comparisons)
-        if in_use is not None and last.outcome == "alike":
+        if in_use is not None and decisive.outcome == "alike":
             return self._judge_bands(candidate, in_use, alpha, comparisons)
         reference = GREY if in_use is None else "the one in use"
-        if last.outcome == "better":
-            return Verdict("better", f"better than {reference}: {last.reason}", comparisons)
-        return Verdict("inferior", f"not better than {reference}: {last.reason}", comparisons)
+        if decisive.outcome == "better":
+            return Verdict("better", f"better than {reference}: {decisive.reason}", comparisons)
+        return Verdict("inferior", f"not better than {reference}: {decisive.reason}", comparisons)
 
     def _judge_bands(self, candidate: str, in_use: str, alpha: float, comparisons: Mapping[str, Comparison]) -> Verdict:
         bands = {name: self._measure_bands(name, alpha) for name in (candidate, in_use)}
-        beside = compare(bands[candidate], bands[in_use], list(bands[candidate]))
-        comparisons = {**comparisons, "bands in use": beside}
-        broken = {name: self._breaks(name, figures, alpha) for name, figures in bands.items()}
-        if broken[candidate]:
+        band_comparison = compare(bands[candidate], bands[in_use], list(bands[candidate]))
+        comparisons = {**comparisons, "bands in use": band_comparison}
+        breaks_promise = {name: self._breaks(name, figures, alpha) for name, figures in bands.items()}
+        if breaks_promise[candidate]:
             return Verdict(
                 "inferior", "colours alike, but its bands break their promise on the val photos", comparisons
             )
-        if broken[in_use]:
+        if breaks_promise[in_use]:
             return Verdict("better", "colours alike, and the bands of the one in use break their promise", comparisons)
-        if beside.outcome == "better":
-            return Verdict("better", f"colours alike, and better bands: {beside.reason}", comparisons)
-        return Verdict("alike", f"colours alike, and no better bands: {beside.reason}", comparisons)
+        if band_comparison.outcome == "better":
+            return Verdict("better", f"colours alike, and better bands: {band_comparison.reason}", comparisons)
+        return Verdict("alike", f"colours alike, and no better bands: {band_comparison.reason}", comparisons)
 
     def _breaks(self, name: str, bands: Figures, alpha: float) -> bool:
         """Whether an exact test refutes the promise of a model, on the validation photos or on its own test photos."""
@@ -200,8 +200,8 @@ class Trial:
             figures: dict[str, float] = {}
             for mode in MODES:
                 bands_HW32 = bands.at(calibration.steps(Guarantee(alpha=alpha, mode=mode)), mode)
-                reached = reach(bands_HW32, true_HW3, bands.groups, mode)
-                figures |= {_miscoverage(mode): 1 - reached.coverage, f"{mode} width": float(reached.widths.mean())}
+                measured = measure_bands(bands_HW32, true_HW3, bands.groups, mode)
+                figures |= {_miscoverage(mode): 1 - measured.coverage, f"{mode} width": float(measured.widths.mean())}
             rows.append(figures)
         return {criterion: np.array([figures[criterion] for figures in rows]) for criterion in rows[0]}
 

@@ -1,4 +1,4 @@
-"""The connection to MLflow: which store, what it answers with, and what goes wrong.
+"""The connection to MLflow: which store is used, and the error when it does not answer.
 
 The store is MLFLOW_TRACKING_URI where that is set, else `mlflow.db` and `mlartifacts/` in the current folder, or in the
 checkout whose queued experiment the current folder is.
@@ -16,7 +16,7 @@ import mlflow
 from huebands.registry import local_store
 
 _COMMIT_TAG = "mlflow.source.git.commit"
-# MLflow tries for minutes. Whoever waits for a package gives up after seconds; a training that lasts hours goes on.
+# MLflow retries for minutes. That suits a training of hours, but not a user who waits for a package.
 _TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
@@ -53,6 +53,24 @@ def open_client() -> mlflow.MlflowClient:
     return client
 
 
+@contextmanager
+def store_errors(work: str) -> Iterator[None]:
+    """Say what failed where the store refuses something or no longer answers; also a decorator.
+
+    Args:
+        work: what is done, for the error.
+
+    Raises:
+        TrackingError: instead of MLflow's errors and the system's.
+    """
+    try:
+        yield
+    except (mlflow.MlflowException, OSError) as error:
+        raise TrackingError(
+            f"{work} failed in {store_uri()}: {error}; start again when the store answers, or change what it refuses"
+        ) from error
+
+
 def experiment_id_of(client: mlflow.MlflowClient, name: str) -> str:
     """Find or create an experiment.
 
@@ -62,10 +80,10 @@ def experiment_id_of(client: mlflow.MlflowClient, name: str) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         folder = local_store.folder_of(client.tracking_uri)
-        place = None if folder is None else local_store.artifact_location(folder, name)
+        location = None if folder is None else local_store.artifact_location(folder, name)
         # With this kind MLflow's page opens on training runs, not on traces of language models.
-        kind = {"mlflow.experimentKind": "custom_model_development"}
-        return str(client.create_experiment(name, artifact_location=place, tags=kind))
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        return str(client.create_experiment(name, artifact_location=location, tags=tags))
     if experiment.lifecycle_stage != "active":
         raise TrackingError(
             f"experiment {name!r} is deleted: `mlflow experiments restore -x {experiment.experiment_id}`"

@@ -55,15 +55,19 @@ def rehome(folder: Path) -> int:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
         if not {"experiments", "runs"} <= tables:
             return 0
-        for number, old in database.execute("SELECT experiment_id, artifact_location FROM experiments").fetchall():
-            new = _present_location(folder, old)
-            if new is None or new == old:
+        for experiment_id, old_location in database.execute(
+            "SELECT experiment_id, artifact_location FROM experiments"
+        ).fetchall():
+            location = _present_location(folder, old_location)
+            if location is None or location == old_location:
                 continue
-            database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, number))
+            database.execute(
+                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (location, experiment_id)
+            )
             database.execute(
                 "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?)"
                 " WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
-                (new, len(old) + 1, number, len(old) + 1, f"{old}/"),
+                (location, len(old_location) + 1, experiment_id, len(old_location) + 1, f"{old_location}/"),
             )
             changed += 1
     return changed

@@ -1,4 +1,4 @@
-"""Versions and aliases of registered models: a model package is logged as files, and comes back to the byte."""
+"""Versions and aliases of registered models: a model package is logged as files, and downloaded byte for byte."""
 
 import atexit
 import re
@@ -12,7 +12,14 @@ from typing import Any
 import mlflow
 
 from huebands.registry import local_store
-from huebands.registry.connection import TrackingError, open_client, prefixed, short_timeouts, store_uri
+from huebands.registry.connection import (
+    TrackingError,
+    open_client,
+    prefixed,
+    short_timeouts,
+    store_errors,
+    store_uri,
+)
 from huebands.registry.runs import log_figures
 
 PACKAGE_FOLDER = "package"  # of a run's artifacts
@@ -45,6 +52,7 @@ class Registration:
         return f"{self.version.uri} ({'new' if self.created else 'registered before'})"
 
 
+@store_errors("the registration of the package")
 def register_package(
     package: Path,
     package_sha256: str,
@@ -57,11 +65,14 @@ def register_package(
 
     Args:
         package: folder.
-        package_sha256: of the package.
-        model_name: of the registered model, created if need be.
-        run_id: of the training.
+        package_sha256: hash of the package.
+        model_name: name of the registered model, created if need be.
+        run_id: ID of the training's run.
         metrics: for the run.
         tags: lineage of the registration, for run and version; their names get the prefix `huebands.`.
+
+    Raises:
+        TrackingError: when the store does not answer, or refuses something.
     """
     client = open_client()
     try:
@@ -84,8 +95,9 @@ def register_package(
     return Registration(RegisteredPackage(model_name, int(version.version), package_sha256), created=True)
 
 
+@store_errors("the search for the champion")
 def champion_version(model_name: str) -> RegisteredPackage | None:
-    """The version that the alias `champion` points at, if any."""
+    """The version that the alias `champion` points at, if any; raises like `register_package`."""
     try:
         version = open_client().get_model_version_by_alias(model_name, "champion")
     except mlflow.MlflowException as error:
@@ -95,13 +107,15 @@ def champion_version(model_name: str) -> RegisteredPackage | None:
     return RegisteredPackage(model_name, int(version.version), version.tags.get(PACKAGE_TAG))
 
 
+@store_errors("the change of an alias")
 def set_alias(model_name: str, alias: str, version: int) -> None:
-    """Point an alias at a version."""
+    """Point an alias at a version; raises like `register_package`."""
     open_client().set_registered_model_alias(model_name, alias, str(version))
 
 
+@store_errors("the change of a version's tags")
 def tag_version(version: RegisteredPackage, tags: Mapping[str, str]) -> None:
-    """Set tags of a version; their names get the prefix `huebands.`."""
+    """Set tags of a version; their names get the prefix `huebands.`; raises like `register_package`."""
     client = open_client()
     for name, value in tags.items():
         client.set_model_version_tag(version.model_name, str(version.version), f"huebands.{name}", value)
@@ -149,10 +163,10 @@ def download_package(uri: str) -> Path:
 
 
 def _find_version(uri: str) -> "mlflow.entities.model_registry.ModelVersion":
-    parts = re.fullmatch(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))", uri)
-    if parts is None:
+    match = re.fullmatch(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))", uri)
+    if match is None:
         raise TrackingError(f"{uri}: not a model address; write models:/NAME/VERSION or models:/NAME@ALIAS")
-    name, number, alias = parts.groups()
+    name, number, alias = match.groups()
     store = store_uri()
     home = local_store.folder_of(store)
     if home is not None and not (home / local_store.DATABASE).exists():

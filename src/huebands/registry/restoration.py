@@ -8,7 +8,7 @@ import mlflow
 from mlflow.entities import Run
 
 from huebands.package.lineage import Dataset
-from huebands.registry.connection import TrackingError, open_client
+from huebands.registry.connection import TrackingError, open_client, store_errors
 from huebands.registry.reports import RUN, read_history, read_report
 from huebands.registry.runs import PARENT_TAG
 from huebands.registry.training_run import WEIGHTS_TAG, TrainingRun
@@ -16,8 +16,13 @@ from huebands.registry.training_run import WEIGHTS_TAG, TrainingRun
 _RESTORES = "restores"  # tag of a restored run: its weights, which an unfinished one has too
 
 
+@store_errors("the search for the training's run")
 def find_run(experiment: str, weights_sha256: str) -> str | None:
-    """Find the first finished run that made these weights."""
+    """Find the first finished run that made these weights.
+
+    Raises:
+        TrackingError: when the store does not answer, or refuses something.
+    """
     client = open_client()
     query = f"tags.`{WEIGHTS_TAG}` = '{weights_sha256}' AND attributes.status = 'FINISHED'"
     runs = _search(client, experiment, query)
@@ -28,15 +33,15 @@ def find_or_restore_run(experiment: str, weights_sha256: str, report: Path) -> t
     """Find the run that trained the weights, or restore it from its report.
 
     Args:
-        experiment: in MLflow.
-        weights_sha256: of generator.safetensors.
+        experiment: name of the MLflow experiment.
+        weights_sha256: hash of generator.safetensors.
         report: folder with run.json, history.csv and pictures/, as the stage train fills it.
 
     Returns:
         The id of the run, and its origin in words.
 
     Raises:
-        TrackingError: when the report is of another training.
+        TrackingError: when the report is of another training, or like `find_run`.
         FileNotFoundError: when the report is incomplete.
     """
     run_id = find_run(experiment, weights_sha256)
@@ -55,10 +60,10 @@ def find_or_restore_run(experiment: str, weights_sha256: str, report: Path) -> t
 
 
 def restore_released_runs(experiment: str, folder: Path) -> list[str]:
-    """Restore the trainings of released packages, and say in a line each which run it is.
+    """Restore the trainings of released packages; gives a line for each, with its run.
 
     Args:
-        experiment: in MLflow.
+        experiment: name of the MLflow experiment.
         folder: with a training's report for each released package.
     """
     lines = []
@@ -77,7 +82,7 @@ def restore_run(
     """Write a finished run again from its record, with its times; a restoration that was cut off is completed.
 
     Args:
-        experiment: in MLflow.
+        experiment: name of the MLflow experiment.
         record: name, started_at, weights_sha256, lineage, params and datasets, as in run.json.
         history: one row an epoch.
         pictures: sample grids called `epoch-0001.png` and so on.
@@ -103,6 +108,7 @@ def restore_run(
     return run.run_id
 
 
+@store_errors("the search for an unfinished restoration")
 def _find_unfinished_restoration(experiment: str, weights_sha256: str) -> str | None:
     """Find a restoration that was cut off; a parent that was left without a child is deleted."""
     client = open_client()
@@ -117,7 +123,7 @@ def _find_unfinished_restoration(experiment: str, weights_sha256: str) -> str | 
 
 def _search(client: mlflow.MlflowClient, experiment: str, query: str) -> list[Run]:
     """Search the runs of an experiment, the oldest first; none where there is no such experiment."""
-    known = client.get_experiment_by_name(experiment)
-    if known is None:
+    entity = client.get_experiment_by_name(experiment)
+    if entity is None:
         return []
-    return list(client.search_runs([known.experiment_id], query, order_by=["attributes.start_time ASC"]))
+    return list(client.search_runs([entity.experiment_id], query, order_by=["attributes.start_time ASC"]))

@@ -10,7 +10,7 @@ from typing import Any
 import mlflow
 
 from huebands.package.lineage import Dataset
-from huebands.registry.connection import experiment_id_of, open_client, prefixed
+from huebands.registry.connection import experiment_id_of, open_client, prefixed, store_errors
 
 PARENT_TAG = "mlflow.parentRunId"
 _BATCH = 1000  # metrics in one request: MLflow's limit
@@ -22,12 +22,12 @@ class FinishedRun:
     """A run that is logged once its results are there.
 
     Attributes:
-        name: for people.
+        name: shown to readers.
         params: few, by flat name.
         metrics: final figures.
         tags: their names get the prefix `huebands.`.
-        identity: name of the tag that tells it from other runs of its name.
-        datasets: that it used.
+        identity: name of the tag that distinguishes it from other runs of its name.
+        datasets: datasets that it used.
         reports: files, logged under `reports/`.
         history: one row an epoch, with `epoch` and figures.
     """
@@ -42,11 +42,15 @@ class FinishedRun:
     history: Sequence[Mapping[str, float]] = ()
 
 
+@store_errors("the logging of the runs")
 def log_runs(experiment: str, parent: FinishedRun, children: Sequence[FinishedRun]) -> str:
     """Log a run and its children, all finished.
 
     Returns:
         The parent's id.
+
+    Raises:
+        TrackingError: when the store does not answer, or refuses something.
     """
     client = open_client()
     experiment_id = experiment_id_of(client, experiment)
@@ -56,15 +60,19 @@ def log_runs(experiment: str, parent: FinishedRun, children: Sequence[FinishedRu
     return parent_id
 
 
+@store_errors("the logging of the stages")
 def log_stages(run_id: str, stages: Sequence[FinishedRun], metrics: Mapping[str, float]) -> None:
     """Log the stages after a training, each as a child of the training's pipeline run.
 
     A stage that is logged stays as it is; one whose logging was cut off is logged again.
 
     Args:
-        run_id: of the training.
-        stages: that used its weights.
-        metrics: of the pipeline, for its run.
+        run_id: ID of the training's run.
+        stages: stages that used its weights.
+        metrics: metrics of the pipeline, for its run.
+
+    Raises:
+        TrackingError: like `log_runs`.
     """
     client = open_client()
     run = client.get_run(run_id)
@@ -131,23 +139,25 @@ def _log_finished(
 
 def log_figures(client: mlflow.MlflowClient, run_id: str, figures: Mapping[str, float]) -> None:
     """Log final figures; those that the run has already are left out."""
-    now, logged = _now(), client.get_run(run_id).data.metrics
-    new = {key: float(value) for key, value in figures.items() if logged.get(key) != float(value)}
-    client.log_batch(run_id, metrics=[mlflow.entities.Metric(key, value, now, 0) for key, value in new.items()])
+    timestamp, logged = _now_ms(), client.get_run(run_id).data.metrics
+    changed = {key: float(value) for key, value in figures.items() if logged.get(key) != float(value)}
+    client.log_batch(
+        run_id, metrics=[mlflow.entities.Metric(key, value, timestamp, 0) for key, value in changed.items()]
+    )
 
 
 def log_epochs(
     client: mlflow.MlflowClient, run_id: str, rows: Iterable[Mapping[str, Any]], started: int | None = None
 ) -> None:
-    """Log rows of `epoch` and figures; an epoch is logged as a whole or not at all.
+    """Log rows of `epoch` and figures; an epoch is logged completely or not at all.
 
     Args:
-        client: of the store.
+        client: client of the store.
         run_id: the run.
         rows: in order of their epochs; empty values are skipped.
         started: start of the run in milliseconds, if the rows have `seconds` since then; None: their time is now.
     """
-    now, batch = _now(), list[mlflow.entities.Metric]()
+    now, batch = _now_ms(), list[mlflow.entities.Metric]()
     for row in rows:
         moment = now if started is None else started + round(float(row["seconds"]) * 1000)
         metrics = [
@@ -163,5 +173,5 @@ def log_epochs(
         client.log_batch(run_id, metrics=batch)
 
 
-def _now() -> int:
+def _now_ms() -> int:
     return int(datetime.now().timestamp() * 1000)

@@ -21,11 +21,11 @@ def runs_of_stages(
     """The fit of the colour density, the evaluation and the calibration of a package.
 
     Args:
-        settings: of the pipeline.
-        folders: of the stages.
-        data_sha256: of the prepared dataset.
-        package_sha256: of the package.
-        distribution_sha256: of its density.
+        settings: settings of the pipeline.
+        folders: folders of the stages.
+        data_sha256: hash of the prepared dataset.
+        package_sha256: hash of the package.
+        distribution_sha256: hash of its density.
 
     Raises:
         FileNotFoundError: when a report is missing.
@@ -51,18 +51,18 @@ def final_figures(
 
     Args:
         evaluation: metrics.json of the evaluation: {metric: {"model": value, ...}}.
-        certificate: of the calibration. Figures of the bands that keep the promise in each group of pixels end in
-            ".grouped".
+        certificate: certificate of the calibration. Figures of the bands that keep the promise in each group of pixels
+            end in ".grouped".
         validation: means on the validation split.
-        alpha: of the bands.
+        alpha: alpha of the bands.
     """
     figures = {
         f"test.{key}": float(metric["model"])
         for key, metric in evaluation.items()
         if isinstance(metric, dict) and metric["model"] is not None
     }
-    for part, ending in (("curve", ""), ("grouped", ".grouped")):
-        for row in certificate.get(part, []):
+    for section, ending in (("curve", ""), ("grouped", ".grouped")):
+        for row in certificate.get(section, []):
             if abs(row["alpha"] - alpha) < 1e-9:
                 figures |= {f"test.{key}.{row['mode']}{ending}": float(row[key]) for key in ("coverage", "width")}
     return figures | {f"val.{key}": value for key, value in validation.items()}

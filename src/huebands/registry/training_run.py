@@ -12,7 +12,7 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from huebands.package.lineage import Dataset
 from huebands.photos.read import read_photo
-from huebands.registry.connection import TrackingError, experiment_id_of, open_client, prefixed
+from huebands.registry.connection import TrackingError, experiment_id_of, open_client, prefixed, store_errors
 from huebands.registry.runs import PARENT_TAG, create_run, describe_run, log_epochs
 
 WEIGHTS_TAG = "huebands.weights_sha256"
@@ -35,6 +35,7 @@ class TrainingRun:
         self._monitor: SystemMetricsMonitor | None = None
 
     @classmethod
+    @store_errors("the start of the training's run")
     def start(
         cls,
         name: str,
@@ -48,17 +49,20 @@ class TrainingRun:
         """Start the run of a training and its parent, or resume one.
 
         Args:
-            name: of the pipeline's run, for people.
-            experiment: in MLflow, created if need be.
+            name: name of the pipeline's run, for people.
+            experiment: name of the MLflow experiment, created if need be.
             params: by dotted name.
             tags: their names get the prefix `huebands.`.
-            datasets: that the training uses.
-            run_id: of the run to resume. Where the store does not have it, a warning is logged and a new run starts:
+            datasets: datasets that the training uses.
+            run_id: ID of the run to resume. Where the store does not have it, a warning is logged and a new run starts:
                 then pass the whole history to `log_history`.
             started_at: ISO time; now if left out.
+
+        Raises:
+            TrackingError: when the store does not answer, or refuses something.
         """
         client = open_client()
-        if run_id is not None and _holds(client, run_id):
+        if run_id is not None and _has_run(client, run_id):
             run = cls(client, run_id)
             for resumed_id in run._run_ids:
                 client.update_run(resumed_id, status="RUNNING")
@@ -102,10 +106,10 @@ class TrainingRun:
 
     def log_history(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Log rows of `epoch`, `seconds` and figures; epochs logged before and empty values are skipped."""
-        new = [row for row in rows if int(row["epoch"]) not in self._logged]
-        self._logged |= {int(row["epoch"]) for row in new}
+        new_rows = [row for row in rows if int(row["epoch"]) not in self._logged]
+        self._logged |= {int(row["epoch"]) for row in new_rows}
         with self._logging():
-            log_epochs(self._client, self.run_id, new, self._started)
+            log_epochs(self._client, self.run_id, new_rows, self._started)
 
     def log_picture(self, path: Path, epoch: int) -> None:
         """Log a sample grid as step `epoch` of the run's `samples`, unless it is there already."""
@@ -116,10 +120,10 @@ class TrainingRun:
 
     def finish(self, weights_sha256: str, seconds: float | None = None) -> None:
         """Mark the run as finished with these weights, `seconds` after its start, now if left out."""
-        ended = None if seconds is None else self._started + round(seconds * 1000)
+        end_time = None if seconds is None else self._started + round(seconds * 1000)
         with self._logging():
             self._client.set_tag(self.run_id, WEIGHTS_TAG, weights_sha256)
-            self._end("FINISHED", ended)
+            self._end("FINISHED", end_time)
 
     def fail(self) -> None:
         """Mark the run as failed; an error of the store is a warning, so that the cause stays visible."""
@@ -129,12 +133,12 @@ class TrainingRun:
         except TrackingError as error:
             logging.getLogger(__name__).warning("%s", error)
 
-    def _end(self, status: str, ended: int | None = None) -> None:
+    def _end(self, status: str, end_time: int | None = None) -> None:
         if self._monitor is not None:
             self._monitor.finish()
         # The parent first: a run that is cut off between the two is still unfinished.
         for run_id in reversed(self._run_ids):
-            self._client.set_terminated(run_id, status, end_time=ended)
+            self._client.set_terminated(run_id, status, end_time=end_time)
 
     @contextmanager
     def _logging(self) -> Iterator[None]:
@@ -147,7 +151,7 @@ class TrainingRun:
             ) from error
 
 
-def _holds(client: mlflow.MlflowClient, run_id: str) -> bool:
+def _has_run(client: mlflow.MlflowClient, run_id: str) -> bool:
     """Whether the store has a run that is not deleted."""
     try:
         return bool(client.get_run(run_id).info.lifecycle_stage == "active")

@@ -32,7 +32,7 @@ def refuse_photo(request: Request, refusal: Refusal) -> Response:
 
 
 async def refuse_request(request: Request, error: Exception) -> Response:
-    """The answer for a request that is not as agreed; a handler of HTTPException."""
+    """The answer for a request that breaks the contract; a handler of HTTPException."""
     assert isinstance(error, HTTPException)
     record_of(request).record_refusal(cause_of(error))
     return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)

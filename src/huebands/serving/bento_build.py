@@ -46,7 +46,7 @@ def stage(chosen: ServedModel, checkout: Path, context: Path) -> None:
 
     Args:
         chosen: the package, and where it came from.
-        checkout: of the project.
+        checkout: checkout of the project.
         context: an empty folder.
     """
     for name in _FILES:

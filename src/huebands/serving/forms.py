@@ -31,7 +31,7 @@ class _Parser(MultiPartParser):
     spool_max_size = sys.maxsize
 
     def close(self) -> None:
-        """Close all files, including one that the form broke off in."""
+        """Close all files, including an incomplete one."""
         for file in self._files_to_close_on_error:
             file.close()
 
@@ -67,7 +67,7 @@ async def _parse(parser: _Parser) -> FormData:
         # No client is left to read it, but logs and metrics must not count this as a failure of the service.
         raise HTTPException(400, "the connection ended before the form did") from error
     except Exception as error:
-        # The parser reads what any client may send: an unknown charset, for one, is the client's error.
+        # Whatever fails here is the client's error, for example an unknown charset.
         raise HTTPException(400, f"the form cannot be read: {type(error).__name__}") from error
 
 
@@ -82,7 +82,7 @@ async def _to_job(form: FormData, kind: Kind, calibration: Calibration, request_
         problem = "is missing" if file is None else "is a text"
         raise HTTPException(422, f"field 'image' {problem}: send the photo itself, as a file")
     guarantee = _check_guarantee(form, calibration)
-    # A lone surrogate, which odd charsets can smuggle in, could not be written into an answer.
+    # A lone surrogate, which some charsets can produce, could not be written into an answer.
     name = (file.filename or "image").encode("utf-8", "replace").decode()[:200]
     return Job(
         kind=kind,
@@ -94,7 +94,7 @@ async def _to_job(form: FormData, kind: Kind, calibration: Calibration, request_
 
 
 def _check_guarantee(form: FormData, calibration: Calibration) -> Guarantee:
-    """The guarantee that is asked for, once the calibration supports it."""
+    """The requested guarantee, if the calibration supports it."""
     # A text that is no number or no mode goes to the calibration, whose errors say what is allowed.
     alpha = cast(float, _number(_text(form, "alpha", str(DEFAULT_ALPHA))))
     mode = cast(Mode, _text(form, "mode", "per_channel"))

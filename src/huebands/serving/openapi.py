@@ -17,10 +17,10 @@ Document = dict[str, Any]
 
 _FORMATS = ", ".join(FORMATS)
 _REFUSALS = {
-    400: "The form is malformed, or the connection ended before it did.",
+    400: "The form is malformed, or the connection ended before the form was complete.",
     408: "The body came too slowly, or the upload took too long.",
     413: f"The body is larger than {MAX_BODY:,} bytes, counted as they arrive.",
-    415: f"The body is not a multipart form, or the image has no known format. Known by their content are {_FORMATS}.",
+    415: f"The body is not a multipart form, or the image has none of the formats that are recognised: {_FORMATS}.",
     422: "A field is missing, unknown or out of its range, or the image is damaged, has more than one frame, or"
     f" announces more than {MAX_PIXELS:,} pixels.",
     500: "Internal error; the answer has the request ID, by which the server's log explains it.",
@@ -207,9 +207,9 @@ def _get(name: str, description: str, content: Document) -> Document:
 
 
 def _post_photo(name: str, description: str, content: Document, headers: Document) -> Document:
-    again = {"Retry-After": _header("integer", "Seconds after which there may be room.")}
+    retry_header = {"Retry-After": _header("integer", "Seconds after which there may be room.")}
     refusals = {
-        str(status): _answer(reason, _json("Error"), again if status == 503 else {})
+        str(status): _answer(reason, _json("Error"), retry_header if status == 503 else {})
         for status, reason in _REFUSALS.items()
     }
     form = {"$ref": "#/components/schemas/Form"}

@@ -48,7 +48,7 @@ class PageFiles(StaticFiles):
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """Add the headers, also to answers that say that nothing has changed."""
+        """Add the headers, also to the answer 304."""
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers.update(_PAGE_HEADERS)
         return response

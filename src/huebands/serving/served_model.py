@@ -26,12 +26,12 @@ class ServedModel:
     """A chosen model package, and where it came from.
 
     Attributes:
-        folder: of the package, on this machine.
+        folder: folder of the package, on this machine.
         source: the address in the registry, or the folder's own name without the path to it.
         model: registered name; None: not from the registry.
         version: in the registry.
         alias: in the source; it pointed to this version when the model was chosen.
-        package_sha256: which the package must have; None: unknown.
+        package_sha256: hash that the package must have; None: unknown.
     """
 
     folder: str

@@ -30,7 +30,7 @@ def main() -> None:
     for row in rejected.itertuples():
         print(f"  left out: {row.name}: {row.reason}", file=sys.stderr)
     if index.empty:
-        raise SystemExit("ingest: no photo was taken from any source of data.sources; the reasons stand above")
+        raise SystemExit("ingest: no photo was taken from any source of data.sources; the reasons are above")
 
 
 def ingest(sources: Iterable[PhotoSource], folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:

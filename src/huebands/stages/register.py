@@ -35,7 +35,7 @@ STAGES = StageFolders()
 
 def main() -> None:
     """Register the package that the stages before have made."""
-    known = (params.ParamsError, PackageError, TrackingError, shards.ShardError, FetchError, FileNotFoundError)
+    known = (params.ParamsError, PackageError, TrackingError, shards.ShardError, FetchError, OSError)
     try:
         register(params.load())
     except known as error:
@@ -45,9 +45,8 @@ def main() -> None:
 def register(settings: params.Params) -> None:
     """Write the package, register it once, and let the gate choose the champion."""
     package, data_sha256 = write_package(), shards.data_sha256(PREPARED)
-    experiment, name = settings.register.experiment, settings.register.model_name
-    alpha = settings.calibrate.report_alpha
-    run_id, origin = find_or_restore_run(experiment, package.weights_sha256, TRAIN)
+    name, alpha = settings.register.model_name, settings.calibrate.report_alpha
+    run_id, origin = find_or_restore_run(settings.register.experiment, package.weights_sha256, TRAIN)
     champion, challenger = gate.find_champion(name, alpha), Colorizer(package, str(GENERATOR))
     trial = gate.run_trial(challenger, champion, shards.LabShard(PREPARED, "val"), ColourScorer())
     evaluation, certificate = read_report(STAGES.evaluate / METRICS), challenger.calibration.certificate
@@ -58,7 +57,7 @@ def register(settings: params.Params) -> None:
     set_alias(name, gate.CHALLENGER, registration.version.version)
     decision = gate.decide(trial, champion, registration.version, alpha)
     lines = [f"package {sha256[:12]} in {GENERATOR}", f"run {run_id} {origin}", f"{registration} is the challenger"]
-    lines += [*decision.lines, str(decision), *restore_released_runs(experiment, RELEASED)]
+    lines += [*decision.lines, str(decision), *restore_released_runs(settings.register.experiment, RELEASED)]
     print(*(f"register: {line}" for line in lines), sep="\n")
     REPORT.mkdir(parents=True, exist_ok=True)
     atomic.write_text(REPORT / "decision.txt", "\n".join(lines) + "\n")
@@ -72,9 +71,8 @@ def write_package() -> ModelPackage:
     config, calibration = read_package(TRAINED).config, read_report(STAGES.calibration / CALIBRATION[1])
     check_newest(TRAINED, config)
     card = write_card(config, read_report(STAGES.evaluate / METRICS), calibration, photos)
-    package = assemble(GENERATOR, TRAINED, STAGES.density, STAGES.calibration, card)
     atomic.write_text(CARD, card)
-    return package
+    return assemble(GENERATOR, TRAINED, STAGES.density, STAGES.calibration, card)
 
 
 if __name__ == "__main__":

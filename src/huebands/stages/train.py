@@ -27,12 +27,12 @@ UNFINISHED = Path("models/checkpoints")
 
 def main() -> None:
     """Train with the parameters of params.yaml on data/prepared."""
-    known = (params.ParamsError, shards.ShardError, FetchError, CheckpointError, NonFiniteLossError, TrackingError)
+    errors = (params.ParamsError, shards.ShardError, FetchError, CheckpointError, NonFiniteLossError, TrackingError)
     if "RANK" in os.environ:
         raise SystemExit("train: the stage is one process; torchrun goes with `python -m huebands.training`")
     try:
         run_training(params.load())
-    except (*known, PackageError) as error:
+    except (*errors, PackageError) as error:
         raise SystemExit(f"train: {error}") from error
 
 

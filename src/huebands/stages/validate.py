@@ -1,4 +1,4 @@
-"""validate: the prepared dataset must be good before anything is trained on it."""
+"""Stage validate: the prepared dataset must be good before anything is trained on it."""
 
 import json
 from pathlib import Path

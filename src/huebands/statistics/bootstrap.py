@@ -16,7 +16,7 @@ class Estimate:
         value: of the photos at hand.
         low: lower end of its 95% interval.
         high: upper end.
-        standard_error: its standard deviation over other photos; 0 for a single photo, which tells nothing of it.
+        standard_error: its standard deviation over other photos; 0 for a single photo, which does not show it.
     """
 
     value: float
@@ -52,9 +52,9 @@ def mean_interval(
         confidence: in (0, 1), shared evenly by both ends; the resamples must reach that far.
 
     Returns:
-        Lower and upper end. Equal values, and so a single photo, tell nothing of their spread: the interval is the
-        point. Up to three photos are resampled without spread too often for an interval: it reaches the bounds, as it
-        does when a value is infinite.
+        Lower and upper end. Equal values, and so a single photo, do not show their spread: the interval is the
+        point. Resamples of up to three photos have no spread too often: the interval reaches the bounds, as it does
+        when a value is infinite.
     """
     if np.all(values == values[0]):
         return float(values[0]), float(values[0])
@@ -64,7 +64,7 @@ def mean_interval(
     deviations = values - mean
     shifts = weights @ deviations
     spreads = np.sqrt(np.maximum(weights @ deviations**2 - shifts**2, 0))
-    # A resample without spread, likely among a handful of photos alone, lies infinitely far off.
+    # A resample without spread, which only a handful of photos is likely to give, lies infinitely far off.
     ratios = np.divide(shifts, spreads, out=np.copysign(np.inf, shifts), where=spreads > 1e-9 * spread)
     tail = 50 * (1 - confidence)
     lowest, highest = np.percentile(ratios, (tail, 100 - tail), method="nearest")

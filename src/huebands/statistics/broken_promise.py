@@ -7,19 +7,19 @@ import numpy as np
 from huebands.statistics.losses import check_losses, check_probability
 from huebands.statistics.risk_bounds import least_excluded
 
-_SHARES = np.arange(1, 65) / 64  # of their wealth, which bettors against a promise stake; they start with equal parts
+_SHARES = np.arange(1, 65) / 64  # of their wealth that bettors against a promise stake; they start with equal wealths
 
 
 def broken_p(losses: np.ndarray, alpha: float) -> float:
     """Give the p-value of 'the expected loss is at most alpha': a small one says that the promise is broken.
 
-    Bettors against the promise put constant shares of their wealth on loss after loss at the odds 1/alpha; if it is
-    kept, their mean wealth is no more than 1 on average at any time, and ever reaches 1/p with probability p at most
-    (Ville's inequality; Waudby-Smith and Ramdas 2024, arXiv:2010.09686, section 4.1). So the p-value is exact for any
-    number of photos and any distribution of the losses.
+    Bettors against the promise stake constant shares of their wealth on one loss after another at the odds 1/alpha. If
+    the promise is kept, their mean wealth is no more than 1 on average at any time, and ever reaches 1/p with
+    probability p at most (Ville's inequality; Waudby-Smith and Ramdas 2024, arXiv:2010.09686, section 4.1). So the
+    p-value is exact for any number of photos and any distribution of the losses.
 
-    Losses of photos vary little beside those of 0 and 1, and bets profit from that where Hoeffding-Bentkus, which knows
-    the mean alone, cannot. Of 33 photos whose losses vary as those of `paintings` do, with alpha 0.1 and p <= 0.025, an
+    Losses of photos vary less than losses of 0 and 1. Bets gain from that; Hoeffding-Bentkus, which takes the mean
+    alone, does not. Of 33 photos whose losses vary as those of `paintings` do, with alpha 0.1 and p <= 0.025, an
     expected loss of 0.14 is found in 33% of the cases, 0.16 in 70%, 0.2 in 97%; by Hoeffding-Bentkus never.
 
     Args:

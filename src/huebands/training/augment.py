@@ -48,7 +48,7 @@ class Photos:
 
 
 def load_photos(hundredths_N3HW: np.ndarray, ids: Sequence[str], size: int, sources: Sequence[str] = ()) -> Photos:
-    """Bring a prepared shard to another size, with the lightness that a colorizer sees: that of 8-bit grey levels.
+    """Bring a prepared shard to another size, with the lightness that a colorizer gets: that of 8-bit grey levels.
 
     Args:
         hundredths_N3HW: int16 hundredths of Lab.
@@ -69,7 +69,7 @@ def load_photos(hundredths_N3HW: np.ndarray, ids: Sequence[str], size: int, sour
 
 @dataclass(frozen=True)
 class Views:
-    """Which photos are looked at, and how: one entry a photo, tensors of length B."""
+    """Which photos are used, and how each is augmented: tensors of length B, one entry a photo."""
 
     rows: Tensor  # of the split
     top: Tensor  # of the crop, pixels
@@ -97,14 +97,14 @@ class Views:
 
 
 def draw_views(
-    photos: int, room: int, params: TrainParams, random: torch.Generator, sources: Sequence[str] = ()
+    photos: int, margin: int, params: TrainParams, random: torch.Generator, sources: Sequence[str] = ()
 ) -> Views:
     """Choose as many photos as there are, in random order: each once, unless sources are balanced.
 
     Args:
         photos: how many there are.
-        room: pixels by which a photo is larger than its crop.
-        params: what is varied.
+        margin: pixels by which a photo is larger than its crop.
+        params: how much is varied.
         random: the only source of randomness.
         sources: of the photos, where `params.source_balance` asks for them.
 
@@ -114,8 +114,8 @@ def draw_views(
     spread = np.log1p(params.lightness_jitter)
     views = Views(
         rows=torch.randperm(photos, generator=random),
-        top=torch.randint(room + 1, (photos,), generator=random),
-        left=torch.randint(room + 1, (photos,), generator=random),
+        top=torch.randint(margin + 1, (photos,), generator=random),
+        left=torch.randint(margin + 1, (photos,), generator=random),
         mirrored=(torch.rand(photos, generator=random) < 0.5) & params.flip,
         gamma=torch.empty(photos).uniform_(-1, 1, generator=random).mul_(spread).exp_(),
         border_B2=torch.zeros(photos, 2),
@@ -156,7 +156,7 @@ def _draw_balanced(order: Tensor, sources: Sequence[str], balance: float, random
     return order.repeat_interleave(times_N)[torch.randperm(len(order), generator=random)]
 
 
-def look(photos: Photos, views: Views, size: int) -> Tensor:
+def augment(photos: Photos, views: Views, size: int) -> Tensor:
     """Crop and mirror photos, vary their lightness and lay borders over them, on their device.
 
     Args:

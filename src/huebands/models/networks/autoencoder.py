@@ -1,7 +1,7 @@
 """The plain convolutional autoencoder of Atienza, Advanced Deep Learning with Keras, 2018, chapter 3, for L to ab.
 
-Strided convolutions lead to one vector for the whole photo, transposed ones lead back; nothing passes the vector by.
-The book's ends in a sigmoid for RGB; this one ends in tanh for ab.
+Strided convolutions make one vector of the whole photo, and transposed ones make colours of the vector. There are no
+skip connections. The book's network ends in a sigmoid for RGB; this one ends in tanh for ab.
 """
 
 from dataclasses import dataclass

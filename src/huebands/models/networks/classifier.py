@@ -1,8 +1,8 @@
 """A classifier of colours: for each place of a photo, the probabilities of the bins of the ab plane.
 
-Eight stages of convolutions as in the source: the first three halve the map, the fifth and sixth look around widely by
-dilation, the last doubles the map, so that probabilities stand at a quarter of the photo's size. The width is a
-parameter: the source has 64 filters.
+Eight stages of convolutions as in the source: the first three halve the map, the fifth and sixth are dilated, and the
+last doubles the map, so that probabilities have a quarter of the photo's size. The width is a parameter: the source has
+64 filters.
 
 Source: Zhang, Isola & Efros, 2016, https://arxiv.org/abs/1603.08511.
 """
@@ -43,7 +43,7 @@ class Params(NetworkParams):
 
 
 class Network(BaseNetwork):
-    """Map lightness to logits of the bins; a photo is shown the annealed mean of their probabilities."""
+    """Map lightness to logits of the bins; a photo gets the annealed mean of their probabilities."""
 
     params: Params
 

@@ -1,7 +1,8 @@
 """A pretrained encoder and a decoder that ends early, with two heads: one colour, and the probabilities of many.
 
-Colour is soft and lightness carries the edges: a quarter of the photo's resolution is enough, and guided upsampling
-brings it up. One head gives a colour for each place, the other the probabilities of the bins of the ab plane.
+Colour changes slowly, and its edges are those of lightness: a quarter of the photo's resolution is enough, and guided
+upsampling brings the colours to the photo's size. One head gives a colour for each place, the other the probabilities
+of the bins of the ab plane.
 """
 
 from dataclasses import dataclass, field
@@ -58,7 +59,7 @@ class Network(EncoderDecoder):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        # What is not known yet is grey, or any colour.
+        # Before the training the first head gives grey, and the second makes all bins nearly equally likely.
         for head in (self.colour, self.bins):
             nn.init.normal_(head[-1].get_parameter("weight"), 0.0, 0.01)
 

@@ -73,7 +73,7 @@ class Params(ObjectiveParams):
 
     @property
     def smallest(self) -> int:
-        """Three times the discriminator's stride: on less no patch is left to judge."""
+        """Three times the discriminator's stride: smaller squares hold no patch."""
         return int(3 * 2**self.discriminator.layers)
 
     @property
@@ -95,10 +95,12 @@ class Objective(BaseObjective):
         """The discriminator, and VGG16 where the perceptual term's weight is not 0.
 
         Raises:
-            FetchError, OSError: when VGG16's weights cannot be had.
+            FetchError, OSError: when VGG16's weights cannot be fetched.
         """
-        of = self.params.discriminator
-        networks: dict[str, nn.Module] = {"discriminator": PatchGAN(of.filters, of.layers, of.norm)}
+        discriminator = self.params.discriminator
+        networks: dict[str, nn.Module] = {
+            "discriminator": PatchGAN(discriminator.filters, discriminator.layers, discriminator.norm)
+        }
         return networks | ({"vgg": VGG16Features(self.params.vgg_weights)} if self.params.lambda_perceptual > 0 else {})
 
     def step(self, learners: Learners, condition: Condition, ab_unit_truth: Tensor, epoch: int) -> dict[str, Tensor]:
@@ -132,7 +134,7 @@ class Objective(BaseObjective):
         if params.lambda_huber > 0:
             terms["huber"] = huber_loss(ab_unit, ab_unit_truth, params.huber_delta)
         if vgg is not None and not pretraining:
-            # Clamped, because VGG16's ImageNet photos never left [0, 1].
+            # Clamped, because VGG16 has learned from photos in [0, 1].
             with torch.no_grad():
                 truth = [feature.float() for feature in vgg(_rgb(L_unit, ab_unit_truth).clamp(0, 1))]
             terms["perceptual"] = perceptual_loss([feature.float() for feature in vgg(rgb.clamp(0, 1))], truth)

@@ -20,7 +20,6 @@ from huebands.models.interface import Condition, Learners, ObjectiveParams
 from huebands.models.interface import Objective as BaseObjective
 from huebands.models.parameters import check
 from huebands.models.parts import ab_bins
-from huebands.models.parts.ab_bins import class_weights
 from huebands.models.parts.losses import clipped_share
 
 
@@ -47,11 +46,7 @@ class Objective(BaseObjective):
 
     def prepare(self, ab_unit_truth: Iterable[Tensor]) -> None:
         """Weigh the bins by how often the training photos have them."""
-        counts, device = torch.zeros(ab_bins.BINS), torch.device("cpu")
-        for ab_unit in ab_unit_truth:
-            counts += torch.bincount(ab_bins.nearest(ab_unit).flatten(), minlength=ab_bins.BINS).cpu()
-            device = ab_unit.device
-        self.weights_Q = class_weights(counts, self.params.lambda_uniform).to(device)
+        self.weights_Q = ab_bins.weigh_by_frequency(ab_unit_truth, self.params.lambda_uniform)
 
     def step(self, learners: Learners, condition: Condition, ab_unit_truth: Tensor, epoch: int) -> dict[str, Tensor]:
         """Update the generator on the weighted cross-entropy, a mean over places; "accuracy" counts likeliest bins."""

@@ -1,6 +1,6 @@
 """What the network `dual_head` learns: a colour for each place by Huber's loss, and the bins by cross-entropy.
 
-A discriminator, where it weighs anything, judges the colours at their own low resolution, given the lightness.
+A discriminator, where its weight is above 0, judges the colours at their low resolution, given the lightness.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,6 @@ from huebands.models.interface import Condition, Learners, ObjectiveParams
 from huebands.models.interface import Objective as BaseObjective
 from huebands.models.parameters import check
 from huebands.models.parts import ab_bins
-from huebands.models.parts.ab_bins import class_weights
 from huebands.models.parts.losses import clipped_share, huber_loss
 from huebands.models.parts.spectral_patchgan import SpectralPatchGAN, hinge_loss
 
@@ -48,12 +47,12 @@ class Params(ObjectiveParams):
 
     @property
     def least_epochs(self) -> int:
-        """Something must be learned before the discriminator joins."""
+        """At least those up to the discriminator's first."""
         return self.adversarial_from if self.lambda_adversarial > 0 else 1
 
 
 class Objective(BaseObjective):
-    """Huber's loss of the first head, the weighed cross-entropy of the second, and a hinge-loss discriminator."""
+    """Huber's loss of the first head, the weighted cross-entropy of the second, and a hinge-loss discriminator."""
 
     figures = ("generator", "huber", "classes", "adversarial", "discriminator", "clipped", "generator_gradient")
     params: Params
@@ -63,16 +62,12 @@ class Objective(BaseObjective):
         self.weights_Q = torch.ones(ab_bins.BINS)
 
     def helpers(self) -> dict[str, nn.Module]:
-        """The discriminator, where it weighs anything."""
+        """The discriminator, where its weight is above 0."""
         return {"discriminator": SpectralPatchGAN(filters=64, layers=2)} if self.params.lambda_adversarial > 0 else {}
 
     def prepare(self, ab_unit_truth: Iterable[Tensor]) -> None:
         """Weigh the bins by how often the training photos have them."""
-        counts, device = torch.zeros(ab_bins.BINS), torch.device("cpu")
-        for ab_unit in ab_unit_truth:
-            counts += torch.bincount(ab_bins.nearest(ab_unit).flatten(), minlength=ab_bins.BINS).cpu()
-            device = ab_unit.device
-        self.weights_Q = class_weights(counts, self.params.lambda_uniform).to(device)
+        self.weights_Q = ab_bins.weigh_by_frequency(ab_unit_truth, self.params.lambda_uniform)
 
     def step(self, learners: Learners, condition: Condition, ab_unit_truth: Tensor, epoch: int) -> dict[str, Tensor]:
         """Update the generator, and the discriminator from its first epoch on."""

@@ -1,11 +1,12 @@
 """The ab plane in bins: what a classifier of colours chooses between.
 
 Squares of 10 x 10 CIELAB units around multiples of 10, those that hold an 8-bit sRGB colour: 261. The source counts
-313; the other 52 hold no colour that an sRGB photo can have (`tests/test_ab_bins.py` looks at all 16,777,216).
+313; the other 52 hold no colour that an sRGB photo can have (`tests/models/test_ab_bins.py` checks all 16,777,216).
 
 Source: Zhang, Isola & Efros, 2016, https://arxiv.org/abs/1603.08511.
 """
 
+from collections.abc import Iterable
 from functools import cache
 
 import torch
@@ -26,13 +27,13 @@ _ROWS = {
 
 
 BINS = sum(high + 1 - low for low, high in _ROWS.values())
-_REACH = 11  # sides: ab_unit in [-1, 1] goes as far
-_UNITS = 110  # CIELAB units: likewise
+_REACH = 11  # sides: the largest a and b of ab_unit in [-1, 1]
+_UNITS = 110  # CIELAB units: the same
 
 
 @cache
 def centres(device: torch.device = _CPU) -> Tensor:
-    """The bins' centres, ab in CIELAB units, float32 (BINS, 2); made once for a device, which no step waits for."""
+    """The bins' centres, ab in CIELAB units, float32 (BINS, 2); made once a device, so that no step waits."""
     with torch.inference_mode(False):  # else gradients could not pass them later
         places = [(a, b) for a, (low, high) in _ROWS.items() for b in range(low, high + 1)]
         return SIDE * torch.tensor(places, dtype=torch.float32, device=device)
@@ -131,3 +132,12 @@ def class_weights(counts_Q: Tensor, lambda_uniform: float) -> Tensor:
     smooth = (kernel / kernel.sum(dim=0)) @ (counts_Q / counts_Q.sum())
     weights = 1 / ((1 - lambda_uniform) * smooth + lambda_uniform / BINS)
     return weights / (smooth * weights).sum()
+
+
+def weigh_by_frequency(ab_unit_truth: Iterable[Tensor], lambda_uniform: float) -> Tensor:
+    """Give the `class_weights` of colours, ab_unit (B, 2, H, W) each, on their device."""
+    counts, device = torch.zeros(BINS), _CPU
+    for ab_unit in ab_unit_truth:
+        counts += torch.bincount(nearest(ab_unit).flatten(), minlength=BINS).cpu()
+        device = ab_unit.device
+    return class_weights(counts, lambda_uniform).to(device)

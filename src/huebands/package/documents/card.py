@@ -1,6 +1,6 @@
-"""The model card: what a package is, what it was made of, what it reaches and what it does not promise.
+"""The model card: what a package is, its data, its figures and what it does not promise.
 
-The words stand in card.md.j2.
+The text is in card.md.j2.
 """
 
 from collections import Counter
@@ -28,7 +28,7 @@ def write_card(
     """Write the card as Markdown; equal arguments give equal text.
 
     Args:
-        config: of the package.
+        config: config of the package.
         evaluation: figures on the test split: {metric: {"model", "low", "high", "grey", ...: value}, "photos": n}.
         calibration: the content of calibration.json.
         photos: rows of the manifest, with split, source and licence.
@@ -75,9 +75,9 @@ def _figures(evaluation: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
-def _coverage(counted: str, row: Mapping[str, Any]) -> Row:
+def _coverage(label: str, row: Mapping[str, Any]) -> Row:
     return (
-        counted,
+        label,
         f"{row['alpha']:g}",
         percent(1 - row["alpha"]),
         percent(row["coverage"]),

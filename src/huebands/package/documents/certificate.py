@@ -1,6 +1,6 @@
 """A certificate as one HTML file that needs no other: what the bands promise, and what was measured on test photos.
 
-The words stand in certificate.html.j2. Every figure of a chart stands in a table as well.
+The text is in certificate.html.j2. Every figure of a chart is in a table too.
 """
 
 import math
@@ -52,7 +52,7 @@ def write_page(name: str, description: Mapping[str, Any]) -> str:
     """Write certificate.html; equal arguments give equal text.
 
     Args:
-        name: of the model.
+        name: name of the model.
         description: the content of calibration.json, with its certificate.
     """
     certificate = description["certificate"]
@@ -88,7 +88,7 @@ def write_page(name: str, description: Mapping[str, Any]) -> str:
             for mode in _MODES
         },
         grid_figures={mode: [_partition(_of_mode(strata, mode), _GRID)] for mode in _MODES},
-        hashes=[(part, str(description[key])) for key, part in _HASHES.items()],
+        hashes=[(title, str(description[key])) for key, title in _HASHES.items()],
     )
 
 
@@ -142,8 +142,8 @@ def _coverage_chart(mode: str, curve: Sequence[Mapping[str, Any]]) -> str:
     rows = _of_mode(curve, mode)
     if not rows:
         return ""
-    least = 10 * math.floor(10 * min(min(1 - row["alpha"], row["exact_low"]) for row in curve))
-    return draw_coverage(f"coverage-{mode}", _MODES[mode][0], rows, least)
+    start = 10 * math.floor(10 * min(min(1 - row["alpha"], row["exact_low"]) for row in curve))
+    return draw_coverage(f"coverage-{mode}", _MODES[mode][0], rows, start)
 
 
 def _width_chart(channel: str, distribution: Mapping[str, Sequence[float]]) -> str:

@@ -23,14 +23,14 @@ _FONT = 12  # pixels; the page's style has the same
 _MOST_TICKS = 6
 
 
-def draw_coverage(key: str, heading: str, rows: Sequence[Mapping[str, Any]], least: float) -> str:
+def draw_coverage(key: str, heading: str, rows: Sequence[Mapping[str, Any]], start: float) -> str:
     """Draw measured against promised coverage with its exact interval, in percent.
 
     Args:
         key: identifies the chart in its page.
-        heading: of the chart, for its title.
-        rows: of the curve with alpha, coverage, exact_low and exact_high; at least one.
-        least: start of both axes, percent.
+        heading: text of the chart, for its title.
+        rows: rows of the curve with alpha, coverage, exact_low and exact_high; at least one.
+        start: start of both axes, percent.
 
     Returns:
         An svg element.
@@ -38,10 +38,10 @@ def draw_coverage(key: str, heading: str, rows: Sequence[Mapping[str, Any]], lea
     rows = sorted(rows, key=lambda row: -float(row["alpha"]))
     promised = [100 * (1 - row["alpha"]) for row in rows]
     low, measured, high = ([100 * row[name] for row in rows] for name in ("exact_low", "coverage", "exact_high"))
-    axes = _axes((340, 300), "promised, %", "measured", (least, 100), (least, 100))
+    axes = _axes((340, 300), "promised, %", "measured", (start, 100), (start, 100))
     colour = _COLOURS["line"]
     axes.fill_between(promised, low, high, color=colour, alpha=0.2, linewidth=0, clip_on=False)
-    axes.plot([least, 100], [least, 100], color=_COLOURS["quiet"], linewidth=1.25, dashes=(4, 3.2), clip_on=False)
+    axes.plot([start, 100], [start, 100], color=_COLOURS["quiet"], linewidth=1.25, dashes=(4, 3.2), clip_on=False)
     axes.plot(promised, measured, "o-", color=colour, linewidth=2, markersize=6, markeredgewidth=0, clip_on=False)
     title = f"{heading}: measured coverage against promised coverage, {promised[0]:.1f}% to {promised[-1]:.1f}%"
     return _svg(axes, key, title)
@@ -105,7 +105,7 @@ def _axes(
 
 
 def _svg(axes: "Axes", key: str, title: str) -> str:
-    """Write a figure as an svg element that is read aloud by its title."""
+    """Write a figure as an svg element with a title for screen readers."""
     from matplotlib import rc_context
 
     buffer = io.StringIO()
@@ -115,13 +115,13 @@ def _svg(axes: "Axes", key: str, title: str) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     svg = ET.fromstring(buffer.getvalue())
     view = svg.attrib["viewBox"]
-    used = {value[1:] for element in svg.iter() for name, value in element.items() if name.endswith("href")}
+    referenced = {value[1:] for element in svg.iter() for name, value in element.items() if name.endswith("href")}
     for parent in list(svg.iter()):
         for child in list(parent):
             if _name(child.tag) in ("metadata", "style"):
                 parent.remove(child)
     for element in svg.iter():
-        _embed(element, key, used)
+        _embed(element, key, referenced)
     svg.attrib = {"viewBox": view, "role": "img", "aria-labelledby": key}
     heading = ET.Element("title", {"id": key})
     heading.text = title
@@ -133,18 +133,18 @@ def _svg(axes: "Axes", key: str, title: str) -> str:
     return text
 
 
-def _embed(element: ET.Element, key: str, used: set[str]) -> None:
-    """Take namespaces, fonts and unused identifiers away, and make the others unique in a page of many charts."""
+def _embed(element: ET.Element, key: str, referenced: set[str]) -> None:
+    """Remove namespaces, fonts and unused identifiers, and make the others unique in a page of many charts."""
     element.tag = _name(element.tag)
     element.attrib = {_name(name): value for name, value in element.items()}
-    if (identifier := element.attrib.pop("id", None)) in used:
+    if (identifier := element.attrib.pop("id", None)) in referenced:
         element.set("id", f"{key}-{identifier}")
     if "href" in element.attrib:
         element.set("href", f"#{key}-{element.attrib['href'][1:]}")
     if element.tag == "text":
         anchor = re.search(r"text-anchor: \w+", element.get("style", ""))
         element.set("style", anchor[0] if anchor else "")
-        del element.attrib["transform"]  # turns the text by no degrees
+        del element.attrib["transform"]  # a rotation by 0 degrees
 
 
 def _name(qualified: str) -> str:

@@ -13,7 +13,7 @@ def render(room: str, template: str, /, **values: Any) -> str:
     Args:
         room: the Python package that the template lies in, such as "huebands.comparison".
         template: its file. The values in `*.html.j2` are escaped, in every other template they stand as they are.
-        values: of the names in the template.
+        values: values of the names in the template.
 
     Raises:
         jinja2.UndefinedError: when the template uses a name that has no value.

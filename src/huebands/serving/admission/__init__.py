@@ -1,1 +1,1 @@
-"""Admission control: which requests are let in, how fast their bodies must come, and what they may hold."""
+"""Admission control: which requests are admitted, how fast bodies must arrive, and how much memory they may hold."""

@@ -1,4 +1,4 @@
-"""An ASGI middleware that refuses request bodies that are too large, announced or streamed, or that come too slowly."""
+"""An ASGI middleware that refuses request bodies that are, or announce to be, too large, or that arrive too slowly."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from huebands.serving.admission.limits import MIN_RATE
 
-_DISCARDED = 4  # times the limit that is read and discarded, so that most clients get to see the answer
+_DISCARDED = 4  # times the limit that is read and discarded, because most clients read the answer only then
 
 
 class BodyLimit:
-    """Raises HTTPException while the body is read: 413 when it is or announces too many bytes, 408 when it is too slow.
+    """Raises HTTPException while the body is read: 413 if it has or announces too many bytes, 408 if it is too slow.
 
     Args:
         app: the next ASGI application.
@@ -37,15 +37,15 @@ class BodyLimit:
         length = headers.get("content-length", "0")
         too_large = length.isdecimal() and int(length) > self.max_body
         waits_for_continue = headers.get("expect", "").lower() == "100-continue"
-        received, more = 0, True
+        received, more_body = 0, True
         window = _Window(self.max_stall, self.max_stall * self.min_rate)
 
         async def receive_piece() -> Message:
-            nonlocal received, more
-            if not more:
+            nonlocal received, more_body
+            if not more_body:
                 return await receive()
             try:
-                with anyio.fail_after(window.left()):
+                with anyio.fail_after(window.remaining_seconds()):
                     message = await receive()
             except TimeoutError as error:
                 reason = (
@@ -56,7 +56,7 @@ class BodyLimit:
             size = len(message.get("body", b""))
             received += size
             window.add(size)
-            more = message.get("more_body", False)
+            more_body = message.get("more_body", False)
             return message
 
         async def receive_counted() -> Message:
@@ -65,7 +65,7 @@ class BodyLimit:
                 raise refusal  # before the client sends the body
             message = await receive_piece()
             if too_large or received > self.max_body:
-                while more and received <= _DISCARDED * self.max_body:
+                while more_body and received <= _DISCARDED * self.max_body:
                     await receive_piece()
                 raise refusal
             return message
@@ -75,14 +75,14 @@ class BodyLimit:
 
 @dataclass
 class _Window:
-    """A stretch of time in which some bytes must come; when they have, the next window begins."""
+    """A period in which a number of bytes must arrive; once they have, the next window begins."""
 
     seconds: float
     required: float
     received: int = 0
     end: float | None = None  # by the event loop's clock; None: the window has not begun
 
-    def left(self) -> float:
+    def remaining_seconds(self) -> float:
         """Seconds until the end of the window."""
         if self.end is None:
             self.end = anyio.current_time() + self.seconds

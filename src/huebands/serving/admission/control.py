@@ -1,12 +1,11 @@
 """Admission control: how many requests the service holds at one time, and how many bytes of them.
 
-Bytes are reserved as they come. A Content-Length reserves nothing, since announcing costs a client nothing.
+Bytes are reserved as they arrive. A Content-Length reserves nothing, since a client can announce any number.
 
-When there is no room, the slowest transfer is evicted, be it an upload or the sending of an answer. So clients that
-hold a place without moving bytes keep nobody out, and slow clients keep theirs as long as nobody else needs it. A new
-request counts as if it moved `NEW_REQUEST_RATE` until its own bytes are measured: it takes the place of a slower
-transfer, never that of a faster one, so that uploads on ordinary lines finish under overload. Photos that wait or are
-worked on are never evicted.
+When there is no room, the slowest transfer is evicted, an upload or an answer. So idle clients do not block others, and
+slow clients are evicted only for others. A new request counts as a transfer at `NEW_REQUEST_RATE` until its own rate is
+measured. It replaces only a slower transfer, so that uploads at ordinary rates finish under overload. Photos that wait
+or are processed are never evicted.
 """
 
 import math
@@ -33,9 +32,9 @@ class AdmissionControl:
 
     Attributes:
         pool: its queue must have room for whatever is admitted; its `counts` include the "evicted" requests.
-        max_bytes: of uploads and answers together. Uploads never exceed it. A finished answer is held even if it does,
-            since it is in memory already.
-        max_requests: that upload, wait, are worked on or receive their answer.
+        max_bytes: limit of uploads and answers together. Uploads never exceed it. A finished answer may, since it is in
+            memory already.
+        max_requests: limit of requests that upload, wait, are processed or receive their answer.
         clock: gives seconds.
         held_bytes: now.
     """
@@ -102,7 +101,7 @@ class Reservation:
     """The bytes that one admitted request holds.
 
     Args:
-        control: that admitted the request.
+        control: admission control that admitted the request.
 
     Attributes:
         size: bytes.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MAX_BODY = 64 * 2**20  # bytes of a request body
-MAX_STALL = 30.0  # seconds; in each, a body must bring MIN_RATE times as many bytes, and an answer's piece be taken
+MAX_STALL = 30.0  # seconds in which a body must bring MIN_RATE times as many bytes, and a client take a piece
 MAX_UPLOAD = 120.0  # seconds that a whole upload may take
 MIN_RATE = 4 * 2**10  # bytes/s: half of what a slow mobile uplink of 64 kbit/s carries
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -23,10 +23,10 @@ class Limits:
 
     Attributes:
         processes: worker processes.
-        threads: of each.
+        threads: threads of each process.
         queue: photos that may wait beside those that a worker process has.
         timeout: seconds that a photo may take, and seconds that it may wait.
-        held_bytes: of uploads and answers that are in memory at one time.
+        held_bytes: bytes of uploads and answers that are in memory at one time.
     """
 
     processes: int
@@ -48,10 +48,10 @@ class Limits:
             LimitError: names the variable and its value.
         """
 
-        def number(name: str, default: int, least: int, most: int) -> int:
+        def number(name: str, default: int, lowest: int, highest: int) -> int:
             text = environment.get(name) or str(default)
-            if not text.isascii() or not text.isdecimal() or not least <= int(text) <= most:
-                raise LimitError(f"{name} (={text!r}) must be a whole number in [{least}, {most}]")
+            if not text.isascii() or not text.isdecimal() or not lowest <= int(text) <= highest:
+                raise LimitError(f"{name} (={text!r}) must be a whole number in [{lowest}, {highest}]")
             return int(text)
 
         cores = usable_cores()

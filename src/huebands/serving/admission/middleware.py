@@ -18,7 +18,7 @@ class AdmissionMiddleware:
     """Hands on a request when `state.admission` of the application has room for it, else raises UnservedError.
 
     It sends answers in pieces, so that a slow reader holds back few bytes. `scope["state"]["reservation"]` is the
-    request's own.
+    request's reservation.
 
     Args:
         app: the next ASGI application.
@@ -56,24 +56,24 @@ class AdmissionMiddleware:
                 return
             for first in range(0, len(body), _PIECE):
                 piece = body[first : first + _PIECE]
-                more = first + _PIECE < len(body) or message.get("more_body", False)
+                has_more = first + _PIECE < len(body) or message.get("more_body", False)
                 if continues:
-                    part = {**message, "body": piece, "more_body": more}
-                    continues = await reservation.send(send, part, self.max_stall)
+                    piece_message = {**message, "body": piece, "more_body": has_more}
+                    continues = await reservation.send(send, piece_message, self.max_stall)
 
         return send_pieces
 
 
 def _reserving(reservation: Reservation, receive: Receive) -> Receive:
     """Hold the pieces of the body; the message after the last one says that the client has hung up."""
-    more = True
+    more_body = True
 
     async def receive_held() -> Message:
-        nonlocal more
-        if not more:
+        nonlocal more_body
+        if not more_body:
             return await receive()
         message = await reservation.receive(receive)
-        more = message.get("more_body", False)
+        more_body = message.get("more_body", False)
         return message
 
     return receive_held

@@ -20,7 +20,7 @@ class AccessLog:
 
     Args:
         app: the next ASGI application.
-        paths: of the routes; other paths are logged as "other".
+        paths: paths of the routes; other paths are logged as "other".
         on_answer: called with the record when the answer starts.
     """
 

@@ -1,6 +1,6 @@
-"""An alarm that evidence raises: once the wealth of bets against a hypothesis is large enough.
+"""An alarm that is raised once the wealth of bets against a hypothesis is large enough.
 
-For photos that are independent draws from where the calibration photos came from, the chance that an alarm is ever
+For photos that are independent draws from the distribution of the calibration photos, the chance that an alarm is ever
 raised is at most DELTA, over the draw of the calibration photos and of all photos to come. Half of DELTA is the chance
 that the calibration photos are a misleading draw, half that the bets are won by luck.
 """

@@ -58,7 +58,7 @@ def frequency_bounds(ranks: np.ndarray, photos: int) -> np.ndarray:
 
 
 def photos_to_notice(ranks: np.ndarray, photos: int) -> int | None:
-    """How many new photos raise the alarm when `_SHIFT` times as many as there should be are atypical.
+    """The number of photos after which the alarm is raised when `_SHIFT` times as many as expected are atypical.
 
     The atypical photos are assumed evenly spread; chance makes it fewer or more. None: more than `_MAX_PHOTOS` photos.
     """

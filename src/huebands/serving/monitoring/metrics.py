@@ -26,7 +26,7 @@ class Metrics:
     """Counts answers, refusals and the measurements of photos.
 
     Attributes:
-        registry: of all metrics, including this process's memory and processor time.
+        registry: registry of all metrics, including this process's memory and processor time.
     """
 
     def __init__(self) -> None:
@@ -77,8 +77,8 @@ class ModelCollector(Collector):
     """Reports the served model, and the monitor of its photos.
 
     Args:
-        package: that is served.
-        monitor: of its photos.
+        package: package that is served.
+        monitor: monitor of its photos.
     """
 
     def __init__(self, package: ModelPackage, monitor: Monitor) -> None:
@@ -113,7 +113,7 @@ class PoolCollector(Collector):
     """Reports the worker pool and the admission control.
 
     Args:
-        admission: of the service.
+        admission: admission of the service.
     """
 
     def __init__(self, admission: AdmissionControl) -> None:

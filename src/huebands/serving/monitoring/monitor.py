@@ -16,7 +16,7 @@ REMEMBERED = 100_000  # digests of contents, 16 bytes each
 class Monitor:
     """Watches the answered photos since the start of the service.
 
-    A content that came before is no new evidence: it is skipped for as long as its digest is remembered.
+    A repeated photo is no new evidence: it is skipped for as long as its digest is remembered.
     """
 
     def __init__(self, calibration: Calibration) -> None:
@@ -47,9 +47,9 @@ class Monitor:
 
     def _is_new(self, content: bytes) -> bool:
         digest = sha256(content).digest()[:16]
-        new = digest not in self._digests
+        is_new = digest not in self._digests
         self._digests[digest] = None
         self._digests.move_to_end(digest)
         if len(self._digests) > REMEMBERED:
             self._digests.popitem(last=False)
-        return new
+        return is_new

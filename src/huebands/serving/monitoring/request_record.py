@@ -40,17 +40,17 @@ class RequestRecord:
     """A request and its answer, in numbers.
 
     Attributes:
-        method: of HTTP, or "other".
-        path: of a route, or "other".
+        method: HTTP method, or "other".
+        path: path of a route, or "other".
         id: the request ID, made here; one that a client sends is ignored.
-        status: of the answer; 0 until it starts.
-        bytes_in: of the body, as far as it was read.
-        bytes_out: of the answer's body.
+        status: status of the answer; 0 until it starts.
+        bytes_in: bytes of the body, as far as it was read.
+        bytes_out: bytes of the answer's body.
         seconds: until the answer started.
         cause: why the request was not answered as asked; None: it was.
-        guarantee: of an answered photo, the guarantee in its form.
-        measurements: of an answered photo.
-        part_seconds: of an answered photo, the time of each part of the work, waiting for a worker ("queue") included.
+        guarantee: requested guarantee of an answered photo.
+        measurements: those of an answered photo.
+        part_seconds: time of each part of the work on an answered photo; "queue" is the wait for a worker.
     """
 
     method: str
@@ -71,8 +71,8 @@ class RequestRecord:
         """Make the record of a request, and keep it in the request's state.
 
         Args:
-            scope: of the request.
-            paths: of the routes.
+            scope: ASGI scope of the request.
+            paths: paths of the routes.
         """
         path, method = scope["path"], scope["method"]
         record = cls(method if method in _METHODS else "other", path if path in paths else "other")
@@ -123,8 +123,8 @@ class RequestRecord:
 
 def cause_of(error: HTTPException) -> str:
     """The cause of a refusal, by what raised the error, else by its status."""
-    for kind, cause in _CAUSE_OF_ERROR:
-        if isinstance(error.__cause__, kind):
+    for error_type, cause in _CAUSE_OF_ERROR:
+        if isinstance(error.__cause__, error_type):
             return cause
     return _CAUSE_OF_STATUS.get(error.status_code, "other")
 

@@ -1,4 +1,4 @@
-// Reads the zip archives of the service, in which the sizes stand in each entry's header.
+// Reads the zip archives of the service, which have the sizes in each entry's header.
 
 const ENTRY = 0x04034b50;
 const DEFLATED = 8;

@@ -11,15 +11,15 @@ function interpolate(samples, size, positions) {
   const before = new Int32Array(count);
   const after = new Int32Array(count);
   const weight = new Float32Array(count);
-  const rest = new Float32Array(count);
+  const complement = new Float32Array(count);
   positions.forEach((position, i) => {
     const center = Math.min(Math.max((position + 0.5) * (samples / size) - 0.5, 0), samples - 1);
     before[i] = Math.min(Math.floor(center), Math.max(samples - 2, 0));
     after[i] = Math.min(before[i] + 1, samples - 1);
     weight[i] = center - before[i];
-    rest[i] = f(1 - weight[i]);
+    complement[i] = f(1 - weight[i]);
   });
-  return { before, after, weight, rest };
+  return { before, after, weight, complement };
 }
 
 export class NestedBands {
@@ -74,7 +74,7 @@ export class NestedBands {
     this.above = [0, 1, 2].map((channel) => span(channel, 1));
   }
 
-  /** All low bytes stand before all high ones; the ends are whole parts, exact in float32. */
+  /** All low bytes come before all high ones; the ends are multiples of 1 / parts, exact in float32. */
   #readKnots(bytes) {
     const { count, parts } = this.knots;
     const size = this.samples.rows * this.samples.columns;
@@ -107,7 +107,7 @@ class Bands {
       const next = Math.min(knot + 1, count - 1);
       const { lower, upper } = nestedBands;
       const planes = [lower[knot], lower[next], upper[knot], upper[next]];
-      return { part: f((step % perKnot) / perKnot), ends: planes.map((plane) => this.#lines(plane[channel])) };
+      return { fraction: f((step % perKnot) / perKnot), ends: planes.map((plane) => this.#lines(plane[channel])) };
     });
   }
 
@@ -123,45 +123,45 @@ class Bands {
   #fill(row, channel, rows) {
     const { columns, bounds } = this;
     const { shown, grey, width } = this.nestedBands;
-    const { part, ends } = this.channels[channel];
+    const { fraction, ends } = this.channels[channel];
     const [lowerStart, lowerEnd, upperStart, upperEnd] = ends.map((lines) => lines(rows.before[0]));
     const [lowerStart2, lowerEnd2, upperStart2, upperEnd2] = ends.map((lines) => lines(rows.after[0]));
     const w = rows.weight[0];
-    const r = rows.rest[0];
+    const r = rows.complement[0];
     const below = this.nestedBands.below[channel];
     const above = this.nestedBands.above[channel];
-    for (let i = 0, at = 2 * channel; i < columns.length; i += 1, at += 2 * CHANNELS) {
+    for (let i = 0, index = 2 * channel; i < columns.length; i += 1, index += 2 * CHANNELS) {
       const ls = f(f(lowerStart[i] * r) + f(lowerStart2[i] * w));
       const le = f(f(lowerEnd[i] * r) + f(lowerEnd2[i] * w));
       const us = f(f(upperStart[i] * r) + f(upperStart2[i] * w));
       const ue = f(f(upperEnd[i] * r) + f(upperEnd2[i] * w));
       const pixel = row * width + columns[i];
       const level = grey[pixel];
-      const lower = decode(f(ls + f(part * f(le - ls))), level, below[level], above[level]);
-      const upper = decode(f(us + f(part * f(ue - us))), level, below[level], above[level]);
+      const lower = decode(f(ls + f(fraction * f(le - ls))), level, below[level], above[level]);
+      const upper = decode(f(us + f(fraction * f(ue - us))), level, below[level], above[level]);
       const value = shown[4 * pixel + channel];
-      bounds[at] = Math.min(Math.floor(lower), value);
-      bounds[at + 1] = Math.max(Math.ceil(upper), value);
+      bounds[index] = Math.min(Math.floor(lower), value);
+      bounds[index + 1] = Math.max(Math.ceil(upper), value);
     }
   }
 
   #tighten(row) {
     const { columns, bounds } = this;
     const { shown, grey, width, luminance } = this.nestedBands;
-    for (let i = 0, at = 0; i < columns.length; i += 1) {
+    for (let i = 0, index = 0; i < columns.length; i += 1) {
       const pixel = row * width + columns[i];
-      luminance.propagate(bounds, at, grey[pixel]);
-      for (let channel = 0; channel < CHANNELS; channel += 1, at += 2) {
+      luminance.propagate(bounds, index, grey[pixel]);
+      for (let channel = 0; channel < CHANNELS; channel += 1, index += 2) {
         const value = shown[4 * pixel + channel];
-        bounds[at] = Math.min(bounds[at], value);
-        bounds[at + 1] = Math.max(bounds[at + 1], value);
+        bounds[index] = Math.min(bounds[index], value);
+        bounds[index + 1] = Math.max(bounds[index + 1], value);
       }
     }
   }
 
   /** Makes a function that interpolates a row of samples at the columns; it caches the last two rows. */
   #lines(plane) {
-    const { before, after, weight, rest } = this.weights;
+    const { before, after, weight, complement } = this.weights;
     const width = this.nestedBands.samples.columns;
     const cache = [0, 1].map(() => ({ row: -1, line: new Float32Array(before.length) }));
     return (row) => {
@@ -170,7 +170,7 @@ class Bands {
         cached.row = row;
         const start = row * width;
         for (let i = 0; i < before.length; i += 1) {
-          cached.line[i] = f(f(plane[start + before[i]] * rest[i]) + f(plane[start + after[i]] * weight[i]));
+          cached.line[i] = f(f(plane[start + before[i]] * complement[i]) + f(plane[start + after[i]] * weight[i]));
         }
       }
       return cached.line;

@@ -62,10 +62,10 @@ function describeStride(stride) {
   return `Every ${ordinal} pixel of each row and column is shown; the downloads have every pixel.`;
 }
 
-function copy(from, to) {
-  to.width = from.width;
-  to.height = from.height;
-  to.getContext("2d").drawImage(from, 0, 0);
+function copy(source, target) {
+  target.width = source.width;
+  target.height = source.height;
+  target.getContext("2d").drawImage(source, 0, 0);
 }
 
 function limitConfidence({ steps, calibration_photos: photos }) {
@@ -98,16 +98,16 @@ function update() {
   const { confidence, mode, steps } = chosenGuarantee();
   $("confidence").setAttribute("aria-valuetext", `${confidence}%`);
   const share = `On average over photos like the calibration photos, at least ${confidence}% of`;
-  const counted = { per_channel: "the channel values lie in their bands.", joint: "the pixels have all three channels in their bands." };
+  const sentenceEnd = { per_channel: "the channel values lie in their bands.", joint: "the pixels have all three channels in their bands." };
   $("promise").textContent =
-    `${share} ${counted[mode]} The promise is about photos as a whole: it says nothing about one pixel, and does not hold for photos of another kind.`;
+    `${share} ${sentenceEnd[mode]} The promise is about photos as a whole: it says nothing about one pixel, and does not hold for photos of another kind.`;
   heat.draw(steps, mode);
   if (photo.point !== null) showPixel({ ...photo.point, byKey: false });
 }
 
-function showMean(mean, whole) {
+function showMean(mean, isComplete) {
   $("mean").textContent = mean.toFixed(1);
-  $("mean").dataset.whole = whole;
+  $("mean").dataset.complete = isComplete;
 }
 
 function showPixel({ row, column, byKey }) {

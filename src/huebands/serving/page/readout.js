@@ -8,7 +8,7 @@ export class Readout {
   constructor(element) {
     this.element = element;
     this.channels = [...element.querySelectorAll(".channel")];
-    this.part = (name) => element.querySelector(`.${name}`);
+    this.child = (name) => element.querySelector(`.${name}`);
   }
 
   /** Shows a pixel.
@@ -18,8 +18,8 @@ export class Readout {
    * @param aloud whether a screen reader announces it.
    */
   show(pixel, aloud) {
-    this.part("place").textContent = `x ${pixel.x}, y ${pixel.y}, grey ${pixel.grey}`;
-    this.part("shown-colour").style.backgroundColor = `rgb(${pixel.shown.join(" ")})`;
+    this.child("place").textContent = `x ${pixel.x}, y ${pixel.y}, grey ${pixel.grey}`;
+    this.child("shown-colour").style.backgroundColor = `rgb(${pixel.shown.join(" ")})`;
     this.channels.forEach((element, channel) => this.#showChannel(element, pixel, channel));
     if (aloud) this.#speak(pixel);
   }
@@ -29,16 +29,16 @@ export class Readout {
     element.querySelector(".value").textContent = pixel.shown[channel];
     element.querySelector(".interval").textContent = `[${lower}, ${upper}]`;
     const [lowest, highest] = pixel.gamutRange[channel];
-    const place = (name, from, to) => {
+    const placeBar = (name, first, last) => {
       const bar = element.querySelector(`.${name}`);
-      bar.style.left = `${(from / 256) * 100}%`;
-      bar.style.width = `${((to + 1 - from) / 256) * 100}%`;
+      bar.style.left = `${(first / 256) * 100}%`;
+      bar.style.width = `${((last + 1 - first) / 256) * 100}%`;
       return bar;
     };
-    place("reach", lowest, highest);
-    place("mark", pixel.shown[channel], pixel.shown[channel]);
+    placeBar("reach", lowest, highest);
+    placeBar("mark", pixel.shown[channel], pixel.shown[channel]);
     const ends = [lower, upper].map((value) => `rgb(${pixel.shown.with(channel, value).join(" ")})`);
-    place("band", lower, upper).style.background = `linear-gradient(to right, ${ends.join(", ")})`;
+    placeBar("band", lower, upper).style.background = `linear-gradient(to right, ${ends.join(", ")})`;
   }
 
   #speak(pixel) {
@@ -48,7 +48,7 @@ export class Readout {
         (name, channel) =>
           `${name} ${pixel.shown[channel]}, between ${pixel.bounds[2 * channel]} and ${pixel.bounds[2 * channel + 1]}`,
       );
-      this.part("spoken").textContent = `Column ${pixel.x}, row ${pixel.y}: ${parts.join("; ")}.`;
+      this.child("spoken").textContent = `Column ${pixel.x}, row ${pixel.y}: ${parts.join("; ")}.`;
     }, SPEAK_AFTER);
   }
 }

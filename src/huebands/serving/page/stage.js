@@ -25,10 +25,10 @@ class Borders {
       this.#move(index, ((event.clientX - frame.left) / frame.width) * 100);
     });
     handle.addEventListener("keydown", (event) => {
-      const to = this.#positionForKey(event, this.positions[index]);
-      if (to === null) return;
+      const position = this.#positionForKey(event, this.positions[index]);
+      if (position === null) return;
       event.preventDefault();
-      this.#move(index, to);
+      this.#move(index, position);
     });
   }
 
@@ -59,10 +59,10 @@ class Borders {
     this.stage.style.setProperty("--left", `${left}%`);
     this.stage.style.setProperty("--right", `${right}%`);
     this.handles.forEach((handle, index) => {
-      const other = this.positions[1 - index];
+      const otherPosition = this.positions[1 - index];
       handle.setAttribute("aria-valuenow", Math.round(this.positions[index]));
-      handle.setAttribute("aria-valuemin", index === 0 ? 0 : Math.round(other));
-      handle.setAttribute("aria-valuemax", index === 0 ? Math.round(other) : 100);
+      handle.setAttribute("aria-valuemin", index === 0 ? 0 : Math.round(otherPosition));
+      handle.setAttribute("aria-valuemax", index === 0 ? Math.round(otherPosition) : 100);
       handle.setAttribute("aria-valuetext", `${Math.round(this.positions[index])}% from the left`);
     });
   }
@@ -102,17 +102,17 @@ export class Stage {
     const view = event.target.closest(".view");
     if (view === null || this.size === undefined) return null;
     const frame = view.querySelector("canvas").getBoundingClientRect();
-    const along = (position, start, length, count) =>
+    const indexAt = (position, start, length, count) =>
       Math.min(Math.max(Math.floor(((position - start) / length) * count), 0), count - 1);
     return {
-      row: along(event.clientY, frame.top, frame.height, this.size.height),
-      column: along(event.clientX, frame.left, frame.width, this.size.width),
+      row: indexAt(event.clientY, frame.top, frame.height, this.size.height),
+      column: indexAt(event.clientX, frame.left, frame.width, this.size.width),
     };
   }
 
   #hover(event) {
-    const held = this.pinned && event.pointerType === "mouse";
-    const pixel = held ? null : this.#pixelUnder(event);
+    const isHeld = this.pinned && event.pointerType === "mouse";
+    const pixel = isHeld ? null : this.#pixelUnder(event);
     if (pixel !== null) this.#moveTo(pixel.row, pixel.column, false);
   }
 
@@ -127,16 +127,16 @@ export class Stage {
 
   #step(event) {
     if (event.target !== this.element || this.size === undefined) return;
-    const far = event.shiftKey ? COARSE : FINE;
-    const moves = { ArrowLeft: [0, -far], ArrowRight: [0, far], ArrowUp: [-far, 0], ArrowDown: [far, 0] };
+    const step = event.shiftKey ? COARSE : FINE;
+    const moves = { ArrowLeft: [0, -step], ArrowRight: [0, step], ArrowUp: [-step, 0], ArrowDown: [step, 0] };
     if (event.key === "Escape") this.pinned = false;
     else if (event.key in moves) {
       event.preventDefault();
       this.pinned = true;
       const [down, right] = moves[event.key];
-      const keep = (position, count) => Math.min(Math.max(position, 0), count - 1);
-      this.point.row = keep(this.point.row + down, this.size.height);
-      this.point.column = keep(this.point.column + right, this.size.width);
+      const clamp = (position, count) => Math.min(Math.max(position, 0), count - 1);
+      this.point.row = clamp(this.point.row + down, this.size.height);
+      this.point.column = clamp(this.point.column + right, this.size.width);
     } else return;
     this.#moveTo(this.point.row, this.point.column, true);
   }

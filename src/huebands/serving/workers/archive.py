@@ -53,10 +53,10 @@ def _report(package: ModelPackage, name: str, result: Colorization) -> dict[str,
 
 
 def _promise(guarantee: Guarantee) -> str:
-    counted = "channel values" if guarantee.mode == "per_channel" else "pixels"
+    unit = "channel values" if guarantee.mode == "per_channel" else "pixels"
     sentences = [
         "For a photo exchangeable with the calibration photos, the expected share of its"
-        f" {counted} that leave their bands is at most {guarantee.alpha:g}."
+        f" {unit} that leave their bands is at most {guarantee.alpha:g}."
     ]
     if guarantee.delta is not None:
         sentences.append(

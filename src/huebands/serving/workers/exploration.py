@@ -36,12 +36,12 @@ def pack_exploration(colorizer: Colorizer, name: str, prediction: Prediction, li
         exploration.json.
     """
     stride = _stride(*prediction.photo.shape)
-    shown = np.s_[::stride, ::stride]
+    sampled = np.s_[::stride, ::stride]
     description = _describe(colorizer, name, prediction, likeness, stride)
     knots = description["knots"]
     stored = {
-        "colorized.png": encode_png(np.ascontiguousarray(prediction.rgb[shown])),
-        "grey.png": encode_png(np.ascontiguousarray(prediction.photo.levels_HW[shown])),
+        "colorized.png": encode_png(np.ascontiguousarray(prediction.rgb[sampled])),
+        "grey.png": encode_png(np.ascontiguousarray(prediction.photo.levels_HW[sampled])),
     }
     knot_range = range(knots["first"], knots["first"] + knots["count"])
     compressed = {
@@ -67,7 +67,7 @@ def _stride(height: int, width: int) -> int:
 def _encode_knots(nested: NestedBands, knots: range) -> bytes:
     """Lower, then upper ends in units of 1/PARTS: int16 (2, knots, 3, S, S); all low bytes, then all high bytes.
 
-    Separated so, the bytes compress to five sixths of what they do otherwise.
+    In this order they compress to five sixths of the size.
     """
     ends_by_channel = [nested.intervals.knots(knots.start, knots.stop, channel) for channel in range(3)]
     ends = np.stack([np.stack([end.numpy() for end in side], axis=1) for side in zip(*ends_by_channel, strict=True)])
@@ -113,7 +113,7 @@ def _steps(calibration: Calibration) -> dict[str, dict[int, list[int]]]:
 
 
 def describe_tables() -> dict[str, Any]:
-    """The tables with which the page computes what `density.coordinate`, `conformal.luminance` and the heat map do."""
+    """The tables that the page needs for what `density.coordinate`, `conformal.luminance` and the heat map compute."""
     linear = color.srgb_to_linear(torch.arange(256, dtype=torch.float64) / 255)
     return {
         "gamut": color.gamut_table().flatten().tolist(),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from huebands.serving.workers.jobs import Job, Outcome, UnservedError
 
 _SMOOTHING = 0.1  # weight of the newest job in the mean of seconds
-_LONGEST_WAIT = 120  # seconds, at most, after which a client is told to try again
+_LONGEST_WAIT = 120  # seconds: the largest Retry-After
 
 
 @dataclass(eq=False, repr=False)
@@ -16,9 +16,9 @@ class QueuedJob:
     """A job that was accepted.
 
     Attributes:
-        outcome: that the client waits for.
+        outcome: outcome that the client waits for.
         attempts: worker processes that ended while they had the job.
-        large: whether a worker process said so.
+        large: whether a worker process found that the photo is large.
     """
 
     job: Job

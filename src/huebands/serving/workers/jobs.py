@@ -1,4 +1,4 @@
-"""What the HTTP process asks of the worker pool, a job, and the outcomes that a job can have."""
+"""The jobs that the HTTP process gives to the worker pool, and their outcomes."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,9 +15,9 @@ class Job:
     Attributes:
         kind: "colorize" for a PNG, "bands" for an archive, "explore" for what the page draws from.
         content: the bytes of the upload, not decoded yet.
-        name: of the file, as the client gave it.
-        guarantee: that its bands are to keep; the calibration supports it.
-        request_id: of the HTTP request, for the log.
+        name: name of the file, as the client gave it.
+        guarantee: guarantee that its bands are to keep; the calibration supports it.
+        request_id: ID of the HTTP request, for the log.
     """
 
     kind: Kind
@@ -36,8 +36,8 @@ class Measurements:
         height: pixels.
         band_width: mean over pixels and channels, 8-bit levels.
         likeness: conformal p-value of the photo's likeness to the calibration photos.
-        outside: of a photo that came in colour, the share of its channel values (per_channel) or pixels (joint) whose
-            true value is outside its band; None for a grey photo.
+        outside: share of the channel values (per_channel) or pixels (joint) of a photo in colour whose true value is
+            outside its band; None for a grey photo.
         seconds: time that each part of the work took: decode, colorize, encode.
     """
 
@@ -64,7 +64,7 @@ class Refusal:
     """A photo that cannot be colorized: the upload is not a sound image.
 
     Attributes:
-        status: of the HTTP answer.
+        status: status of the HTTP answer.
         reason: one line for the client.
         cause: label of the metrics, of a short closed list: "format" or "image".
     """
@@ -81,7 +81,7 @@ class UnservedError(Exception):
     """A job that the service did not do, though nothing is wrong with the request.
 
     Attributes:
-        status: of the HTTP answer.
+        status: status of the HTTP answer.
         reason: one line for the client.
         cause: label of the metrics: "busy", "starting", "stopping", "timeout", "died" or "failed".
         retry_after: seconds after which there may be room; None: trying again does not help.

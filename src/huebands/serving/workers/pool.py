@@ -33,7 +33,7 @@ class WorkerPool:
         timeout: seconds that a job may take, and seconds that it may wait.
 
     Attributes:
-        counts: of what went wrong, by the `cause` of `UnservedError`, and of "restarts", "retries" and "hung up".
+        counts: numbers of errors by the `cause` of `UnservedError`, and of "restarts", "retries" and "hung up".
     """
 
     def __init__(self, make_process: Callable[[], WorkerProcess], processes: int, queue: int, timeout: float) -> None:
@@ -96,10 +96,10 @@ class WorkerPool:
         return UnservedError(503, f"{reason}; try again in {seconds} s", cause, seconds)
 
     async def submit(self, job: Job) -> Outcome:
-        """Do a job; cancelling this while the job waits takes it out of the queue.
+        """Run a job; cancelling this while the job waits takes it out of the queue.
 
         Raises:
-            UnservedError: when the job was not accepted, or not done.
+            UnservedError: when the job was not accepted, or not finished.
         """
         self.check()
         loop = asyncio.get_running_loop()
@@ -116,11 +116,11 @@ class WorkerPool:
             deadline.cancel()
             self._queue.remove(queued)
 
-    def refuse_more(self, within: float = STOP_TIMEOUT) -> None:
-        """Accept no more jobs; accepted ones that are not done within some seconds are refused too."""
+    def refuse_more(self, timeout: float = STOP_TIMEOUT) -> None:
+        """Accept no more jobs; accepted ones that are not finished after `timeout` seconds are refused too."""
         if not self._stopping:
             self._stopping = True
-            asyncio.get_running_loop().call_later(within, self._refuse_all, "stopping", _STOPPING)
+            asyncio.get_running_loop().call_later(timeout, self._refuse_all, "stopping", _STOPPING)
 
     async def close(self) -> None:
         """End the processes; the jobs that wait or that a process has are refused."""
@@ -148,10 +148,10 @@ class WorkerPool:
         for slot in self._slots:
             if not slot.is_idle:
                 continue
-            queued = self._queue.take(large_allowed=not any(other.has_large_job for other in self._slots))
+            queued = self._queue.take(large_allowed=not any(any_slot.has_large_job for any_slot in self._slots))
             if queued is None:
                 return
-            slot.give(queued)
+            slot.assign(queued)
 
     async def _supervise(self, slot: Slot) -> None:
         """Keep a process in a slot for as long as the pool lives: after an error of any kind a new one is started."""
@@ -159,7 +159,7 @@ class WorkerPool:
             try:
                 process = await slot.start(self._make_process)
                 while True:
-                    await self._do(slot, process, await slot.next_job(process, self._assign_jobs))
+                    await self._run_job(slot, process, await slot.next_job(process, self._assign_jobs))
             except Exception as error:
                 slot.failures += 1
                 is_known = isinstance(error, ProcessEndedError | OSError)
@@ -170,17 +170,17 @@ class WorkerPool:
                 queued, slot.job = slot.job, None
                 self._retry(queued)
             self.counts["restarts"] += 1
-            if not any(other.is_ready for other in self._slots) and not self._restarts_for_the_first_time():
+            if not any(any_slot.is_ready for any_slot in self._slots) and not self._restarts_for_the_first_time():
                 self._refuse_all("starting", "the worker processes do not start")
             await asyncio.sleep(slot.pause)
 
-    async def _do(self, slot: Slot, process: WorkerProcess, queued: QueuedJob) -> None:
-        """Let a process do a job, and hand on what comes of it."""
+    async def _run_job(self, slot: Slot, process: WorkerProcess, queued: QueuedJob) -> None:
+        """Send a job to a process, and pass on the reply."""
         loop, request_id = asyncio.get_running_loop(), queued.job.request_id
         start = loop.time()
         try:
             async with asyncio.timeout(self._timeout):
-                reply = await process.do(Task(queued.job, alone=queued.large))
+                reply = await process.run(Task(queued.job, alone=queued.large))
         except TimeoutError as error:
             slot.job = None
             self.counts["timeout"] += 1

@@ -17,11 +17,11 @@ class ProcessEndedError(Exception):
 
 
 class WorkerProcess:
-    """A process that does tasks one by one; it ends when this process does, even when this one is killed.
+    """A process that runs tasks one by one; it ends when this process does, even when this one is killed.
 
     Args:
         make_command: gives the command that runs `worker_loop.run`; called in a thread at every start.
-        environment: of the process.
+        environment: environment variables of the process.
     """
 
     def __init__(self, make_command: Callable[[], Sequence[str]], environment: Mapping[str, str]) -> None:
@@ -35,7 +35,7 @@ class WorkerProcess:
         """Start the process, and wait until it is ready.
 
         Raises:
-            ProcessEndedError: when it ends before it is ready, or `make_command` says so.
+            ProcessEndedError: when it ends before it is ready, or from `make_command`.
         """
         command = await asyncio.to_thread(self.make_command)
         self._connection, other_end = socket.socketpair()
@@ -56,7 +56,7 @@ class WorkerProcess:
         assert self._popen is not None, "not started"
         return self._popen.pid
 
-    async def do(self, task: Task) -> Reply:
+    async def run(self, task: Task) -> Reply:
         """Send a task, and wait for the reply.
 
         Raises:
@@ -90,12 +90,12 @@ class WorkerProcess:
     def _read(self, size: int) -> bytearray:
         assert self._connection is not None, "not started"
         content = bytearray(size)
-        rest = memoryview(content)
-        while rest:
-            count = self._connection.recv_into(rest)
+        remaining = memoryview(content)
+        while remaining:
+            count = self._connection.recv_into(remaining)
             if not count:
                 raise EOFError
-            rest = rest[count:]
+            remaining = remaining[count:]
         return content
 
     def _wait_for_end(self, popen: "subprocess.Popen[bytes]", loop: asyncio.AbstractEventLoop) -> None:

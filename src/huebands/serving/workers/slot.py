@@ -18,7 +18,7 @@ class Slot:
 
     Attributes:
         process: the newest one; None: none was made yet.
-        job: that the process has.
+        job: job that the process has.
         is_ready: whether the process is ready.
         was_ready: whether any process of the slot was.
         failures: ends of a process since the last job.
@@ -61,35 +61,35 @@ class Slot:
         return self.process
 
     async def next_job(self, process: WorkerProcess, on_idle: Callable[[], None]) -> QueuedJob:
-        """Wait for `give`, or for the end of the process.
+        """Wait for `assign`, or for the end of the process.
 
         Args:
-            process: of the slot.
-            on_idle: called once the slot takes a job.
+            process: process of the slot.
+            on_idle: called once the slot can take a job.
 
         Raises:
             ProcessEndedError: when the process ends first.
         """
         self._next_job = asyncio.get_running_loop().create_future()
         on_idle()
-        either: set[asyncio.Future[Any]] = {self._next_job, process.ended}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        futures: set[asyncio.Future[Any]] = {self._next_job, process.ended}
+        await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
         if not self._next_job.done():
             raise ProcessEndedError(f"worker process {process.pid} has ended while it was idle")
         self.failures = 0  # if the process ends now, the photo may be the reason
         return self._next_job.result()
 
-    def give(self, job: QueuedJob) -> None:
+    def assign(self, job: QueuedJob) -> None:
         """Give a job to the idle process."""
         assert self._next_job is not None, "not idle"
         self.job = job
         self._next_job.set_result(job)
 
     async def kill(self) -> None:
-        """End the process; an error on the way is logged, and does not keep the slot from getting a new process."""
+        """End the process; an error is logged, and the slot still gets a new process."""
         self.is_ready, self._next_job = False, None
         try:
             if self.process is not None:
                 await self.process.kill()
         except Exception:
-            _log.exception("a worker process could not be ended in order")
+            _log.exception("a worker process could not be ended cleanly")

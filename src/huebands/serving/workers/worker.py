@@ -29,12 +29,12 @@ from huebands.serving.workers.exploration import pack_exploration
 from huebands.serving.workers.jobs import Answer, Job, Kind, Measurements, Outcome, Refusal
 from huebands.serving.workers.messages import Done, Reply, Task, TooLarge
 
-LARGE = 16_000_000  # pixels; a photo of more takes gigabytes, so that one at a time is worked on
+LARGE = 16_000_000  # pixels; larger photos take gigabytes, so one at a time is processed
 _SIGNATURES = re.compile(rb"\xff\xd8|\x89PNG|II\*\0|MM\0\*|RIFF....WEBP|BM|GIF8|P[1-7f][\s#]", re.DOTALL)
 
 
 def work(colorizer: Colorizer, job: Job) -> Outcome:
-    """Do a job."""
+    """Run a job."""
     start = time.perf_counter()
     try:
         rgb_HW3 = read_photo(job.content, job.name)
@@ -45,7 +45,7 @@ def work(colorizer: Colorizer, job: Job) -> Outcome:
     result = colorizer.choose(prediction, job.guarantee)
     colorized = time.perf_counter()
     outside = share_outside(rgb_HW3, result, colorizer.calibration.min_chroma)
-    del rgb_HW3  # a good part of the memory that a large photo takes
+    del rgb_HW3  # frees much memory where the photo is large
     body, media_type, headers = _encode(colorizer, job, prediction, result)
     height, width = result.grey.shape
     measurements = Measurements(
@@ -90,7 +90,7 @@ def prepare(folder: str, package_sha256: str) -> Callable[[Task], Reply]:
     """Load the model package and warm up.
 
     Returns:
-        The function that does a task.
+        The function that runs a task.
 
     Raises:
         PackageError: when the folder does not hold the package of this hash.

@@ -18,7 +18,7 @@ def run(prepare: Callable[[], Callable[[Task], Reply]]) -> None:
     """Reply to the tasks that come through standard input, a socket, until its other end is closed.
 
     Args:
-        prepare: loads the model and gives the function that does a task.
+        prepare: loads the model and gives the function that runs a task.
     """
     # The signals of a stop reach every process of the group; the HTTP process alone knows when all work is done.
     for number in (signal.SIGINT, signal.SIGTERM):

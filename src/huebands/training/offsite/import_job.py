@@ -58,13 +58,13 @@ def import_job(out: Path, settings: params.Params) -> None:
     precision = {key: value for key, value in lineage.items() if key == "precision"}
     used = {**lineage["params"], "train": lineage["params"]["train"] | precision}
     trained = params.from_mapping({**asdict(settings), **used})
-    wanted = settings.train
-    if wanted.precision == "auto":
-        wanted = replace(wanted, precision=trained.train.precision)
-    if fingerprint_of(trained.model, trained.train, "") != fingerprint_of(settings.model, wanted, ""):
-        wanted_values = flatten({"model": asdict(settings.model), "train": asdict(wanted)})
+    expected = settings.train
+    if expected.precision == "auto":
+        expected = replace(expected, precision=trained.train.precision)
+    if fingerprint_of(trained.model, trained.train, "") != fingerprint_of(settings.model, expected, ""):
+        expected_values = flatten({"model": asdict(settings.model), "train": asdict(expected)})
         trained_values = flatten({"model": asdict(trained.model), "train": asdict(trained.train)})
-        names = ", ".join(name for name in wanted_values if wanted_values[name] != trained_values.get(name))
+        names = ", ".join(name for name in expected_values if expected_values[name] != trained_values.get(name))
         raise PackageError(f"{package.folder}: trained with other parameters than params.yaml has: {names}")
     copy_package(package, PLACES[0])
     atomic.copy_folder(out / PLACES[1], PLACES[1])
