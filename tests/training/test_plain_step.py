@@ -34,7 +34,8 @@ MODEL = ModelParams(
     ),
 )  # fmt: skip
 PARAMS = TrainParams(
-    epochs=1, batch_size=4, flip=True, jitter=0.0, lightness_jitter=0.0, learning_rate=2e-4, warmup_epochs=0,
+    epochs=1, batch_size=4, flip=True, jitter=0.0, border_share=0.0, lightness_jitter=0.0, source_balance=0.0,
+    learning_rate=2e-4, warmup_epochs=0,
     decay=0.0, beta1=0.5, gradient_clip=1.0, ema_decay=0.0, precision="float32", seed=0, checkpoint_every=1,
     picture_every=1,
 )  # fmt: skip

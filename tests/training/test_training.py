@@ -35,7 +35,8 @@ MODEL = ModelParams(
     network=unet.Params(name="unet", filters=4, depth=3, dropout=0.5, norm="batch"), objective=OBJECTIVE,
 )  # fmt: skip
 PARAMS = TrainParams(
-    epochs=6, batch_size=4, flip=True, jitter=0.25, lightness_jitter=0.1, learning_rate=2e-4, warmup_epochs=1,
+    epochs=6, batch_size=4, flip=True, jitter=0.25, border_share=0.0, lightness_jitter=0.1, source_balance=0.0,
+    learning_rate=2e-4, warmup_epochs=1,
     decay=0.33, beta1=0.5, gradient_clip=1.0, ema_decay=0.9, precision="float32", seed=0, checkpoint_every=2,
     picture_every=3,
 )  # fmt: skip
@@ -318,16 +319,18 @@ def test_an_epoch_looks_at_each_photo_once_cropped_inside() -> None:
 
 def test_views_mirror_and_vary_lightness_and_leave_colour() -> None:
     photos, one = random_photos(16), torch.ones(1)
-    zero, off = torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.bool)
+    zero, off, none = torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.bool), torch.zeros(1, 2)
     (truth,) = photos.lab(slice(0, 1))
-    (plain,) = augment(photos, Views(zero, zero, zero, off, one), 16)
+    (plain,) = augment(photos, Views(zero, zero, zero, off, one, none, one), 16)
     torch.testing.assert_close(plain, truth)
-    (mirrored,) = augment(photos, Views(zero, zero, zero, ~off, one), 16)
+    (mirrored,) = augment(photos, Views(zero, zero, zero, ~off, one, none, one), 16)
     torch.testing.assert_close(mirrored, truth.flip(-1))
-    (varied,) = augment(photos, Views(zero, zero, zero, off, 1.5 * one), 16)
+    (varied,) = augment(photos, Views(zero, zero, zero, off, 1.5 * one, none, one), 16)
     torch.testing.assert_close(varied[0], 100 * (truth[0] / 100) ** 1.5)
     torch.testing.assert_close(varied[1:], truth[1:])
-    assert augment(photos, Views(zero, zero, zero, off, one), 16).is_contiguous(memory_format=torch.channels_last)
+    assert augment(photos, Views(zero, zero, zero, off, one, none, one), 16).is_contiguous(
+        memory_format=torch.channels_last
+    )
 
 
 def test_views_vary_as_far_as_told() -> None:
@@ -340,6 +343,47 @@ def test_views_vary_as_far_as_told() -> None:
     assert abs(views.gamma.log().mean()) < 5 * np.log1p(spread) / np.sqrt(3 * 10_000)
     assert set(views.top.tolist()) == set(views.left.tolist()) == {0, 1, 2, 3, 4}
     assert abs(views.mirrored.float().mean() - 0.5) < 5 * 0.5 / np.sqrt(10_000)
+
+
+def test_borders_have_one_tone_and_no_colour_and_leave_the_rest() -> None:
+    photos, one, side = random_photos(20), torch.ones(1), 20
+    zero, off = torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.bool)
+    (truth,) = photos.lab(slice(0, 1))
+    (seen,) = augment(photos, Views(zero, zero, zero, off, one, torch.tensor([[0.1, 0.15]]), 90 * one), side)
+    inside = torch.zeros(side, side, dtype=torch.bool)
+    inside[2:-2, 3:-3] = True
+    torch.testing.assert_close(seen[:, inside], truth[:, inside])
+    assert (seen[:, ~inside] == torch.tensor([90.0, 0.0, 0.0])[:, None]).all()
+
+
+def test_so_many_views_have_borders_as_asked() -> None:
+    params = dataclasses.replace(PARAMS, border_share=0.2)
+    views = draw_views(10_000, 4, params, torch.Generator().manual_seed(0))
+    bordered = views.border_B2.amin(dim=1) > 0
+    assert abs(bordered.float().mean() - 0.2) < 5 * 0.4 / np.sqrt(10_000), "five standard errors"
+    assert views.border_B2[bordered].min() >= 0.03 and views.border_B2.max() <= 0.15
+    assert torch.equal(bordered, views.border_B2.amax(dim=1) > 0)
+    without = draw_views(10_000, 4, PARAMS, torch.Generator().manual_seed(0))
+    assert torch.equal(views.rows, without.rows) and torch.equal(views.gamma, without.gamma)
+
+
+@pytest.mark.parametrize("balance, shares", [(0.5, (0.75, 0.25)), (1.0, (0.5, 0.5)), (0.0, (0.9, 0.1))])
+def test_sources_are_balanced(balance: float, shares: tuple[float, float]) -> None:
+    sources = ["many"] * 900 + ["few"] * 100
+    params = dataclasses.replace(PARAMS, source_balance=balance)
+    rows = draw_views(1000, 0, params, torch.Generator().manual_seed(0), sources).rows
+    times = torch.bincount(rows, minlength=1000)
+    assert len(rows) == 1000
+    for part, share in ((slice(0, 900), shares[0]), (slice(900, 1000), shares[1])):
+        expected = 1000 * share / (part.stop - part.start)
+        assert abs(int(times[part].sum()) - 1000 * share) <= 1, "the total is right but for rounding"
+        assert set(times[part].tolist()) <= {int(np.floor(expected)), int(np.ceil(expected))}
+
+
+def test_sources_that_are_not_known_cannot_be_balanced() -> None:
+    params = dataclasses.replace(PARAMS, source_balance=0.5)
+    with pytest.raises(ValueError, match=r"train\.source_balance \(=0\.5\) needs the photos' sources; set it to 0"):
+        draw_views(PHOTOS, 4, params, torch.Generator().manual_seed(0))
 
 
 def test_views_depend_on_their_generator_alone() -> None:

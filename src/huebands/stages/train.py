@@ -64,8 +64,8 @@ def run_training(settings: params.Params) -> None:
 
 def read_photos(split: str, size: int) -> Photos:
     """Read a prepared split at the given side, pixels."""
-    ids = shards.read_split(PREPARED, split)["id"].tolist()
-    return load_photos(shards.open_shard(PREPARED, split), ids, size)
+    rows = shards.read_split(PREPARED, split)
+    return load_photos(shards.open_shard(PREPARED, split), rows["id"].tolist(), size, rows["source"].tolist())
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ what the stage train would have made; `python -m huebands.training.offsite.impor
 
 import argparse
 import datetime
+import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ from huebands.training.distributed import World
 from huebands.training.loop import NonFiniteLossError, Row, train
 from huebands.training.precision import Precision, warning_of
 from huebands.training.report import datasets_of, describe, with_precision, write_report
+
+SOURCES = "train.sources.json"  # of the training photos, where there is no manifest
 
 
 class Follower:
@@ -135,11 +138,13 @@ def identify(prepared: Path) -> str:
 
 
 def read_split(prepared: Path, split: str, size: int) -> Photos:
-    """Read a split without its manifest: photos are named by their rows."""
+    """Read a split without its manifest: photos are named by their rows, and their sources may be unknown."""
     shard = shards.open_shard(prepared, split)
     if not len(shard):
         raise shards.ShardError(f"{prepared}: the split {split} is empty; add photos or change prepare.fractions")
-    return load_photos(shard, [f"{split}[{row}]" for row in range(len(shard))], size)
+    known = split == "train" and (prepared / SOURCES).exists()
+    sources = json.loads((prepared / SOURCES).read_text(encoding="utf-8")) if known else ()
+    return load_photos(shard, [f"{split}[{row}]" for row in range(len(shard))], size, sources)
 
 
 if __name__ == "__main__":

@@ -180,7 +180,7 @@ def draw_epoch(photos: Photos, image_size: int, params: TrainParams, epoch: int,
     margin = photos.hundredths_NSS3.shape[1] - image_size
     torch.manual_seed(int(seeds[2 + world.rank] >> 1))  # of the dropout, which each process draws for its own part
     random = torch.Generator().manual_seed(int(seeds[0] >> 1))
-    return draw_views(len(photos.ids), margin, params, random).to(world.device)
+    return draw_views(len(photos.ids), margin, params, random, photos.sources).to(world.device)
 
 
 def check_finite(

@@ -14,7 +14,11 @@ class TrainParams:
     batch_size: int
     flip: bool  # mirror half of the training photos
     jitter: float  # random crops from photos whose sides are larger by this share
+    border_share: float  # of the photos that get a border of one tone and no colour, as scans have
     lightness_jitter: float  # L / 100 is raised to a power between 1 / (1 + this) and 1 + this
+    # How often photos are seen. 0: each once an epoch. 1: photos of each source equally often in all. Between: a source
+    # of n photos is seen n to the power of 1 - source_balance times as often as a source of one.
+    source_balance: float
     learning_rate: float
     warmup_epochs: int  # the learning rate rises linearly to its value
     decay: float  # and falls linearly to 0 over this share of the epochs, at the end
@@ -41,6 +45,7 @@ class TrainParams:
         for name in ("lightness_jitter", "gradient_clip"):
             check(getattr(self, name) >= 0, name, getattr(self, name), "not be negative")
         check(self.learning_rate > 0, "learning_rate", self.learning_rate, "be positive")
-        check(0 <= self.decay <= 1, "decay", self.decay, "be in [0, 1]")
+        for name in ("decay", "border_share", "source_balance"):
+            check(0 <= getattr(self, name) <= 1, name, getattr(self, name), "be in [0, 1]")
         for name in ("beta1", "ema_decay"):
             check(0 <= getattr(self, name) < 1, name, getattr(self, name), "be in [0, 1)")

@@ -1,8 +1,9 @@
 """Exports a training job to another machine: `make bundle` writes bundle.tar.
 
-The archive holds the code, the parameters as JSON, the training and validation shards, the pinned weights that the
-parameters ask for, and train.sh with the command. The other machine needs Python with torch, torchvision, numpy and
-safetensors. It needs no network, unless the parameters ask for weights that torchvision downloads.
+The archive holds the code, the parameters as JSON, the training and validation shards, the sources of the training
+photos, the pinned weights that the parameters ask for, and train.sh with the command. The other machine needs Python
+with torch, torchvision, numpy and safetensors. It needs no network, unless the parameters ask for weights that
+torchvision downloads.
 """
 
 import io
@@ -19,6 +20,7 @@ from huebands.files import atomic
 from huebands.models.params import ModelParams
 from huebands.models.registry import network_class, objective_class
 from huebands.package.lineage import git_commit
+from huebands.training.__main__ import SOURCES
 
 PREPARED, ARCHIVE, CODE = Path("data/prepared"), Path("bundle.tar"), Path(__file__).parents[2]
 _SCRIPT = """\
@@ -51,11 +53,13 @@ def export_job(path: Path, settings: params.Params) -> None:
     """
     script = _SCRIPT.format(data_sha256=shards.data_sha256(PREPARED), git_commit=git_commit())
     weights = list(weight_archives(settings.model))
+    sources = shards.read_split(PREPARED, "train")["source"].tolist()
     with atomic.writing(path) as file, tarfile.open(fileobj=file, mode="w") as job:
         for source in sorted(CODE.rglob("*.py")):
             job.add(source, Path("src/huebands") / source.relative_to(CODE))
         for split in ("train", "val"):
             job.add(PREPARED / f"{split}.npy", f"data/prepared/{split}.npy")
+        _add_text(job, f"data/prepared/{SOURCES}", json.dumps(sources), 0o644)
         for archive in weights:
             job.add(archive, CACHE / archive.parent.name / archive.name)
         _add_text(job, "params.json", json.dumps(asdict(settings), indent=2), 0o644)
