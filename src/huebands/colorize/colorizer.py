@@ -136,10 +136,11 @@ class Colorizer:
         rgb_HW3, estimate = colours.predict(photo), density.estimate(photo)
         with torch.inference_mode():
             nested = NestedBands(rgb_HW3, photo.levels_HW, estimate.intervals(shape.adaptivity))
+            boxes = estimate.boxes(shape.adaptivity)
+        joint = nested if boxes is None else NestedBands(rgb_HW3, photo.levels_HW, boxes)
         texture_SS = texture_of(estimate.L_SS)
-        return Prediction(
-            photo, rgb_HW3, PhotoBands(nested, shape.grouping, texture_SS, estimate.entropy, estimate.atypicality)
-        )
+        bands = PhotoBands(nested, joint, shape.grouping, texture_SS, estimate.entropy, estimate.atypicality)
+        return Prediction(photo, rgb_HW3, bands)
 
     def choose(self, prediction: Prediction, guarantee: Guarantee) -> Colorization:
         """Choose the bands that keep a guarantee; fast, compared with `predict`.

@@ -8,7 +8,7 @@ from typing import Any
 from huebands.models.encoders.encoder import STRIDES, EncoderName
 from huebands.models.parameters import build, check
 
-FORMAT = 1
+FORMAT, CHANNELS_FORMAT = 2, 1  # joint histograms; before, one histogram a channel
 _LARGEST_SIDE = 4096  # pixels of the network's square
 
 
@@ -19,7 +19,7 @@ class NetworkDescription:
     encoder: EncoderName
     filters: int
     dropout: float
-    bins: int
+    bins: int  # of each histogram, or of each side of a joint one
 
     def __post_init__(self) -> None:
         check(1 <= self.filters <= 1024, "filters", self.filters, "be an integer in [1, 1024]")
@@ -61,7 +61,7 @@ def parse_description(content: bytes) -> Description:
     values = json.loads(content)
     check(isinstance(values, Mapping), "the content", values, "be a mapping")
     number = values.get("format")
-    check(number == FORMAT, "format", number, f"be {FORMAT}")
+    check(number in (CHANNELS_FORMAT, FORMAT), "format", number, f"be {CHANNELS_FORMAT} or {FORMAT}")
     description: Description = build(Description, values)
     return description
 

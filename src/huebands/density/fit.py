@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from huebands import color
-from huebands.density import coordinate
+from huebands.density import joint
 from huebands.density.network import DensityNetwork
 from huebands.density.params import DensityParams
 from huebands.photos.grey import GreyPhoto
@@ -56,7 +56,7 @@ class FitPhotos:
 
 @dataclass(frozen=True)
 class Epoch:
-    """The result of one pass over the photos: mean negative log-likelihood of a channel's value, in nats."""
+    """The result of one pass over the photos: mean negative log-likelihood of a colour's cell, in nats."""
 
     epoch: int
     train: float
@@ -136,16 +136,16 @@ def fit(
 def negative_log_likelihood(
     network: DensityNetwork, features: list[Tensor], rgb_B3SS: Tensor, random: torch.Generator
 ) -> Tensor:
-    """Mean over pixels and channels, in nats: one pixel of each 2 x 2, drawn at random.
+    """Mean over pixels, in nats: one pixel of each square that the network gives one histogram, drawn at random.
 
     Values are spread evenly over their 8-bit level: bins may be finer than levels.
     """
-    down, right = (int(torch.randint(2, (), generator=random)) for _ in range(2))
-    rgb_B3HW = rgb_B3SS[..., down::2, right::2]
-    values = rgb_B3HW.float() + torch.rand(rgb_B3HW.shape, generator=random) - 0.5
-    u = coordinate.encode(values, color.grey_levels(rgb_B3HW))
-    bins = ((u + 1) / 2 * network.bins).long().clamp_max(network.bins - 1)
-    return F.nll_loss(network.decode(features).transpose(1, 2), bins)
+    stride = network.stride
+    down, right = (int(torch.randint(stride, (), generator=random)) for _ in range(2))
+    rgb_B3HW = rgb_B3SS[..., down::stride, right::stride]
+    values = rgb_B3HW.float() + torch.rand(rgb_B3HW.shape, generator=random).to(rgb_B3HW.device) - 0.5
+    cells = joint.cells_of(values, color.grey_levels(rgb_B3HW), network.bins)
+    return F.nll_loss(network.decode(features), cells)
 
 
 @torch.inference_mode()

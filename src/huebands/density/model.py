@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from huebands import color
 from huebands.density.atypicality import Reference, statistics_of
-from huebands.density.description import Description, encode_description, parse_description
+from huebands.density import joint
+from huebands.density.boxes import NestedBoxes
+from huebands.density.description import CHANNELS_FORMAT, Description, encode_description, parse_description
 from huebands.density.intervals import NestedIntervals, entropy_of
-from huebands.density.network import DensityNetwork
+from huebands.density.network import ChannelDensityNetwork, DensityNetwork
 from huebands.files import atomic
 from huebands.models.compiled import CompiledNetwork
 from huebands.models.parameters import ParamsError
@@ -29,27 +31,53 @@ class DensityError(ValueError):
     """The files of a colour distribution lack something or hold something that is not allowed."""
 
 
+_LEAST = 1e-8  # a probability: its logarithm is finite
+
+
 @dataclass(frozen=True)
 class PhotoDensity:
-    """The estimated densities of one photo.
+    """The estimated densities of one photo, at samples spread evenly over it.
 
     Attributes:
-        log_probabilities_3BHW: histograms over positions at half the network's size.
-        grey_HW: uint8, grey levels at that size.
+        probabilities_QSS: of the Q cells of a joint histogram; None in packages that know each channel by itself.
+        log_probabilities_3BSS: histograms over the positions of each channel.
+        grey_SS: uint8, grey levels of the samples.
+        entropy_3SS: of each channel's histogram, nats.
         L_SS: lightness at the network's size.
-        entropy: mean of the histograms' entropies, nats.
         atypicality: distance from the training photos.
     """
 
-    log_probabilities_3BHW: Tensor
-    grey_HW: Tensor
+    probabilities_QSS: Tensor | None
+    log_probabilities_3BSS: Tensor
+    grey_SS: Tensor
+    entropy_3SS: Tensor
     L_SS: Tensor
-    entropy: float
     atypicality: float
 
+    @property
+    def entropy(self) -> float:
+        """Mean entropy of the channels' histograms, nats."""
+        return float(self.entropy_3SS.mean())
+
     def intervals(self, adaptivity: float) -> NestedIntervals:
-        """The nested intervals, see `NestedIntervals.grow`."""
-        return NestedIntervals.grow(self.log_probabilities_3BHW, self.grey_HW, adaptivity)
+        """The nested intervals of each channel by itself, see `NestedIntervals.grow`."""
+        return NestedIntervals.grow(self.log_probabilities_3BSS, self.grey_SS, adaptivity)
+
+    def boxes(self, adaptivity: float) -> NestedBoxes | None:
+        """The nested boxes of whole colours, see `NestedBoxes.grow`; None without a joint histogram."""
+        if self.probabilities_QSS is None:
+            return None
+        return NestedBoxes.grow(self.probabilities_QSS, self.grey_SS, self.entropy_3SS[::2].mean(0), adaptivity)
+
+    def ab(self) -> Tensor:
+        """a and b of the cells' colours at each sample's grey level, CIELAB units, (Q, 2, S, S).
+
+        Raises:
+            ValueError: when there is no joint histogram.
+        """
+        if self.probabilities_QSS is None:
+            raise ValueError("this density has no joint histogram; fit it again")
+        return joint.ab_of_cells(self.grey_SS, self.log_probabilities_3BSS.shape[1])
 
 
 @dataclass(frozen=True)
@@ -71,13 +99,27 @@ class Density:
     def estimate(self, photo: GreyPhoto) -> PhotoDensity:
         """Estimate the densities of a photo's pixels."""
         (L_11SS,) = photo.lightness(self.image_size)
-        log_probabilities_13BHW, *features = self.run(L_11SS / 50 - 1)
-        log_probabilities_3BHW = log_probabilities_13BHW[0]
-        half = log_probabilities_3BHW.shape[-1]
-        grey_small_HW = grey_of_lightness(resize(L_11SS, (half, half))[0, 0])
-        entropy = entropy_of(log_probabilities_3BHW, grey_small_HW).mean()
-        atypicality = self.reference.atypicality(statistics_of(features))
-        return PhotoDensity(log_probabilities_3BHW, grey_small_HW, L_11SS[0, 0], float(entropy), atypicality)
+        (log_probabilities, *_), *features = self.run(L_11SS / 50 - 1)
+        side = log_probabilities.shape[-1]
+        grey_SS = grey_of_lightness(resize(L_11SS, (side, side))[0, 0])
+        probabilities_QSS = None
+        if self.is_joint:
+            probabilities_QSS = log_probabilities.exp()
+            channels = joint.channel_histograms(probabilities_QSS, grey_SS, self.network.bins)
+            log_probabilities = channels.clamp_min(_LEAST).log()
+        return PhotoDensity(
+            probabilities_QSS,
+            log_probabilities,
+            grey_SS,
+            entropy_of(log_probabilities, grey_SS),
+            L_11SS[0, 0],
+            self.reference.atypicality(statistics_of(features)),
+        )
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether it knows the joint distribution of the channels, rather than each channel's."""
+        return self.description.format != CHANNELS_FORMAT
 
 
 class DensityWithFeatures(nn.Module):
@@ -88,7 +130,7 @@ class DensityWithFeatures(nn.Module):
         self.network = network
 
     def forward(self, L_unit_B1SS: Tensor) -> tuple[Tensor, ...]:
-        """Map L_unit (B, 1, S, S) to log probabilities (B, 3, bins, S/2, S/2) and the encoder's maps."""
+        """Map L_unit (B, 1, S, S) to the log probabilities and the encoder's maps."""
         features = self.network.encoder(L_unit_B1SS)
         return self.network.decode(features), *features
 
@@ -148,7 +190,8 @@ def parse_density(folder: Path, files: Mapping[str, bytes]) -> Density:
         raise DensityError(f"{folder / DESCRIPTION}: {error}; fit it again") from error
     except (ValueError, RecursionError) as error:
         raise DensityError(f"{folder / DESCRIPTION}: not JSON ({error}); fit it again") from error
-    network = DensityNetwork(**asdict(description.network))
+    kind = ChannelDensityNetwork if description.format == CHANNELS_FORMAT else DensityNetwork
+    network = kind(**asdict(description.network))
     try:
         state = parse_weights(folder / WEIGHTS, files[WEIGHTS])
         prefix = "network."

@@ -14,7 +14,7 @@ class DensityParams:
     encoder: EncoderName
     filters: int  # of the finest decoder block
     dropout: float
-    bins: int  # of each histogram
+    bins: int  # of each side of the joint histogram of R and B
     image_size: int  # side of what the network sees, pixels
     epochs: int
     batch_size: int
