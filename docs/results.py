@@ -129,6 +129,7 @@ class Model:
         metrics: by key: model, low, high, grey, and truth or standard_error where there is one.
         curve: rows of coverage: mode, alpha, coverage, coverage_low, coverage_high, width, widths.
         grouped: the same with the promise in each group.
+        sources: rows of coverage by source and mode; empty where the package has none.
         description: the card's words on network and training.
         is_default: whether the command uses it without --model.
     """
@@ -139,6 +140,7 @@ class Model:
     metrics: Mapping[str, Mapping[str, float]]
     curve: Sequence[Mapping[str, Any]]
     grouped: Sequence[Mapping[str, Any]]
+    sources: Sequence[Mapping[str, Any]]
     description: str
     is_default: bool = False
 
@@ -218,6 +220,7 @@ def make_model(
         metrics=metrics,
         curve=certificate["curve"],
         grouped=certificate["grouped"],
+        sources=certificate.get("sources", ()),
         description=description_of_card(card),
         is_default=is_default,
     )
@@ -226,7 +229,7 @@ def make_model(
 def evaluated_metrics() -> dict[str, Any]:
     """The metrics of the pipeline's model, as the stage evaluate has measured them."""
     metrics: dict[str, Any] = read_json(Path("reports/evaluate/metrics.json"))
-    return {key: value for key, value in metrics.items() if key != "photos"}
+    return {key: metrics[key] for key, *_ in METRICS if key in metrics}
 
 
 def photos_of_card(card: Path) -> dict[str, int]:

@@ -113,7 +113,9 @@ def calibrate_tiny(
         min_chroma=5.0,
         unlike_p_value=0.05,
     )
-    tests = [measure_photo(f"{row}", f"Photo {row}", *draw(), calibration, alphas, alphas[0]) for row in range(3)]
+    tests = [
+        measure_photo(f"{row}", f"Photo {row}", "noise", *draw(), calibration, alphas, alphas[0]) for row in range(3)
+    ]
     calibration = replace(calibration, certificate=certify(calibration, tests, alphas[0], seed=0))
     write_calibration(folder, calibration)
     description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))

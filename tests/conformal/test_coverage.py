@@ -29,14 +29,14 @@ def random_photo(random, size=(8, 9)):
     return bands, true, toy_photo(random, size)[1]
 
 
-def measured(photo, name="photo", atypicality=0.0):
+def measured(photo, name="photo", atypicality=0.0, source="noise"):
     """A photo whose bands are the same at each alpha, and one level wider in each direction by group."""
     bands, true, groups = photo
     wider = np.stack((np.maximum(bands[..., 0], 1) - 1, np.minimum(bands[..., 1], 254) + 1), axis=-1)
     ungrouped = {(mode, alpha): measure_bands(bands, true, groups, mode) for mode in MODES for alpha in (ALPHA, 0.4)}
     grouped = {mode: measure_bands(wider, true, groups, mode) for mode in MODES}
     shares = np.bincount(groups.ravel(), minlength=len(GROUPS)) / true[..., 0].size
-    return PhotoCoverage(name, name.title(), ungrouped, grouped, shares, count_widths(bands), atypicality)
+    return PhotoCoverage(name, name.title(), source, ungrouped, grouped, shares, count_widths(bands), atypicality)
 
 
 def inside(bands, true):
@@ -149,6 +149,29 @@ class TestCertificate:
                     shares
                 )
                 assert row["group"] in PARTITIONS[row["partition"]]
+
+    def test_sources_have_the_figures_of_their_photos(self, calibration, photos):
+        sources = ["shelf", "street", "street"] * 4
+        tests = [measured(photo, source=source) for photo, source in zip(photos, sources, strict=True)]
+        rows = certify(calibration, tests, ALPHA, seed=0)["sources"]
+        assert [(row["mode"], row["source"], row["photos"]) for row in rows] == [
+            (mode, source, count) for mode in MODES for source, count in (("shelf", 4), ("street", 8))
+        ]
+        for row in rows:
+            members = [test.ungrouped[row["mode"], ALPHA] for test in tests if test.source == row["source"]]
+            covered = np.array([bands.coverage for bands in members])
+            assert row["coverage"] == pytest.approx(covered.mean(), abs=1e-4)
+            assert row["exact_low"] <= row["coverage"] <= row["exact_high"]
+            assert row["width"] == pytest.approx(np.mean([bands.widths.mean() for bands in members]), abs=0.01)
+            assert row["p_value"] == pytest.approx(broken_p(1 - covered, ALPHA), rel=1e-3)
+            assert row["p_holm"] >= row["p_value"]
+
+    def test_photos_of_one_source_have_one_row_for_each_mode_with_the_figures_of_all(self, certificate):
+        for row, of_all in zip(certificate["sources"], certificate["curve"][::2], strict=True):
+            assert (row["source"], row["photos"], row["mode"]) == ("noise", 12, of_all["mode"])
+            for key in ("coverage", "exact_low", "exact_high", "width", "p_value"):
+                assert row[key] == of_all[key]
+            assert row["p_holm"] == row["p_value"]
 
     def test_the_worst_photos_come_first(self, photos, certificate):
         coverages = {f"photo {row}": inside(*photo[:2]).mean() for row, photo in enumerate(photos)}

@@ -9,6 +9,8 @@ from jinja2 import UndefinedError
 
 from huebands.package.documents.card import write_card
 from huebands.package.documents.templates import render
+from huebands.package.schema import check_config
+from huebands.training.collapse import Collapse
 from tiny_package import tiny_config
 
 EVALUATION = {
@@ -54,6 +56,15 @@ def test_the_card_names_the_precision_where_it_is_known(calibration: dict[str, A
     config = tiny_config()
     config["lineage"]["precision"] = "bfloat16"
     assert "Training took 1 epoch, computed in bfloat16.\n" in write_card(config, EVALUATION, calibration, [])
+
+
+def test_the_card_tells_that_the_discriminator_collapsed(calibration: dict[str, Any]) -> None:
+    config = tiny_config()
+    assert "discriminator" not in write_card(config, EVALUATION, calibration, [])
+    config["lineage"]["collapse"] = str(Collapse("sure", 72, 90, 0.00333))
+    check_config(Path("config.json"), config)
+    card = write_card(config, EVALUATION, calibration, [])
+    assert "\nThe discriminator collapsed: from epoch 72 to 90 it told real from made-up colours nearly always" in card
 
 
 def test_the_card_of_few_photos_shows_infinity_and_no_figures_of_sets(calibration: dict[str, Any]) -> None:

@@ -51,6 +51,24 @@ def stratum(mode, partition, group, index, count):
     }
 
 
+def source_row(mode, source):
+    """The second source is covered less."""
+    short = source == "data/photos"
+    coverage = 0.787 if short else 0.913
+    return {
+        "source": source,
+        "mode": mode,
+        "alpha": 0.1,
+        "photos": 54 if short else 97,
+        "coverage": coverage,
+        "exact_low": coverage - 0.06,
+        "exact_high": coverage + 0.04,
+        "p_value": 0.00231 if short else 1.0,
+        "p_holm": 0.00462 if short else 1.0,
+        "width": 44.4,
+    }
+
+
 def certified():
     """The content of calibration.json; one group has no test pixels, and one too few to be named as least covered."""
     strata = [
@@ -77,6 +95,7 @@ def certified():
             "test_photos": 151,
             "curve": [curve_row(mode, alpha) for mode in MODES for alpha in (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)],
             "grouped": [{**curve_row(mode, 0.1), "coverage": 0.937} for mode in MODES],
+            "sources": [source_row(mode, source) for mode in MODES for source in ("BIDS/BSDS500", "data/photos")],
             "strata": strata,
             "worst_photos": [
                 {
@@ -217,6 +236,15 @@ def test_the_page_shows_the_exact_test_or_that_an_older_certificate_has_none():
     for row in description["certificate"]["curve"]:
         del row["p_value"]
     assert read(description).text.count("not measured") == len(MODES)
+
+
+def test_the_page_has_a_row_for_each_source_and_none_for_older_certificates():
+    description = certified()
+    text = read(description).text
+    assert text.count("BIDS/BSDS500") == text.count("0.00462") == 2, "one in each mode"
+    assert "72.7% to 82.7%" in text and "Test photos by their source, at alpha 0.1" in text
+    del description["certificate"]["sources"]
+    assert "Test photos by their source, at alpha 0.1: none." in read(description).text
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -86,6 +86,7 @@ EVALUATION = {
     "kid": {"model": 0.02, "low": 0.01, "high": 0.03, "grey": 0.04, "standard_error": 0.005},
     "colourfulness": {"model": 5.0, "low": 4.0, "high": 6.0, "grey": 0.0, "truth": 30.0},
     "photos": 5,
+    "sources": {"BIDS/BSDS500": {"photos": 5, "ciede2000": {"model": 9.5, "grey": 11.5}}},
 }
 
 
@@ -93,6 +94,7 @@ CALIBRATION = {
     "alpha": 0.1,
     "photos": {"calibration": PHOTOS, "test": 3},
     "per_channel": {"coverage": 0.91},
+    "sources": {"Fotos & Bilder": {"photos": 3, "joint": {"p_holm": 0.25}}},
     "worst_stratum": {"group": "L 20 to 40, chroma 5 to 10", "coverage": 0.8},
 }
 
@@ -196,6 +198,7 @@ def test_the_first_package_is_challenger_and_champion_with_all_that_belongs_to_i
     assert set(stages) == {"noise: train", "noise: evaluate", "noise: fit-density", "noise: calibrate"}
     evaluation = stages["noise: evaluate"]
     assert evaluation.data.metrics["psnr.grey"] == 19.0
+    assert evaluation.data.metrics["sources.BIDS/BSDS500.ciede2000.model"] == 9.5
     assert [used.dataset.name for used in evaluation.inputs.dataset_inputs] == ["paintings test"]
     logged = {item.path for item in client().list_artifacts(evaluation.info.run_id, "reports")}
     assert logged == {"reports/metrics.json", "reports/sheet.png"}
@@ -209,6 +212,7 @@ def test_the_first_package_is_challenger_and_champion_with_all_that_belongs_to_i
     assert logged == {"reports/history.csv", "reports/distribution.json"}
     calibration = stages["noise: calibrate"]
     assert calibration.data.metrics["worst_stratum.coverage"] == 0.8, "its group is no figure"
+    assert calibration.data.metrics["sources.Fotos _ Bilder.joint.p_holm"] == 0.25, "MLflow refuses an ampersand"
     assert calibration.data.params["adaptivity"] == str(SETTINGS.calibrate.adaptivity)
     used = {used.dataset.name for used in calibration.inputs.dataset_inputs}
     assert used == {"paintings val", "paintings calibration", "paintings test"}

@@ -73,6 +73,7 @@ def trained(tmp_path_factory):
                 "split": split,
                 "row": row,
                 "title": "",
+                "source": ("meadow==1.0", "data/photos")[row % 2],
             }
             rows.append({**dict.fromkeys(MANIFEST_COLUMNS, ""), **known})
         write_shard(tmp_path / "data/prepared", split, squares, len(squares), SIZE)
@@ -133,6 +134,7 @@ def test_evaluate_writes_metrics_table_and_sheet(run_evaluate, capsys):
     report = run_evaluate()
     metrics = json.loads((report / "metrics.json").read_text())
     table = pd.read_csv(report / "photos.csv")
+    by_source = metrics.pop("sources")
     assert metrics.pop("photos") == len(table) == COUNTS["test"]
     assert table["id"].tolist() == ["test0", "test1", "test2"]
     assert list(metrics) == [metric.key for metric in METRICS]
@@ -143,6 +145,11 @@ def test_evaluate_writes_metrics_table_and_sheet(run_evaluate, capsys):
             for of in {"model", "grey", "truth"} & set(figures):
                 assert figures[of] == pytest.approx(table[f"{name}_{of}"].mean(), abs=1e-3)
     assert metrics["colourfulness"]["truth"] > 10 and metrics["colourfulness"]["grey"] == 0
+    assert {name: figures["photos"] for name, figures in by_source.items()} == {"data/photos": 1, "meadow": 2}
+    second = table.iloc[1]  # the only one from the folder
+    for key in ("ciede2000", "colourfulness_error"):
+        expected = {of: pytest.approx(second[f"{key}_{of}"], abs=1e-4) for of in ("model", "grey")}
+        assert by_source["data/photos"][key] == expected
     assert metrics["kid"]["low"] <= metrics["kid"]["model"] <= metrics["kid"]["high"]
     # Three photos are too few for an interval of a mean.
     assert (metrics["psnr"]["low"], metrics["psnr"]["high"]) == (0, None)
@@ -340,6 +347,10 @@ def test_calibrate_reports_every_supported_alpha(calibrated):
         assert metrics[mode]["width"] == pytest.approx(at_report["width"], abs=1e-2)
         assert metrics["grouped"][mode]["width"] >= metrics[mode]["width"]
         assert metrics["grouped"][mode]["coverage"] >= metrics[mode]["coverage"]
+    assert {name: figures["photos"] for name, figures in metrics["sources"].items()} == {"data/photos": 1, "meadow": 2}
+    for figures in metrics["sources"].values():
+        for mode in ("per_channel", "joint"):
+            assert set(figures[mode]) == {"coverage", "width", "p_value", "p_holm"}
     assert set(metrics["worst_stratum"]) == {"group", "coverage", "standard_error", "grouped_coverage"}
     assert 0 <= metrics["unlike"] <= 1
     for name in ("coverage.png", "heatmaps.png"):

@@ -78,6 +78,13 @@ def test_without_a_checkpoint_nothing_of_an_earlier_run_is_left(tmp_path: Path, 
     assert not unfinished.pictures.exists()
 
 
+def test_a_warning_is_shown_beside_the_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    follower = Follower(UnfinishedTraining(tmp_path), Run("run1"), torch.device("cpu"), 3, 5)  # type: ignore[arg-type]
+    follower.noticed("the discriminator collapsed")
+    follower.close()
+    assert "train: the discriminator collapsed\n" in capsys.readouterr().out
+
+
 def test_the_run_gets_the_history_that_it_may_lack_and_all_that_follows(tmp_path: Path) -> None:
     unfinished, run = UnfinishedTraining(tmp_path), Run("run1")
     follower = Follower(unfinished, run, torch.device("cpu"), epochs=3, photos=5)  # type: ignore[arg-type]

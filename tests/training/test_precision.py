@@ -184,6 +184,24 @@ def test_package_report_and_run_tell_the_precision(
         assert (data.params["train.precision"], data.tags["huebands.precision"]) == ("auto", chosen)
 
 
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's own use of SQLAlchemy
+def test_package_report_and_run_tell_a_collapse(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("huebands.training.collapse.SURE_LOSS", 100.0)  # every loss is that of a sure discriminator
+    stage.run_training(SETTINGS)
+    assert capsys.readouterr().out.count("train: the discriminator collapsed: from epoch 2 to 4 ") == 1
+    package = read_package(stage.TRAINED)
+    collapse = package.config["lineage"]["collapse"]
+    assert collapse.startswith("collapsed: from epoch 2 to 6 it told real from made-up colours nearly always")
+    assert json.loads((stage.REPORT / "run.json").read_text())["lineage"]["collapse"] == collapse
+    run_id = find_run("huebands", package.weights_sha256)
+    assert run_id is not None
+    store = f"sqlite:///{checkout / 'mlflow.db'}"
+    client = connection.mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+    assert client.get_run(run_id).data.tags["huebands.collapse"] == collapse
+
+
 def train_elsewhere(checkout: Path, settings: params.Params) -> Path:
     (checkout / "params.json").write_text(json.dumps(dataclasses.asdict(settings)))
     prepared, out = checkout / "data/prepared", checkout / "out"
@@ -213,7 +231,7 @@ def test_a_run_that_goes_on_in_imitated_bfloat16_says_so(
     computes(monkeypatch, True)
     train_elsewhere(checkout, SETTINGS)
     first = capsys.readouterr()
-    assert "starting in bfloat16" in first.out and first.err == ""
+    assert "starting in bfloat16" in first.out and "bfloat16" not in first.err
     computes(monkeypatch, False)
     train_elsewhere(checkout, SETTINGS)
     again = capsys.readouterr()

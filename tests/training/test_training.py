@@ -56,6 +56,7 @@ class Recorder:
         self.stop_in_epoch = stop_in_epoch
         self.rows: list[Row] = []
         self.pictures: dict[int, np.ndarray] = {}
+        self.warnings: list[str] = []
 
     def started(self, history: list[Row], precision: Precision) -> None:
         self.history = list(history)
@@ -69,6 +70,9 @@ class Recorder:
 
     def picture_made(self, epoch: int, grid: np.ndarray) -> None:
         self.pictures[epoch] = grid
+
+    def noticed(self, warning: str) -> None:
+        self.warnings.append(warning)
 
 
 def run(

@@ -83,7 +83,9 @@ def measure(
     for photo in photos.read("test"):
         prediction = colorizer.predict(photo.grey, calibration.shape)
         bands = prediction.bands
-        measured.append(measure_photo(photo.id, photo.title, bands, photo.rgb, calibration, alphas, alpha))
+        measured.append(
+            measure_photo(photo.id, photo.title, photo.source, bands, photo.rgb, calibration, alphas, alpha)
+        )
         if len(strips) < settings.heatmaps:
             bands_HW32 = bands.at(calibration.steps(Guarantee(alpha=alpha)), "per_channel")
             strips.append(BandStrip(photo.title, photo.grey.levels_HW, prediction.rgb, photo.rgb, bands_HW32))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from huebands.conformal.bands import CHANNELS
+from huebands.conformal.by_source import rows_by_source
 from huebands.conformal.calibration import Calibration
 from huebands.conformal.groups import GROUPS, PARTITIONS
 from huebands.conformal.guarantee import MODES, Guarantee, Mode
@@ -42,6 +43,7 @@ class PhotoCoverage:
     Attributes:
         id: ID of the photo.
         title: shown to readers.
+        source: where the photo is from.
         ungrouped: at each mode and alpha.
         grouped: at each mode and the report's alpha, with the guarantee in each group.
         shares: (GROUPS,), of the photo's pixels in each group.
@@ -51,6 +53,7 @@ class PhotoCoverage:
 
     id: str
     title: str
+    source: str
     ungrouped: Mapping[tuple[Mode, float], MeasuredBands]
     grouped: Mapping[Mode, MeasuredBands]
     shares: np.ndarray
@@ -59,14 +62,15 @@ class PhotoCoverage:
 
 
 def measure_photo(
-    id: str, title: str, bands: PhotoBands, true_HW3: np.ndarray, calibration: Calibration, alphas: Sequence[float],
-    report_alpha: float,
+    id: str, title: str, source: str, bands: PhotoBands, true_HW3: np.ndarray, calibration: Calibration,
+    alphas: Sequence[float], report_alpha: float,
 ) -> PhotoCoverage:  # fmt: skip
     """Measure a test photo's bands at each alpha, and with the guarantee in each group at the report's alpha.
 
     Args:
         id: ID of the photo.
         title: shown to readers.
+        source: where the photo is from.
         bands: bands of the calibration's shape.
         true_HW3: uint8, the true colours.
         calibration: calibration that chooses among the bands.
@@ -83,7 +87,7 @@ def measure_photo(
         steps = bands.widest_steps(calibration.group_steps(Guarantee(alpha=report_alpha, mode=mode)))
         grouped[mode] = measure_bands(bands.at(steps, mode), true_HW3, bands.groups, mode)
     shares = np.bincount(bands.groups.ravel(), minlength=len(GROUPS)) / true_HW3[..., 0].size
-    return PhotoCoverage(id, title, ungrouped, grouped, shares, width_counts, bands.atypicality)
+    return PhotoCoverage(id, title, source, ungrouped, grouped, shares, width_counts, bands.atypicality)
 
 
 def measure_bands(bands_HW32: np.ndarray, true_HW3: np.ndarray, groups_PHW: np.ndarray, mode: Mode) -> MeasuredBands:
@@ -130,6 +134,7 @@ def certify(calibration: Calibration, photos: Sequence[PhotoCoverage], alpha: fl
         "test_photos": len(photos),
         "curve": curve,
         "grouped": grouped,
+        "sources": [row for mode in MODES for row in _sources(mode, alpha, photos)],
         "strata": [stratum for mode in MODES for stratum in _strata(mode, alpha, photos, weights)],
         "worst_photos": [
             {
@@ -172,6 +177,13 @@ def _row(mode: Mode, alpha: float, measured: Sequence[MeasuredBands], weights: n
         "width": round(float(widths.mean()), 2),
         "widths": widths.round(2).tolist(),
     }
+
+
+def _sources(mode: Mode, alpha: float, photos: Sequence[PhotoCoverage]) -> list[dict[str, Any]]:
+    """Coverage and width by source, with the bands promised to all pixels."""
+    measured = [photo.ungrouped[mode, alpha] for photo in photos]
+    coverage, widths = np.array([bands.coverage for bands in measured]), [bands.widths.mean() for bands in measured]
+    return rows_by_source(mode, alpha, [photo.source for photo in photos], coverage, np.array(widths))
 
 
 def _strata(mode: Mode, alpha: float, photos: Sequence[PhotoCoverage], weights: np.ndarray) -> list[dict[str, Any]]:

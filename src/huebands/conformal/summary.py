@@ -20,6 +20,7 @@ def metrics_of(calibration: Calibration) -> dict[str, Any]:
         "joint_offsets": dict(zip(CHANNELS, calibration.shape.joint_offsets, strict=True)),
         **{row["mode"]: _headline(row) for row in certificate["curve"] if row["alpha"] == alpha},
         "grouped": {row["mode"]: _headline(row) for row in certificate["grouped"]},
+        "sources": _by_source(certificate["sources"]),
         "worst_stratum": _least_covered(certificate["strata"]),
         "unlike": certificate["likeness"]["share"],
     }
@@ -57,6 +58,14 @@ def sentences_of(certificate: Mapping[str, Any]) -> Iterator[str]:
 def _headline(row: Mapping[str, Any]) -> dict[str, Any]:
     widths = dict(zip(CHANNELS, row["widths"], strict=True))
     return {**{key: row[key] for key in ("coverage", "coverage_low", "coverage_high", "width")}, "widths": widths}
+
+
+def _by_source(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """{source: {"photos": n, mode: its coverage, width and p-values}}."""
+    summary = {row["source"]: {"photos": row["photos"]} for row in rows}
+    for row in rows:
+        summary[row["source"]][row["mode"]] = {key: row[key] for key in ("coverage", "width", "p_value", "p_holm")}
+    return summary
 
 
 def _least_covered(strata: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

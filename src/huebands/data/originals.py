@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from huebands.data.shards import ShardError
+from huebands.data.source_name import source_name
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.read import read_photo
 
@@ -22,12 +23,14 @@ class Original:
     Attributes:
         id: of the photo.
         title: for people.
+        source: short name of where it is from.
         rgb: uint8 (H, W, 3), the true colours.
         grey: the same photo without its colours.
     """
 
     id: str
     title: str
+    source: str
     rgb: np.ndarray
     grey: GreyPhoto
 
@@ -60,7 +63,8 @@ class Originals:
         """
         for row in self._rows(split).iloc[part::parts].itertuples():
             rgb_HW3 = read_photo(self.raw / row.file, row.file)
-            yield Original(row.id, row.title or row.name, rgb_HW3, GreyPhoto.of_rgb(rgb_HW3))
+            title, source = row.title or row.name, source_name(row.source)
+            yield Original(row.id, title, source, rgb_HW3, GreyPhoto.of_rgb(rgb_HW3))
 
     def _rows(self, split: str) -> "DataFrame":
         chosen = (self.manifest["split"] == split) & (self.manifest["id"] == self.manifest["group"])

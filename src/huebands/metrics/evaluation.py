@@ -7,6 +7,7 @@ import numpy as np
 from huebands.metrics.report import METRICS, OF_TRUTH, ScoredPhoto, summarise
 
 MODEL, GREY, TRUTH = "model", "grey", "truth"
+BY_SOURCE = ("ciede2000", "colourfulness_error")  # metrics that are also reported by source
 
 
 def figures_of_photo(score: ScoredPhoto) -> dict[str, float]:
@@ -44,6 +45,32 @@ def summarise_beside_grey(scores: Sequence[ScoredPhoto], seed: int) -> dict[str,
         if metric.key == "kid":
             values["standard_error"] = estimate.standard_error
         summary[metric.key] = {name: metric.rounded(value) for name, value in values.items()}
+    return summary
+
+
+def summarise_by_source(
+    scores: Sequence[ScoredPhoto], sources: Sequence[str]
+) -> dict[str, dict[str, int | dict[str, float]]]:
+    """Average the error of colours over the photos of each source.
+
+    Args:
+        scores: with a result called "model" and one called "grey".
+        sources: of the same photos.
+
+    Returns:
+        {source: {"photos": n, "ciede2000": {"model", "grey"}, "colourfulness_error": {"model", "grey"}}}.
+    """
+    summary: dict[str, dict[str, int | dict[str, float]]] = {}
+    for source in sorted(set(sources)):
+        members = [score for score, other in zip(scores, sources, strict=True) if other == source]
+        means = {
+            key: {
+                name: round(float(np.mean([score.results[name].figures[key] for score in members])), 4)
+                for name in (MODEL, GREY)
+            }
+            for key in BY_SOURCE
+        }
+        summary[source] = {"photos": len(members), **means}
     return summary
 
 

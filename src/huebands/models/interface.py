@@ -162,6 +162,10 @@ class Learners(Protocol):
     def frozen(self) -> Mapping[str, nn.Module]:
         """Those of `Objective.helpers` that do not learn."""
 
+    @property
+    def step(self) -> int:
+        """The number of the batch at hand, from 1, counted over the whole training."""
+
     def autocast(self) -> AbstractContextManager[Any]:
         """Compute convolutions in the training's precision."""
 
@@ -172,9 +176,12 @@ class Objective(ABC):
     Attributes:
         figures: the columns that it adds to history.csv. "generator" is the loss that the generator descends on,
             "generator_gradient" the norm of its gradient and "clipped" the share of pixels that sRGB cannot show.
+            A discriminator adds its loss as "discriminator", and may add its "discriminator_accuracy".
+        chance: the loss of a discriminator that tells nothing apart.
     """
 
     figures: ClassVar[tuple[str, ...]]
+    chance: ClassVar[float] = 0.0
 
     def __init__(self, params: Any) -> None:
         self.params = params
@@ -182,6 +189,18 @@ class Objective(ABC):
     def helpers(self) -> dict[str, nn.Module]:
         """Build the networks that the objective needs beside the generator; those without gradients are frozen."""
         return {}
+
+    def optimizers(self) -> Mapping[str, Mapping[str, Any]]:
+        """Options of the helpers' optimizers, by helper, where they differ from the generator's.
+
+        `share` of train.learning_rate, and Adam's `betas`.
+        """
+        return {}
+
+    @property
+    def judged_from(self) -> int | None:
+        """The first epoch in which a discriminator learns, from 1; None where there is no discriminator."""
+        return None
 
     def prepare(self, ab_unit_truth: Iterable[Tensor]) -> None:  # noqa: B027  # few objectives need it
         """Read the true colours of all training photos once, ab_unit (B, 2, S, S) each. By default read none."""

@@ -56,6 +56,7 @@ class Lineage:
     data: str  # name of the dataset
     params: dict[str, Any]  # of model and training; before format 4, of the training alone
     precision: Literal["float32", "bfloat16", "as in params"] = "as in params"  # that the training was computed in
+    collapse: str = ""  # of the discriminator, in words that follow "The discriminator"; "": none was noticed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """The stages after the training as MLflow runs, made of what the stages reported."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -59,7 +60,7 @@ def final_figures(
     figures = {
         f"test.{key}": float(metric["model"])
         for key, metric in evaluation.items()
-        if isinstance(metric, dict) and metric["model"] is not None
+        if isinstance(metric, dict) and metric.get("model") is not None
     }
     for section, ending in (("curve", ""), ("grouped", ".grouped")):
         for row in certificate.get(section, []):
@@ -104,7 +105,12 @@ def _reported_run(
     return FinishedRun(
         name=name,
         params=asdict(params),
-        metrics={key: float(value) for key, value in metrics.items() if isinstance(value, int | float)},
+        # A source may be a folder of any name, and MLflow allows some characters only.
+        metrics={
+            re.sub(r"[^\w./ -]", "_", key): float(value)
+            for key, value in metrics.items()
+            if isinstance(value, int | float)
+        },
         tags=tags,
         datasets=datasets,
         reports=[*(path for path in sorted(report.iterdir()) if path.is_file()), *further_files],

@@ -8,9 +8,17 @@ import pandas as pd
 from huebands import params
 from huebands.colorize.colours import ColourModel
 from huebands.data.shards import LabShard, ShardError, read_split
+from huebands.data.source_name import source_name
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
-from huebands.metrics.evaluation import GREY, MODEL, best_median_worst, figures_of_photo, summarise_beside_grey
+from huebands.metrics.evaluation import (
+    GREY,
+    MODEL,
+    best_median_worst,
+    figures_of_photo,
+    summarise_beside_grey,
+    summarise_by_source,
+)  # fmt: skip
 from huebands.metrics.report import PhotoScorer, in_words
 from huebands.package.generator import read_generator
 from huebands.package.schema import PackageError
@@ -41,7 +49,8 @@ def evaluate(prepared: Path, trained: Path, report: Path, sheet_rows: int, seed:
     figures = pd.DataFrame([figures_of_photo(score) for score in scores])
     table = pd.concat([photos[["id", "name"]].reset_index(drop=True), figures], axis=1)
     summary = summarise_beside_grey(scores, seed)
-    text = json.dumps({**summary, "photos": len(scores)}, indent=2, allow_nan=False)
+    by_source = summarise_by_source(scores, [source_name(source) for source in photos["source"]])
+    text = json.dumps({**summary, "photos": len(scores), "sources": by_source}, indent=2, allow_nan=False)
     with atomic.replace_folder(report) as new:
         atomic.write_text(new / "photos.csv", table.round(4).to_csv(index=False, lineterminator="\n"))
         atomic.write_text(new / "metrics.json", text + "\n")

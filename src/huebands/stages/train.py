@@ -19,7 +19,7 @@ from huebands.training.checkpoint import CheckpointError
 from huebands.training.distributed import World
 from huebands.training.followed_run import Follower, UnfinishedTraining
 from huebands.training.loop import NonFiniteLossError, train
-from huebands.training.report import datasets_of, describe, with_precision, write_report
+from huebands.training.report import datasets_of, describe, with_outcome, write_report
 
 PREPARED, TRAINED, REPORT = Path("data/prepared"), Path("models/trained"), Path("reports/train")
 UNFINISHED = Path("models/checkpoints")
@@ -54,9 +54,11 @@ def run_training(settings: params.Params) -> None:
         raise
     finally:
         follower.close()
-    config = with_precision(config, trained.precision)
+    config = with_outcome(config, trained)
     weights_sha256 = write_generator(TRAINED, trained.state, config)
     write_report(REPORT, unfinished.pictures, trained, run.started_at, weights_sha256, config, datasets)
+    if trained.collapse:
+        run.log_tag("collapse", trained.collapse)
     run.finish(weights_sha256)
     unfinished.remove()
     print(f"train: {len(trained.history)} epochs, weights {weights_sha256[:12]} in {TRAINED}")

@@ -30,7 +30,7 @@ from huebands.training.checkpoint import CheckpointError
 from huebands.training.distributed import World
 from huebands.training.loop import NonFiniteLossError, Row, train
 from huebands.training.precision import Precision, warning_of
-from huebands.training.report import datasets_of, describe, with_precision, write_report
+from huebands.training.report import datasets_of, describe, with_outcome, write_report
 
 SOURCES = "train.sources.json"  # of the training photos, where there is no manifest
 
@@ -59,6 +59,10 @@ class Follower:
     def picture_made(self, epoch: int, grid: np.ndarray) -> None:
         """Write a sample grid."""
         write_png(self._out / "pictures" / f"epoch-{epoch:04d}.png", grid)
+
+    def noticed(self, warning: str) -> None:
+        """Warn."""
+        print(warning, file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -101,7 +105,7 @@ def run(options: argparse.Namespace) -> None:
         follower = Follower(options.out, world.device)
         trained = train(settings.model, settings.train, photos, validation, checkpoint, data_sha256, follower, world)
         if world.leads:
-            config = with_precision(config, trained.precision)
+            config = with_outcome(config, trained)
             folder = options.out / "models" / "trained"
             weights_sha256 = write_generator(folder, trained.state, config)
             write_report(

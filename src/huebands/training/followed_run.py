@@ -98,6 +98,10 @@ class Follower:
         write_png(path, grid)
         self._run.log_picture(path, epoch)
 
+    def noticed(self, warning: str) -> None:
+        """Warn."""
+        tqdm.write(f"train: {warning}")
+
     def close(self) -> None:
         """End the bar, and leave it on the screen."""
         self._bar.close()

@@ -55,7 +55,7 @@ class Learner:
         return norm
 
 
-@dataclass(frozen=True)
+@dataclass
 class Learners:
     """All networks of a training, on this process's device.
 
@@ -64,12 +64,14 @@ class Learners:
         helpers: the objective's other networks that learn, by name.
         frozen: its networks that do not.
         precision: of the convolutions.
+        step: number of the batch at hand, from 1.
     """
 
     generator: Learner
     helpers: dict[str, Learner]
     frozen: dict[str, nn.Module]
     precision: torch.dtype
+    step: int = 1
 
     @property
     def all(self) -> dict[str, Learner]:
@@ -136,9 +138,12 @@ def set_up(model: ModelParams, params: TrainParams, world: World = ALONE) -> tup
         return Learner(module, world.wrap(module), optimizer, non_finite, params.gradient_clip, world)
 
     generator, learning, frozen = learner(network, network.parameter_groups()), dict[str, Learner](), {}
+    options = objective.optimizers()
     for name, helper in helpers.items():
         if any(parameter.requires_grad for parameter in helper.parameters()):
-            learning[name] = learner(helper, [{"params": list(helper.parameters()), "share": 1.0}])
+            learning[name] = learner(
+                helper, [{"params": list(helper.parameters()), "share": 1.0, **options.get(name, {})}]
+            )
         else:
             frozen[name] = _freeze(helper, precision, world)
     return network, objective, Learners(generator, learning, frozen, precision)

@@ -17,6 +17,7 @@ from huebands.models.interface import Condition
 from huebands.models.params import ModelParams
 from huebands.training.augment import Photos, Views, augment, draw_views
 from huebands.training.checkpoint import load_checkpoint, save_checkpoint
+from huebands.training.collapse import find_collapse
 from huebands.training.distributed import ALONE, World
 from huebands.training.ema import ExponentialMovingAverage
 from huebands.training.learner import set_up
@@ -45,14 +46,25 @@ class Observer(Protocol):
     def picture_made(self, epoch: int, grid: np.ndarray) -> None:
         """A sample grid, uint8 (H, W, 3)."""
 
+    def noticed(self, warning: str) -> None:
+        """Something that the user should know, once."""
+
 
 @dataclass(frozen=True)
 class Trained:
-    """The result: the generator's weights, one row an epoch, and what the convolutions were computed in."""
+    """The result.
+
+    Attributes:
+        state: the generator's weights.
+        history: one row an epoch.
+        precision: what the convolutions were computed in.
+        collapse: of the discriminator, in words; "" where it did not collapse.
+    """
 
     state: dict[str, Tensor]
     history: list[Row]
     precision: Precision
+    collapse: str = ""
 
 
 class NonFiniteLossError(RuntimeError):
@@ -118,7 +130,7 @@ def train(
         learners.restore(saved)
         average.load_state_dict(saved["average"])
         history, step = saved["history"], saved["step"]
-    rows_reported = len(history)
+    rows_reported, collapsed = len(history), find_collapse(history, objective) is not None
     earlier_seconds = history[-1]["seconds"] if history else 0.0
     started = time.perf_counter()
     if world.leads:
@@ -132,6 +144,7 @@ def train(
         rows = []
         for batch in batches:
             step += 1
+            learners.step = step
             part = batch.part(world.rank, world.size)
             learners.set_learning_rate(learning_rate(params, step, steps_per_epoch))
             learners.set_share(len(part) * world.size / len(batch))
@@ -157,6 +170,9 @@ def train(
             history[-1] |= {name: significant(value) for name, value in validate(average.network, validation).items()}
             if epoch == 1 or epoch % params.picture_every == 0 or epoch == params.epochs:
                 observer.picture_made(epoch, sample_grid(average.network, validation))
+            if not collapsed and (collapse := find_collapse(history, objective)):
+                collapsed = True
+                observer.noticed(f"the discriminator {collapse}")
         if epoch % params.checkpoint_every == 0 or epoch == params.epochs:
             if world.leads:
                 state = {"fingerprint": fingerprint, "step": step, "average": average.state_dict(), "history": history}
@@ -164,7 +180,8 @@ def train(
                 observer.rows_kept(history[rows_reported:])
             world.wait()
             rows_reported = len(history)
-    return Trained(average.state_dict(), history, precision_of(params))
+    collapse = find_collapse(history, objective)
+    return Trained(average.state_dict(), history, precision_of(params), str(collapse or ""))
 
 
 def fingerprint_of(model: ModelParams, params: TrainParams, data_sha256: str) -> str:

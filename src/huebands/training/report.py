@@ -20,7 +20,6 @@ from huebands.package.lineage import Dataset, dataset
 from huebands.package.schema import CONFIG, FORMAT, LIGHTNESS, RESIZE, check_config
 from huebands.training.loop import Trained
 from huebands.training.params import TrainParams
-from huebands.training.precision import Precision
 
 NOT_LOGGED = ("train.checkpoint_every", "train.picture_every")  # they change no weights and no figures
 
@@ -55,9 +54,10 @@ def describe(
     return config
 
 
-def with_precision(config: dict[str, Any], precision: Precision) -> dict[str, Any]:
-    """Add to a config.json what the training was computed in: its parameters may have left that to the device."""
-    return {**config, "lineage": {**config["lineage"], "precision": precision}}
+def with_outcome(config: dict[str, Any], trained: Trained) -> dict[str, Any]:
+    """Add to a config.json what its parameters do not tell: the precision, and the discriminator's collapse if any."""
+    outcome = {"precision": trained.precision, **({"collapse": trained.collapse} if trained.collapse else {})}
+    return {**config, "lineage": {**config["lineage"], **outcome}}
 
 
 def datasets_of(data: DataParams, data_sha256: str) -> list[Dataset]:

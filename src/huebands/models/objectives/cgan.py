@@ -6,10 +6,11 @@ G* = arg min_G max_D  L_cGAN(G, D) + lambda_huber Huber_delta(ab)
 Source: Isola et al., 2017, https://arxiv.org/abs/1611.07004.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -38,8 +39,10 @@ class DiscriminatorParams:
     filters: int  # channels of the first block
     layers: int  # strided blocks; 3 gives patches of 70x70
     norm: Norm
+    rate: float = 1.0  # its learning rate, as a share of train.learning_rate
 
     def __post_init__(self) -> None:
+        check(self.rate > 0, "rate", self.rate, "be positive")
         check(self.filters >= 1, "filters", self.filters, "be at least 1")
         check(self.layers >= 1, "layers", self.layers, "be at least 1")
 
@@ -89,7 +92,17 @@ class Objective(BaseObjective):
         "generator", "discriminator", "adversarial", "huber", "perceptual", "chroma", "clipped",
         "generator_gradient", "discriminator_gradient",
     )  # fmt: skip
+    chance = math.log(2)
     params: Params
+
+    @property
+    def judged_from(self) -> int | None:
+        """The first epoch after the pretraining, where the adversarial term has a weight."""
+        return self.params.pretrain_epochs + 1 if self.params.lambda_adversarial > 0 else None
+
+    def optimizers(self) -> Mapping[str, Mapping[str, Any]]:
+        """The discriminator has a learning rate of its own."""
+        return {"discriminator": {"share": self.params.discriminator.rate}}
 
     def helpers(self) -> dict[str, nn.Module]:
         """The discriminator, and VGG16 where the perceptual term's weight is not 0.

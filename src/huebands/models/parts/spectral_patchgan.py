@@ -34,6 +34,15 @@ class SpectralPatchGAN(nn.Sequential):
         logits: Tensor = super().forward(lab_unit_B3HW)
         return logits
 
+    def judge(self, lab_unit_B3HW: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Give the logits, and the maps of all inner layers that they were computed from, finest first."""
+        x, features = lab_unit_B3HW, list[Tensor]()
+        for module in self:
+            x = module(x)
+            if isinstance(module, nn.LeakyReLU):
+                features.append(x)
+        return x, features
+
 
 def hinge_loss(real: Tensor, fake: Tensor) -> Tensor:
     """The discriminator's loss: logits of the real above 1, of the made-up below -1."""

@@ -88,6 +88,7 @@ def write_page(name: str, description: Mapping[str, Any]) -> str:
             for mode in _MODES
         },
         grid_figures={mode: [_partition(_of_mode(strata, mode), _GRID)] for mode in _MODES},
+        sources=_sources(certificate.get("sources", [])),  # earlier certificates have none
         hashes=[(title, str(description[key])) for key, title in _HASHES.items()],
     )
 
@@ -122,6 +123,27 @@ def _grouped_row(row: Mapping[str, Any]) -> Row:
         interval((row["coverage_low"], row["coverage_high"])),
         levels(row["width"]),
     )
+
+
+def _sources(rows: Sequence[Mapping[str, Any]]) -> list[Body]:
+    return [
+        Body(
+            heading,
+            [
+                (
+                    row["source"],
+                    str(row["photos"]),
+                    percent(row["coverage"]),
+                    interval((row["exact_low"], row["exact_high"])),
+                    f"{row['p_value']:.3g}",
+                    f"{row['p_holm']:.3g}",
+                    levels(row["width"]),
+                )
+                for row in _of_mode(rows, mode)
+            ],
+        )
+        for mode, (heading, _) in _MODES.items()
+    ]
 
 
 def _widths(rows: Sequence[Mapping[str, Any]], promised_to: str) -> list[Body]:
