@@ -143,9 +143,10 @@ def negative_log_likelihood(
     stride = network.stride
     down, right = (int(torch.randint(stride, (), generator=random)) for _ in range(2))
     rgb_B3HW = rgb_B3SS[..., down::stride, right::stride]
-    values = rgb_B3HW.float() + torch.rand(rgb_B3HW.shape, generator=random).to(rgb_B3HW.device) - 0.5
+    values = rgb_B3HW.float() + torch.rand(rgb_B3HW.shape, generator=random) - 0.5
     cells = joint.cells_of(values, color.grey_levels(rgb_B3HW), network.bins)
-    return F.nll_loss(network.decode(features), cells)
+    log_probabilities = network.decode(features)
+    return F.nll_loss(log_probabilities, cells.to(log_probabilities.device))
 
 
 @torch.inference_mode()
