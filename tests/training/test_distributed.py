@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from composition import composed
 from huebands import params
 from huebands.models.networks import unet
 from huebands.models.objectives import cgan
@@ -149,6 +150,27 @@ def test_two_processes_train_as_one_does(files: Path, by_one: Path) -> None:
     printed = in_two_processes(files, files / "two", "-m", "huebands.training")
     assert "starting" in printed and printed.count("6 epochs, weights") == 1
     assert_same_training(files / "two", by_one)
+
+
+def test_two_processes_penalise_the_discriminator_as_one_does(tmp_path: Path) -> None:
+    """R1 differentiates twice, beside the pass whose gradients are averaged over processes."""
+    values = composed("model=dual-head")
+    values["model"]["network"] |= {"encoder": "resnet18", "pretrained": False, "filters": 8, "dropout": 0.0}
+    values["model"] |= {"image_size": 64}
+    values["model"]["objective"] |= {"lambda_adversarial": 1.0, "lambda_features": 1.0}
+    values["model"]["objective"]["discriminator"] |= {"r1": 1.0, "r1_every": 1}
+    model = params.from_mapping(values).model
+    training_params = replace(TRAIN, epochs=1, jitter=0.0, learning_rate=1e-4, picture_every=1)
+    (tmp_path / "params.json").write_text(json.dumps(asdict(replace(SMALL, model=model, train=training_params))))
+    photos = {"train": [tiny_photo(seed, 64) for seed in range(PHOTOS)], "val": [tiny_photo(99, 64)]}
+    write_prepared(tmp_path / "data", photos, size=64)
+    training.main(options(tmp_path, tmp_path / "one"))
+    in_two_processes(tmp_path, tmp_path / "two", "-m", "huebands.training")
+    (one,), (two,) = (read_history(tmp_path / out) for out in ("one", "two"))
+    for name in ("r1", "discriminator", "discriminator_gradient", "features", "adversarial", "generator_gradient"):
+        assert one[name] != 0
+        # The adversarial term is a mean of logits near 0, of which rounding changes more than of the others.
+        assert two[name] == pytest.approx(one[name], rel=1e-2), name
 
 
 def test_two_processes_choose_the_precision_that_one_chooses(files: Path, tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ class DiscriminatorParams:
     rate: float  # its learning rate, as a share of train.learning_rate
     beta1: float  # of its Adam; a short memory suits an opponent that moves
     r1: float  # weight of the penalty on its gradient at true colours; 0: none
-    r1_every: int  # batches between penalties, each of which counts as many times
+    # Batches between penalties, each of which counts as many times. train.gradient_clip limits their gradient as any
+    # other's, so that with it only 1 gives the penalty its weight.
+    r1_every: int
 
     def __post_init__(self) -> None:
         check(self.rate > 0, "rate", self.rate, "be positive")

@@ -50,7 +50,12 @@ def hinge_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def gradient_penalty(discriminator: nn.Module, lab_unit_B3HW: Tensor) -> Tensor:
-    """R1 (Mescheder et al., 2018, https://arxiv.org/abs/1801.04406): the squared gradient at real photos, a mean."""
+    """R1 (Mescheder et al., 2018, https://arxiv.org/abs/1801.04406), a mean over photos.
+
+    The squared gradient of a real photo's mean logit, summed over its values: with the mean of its patches, not their
+    sum, the weight is that of a discriminator with one logit.
+    """
     real = lab_unit_B3HW.detach().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
+    logit_B = discriminator(real).flatten(1).mean(dim=1)
+    (gradient,) = torch.autograd.grad(logit_B.sum(), real, create_graph=True)
     return gradient.square().flatten(1).sum(dim=1).mean()
