@@ -12,7 +12,7 @@ from huebands.data.preparation import prepare_photo
 from huebands.data.splits import Candidate, place
 from huebands.photos.read import read_photo
 
-_MEASURED_COLUMNS = ["phash", "L_mean", "L_std", "chroma_mean", "chroma_p95"]
+_MEASURED_COLUMNS = ["phash", "L_mean", "L_std", "chroma_mean", "chroma_p95", "tone_spread"]
 
 
 def write_dataset(
@@ -61,8 +61,12 @@ def _measure(index: pd.DataFrame, raw: Path, squares_N3SS: np.ndarray) -> pd.Dat
 def _place(photos: pd.DataFrame, settings: PrepareParams) -> pd.DataFrame:
     """Add each photo's group and split, or the reason why it has none."""
     placements = place(
-        [Candidate(photo.id, int(photo.phash, 16), photo.chroma_mean) for photo in photos.itertuples()],
+        [
+            Candidate(photo.id, int(photo.phash, 16), photo.chroma_mean, photo.tone_spread)
+            for photo in photos.itertuples()
+        ],
         min_chroma=settings.min_chroma,
+        min_tone_spread=settings.min_tone_spread,
         group_distance=settings.group_distance,
         salt=settings.salt,
         fractions=settings.fractions,

@@ -25,7 +25,7 @@ MANIFEST = "manifest.parquet"
 SHARD_TYPE = np.dtype("<i2")
 MANIFEST_COLUMNS = (
     "id", "source", "name", "licence", "title", "artist", "file", "sha256", "phash", "group", "split", "row",
-    "width", "height", "L_mean", "L_std", "chroma_mean", "chroma_p95",
+    "width", "height", "L_mean", "L_std", "chroma_mean", "chroma_p95", "tone_spread",
 )  # fmt: skip
 
 
