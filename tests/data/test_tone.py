@@ -12,7 +12,7 @@ from huebands.data.tone import tone_spread
 from huebands.params import PrepareParams
 
 SIDE = 160
-THRESHOLD = 1.1
+THRESHOLD = 1.05
 # The colour of black, of middle grey and of white.
 TONES = {
     "sepia": ((20, 10, 5), (150, 115, 80), (255, 245, 220)),

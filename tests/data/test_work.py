@@ -1,7 +1,6 @@
 """Long work is done in pieces: equal for any number of processes, and resumed after any interruption."""
 
 import hashlib
-import os
 import shutil
 import signal
 import subprocess
@@ -146,8 +145,8 @@ def test_an_interrupted_ingest_reads_no_photo_twice(tmp_path: Path, monkeypatch:
 def test_a_changed_source_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
     photos, raw = tmp_path / "photos", tmp_path / "raw"
     write_photos(photos, range(8))
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="no links"):
-        patch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("no links")))
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space"):
+        patch.setattr(collection, "_repetition", lambda *_: (_ for _ in ()).throw(OSError("no space")))
         ingest([open_source(source_of(photos))], raw)
     if change == "content":
         write_photos(photos, range(50, 51))

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -42,7 +41,7 @@ def collect_photos(
 
     Args:
         sources: of photos; the first that has a photo gives it.
-        unfinished: folder on the same disk, kept between runs; photos that it holds are not read again.
+        unfinished: folder kept between runs; photos that it holds are not read again.
         folder: of the collection.
         processes: how many read at a time; one a core when left out.
 
@@ -53,7 +52,6 @@ def collect_photos(
         SourceError: when a source cannot be read.
         OSError: when a file cannot be written.
     """
-    (unfinished / "photos").mkdir(exist_ok=True)
     (folder / "photos").mkdir()
     pieces = [
         _Piece(source, source.names[start : start + work.PIECE])
@@ -64,13 +62,15 @@ def collect_photos(
     rows, rejected = [], []
     ids: dict[str, str] = {}
     for piece, file in zip(pieces, files, strict=True):
-        for photo in json.loads(file.read_text("utf-8")):
-            photo["source"] = piece.source.name
-            if reason := photo["reason"] or _repetition(photo, ids):
-                rejected.append({**photo, "reason": reason})
-            else:
-                os.link(unfinished / photo["file"], folder / photo["file"])
-                rows.append(photo)
+        with _contents_of(file).open("rb") as contents:
+            for photo in json.loads(file.read_text("utf-8")):
+                content = contents.read(photo["size"])
+                photo["source"] = piece.source.name
+                if reason := photo["reason"] or _repetition(photo, ids):
+                    rejected.append({**photo, "reason": reason})
+                else:
+                    (folder / photo["file"]).write_bytes(content)
+                    rows.append(photo)
     return pd.DataFrame(rows, columns=INDEX_COLUMNS), pd.DataFrame(rejected, columns=REJECTED_COLUMNS)
 
 
@@ -86,14 +86,23 @@ def _repetition(photo: dict[str, Any], ids: dict[str, str]) -> str:
 
 
 def _inspect_piece(piece: _Piece, file: Path) -> None:
-    """Write the usable photos of a piece beside `file`, and into it what is known about each."""
-    photos = [_inspect(photo, file.parent) for photo in piece.source.photos(piece.names)]
+    """Write the contents of a piece's usable photos, one after the other, then what is known about each into `file`."""
+    photos = []
+    with atomic.writing(_contents_of(file)) as contents:
+        for photo in piece.source.photos(piece.names):
+            photos.append(_inspect(photo))
+            if not photos[-1]["reason"]:
+                contents.write(photo.content)
     atomic.write_text(file, json.dumps(photos))
 
 
-def _inspect(photo: SourcePhoto, folder: Path) -> dict[str, Any]:
-    """Hash and decode a photo, and write its original bytes; one that cannot be used gets a reason."""
-    known = {"name": photo.name, "licence": photo.licence, "title": photo.title, "artist": photo.artist}
+def _contents_of(file: Path) -> Path:
+    return file.with_suffix(".photos")
+
+
+def _inspect(photo: SourcePhoto) -> dict[str, Any]:
+    """Hash and decode a photo; one that cannot be used gets a reason."""
+    known = {"size": 0, "name": photo.name, "licence": photo.licence, "title": photo.title, "artist": photo.artist}
     if photo.refusal:
         return {**known, "reason": photo.refusal}
     try:
@@ -102,24 +111,15 @@ def _inspect(photo: SourcePhoto, folder: Path) -> dict[str, Any]:
         return {**known, "reason": error.reason}
     sha256 = hashlib.sha256(photo.content).hexdigest()
     suffix = PurePosixPath(photo.name).suffix.lower()
-    file = f"photos/{sha256[:16]}{suffix if suffix in SUFFIXES else ''}"
-    _write_synced(folder / file, photo.content)
     height, width = pixels.shape[:2]
     return {
         **known,
         "reason": "",
         "id": sha256[:16],
-        "file": file,
+        "file": f"photos/{sha256[:16]}{suffix if suffix in SUFFIXES else ''}",
+        "size": len(photo.content),
         "sha256": sha256,
         "pixels": f"{pixels.shape} {hashlib.sha256(pixels.data).hexdigest()}",
         "width": width,
         "height": height,
     }
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    """Write a file that is whole, also after a power cut, before its piece counts as finished."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
