@@ -37,6 +37,7 @@ def test_every_alternative_is_valid(group: str) -> None:
     ("key", "value", "message"),
     [
         ("prepare.min_chroma", 0, r"prepare\.min_chroma \(=0\.0\) must be at least 0\.1"),
+        ("prepare.min_tone_spread", -1, r"prepare\.min_tone_spread \(=-1\.0\) must be in \[0, 100\)"),
         ("train.epochs", "many", r"train\.epochs \(='many'\) must be of type int"),
         ("train.epochs", True, r"train\.epochs \(=True\) must be of type int"),
         ("train.epochs", 0, r"train\.epochs \(=0\) must be at least 1"),

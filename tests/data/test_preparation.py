@@ -33,7 +33,8 @@ def test_the_perceptual_hash_sees_the_scene_and_not_the_file() -> None:
 def test_statistics_are_those_of_the_pixels() -> None:
     lab = np.zeros((3, 4, 4), dtype=np.int16)
     lab[0, :2], lab[1], lab[2] = 8000, 300, -400
-    assert preparation.measure(lab) == {"L_mean": 40.0, "L_std": 40.0, "chroma_mean": 5.0, "chroma_p95": 5.0}
+    chroma = {"chroma_mean": 5.0, "chroma_p95": 5.0, "tone_spread": 0.0}
+    assert preparation.measure(lab) == {"L_mean": 40.0, "L_std": 40.0, **chroma}
 
 
 def painting_of(seed: int, height: int, width: int, chroma: float = 1.0) -> np.ndarray:
@@ -69,7 +70,9 @@ def write_raw(raw: Path, pictures: dict[str, np.ndarray]) -> None:
     pd.DataFrame(rows).to_parquet(raw / "index.parquet", index=False)
 
 
-SETTINGS = PrepareParams(image_size=16, min_chroma=5.0, group_distance=DISTANCE, salt="huebands", fractions=FRACTIONS)
+SETTINGS = PrepareParams(
+    image_size=16, min_chroma=5.0, min_tone_spread=1.1, group_distance=DISTANCE, salt="huebands", fractions=FRACTIONS
+)
 
 
 @pytest.fixture

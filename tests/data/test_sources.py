@@ -369,7 +369,7 @@ from huebands.fetch.git import PinnedRepository
 repository = PinnedRepository(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
 files = repository.list_files()
 repository.fetch_objects(files.values())
-print(sum(len(repository.read_object(file)) for file in files.values()))
+print(sum(map(len, repository.read_objects(files.values()))))
 """
 
 

@@ -15,12 +15,13 @@ FRACTIONS = {"train": 0.6, "val": 0.1, "calibration": 0.16, "test": 0.14}
 DISTANCE = 10
 
 
-def place(candidates: list[Candidate], min_chroma: float = 5.0) -> list[Placement]:
-    return splits.place(candidates, min_chroma, DISTANCE, "salt", FRACTIONS)
+def place(candidates: list[Candidate]) -> list[Placement]:
+    return splits.place(candidates, 5.0, 1.1, DISTANCE, "salt", FRACTIONS)
 
 
-def candidate(number: int, phash: int, chroma: float = 20.0) -> Candidate:
-    return Candidate(id=hashlib.sha256(b"%d" % number).hexdigest()[:16], phash=phash, chroma_mean=chroma)
+def candidate(number: int, phash: int, chroma: float = 20.0, tone: float = 8.0) -> Candidate:
+    identity = hashlib.sha256(b"%d" % number).hexdigest()[:16]
+    return Candidate(id=identity, phash=phash, chroma_mean=chroma, tone_spread=tone)
 
 
 def flip_bits(phash: int, bits: range) -> int:
@@ -84,11 +85,16 @@ def test_a_photo_near_two_groups_of_one_split_joins_the_first() -> None:
 
 def test_a_set_aside_photo_neither_leads_nor_bridges() -> None:
     grey = candidate(0, 0, chroma=4.99)
-    colour = candidate(1, 0, chroma=5.0)
-    placements = place([grey, colour])
-    assert "near-grey" in placements[0].reason and "4.99" in placements[0].reason
-    assert placements[0].split == ""
-    assert placements[1].group == colour.id
+    tinted = candidate(1, 0, tone=1.09)
+    colour = candidate(2, 0, chroma=5.0, tone=1.1)
+    placements = place([grey, tinted, colour])
+    assert [placement.reason for placement in placements] == [
+        "near-grey: mean chroma 4.9900 is below 5",
+        "tinted: tone spread 1.0900 is below 1.1",
+        "",
+    ]
+    assert [placement.split for placement in placements[:2]] == ["", ""]
+    assert placements[2].group == colour.id
 
 
 @pytest.mark.parametrize("seed", range(5))

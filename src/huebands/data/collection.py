@@ -1,71 +1,125 @@
 """Collects the usable photos of sources in one folder, byte for byte and each once."""
 
 import hashlib
-from collections.abc import Iterable
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pandas as pd
-from numpy import uint8
-from numpy.typing import NDArray
 
+from huebands.data import work
 from huebands.data.sources import PhotoSource, SourcePhoto
+from huebands.files import atomic
 from huebands.photos.read import SUFFIXES, ImageError, read_photo
 
 INDEX_COLUMNS = ["id", "file", "source", "name", "licence", "title", "artist", "sha256", "width", "height"]
 REJECTED_COLUMNS = ["source", "name", "reason"]
 
 
-class _RejectionError(Exception):
-    """Why a file is left out."""
+@dataclass(frozen=True)
+class _Piece:
+    """Some files of one source, to be read."""
+
+    source: PhotoSource
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
-def collect_photos(sources: Iterable[PhotoSource], folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def key_of(sources: Sequence[PhotoSource]) -> str:
+    """Identify all that decides what is collected."""
+    return json.dumps([source.fingerprint for source in sources])
+
+
+def collect_photos(
+    sources: Sequence[PhotoSource], unfinished: Path, folder: Path, processes: int | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write every usable photo of the sources into `folder`/photos, which must not exist yet.
+
+    Args:
+        sources: of photos; the first that has a photo gives it.
+        unfinished: folder kept between runs; photos that it holds are not read again.
+        folder: of the collection.
+        processes: how many read at a time; one a core when left out.
 
     Returns:
         The index, one row a photo in the sources' order, and the files that are left out with the reasons.
 
     Raises:
         SourceError: when a source cannot be read.
+        OSError: when a file cannot be written.
     """
     (folder / "photos").mkdir()
+    pieces = [
+        _Piece(source, source.names[start : start + work.PIECE])
+        for source in sources
+        for start in range(0, len(source.names), work.PIECE)
+    ]
+    files = work.finish(_inspect_piece, pieces, unfinished, "ingest", processes)
     rows, rejected = [], []
     ids: dict[str, str] = {}
-    for source in sources:
-        for photo in source.photos():
-            try:
-                sha256, pixels = _accept(photo, ids)
-            except _RejectionError as rejection:
-                rejected.append((source.name, photo.name, str(rejection)))
-                continue
-            rows.append(_write(source.name, photo, sha256, pixels, folder))
+    for piece, file in zip(pieces, files, strict=True):
+        with _contents_of(file).open("rb") as contents:
+            for photo in json.loads(file.read_text("utf-8")):
+                content = contents.read(photo["size"])
+                photo["source"] = piece.source.name
+                if reason := photo["reason"] or _repetition(photo, ids):
+                    rejected.append({**photo, "reason": reason})
+                else:
+                    (folder / photo["file"]).write_bytes(content)
+                    rows.append(photo)
     return pd.DataFrame(rows, columns=INDEX_COLUMNS), pd.DataFrame(rejected, columns=REJECTED_COLUMNS)
 
 
-def _accept(photo: SourcePhoto, ids: dict[str, str]) -> tuple[str, NDArray[uint8]]:
-    """Hash and decode a usable, new photo, or raise; `ids` maps hashes of bytes and of pixels to ids."""
-    if photo.refusal:
-        raise _RejectionError(photo.refusal)
-    by_bytes = hashlib.sha256(photo.content).hexdigest()
+def _repetition(photo: dict[str, Any], ids: dict[str, str]) -> str:
+    """Say which photo this one repeats, or remember it; `ids` maps hashes of bytes and of pixels to ids."""
+    by_bytes, by_pixels = photo["sha256"], photo["pixels"]
     if by_bytes in ids:
-        raise _RejectionError(f"same bytes as {ids[by_bytes]}")
+        return f"same bytes as {ids[by_bytes]}"
+    if by_pixels in ids:
+        return f"same pixels as {ids[by_pixels]}"
+    ids[by_bytes] = ids[by_pixels] = photo["id"]
+    return ""
+
+
+def _inspect_piece(piece: _Piece, file: Path) -> None:
+    """Write the contents of a piece's usable photos, one after the other, then what is known about each into `file`."""
+    photos = []
+    with atomic.writing(_contents_of(file)) as contents:
+        for photo in piece.source.photos(piece.names):
+            photos.append(_inspect(photo))
+            if not photos[-1]["reason"]:
+                contents.write(photo.content)
+    atomic.write_text(file, json.dumps(photos))
+
+
+def _contents_of(file: Path) -> Path:
+    return file.with_suffix(".photos")
+
+
+def _inspect(photo: SourcePhoto) -> dict[str, Any]:
+    """Hash and decode a photo; one that cannot be used gets a reason."""
+    known = {"size": 0, "name": photo.name, "licence": photo.licence, "title": photo.title, "artist": photo.artist}
+    if photo.refusal:
+        return {**known, "reason": photo.refusal}
     try:
         pixels = read_photo(photo.content, photo.name)
     except ImageError as error:
-        raise _RejectionError(error.reason) from error
-    by_pixels = f"{pixels.shape} {hashlib.sha256(pixels.data).hexdigest()}"
-    if by_pixels in ids:
-        raise _RejectionError(f"same pixels as {ids[by_pixels]}")
-    ids[by_bytes] = ids[by_pixels] = by_bytes[:16]
-    return by_bytes, pixels
-
-
-def _write(source: str, photo: SourcePhoto, sha256: str, pixels: NDArray[uint8], folder: Path) -> tuple[str | int, ...]:
-    """Write the original bytes and give the photo's row of the index."""
+        return {**known, "reason": error.reason}
+    sha256 = hashlib.sha256(photo.content).hexdigest()
     suffix = PurePosixPath(photo.name).suffix.lower()
-    identity = sha256[:16]
-    file = f"photos/{identity}{suffix if suffix in SUFFIXES else ''}"
-    (folder / file).write_bytes(photo.content)
     height, width = pixels.shape[:2]
-    about = (source, photo.name, photo.licence, photo.title, photo.artist)
-    return (identity, file, *about, sha256, width, height)
+    return {
+        **known,
+        "reason": "",
+        "id": sha256[:16],
+        "file": f"photos/{sha256[:16]}{suffix if suffix in SUFFIXES else ''}",
+        "size": len(photo.content),
+        "sha256": sha256,
+        "pixels": f"{pixels.shape} {hashlib.sha256(pixels.data).hexdigest()}",
+        "width": width,
+        "height": height,
+    }

@@ -1,12 +1,13 @@
 """Describes the prepared dataset in tables and figures derived from its manifest and shards."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from huebands.data.params import SPLITS
+from huebands.data.shards import in_batches
 
 
 def describe_photos(manifest: pd.DataFrame, photos_of_split: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -18,9 +19,10 @@ def describe_photos(manifest: pd.DataFrame, photos_of_split: Mapping[str, np.nda
     """
     lightness = pd.Series(np.nan, index=manifest.index)
     for split, shard in photos_of_split.items():
+        means = [round(float(photo[0].mean(dtype=np.float64)) / 100, 4) for photo in _photos(shard)]
         rows = manifest.loc[manifest["split"] == split, "row"]
         rows = rows[(rows >= 0) & (rows < len(shard))]
-        lightness[rows.index] = [round(float(shard[row, 0].mean(dtype=np.float64)) / 100, 4) for row in rows]
+        lightness[rows.index] = [means[row] for row in rows]
     return manifest[["id", "group", "split", "row", "L_mean"]].assign(
         splits_of_group=manifest.groupby("group")["split"].transform("nunique"),
         shard_L_mean=lightness,
@@ -33,7 +35,7 @@ def describe_shards(manifest: pd.DataFrame, photos_of_split: Mapping[str, np.nda
     """Describe each split's shard, in CIELAB units; takes what `describe_photos` does."""
     table = []
     for split, shard in photos_of_split.items():
-        extremes = [(photo[0].min(), photo[0].max(), np.abs(photo[1:]).max()) for photo in shard]
+        extremes = [(photo[0].min(), photo[0].max(), np.abs(photo[1:]).max()) for photo in _photos(shard)]
         lowest, highest, largest = zip(*extremes, strict=True) if extremes else ((0,), (0,), (0,))
         table.append(
             {
@@ -48,6 +50,10 @@ def describe_shards(manifest: pd.DataFrame, photos_of_split: Mapping[str, np.nda
             }
         )
     return pd.DataFrame(table)
+
+
+def _photos(shard: np.ndarray) -> Iterator[np.ndarray]:
+    return (photo for _, photos in in_batches(shard) for photo in photos)
 
 
 def distributions(manifest: pd.DataFrame) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class PrepareParams:
 
     image_size: int  # side of the prepared square, pixels
     min_chroma: float  # photos with a lower mean chroma (CIELAB units) are set aside
+    min_tone_spread: float  # photos whose colours lie nearer to one tone curve (CIELAB units) are tinted and set aside
     group_distance: int  # perceptual hashes (64 bits) this near or nearer are one scene
     salt: str  # of the split's hash; another salt is another split
     fractions: dict[str, float]  # share of each split, summing to 1
@@ -70,6 +71,7 @@ class PrepareParams:
         check(self.image_size >= 8, "image_size", self.image_size, "be at least 8")
         # Left grey, a grey photo would equal the truth, with an infinite PSNR.
         check(self.min_chroma >= 0.1, "min_chroma", self.min_chroma, "be at least 0.1")
+        check(0 <= self.min_tone_spread < 100, "min_tone_spread", self.min_tone_spread, "be in [0, 100)")
         check(0 <= self.group_distance < 64, "group_distance", self.group_distance, "be in [0, 63]")
         check(
             set(self.fractions) == set(SPLITS)

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from huebands import color
+from huebands.data.tone import tone_spread
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class LabSquare:
 
     Attributes:
         lab: int16 hundredths of CIELAB, (3, S, S).
-        statistics: L_mean, L_std, chroma_mean and chroma_p95 of those pixels, CIELAB units, 4 decimals.
+        statistics: L_mean, L_std, chroma_mean, chroma_p95 and tone_spread of those pixels, CIELAB units, 4 decimals.
         phash: perceptual hash of the whole photo, 64 bits.
     """
 
@@ -56,6 +57,7 @@ def measure(lab: np.ndarray) -> dict[str, float]:
         "L_std": L.std(),
         "chroma_mean": chroma.mean(),
         "chroma_p95": np.quantile(chroma, 0.95),
+        "tone_spread": tone_spread(lab),
     }
     return {name: round(float(value), 4) for name, value in figures.items()}
 

@@ -5,7 +5,7 @@ shard is the manifest's photo with that split and row.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.parquet"
 SHARD_TYPE = np.dtype("<i2")
+_BATCH = 256  # photos
 MANIFEST_COLUMNS = (
     "id", "source", "name", "licence", "title", "artist", "file", "sha256", "phash", "group", "split", "row",
-    "width", "height", "L_mean", "L_std", "chroma_mean", "chroma_p95",
+    "width", "height", "L_mean", "L_std", "chroma_mean", "chroma_p95", "tone_spread",
 )  # fmt: skip
 
 
@@ -84,11 +85,21 @@ def write_shard(folder: Path, split: str, photos: Iterable[np.ndarray], count: i
         image_size: S, pixels.
     """
     path = Path(folder) / f"{split}.npy"
-    shard = np.lib.format.open_memmap(path, mode="w+", dtype=SHARD_TYPE, shape=(count, 3, image_size, image_size))
-    for row, photo in zip(range(count), photos, strict=True):
-        shard[row] = photo
-    shard.flush()
+    shape = (count, 3, image_size, image_size)
+    with path.open("wb") as file:
+        header = {"descr": SHARD_TYPE.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for _, photo in zip(range(count), photos, strict=True):
+            file.write(photo.astype(SHARD_TYPE, copy=False).reshape(shape[1:]).tobytes())
     return path
+
+
+def in_batches(photos: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (first row, photos) batch by batch; a large memory-mapped shard is never in memory as a whole."""
+    for start in range(0, len(photos), _BATCH):
+        # What a map has read stays in memory until the map is closed.
+        opened = np.load(str(photos.filename), mmap_mode="r") if isinstance(photos, np.memmap) else photos
+        yield start, opened[start : start + _BATCH]
 
 
 def read_manifest(folder: Path) -> "DataFrame":

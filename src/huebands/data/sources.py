@@ -34,9 +34,11 @@ class PhotoSource(Protocol):
     """A source of photos."""
 
     name: str  # what the manifest calls it
+    names: Sequence[str]  # of its files, sorted
+    fingerprint: str  # changes with the files, and with what is said about them
 
-    def photos(self) -> Iterator[SourcePhoto]:
-        """Yield the files in the order of their names."""
+    def photos(self, names: Sequence[str] | None = None) -> Iterator[SourcePhoto]:
+        """Yield the files of these names, or all of them, in order."""
         ...
 
 
@@ -73,12 +75,13 @@ class WheelPhotos:
                 self._objects = _read_objects(archive, source.metadata) if source.metadata else None
         except zipfile.BadZipFile as error:
             raise SourceError(f"{self.name}: {self._wheel.name} is not a wheel: {error}") from error
-        self._names = select(files, source.patterns, self.name)
+        self.names: Sequence[str] = select(files, source.patterns, self.name)
+        self.fingerprint = repr(source)
 
-    def photos(self) -> Iterator[SourcePhoto]:
+    def photos(self, names: Sequence[str] | None = None) -> Iterator[SourcePhoto]:
         """Yield the photos; with metadata, those that it does not call public domain carry a refusal."""
         with zipfile.ZipFile(self._wheel) as archive:
-            for name in self._names:
+            for name in self.names if names is None else names:
                 content = archive.read(name)
                 if self._objects is None:
                     yield SourcePhoto(name, content, self._source.licence)
@@ -104,11 +107,13 @@ class FolderPhotos:
         if not self._folder.is_dir():
             raise SourceError(f"{source.path} is not a folder; put photos there or change data.sources' path")
         files = [item.relative_to(self._folder).as_posix() for item in self._folder.rglob("*") if item.is_file()]
-        self._names = select(files, source.patterns, self.name)
+        self.names: Sequence[str] = select(files, source.patterns, self.name)
+        states = [(self._folder / name).stat() for name in self.names]
+        self.fingerprint = repr((source, self.names, [(state.st_size, state.st_mtime_ns) for state in states]))
 
-    def photos(self) -> Iterator[SourcePhoto]:
+    def photos(self, names: Sequence[str] | None = None) -> Iterator[SourcePhoto]:
         """Yield every file that a pattern matches, whether or not it is a photo."""
-        for name in self._names:
+        for name in self.names if names is None else names:
             yield SourcePhoto(name, (self._folder / name).read_bytes(), self._licence)
 
 
@@ -124,13 +129,17 @@ class GitPhotos:
             files = self._repository.list_files()
             self._files = {name: files[name] for name in select(files, source.patterns, self.name)}
             self._repository.fetch_objects(self._files.values())
+            self.names: Sequence[str] = list(self._files)
+            self.fingerprint = repr(source)
         except GitError as error:
             raise SourceError(str(error)) from error
 
-    def photos(self) -> Iterator[SourcePhoto]:
+    def photos(self, names: Sequence[str] | None = None) -> Iterator[SourcePhoto]:
         """Yield every file that a pattern matches."""
-        for name, object_id in self._files.items():
-            yield SourcePhoto(name, self._repository.read_object(object_id), self._licence)
+        chosen = self.names if names is None else names
+        contents = self._repository.read_objects(self._files[name] for name in chosen)
+        for name, content in zip(chosen, contents, strict=True):
+            yield SourcePhoto(name, content, self._licence)
 
 
 def select(names: Iterable[str], patterns: Sequence[str], source: str) -> list[str]:

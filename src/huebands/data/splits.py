@@ -21,6 +21,7 @@ class Candidate:
     id: str
     phash: int
     chroma_mean: float
+    tone_spread: float
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Placement:
 def place(
     candidates: Sequence[Candidate],
     min_chroma: float,
+    min_tone_spread: float,
     group_distance: int,
     salt: str,
     fractions: Mapping[str, float],
@@ -49,6 +51,7 @@ def place(
     Args:
         candidates: in index order.
         min_chroma: photos with a lower mean chroma are near-grey and set aside, CIELAB units.
+        min_tone_spread: photos with a lower tone spread are tinted and set aside, CIELAB units.
         group_distance: Hamming distance of 64-bit perceptual hashes.
         salt: of the split's hash.
         fractions: share of each split.
@@ -60,8 +63,7 @@ def place(
     members: list[Placement] = []
     placements = []
     for candidate in candidates:
-        if candidate.chroma_mean < min_chroma:
-            reason = f"near-grey: mean chroma {candidate.chroma_mean:.4f} is below {min_chroma:g}"
+        if reason := _colourless(candidate, min_chroma, min_tone_spread):
             placements.append(Placement(id=candidate.id, reason=reason))
             continue
         distances = np.bitwise_count(hashes[: len(members)] ^ np.uint64(candidate.phash))
@@ -77,6 +79,15 @@ def place(
         members.append(placement)
         placements.append(placement)
     return placements
+
+
+def _colourless(candidate: Candidate, min_chroma: float, min_tone_spread: float) -> str:
+    """Say why a photo's colours are no true ones; empty when they may be."""
+    if candidate.chroma_mean < min_chroma:
+        return f"near-grey: mean chroma {candidate.chroma_mean:.4f} is below {min_chroma:g}"
+    if candidate.tone_spread < min_tone_spread:
+        return f"tinted: tone spread {candidate.tone_spread:.4f} is below {min_tone_spread:g}"
+    return ""
 
 
 def split_of(group: str, salt: str, fractions: Mapping[str, float]) -> str:

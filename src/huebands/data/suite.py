@@ -14,7 +14,7 @@ Statement = tuple[str, dict[str, Any], str]
 SCHEMA_TYPES = {
     **dict.fromkeys(MANIFEST_COLUMNS, "str"),
     **dict.fromkeys(("row", "width", "height"), "int64"),
-    **dict.fromkeys(("L_mean", "L_std", "chroma_mean", "chroma_p95"), "float64"),
+    **dict.fromkeys(("L_mean", "L_std", "chroma_mean", "chroma_p95", "tone_spread"), "float64"),
 }
 # CIELAB of sRGB: L in [0, 100], so its deviation is at most 50; no colour's chroma exceeds blue's 133.81.
 RANGES: dict[str, tuple[float, float | None]] = {
@@ -25,6 +25,7 @@ RANGES: dict[str, tuple[float, float | None]] = {
     "L_std": (0, 50),
     "chroma_mean": (0, 134),
     "chroma_p95": (0, 134),
+    "tone_spread": (0, None),
 }
 PATTERNS = {
     "id": ("^[0-9a-f]{16}$", "id is 16 hex digits"),

@@ -7,7 +7,7 @@ fetched first (a partial clone of depth 1), then the wanted files, in one reques
 import os
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from huebands.files import atomic
@@ -63,9 +63,18 @@ class PinnedRepository:
             if fetched_ids:
                 self._fetch(["--no-write-fetch-head", "--stdin", "origin"], "\n".join(fetched_ids).encode())
 
-    def read_object(self, object_id: str) -> bytes:
-        """Read one fetched file's content."""
-        return self._git("cat-file", "blob", object_id)
+    def read_objects(self, object_ids: Iterable[str]) -> Iterator[bytes]:
+        """Read fetched files' contents, all by one process of git."""
+        wanted = list(object_ids)
+        output = self._git("cat-file", "--batch", stdin="\n".join(wanted).encode())
+        start = 0
+        for object_id in wanted:
+            end = output.index(b"\n", start)
+            answered, _, size = output[start:end].decode().partition(" blob ")
+            if answered != object_id or not size:
+                raise self._error(f"git says {output[start:end].decode()!r} of the file {object_id}")
+            start = end + 1 + int(size) + 1  # a line end follows each content
+            yield output[end + 1 : start - 1]
 
     def _clone(self) -> None:
         """Fetch commit and trees; a clone that a killed process left incomplete is completed."""

@@ -4,14 +4,15 @@ Writes data/raw/: photos/<id><suffix>, index.parquet, and rejected.csv for what 
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from huebands import params
-from huebands.data.collection import collect_photos
+from huebands.data.collection import collect_photos, key_of
 from huebands.data.sources import PhotoSource, SourceError, open_source
+from huebands.data.work import unfinished
 from huebands.files import atomic
 
 RAW = Path("data/raw")
@@ -33,8 +34,8 @@ def main() -> None:
         raise SystemExit("ingest: no photo was taken from any source of data.sources; the reasons are above")
 
 
-def ingest(sources: Iterable[PhotoSource], folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Collect the photos of the sources in `folder`, which is replaced as a whole.
+def ingest(sources: Sequence[PhotoSource], folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Collect the photos of the sources in `folder`, which is replaced as a whole; an interrupted run goes on.
 
     Returns:
         The index and the rejected files with reasons, as written.
@@ -42,8 +43,8 @@ def ingest(sources: Iterable[PhotoSource], folder: Path) -> tuple[pd.DataFrame, 
     Raises:
         SourceError: when a source cannot be read.
     """
-    with atomic.replace_folder(folder) as new:
-        index, rejected = collect_photos(sources, new)
+    with unfinished(folder, key_of(sources)) as kept, atomic.replace_folder(folder) as new:
+        index, rejected = collect_photos(sources, kept, new)
         with atomic.writing(new / "index.parquet") as file:
             index.to_parquet(file, index=False)
         atomic.write_text(new / "rejected.csv", rejected.to_csv(index=False, lineterminator="\n"))

@@ -5,9 +5,10 @@ from pathlib import Path
 import pandas as pd
 
 from huebands import params
-from huebands.data.dataset import write_dataset
+from huebands.data.dataset import key_of, write_dataset
 from huebands.data.params import SPLITS, PrepareParams
 from huebands.data.shards import ShardError
+from huebands.data.work import unfinished
 from huebands.files import atomic
 from huebands.photos.errors import ImageError
 
@@ -25,13 +26,14 @@ def main() -> None:
 def prepare(raw: Path, prepared: Path, settings: PrepareParams) -> None:
     """Write shards, manifest.parquet and set_aside.csv of the photos that `raw/index.parquet` lists.
 
-    The folder is replaced as a whole: no manifest lies beside shards that it does not describe.
+    The folder is replaced as a whole: no manifest lies beside shards that it does not describe. An interrupted run goes
+    on where it was.
     """
     if not (raw / "index.parquet").is_file():
         raise FileNotFoundError(f"{raw / 'index.parquet'}: not found; run the ingest stage first (dvc repro ingest)")
     index = pd.read_parquet(raw / "index.parquet")
-    with atomic.replace_folder(prepared) as new:
-        manifest, aside = write_dataset(index, raw, new, settings)
+    with unfinished(prepared, key_of(index, settings)) as kept, atomic.replace_folder(prepared) as new:
+        manifest, aside = write_dataset(index, raw, kept, new, settings)
         table = aside[["id", "name", "reason"]]
         atomic.write_text(new / "set_aside.csv", table.to_csv(index=False, lineterminator="\n"))
     counts = ", ".join(f"{split} {(manifest['split'] == split).sum()}" for split in SPLITS)
