@@ -22,6 +22,7 @@ def metrics_of(calibration: Calibration) -> dict[str, Any]:
         "grouped": {row["mode"]: _headline(row) for row in certificate["grouped"]},
         "worst_stratum": _least_covered(certificate["strata"]),
         "unlike": certificate["likeness"]["share"],
+        **_figures_of_maps(certificate["maps"]),
     }
 
 
@@ -57,6 +58,18 @@ def sentences_of(certificate: Mapping[str, Any]) -> Iterator[str]:
 def _headline(row: Mapping[str, Any]) -> dict[str, Any]:
     widths = dict(zip(CHANNELS, row["widths"], strict=True))
     return {**{key: row[key] for key in ("coverage", "coverage_low", "coverage_high", "width")}, "widths": widths}
+
+
+def _figures_of_maps(maps: Mapping[str, Any]) -> dict[str, Any]:
+    """For each map {"sparsification": {error: value}, "rank_correlation": ...}; "-" in its name becomes "_"."""
+    figures: dict[str, Any] = {}
+    for row in maps["rows"]:
+        figures_of_map = figures.setdefault(row["map"].replace("-", "_"), {})
+        for name in ("sparsification", "rank_correlation"):
+            figures_of_map.setdefault(name, {})[row["error"]] = row[name]
+    if "calibration_error" in maps:
+        figures["expected_error"]["calibration_error"] = maps["calibration_error"]
+    return figures
 
 
 def _least_covered(strata: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
