@@ -186,8 +186,8 @@ def _form(smallest_alpha: float, maps: Sequence[MapName]) -> Document:
                 "type": "string",
                 "enum": list(maps),
                 "default": maps[0],
-                "description": "What NAME.uncertainty.png shows: the expected error of the colours, in CIEDE2000, if the"
-                " model gives one, or the width of the bands.",
+                "description": "What NAME.uncertainty.png shows: the expected error of the colours, in CIEDE2000, if"
+                " the model gives one, or the width of the bands.",
             },
         },
         "required": ["image"],
