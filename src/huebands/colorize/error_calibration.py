@@ -122,10 +122,11 @@ def certify_maps(photos: Sequence[MeasuredMaps], seed: int) -> dict[str, Any]:
 
 def _summarise(figures: Sequence[tuple[float, float]], seed: int) -> dict[str, Any]:
     known_N2 = np.array([pair for pair in figures if np.isfinite(pair).all()]).reshape(-1, 2)
+    names = [f"{name}{end}" for name in _FIGURES for end in ("", "_low", "_high")]
+    if len(known_N2) == 0:
+        return {"photos": 0, **dict.fromkeys(names)}
     weights = resampling_weights(len(known_N2), _RESAMPLES, seed)
-    summary: dict[str, Any] = {"photos": len(known_N2)}
-    for name, bounds, values in zip(_FIGURES, ((0.0, _WORST), (-1.0, 1.0)), known_N2.T, strict=True):
-        ends = mean_interval(values, weights, bounds) if len(values) else (math.nan, math.nan)
-        figures_of = {name: values.mean() if len(values) else math.nan, f"{name}_low": ends[0], f"{name}_high": ends[1]}
-        summary |= {key: round(float(value), 4) if math.isfinite(value) else None for key, value in figures_of.items()}
-    return summary
+    values = list[float]()
+    for bounds, figures_N in zip(((0.0, _WORST), (-1.0, 1.0)), known_N2.T, strict=True):
+        values += [figures_N.mean(), *mean_interval(figures_N, weights, bounds)]
+    return {"photos": len(known_N2), **{name: round(float(x), 4) for name, x in zip(names, values, strict=True)}}

@@ -82,7 +82,7 @@ class _Description:
     groups: dict[str, int]
     merged: dict[str, str]
     certificate: dict[str, Any]
-    error_curve: ErrorCurve | None = None  # left out where there is none, as in files of an earlier version
+    error_curve: Any = None  # of an `ErrorCurve`; left out where there is none, as in files of an earlier version
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -149,6 +149,8 @@ def parse_calibration(folder: Path | str, contents: Mapping[str, bytes]) -> Cali
         description = build(_Description, _upgrade(json.loads(contents[DESCRIPTION])))
         with below("shape"):
             shape = description.shape.build()
+        with below("error_curve"):
+            curve = None if description.error_curve is None else build(ErrorCurve, description.error_curve)
     except ParamsError as error:
         raise CalibrationError(f"{path}: {error}; {_REMEDY}") from None
     except (ValueError, RecursionError) as error:
@@ -170,7 +172,7 @@ def parse_calibration(folder: Path | str, contents: Mapping[str, bytes]) -> Cali
             data_sha256=description.data_sha256,
             min_chroma=description.min_chroma,
             unlike_p_value=description.unlike_p_value,
-            error_curve=description.error_curve,
+            error_curve=curve,
             certificate=description.certificate,
         )
     except CalibrationError as error:
