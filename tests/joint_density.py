@@ -38,9 +38,11 @@ class ToyJointDensity(Density):
 
 
 def with_joint_density(source: Colorizer | Path, curve: ErrorCurve | None = CURVE) -> Colorizer:
-    """A copy of a colorizer, or of that of a package, with such a density, and a calibration that has this curve."""
+    """A copy of a colorizer, or of that of a package, with such a density; its calibration has this curve."""
     colorizer = source if isinstance(source, Colorizer) else Colorizer.load(source)
     old = colorizer.density
     density = ToyJointDensity(old.network, old.reference, old.image_size, old.sha256, old.description)
-    calibration = replace(colorizer.calibration, error_curve=curve)
-    return Colorizer(replace(colorizer.package, density=density, calibration=calibration), colorizer.source)
+    package = replace(colorizer.package, density=density)
+    if package.calibration is not None:
+        package = replace(package, calibration=replace(package.calibration, error_curve=curve))
+    return Colorizer(package, colorizer.source)

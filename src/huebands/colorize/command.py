@@ -71,8 +71,8 @@ def run(options: argparse.Namespace) -> int:
     except (ValueError, OSError) as error:
         return complain(error)
     package = colorizer.package
-    print(f"model: {colorizer.source} ({package.config['name']}, package {package.package_sha256[:12]})")
-    print(f"uncertainty.png shows the {map_name.replace('-', ' ')}")
+    model = f"{colorizer.source} ({package.config['name']}, package {package.package_sha256[:12]})"
+    print(f"model: {model}; uncertainty.png shows the {map_name.replace('-', ' ')}")
 
     photos, code = expand_photos(options.photos)
     for photo, colorized, result in colorize_photos(colorizer, photos, guarantee, options.output, map_name):
