@@ -62,7 +62,7 @@ def test_no_photos_are_refused():
         fit_curve([])
 
 
-@pytest.mark.parametrize("size", [(1, 1), (7, 5), (375, 500), (3000, 20)])
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (375, 500), (3000, 20), (1, 5000)])
 def test_at_most_so_many_pixels_are_compared(size):
     compared = np.zeros(size)[compared_pixels(size)].size
     assert min(PIXELS, size[0] * size[1]) / 4 < compared <= 1.5 * PIXELS

@@ -38,9 +38,10 @@ class MeasuredMaps:
 
 
 def compared_pixels(size: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of a photo whose errors are compared, at most about `PIXELS`, the same for every map."""
+    """Rows and columns of a photo whose errors are compared, about `PIXELS` or fewer, the same for every map."""
     stride = math.ceil(math.sqrt(size[0] * size[1] / PIXELS))
-    return slice(stride // 2, None, stride), slice(stride // 2, None, stride)
+    rows, columns = (slice(min(stride, length) // 2, None, stride) for length in size)
+    return rows, columns
 
 
 def true_errors(shown_HW3: NDArray[np.uint8], true_HW3: NDArray[np.uint8]) -> Errors:
