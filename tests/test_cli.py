@@ -13,9 +13,11 @@ from PIL import Image
 
 from huebands import cli
 from huebands.colorize import arguments
+from huebands.conformal.error_map import MAPS
 from huebands.conformal.guarantee import MODES
 from huebands.package.read import read_package
 from huebands.registry.connection import TrackingError
+from joint_density import with_joint_density
 from tiny_package import write_uncalibrated
 from tiny_photos import PlainScorer, tiny_photo, write_prepared
 
@@ -78,6 +80,33 @@ def test_bands_with_delta_or_grouped_contain_those_without(colorize, tmp_path):
         assert (bands[wide][..., 0] <= bands[narrow][..., 0]).all()
         assert (bands[wide][..., 1] >= bands[narrow][..., 1]).all()
     assert not np.array_equal(bands["sure"], bands["plain"])
+
+
+def test_the_map_of_the_widths_is_chosen_by_name_and_one_that_the_model_lacks_is_refused(colorize, tmp_path):
+    photo = write_photo(tmp_path / "cat.png")
+    code, output, errors = colorize(photo, "--map", "width")
+    assert (code, errors) == (0, [])
+    assert output[0].endswith("; uncertainty.png shows the width")
+    code, output, errors = colorize(photo, "--map", "expected-error", "--output", "none")
+    assert (code, output) == (2, [])
+    assert errors == ["huebands: map (='expected-error') must be width: the model has no joint colour density"]
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_command_shows_the_expected_error_where_the_model_gives_it(colorize, tiny_package, tmp_path, monkeypatch):
+    joint = with_joint_density(tiny_package)
+    monkeypatch.setattr("huebands.colorize.colorizer.Colorizer.load", lambda source: joint)
+    code, output, _ = colorize(write_photo(tmp_path / "cat.png"))
+    assert code == 0
+    assert output[0].endswith("; uncertainty.png shows the expected error")
+    mean = joint.colorize(tmp_path / "cat.png").expected_error.mean()
+    assert f"of 255 levels wide, expected error {mean:.1f}" in output[1]
+    with Image.open(tmp_path / "cat.uncertainty.png") as picture:
+        assert picture.info["Title"] == "expected error"
+
+
+def test_the_maps_of_the_command_are_those_of_the_library():
+    assert arguments.MAPS == MAPS
 
 
 def test_the_command_warns_when_a_photo_is_unlike_the_calibration_photos(colorize, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from huebands.conformal.calibration_files import write_calibration
+from huebands.conformal.error_map import ErrorCurve
 from huebands.conformal.guarantee import MODES, Guarantee
 from huebands.conformal.table import CalibrationError
 from huebands.package.read import read_package
@@ -260,3 +261,37 @@ class TestPackage:
         seal(package)
         with pytest.raises(PackageError, match=r"calibration\.json: photos \(=1\) must be"):
             read_package(package)
+
+
+CURVE = ErrorCurve((0.5, 4.0, 20.25), (1.0, 4.5, 18.0))
+
+
+class TestErrorCurve:
+    def test_it_comes_back_as_it_was(self, saved, tmp_path):
+        calibration = replace(saved[0], error_curve=CURVE)
+        write_calibration(tmp_path, calibration)
+        assert read_calibration(tmp_path).error_curve == CURVE
+        assert read_calibration(tmp_path).maps == ("expected-error", "width")
+
+    def test_files_without_one_are_those_of_earlier_versions_and_stay_readable(self, saved):
+        assert "error_curve" not in json.loads((saved[1] / DESCRIPTION).read_text())
+        assert read_calibration(saved[1]).error_curve is None
+        assert read_calibration(saved[1]).maps == ("width",)
+
+    @pytest.mark.parametrize(
+        ("changes", "reason"),
+        [
+            ({"expected": [0.5, 0.5, 20.25]}, r"error_curve\.expected .*must be rising"),
+            ({"expected": [0.5, 4.0]}, r"error_curve\.observed .*must be 2 numbers"),
+            ({"expected": [], "observed": []}, r"error_curve\.expected .*must be 1 to 32"),
+            ({"observed": [1.0, 0.5, 18.0]}, r"error_curve\.observed .*never fall"),
+            ({"observed": [-1.0, 0.5, 18.0]}, r"error_curve\.observed .*none negative"),
+            ({"observed": [1.0, 2.0, float("inf")]}, r"error_curve\.observed"),
+            ({"observed": "high"}, r"error_curve\.observed"),
+        ],
+    )
+    def test_values_that_no_curve_has_are_refused_by_name(self, saved, tmp_path, changes, reason):
+        write_calibration(tmp_path, replace(saved[0], error_curve=CURVE))
+        describe(tmp_path, **{f"error_curve__{name}": value for name, value in changes.items()})
+        with pytest.raises(CalibrationError, match=f"calibration.json: .*{reason}"):
+            read_calibration(tmp_path)

@@ -117,6 +117,19 @@ def certified():
     }
 
 
+def with_maps(description, names=("expected-error", "width")):
+    """Add what was measured of the maps of uncertainty."""
+    figures = {"sparsification": 0.4321, "sparsification_low": 0.41, "sparsification_high": 0.46}
+    figures |= {"rank_correlation": 0.4567, "rank_correlation_low": 0.43, "rank_correlation_high": 0.48}
+    rows = [{"map": name, "error": error, "photos": 150, **figures} for name in names for error in ("ab", "ciede2000")]
+    maps = {"rows": rows}
+    if "expected-error" in names:
+        bins = [{"share": 0.1, "predicted": 2.0 * index + 1.25, "observed": 2.0 * index + 1.5} for index in range(10)]
+        maps |= {"reliability": bins, "calibration_error": 0.25}
+    description["certificate"]["maps"] = maps
+    return description
+
+
 class Document(HTMLParser):
     """Reads a page, and fails at the first closing tag that does not match the last open one."""
 
@@ -320,3 +333,34 @@ def test_one_alpha_and_one_bin_are_enough_for_charts():
     assert len([svg for svg in page.of("svg") if svg.get("role") == "img"]) == 4
     (band, marker) = page.of("use")
     assert "fill-opacity" in band["style"] and "fill-opacity" not in marker["style"], "one alpha, one point"
+
+
+def test_the_maps_are_described_by_their_figures_and_a_chart():
+    text, page = write_page("photos", with_maps(certified())), read(with_maps(certified()))
+    assert "expected and observed errors of tenths of the pixels differ by 0.25 on average" in page.text
+    assert "<span>Expected error</span></th><td>in the plane of a and b</td><td>0.43 (0.41 to 0.46)</td>" in text
+    assert "<td>0.46 (0.43 to 0.48)</td><td>150</td>" in text
+    assert ">19.25</th><td>19.50</td><td>10.0%</td>" in text
+    drawings = [svg["aria-labelledby"] for svg in page.of("svg") if svg.get("role") == "img"]
+    assert len(drawings) == 6 and "reliability" in drawings
+    identifiers = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(set(identifiers)) == len(identifiers)
+    assert {use["href"][1:] for use in page.of("use")} <= set(identifiers)
+
+
+def test_a_model_without_an_expected_error_has_the_figures_of_its_widths_alone():
+    page = read(with_maps(certified(), ["width"]))
+    assert "Band width" in page.text and "0.43 (0.41 to 0.46)" in page.text
+    assert "Where it says 6" not in page.text
+    assert len([svg for svg in page.of("svg") if svg.get("role") == "img"]) == 5
+
+
+def test_a_map_that_could_not_be_measured_has_no_figure():
+    description = with_maps(certified(), ["width"])
+    for row in description["certificate"]["maps"]["rows"]:
+        row.update(sparsification=None, sparsification_low=None, sparsification_high=None, photos=0)
+    assert "<td>none</td><td>0.46 (0.43 to 0.48)</td><td>0</td>" in write_page("photos", description)
+
+
+def test_an_older_certificate_says_nothing_of_maps():
+    assert "guess" not in read(certified()).text

@@ -98,7 +98,8 @@ def test_the_page_and_the_model_get_the_level(strict: Path) -> None:
     colorizer = Colorizer.load(strict)
     model = describe_model(colorizer)
     assert (model["min_chroma"], model["unlike_p_value"]) == (190.0, 0.5)
-    packed = pack_exploration(colorizer, "cat", colorizer.predict(GreyPhoto.of_rgb(COLOURFUL)), 1.0)
+    prediction = colorizer.predict(GreyPhoto.of_rgb(COLOURFUL))
+    packed = pack_exploration(colorizer, "cat", prediction, colorizer.choose(prediction, Guarantee()))
     assert json.loads(zipfile.ZipFile(io.BytesIO(packed)).read("exploration.json"))["unlike_p_value"] == 0.5
 
 

@@ -12,10 +12,15 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from huebands.conformal.guarantee import Guarantee
 from huebands.conformal.luminance import propagate
 from huebands.photos.grey import GreyPhoto
+from huebands.photos.heatmap import heat_map
 from huebands.photos.write import encode_png
 from huebands.serving.workers.exploration import MAX_SHOWN, describe_tables
+from huebands.serving.workers.jobs import Job
+from huebands.serving.workers.worker import work
+from joint_density import with_joint_density
 
 DESKTOP, PHONE = {"width": 1400, "height": 900}, {"width": 360, "height": 740}
 MOST = 95  # percent: the highest confidence that 19 calibration photos allow
@@ -434,3 +439,98 @@ def test_a_phone_shows_everything_without_scrolling_sideways(visit, scheme):
     assert_fits()
     page.get_by_role("radio", name="Side by side").check()
     assert_fits()
+
+
+@pytest.fixture(scope="module")
+def joint(tiny_package):
+    return with_joint_density(tiny_package)
+
+
+def explore_joint(page, joint, content, name="cat.png"):
+    """Show a photo whose exploration a model with an expected error has made; gives that model's result."""
+    archive = work(joint, Job(kind="explore", content=content, name=name, guarantee=Guarantee())).body
+    page.route("**/explore", lambda route: route.fulfill(body=archive, content_type="application/zip"))
+    explore(page, content, name)
+    return joint.colorize(content)
+
+
+def error_read(page):
+    """Position and expected error in the readout."""
+    text = page.locator("#readout .expected-error").inner_text()
+    return reading(page)[0], float(re.fullmatch(r"Expected error ([\d.]+): [a-z ]+", text)[1])
+
+
+@pytest.mark.parametrize(("content", "stride"), [(noise(), 1), (ramp(37, 301), 1), (ramp(1300, 1301), 2)])
+def test_the_expected_error_is_shown_first_and_drawn_as_the_service_draws_it(page, joint, content, stride):
+    result = explore_joint(page, joint, content)
+    expect(page.get_by_role("radio", name="Expected error")).to_be_checked()
+    np.testing.assert_array_equal(pixels_of(page, "heat"), result.uncertainty[::stride, ::stride])
+    expect(page.locator(".heat figcaption")).to_have_text("Expected error")
+    expect(page.locator("#scale-end")).to_have_text("30 CIEDE2000")
+    expect(page.locator("#mean")).to_have_text(f"{result.width[::stride, ::stride].mean():.1f}")
+
+
+def test_the_widths_are_a_switch_away_by_keyboard_and_the_choice_stays(page, joint):
+    result = explore_joint(page, joint, noise())
+    page.get_by_role("radio", name="Expected error").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("radio", name="Band width")).to_be_checked()
+    wait_until_drawn(page)
+    np.testing.assert_array_equal(pixels_of(page, "heat"), heat_map(result.width))
+    expect(page.locator("#scale-end")).to_have_text("255 levels")
+    expect(page.get_by_role("group", name="Grey, colorized and band width")).to_be_visible()
+    explore_joint(page, joint, noise(), "dog.png")
+    expect(page.get_by_role("radio", name="Band width")).to_be_checked()
+    page.get_by_role("radio", name="Expected error").check()
+    np.testing.assert_array_equal(pixels_of(page, "heat"), result.uncertainty)
+    expect(page.get_by_role("slider", name="Border between colorized and expected error")).to_be_attached()
+
+
+def test_the_expected_error_stays_when_the_confidence_changes(page, joint):
+    result = explore_joint(page, joint, noise())
+    set_confidence(page, 60)
+    np.testing.assert_array_equal(pixels_of(page, "heat"), result.uncertainty)
+    wider = joint.colorize(noise(), alpha=0.4)
+    expect(page.locator("#mean")).to_have_text(f"{wider.width.mean():.1f}")
+
+
+def test_the_readout_says_the_expected_error_of_the_pixel(page, joint):
+    result = explore_joint(page, joint, noise())
+    page.locator("#stage").focus()
+    for key in ("ArrowLeft", "Shift+ArrowUp", "Shift+ArrowRight"):
+        page.keyboard.press(key)
+        (x, y), error = error_read(page)
+        assert error == pytest.approx(result.expected_error[y, x], abs=0.51 if error >= 10 else 0.051)
+    expect(page.locator("#readout .spoken")).to_contain_text(f"Column {x}, row {y}: expected error")
+
+
+def test_the_downloads_show_the_chosen_map(page, joint):
+    explore_joint(page, joint, noise())
+    forms = []
+
+    def refuse(route):
+        forms.append(re.findall(r'name="(\w+)"\r\n\r\n([\w.-]+)', route.request.post_data_buffer.decode("latin-1")))
+        route.fulfill(status=422, json={"error": "not now"})
+
+    page.route("**/bands", refuse)
+    for name, map_name in (("Expected error", "expected-error"), ("Band width", "width")):
+        page.get_by_role("radio", name=name).check()
+        page.get_by_role("button", name="Map as shown").click()
+        expect(page.locator("#files-status")).to_be_empty()
+        expect(page.get_by_role("alert")).to_have_text("not now")
+        assert dict(forms[-1])["map"] == map_name
+
+
+def test_a_model_without_an_expected_error_offers_no_choice(page):
+    explore(page, noise())
+    expect(page.locator("#map")).to_be_hidden()
+    expect(page.locator("#map-name")).to_have_text("Band width")
+    expect(page.locator("#readout .expected-error")).to_be_empty()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_has_room_for_the_choice_of_the_map(visit, joint, scheme):
+    page = visit(viewport=PHONE, color_scheme=scheme)
+    explore_joint(page, joint, ramp())
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    expect(page.locator("#map")).to_be_visible()

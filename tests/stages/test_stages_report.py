@@ -19,6 +19,7 @@ from huebands.colorize.params import CalibrateParams
 from huebands.conformal.bands import STEPS
 from huebands.conformal.guarantee import MODES
 from huebands.conformal.scores import photo_losses
+from huebands.conformal.summary import metrics_of
 from huebands.data.originals import Originals
 from huebands.data.params import SPLITS
 from huebands.data.preparation import prepare_photo
@@ -36,6 +37,7 @@ from huebands.photos.write import encode_png
 from huebands.stages import calibrate as stage
 from huebands.stages import evaluate, fit_density
 from huebands.statistics.risk_control import first_step
+from joint_density import with_joint_density
 from tiny_package import network_of, seal, tiny_config, write_tiny_density
 from toy_calibration import read_calibration
 
@@ -255,7 +257,41 @@ def test_what_shapes_the_bands_comes_from_the_validation_photos_alone(calibrated
             return super().read(split, part, parts)
 
     shape = read_calibration(calibrated / "models/calibration").shape
-    assert shape == choose_bands(colorizer_of(calibrated), photos_of(calibrated, OnlyVal), SETTINGS)
+    assert (shape, None) == choose_bands(colorizer_of(calibrated), photos_of(calibrated, OnlyVal), SETTINGS)
+
+
+def test_the_expected_error_is_calibrated_on_the_validation_photos_and_measured_on_the_test_photos(calibrated):
+    """As for the bands, calibration and test photos must not decide it."""
+
+    class Spied(Originals):
+        def read(self, split, part=0, parts=1):
+            reads.append(split)
+            return super().read(split, part, parts)
+
+    reads = []
+    joint, photos = with_joint_density(colorizer_of(calibrated)), photos_of(calibrated, Spied)
+    calibration = calibrate(joint, photos, SETTINGS, "d" * 64, 4.0)
+    assert reads == ["val", "calibration"]
+    shape, curve = choose_bands(joint, photos_of(calibrated), SETTINGS)
+    assert (calibration.shape, calibration.error_curve) == (shape, curve)
+    assert curve is not None and len(curve.expected) > 2
+    measured, strips = measure(joint, photos, calibration, SETTINGS)
+    maps = measured.certificate["maps"]
+    assert {row["map"] for row in maps["rows"]} == {"expected-error", "width"}
+    assert {row["photos"] for row in maps["rows"]} == {COUNTS["test"]}
+    assert len(maps["reliability"]) > 2
+    assert all(strip.expected_error.shape == strip.grey.shape for strip in strips)
+    metrics = metrics_of(measured)
+    assert metrics["expected_error"]["calibration_error"] == maps["calibration_error"]
+    for name in ("expected_error", "width"):
+        for figure in ("sparsification", "rank_correlation"):
+            assert set(metrics[name][figure]) == {"ab", "ciede2000"}
+
+
+def test_a_model_without_a_joint_density_reports_its_widths_alone(calibrated):
+    metrics = json.loads((calibrated / "reports/metrics.json").read_text())
+    assert "expected_error" not in metrics
+    assert set(metrics["width"]) == {"sparsification", "rank_correlation"}
 
 
 def test_the_joint_offsets_are_those_of_the_narrowest_bands(folder, monkeypatch):
@@ -263,7 +299,7 @@ def test_the_joint_offsets_are_those_of_the_narrowest_bands(folder, monkeypatch)
     candidates, widths = ((0, 0, 0), (0, 96, 0), (96, 0, 96)), {}
     for offsets in candidates:
         monkeypatch.setattr("huebands.conformal.shape._JOINT_OFFSETS", (offsets,))
-        shape = choose_bands(colorizer, photos, settings)
+        shape, _ = choose_bands(colorizer, photos, settings)
         assert shape.joint_offsets == offsets
         photo_bands = [(photo, colorizer.predict(photo.grey, shape).bands) for photo in photos.read("val")]
         losses = [
@@ -276,7 +312,7 @@ def test_the_joint_offsets_are_those_of_the_narrowest_bands(folder, monkeypatch)
         widths[offsets] = np.mean([(of[..., 1] - of[..., 0]).mean() for of in bands])
     monkeypatch.setattr("huebands.conformal.shape._JOINT_OFFSETS", candidates)
     assert len(set(widths.values())) == 3, "they must differ to tell"
-    assert choose_bands(colorizer, photos, settings).joint_offsets == min(widths, key=widths.get)
+    assert choose_bands(colorizer, photos, settings)[0].joint_offsets == min(widths, key=widths.get)
 
 
 @pytest.mark.parametrize("mode", ["per_channel", "joint"])
@@ -313,7 +349,7 @@ def gloo():
 
 def test_the_counts_of_many_processes_add_up_to_that_of_one_to_the_bit(folder, gloo):
     photos, colorizer = photos_of(folder), colorizer_of(folder)
-    shape = choose_bands(colorizer, photos, SETTINGS)
+    shape, _ = choose_bands(colorizer, photos, SETTINGS)
     whole = count_split(colorizer, photos, shape)
     first, second = (count_split(colorizer, photos, shape, rank, 2).all_reduce(torch.device("cpu")) for rank in (0, 1))
     for name, table in whole.tables().items():

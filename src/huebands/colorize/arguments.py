@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 MODES = ("per_channel", "joint")
+MAPS = ("expected-error", "width")
 
 
 def add_photos(parser: argparse.ArgumentParser, metavar: str, text: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.result import Colorization
+from huebands.conformal.error_map import MapName
 from huebands.conformal.guarantee import Guarantee
 from huebands.photos.errors import ImageError
 from huebands.photos.grey import GreyPhoto
@@ -14,9 +15,9 @@ RESULTS = (".colorized.png", ".uncertainty.png")  # endings of the pictures that
 
 
 def colorize_photos(
-    colorizer: Colorizer, photos: Sequence[Path], guarantee: Guarantee, folder: Path
+    colorizer: Colorizer, photos: Sequence[Path], guarantee: Guarantee, folder: Path, map_name: MapName | None = None
 ) -> Iterator[tuple[Path, Path | None, Colorization | ImageError | OSError]]:
-    """Colorize photos one by one, each into its three files.
+    """Colorize photos one by one, each into its three files, of which the third shows a map, see `Colorization.files`.
 
     Yields:
         The photo, its colorized picture, and the result; or None, and the error of this photo.
@@ -24,7 +25,7 @@ def colorize_photos(
     for photo, stem in unique_stems(photos).items():
         try:
             result = colorizer.choose(colorizer.predict(GreyPhoto.read(photo)), guarantee)
-            yield photo, result.save(folder, stem)[0], result
+            yield photo, result.save(folder, stem, map_name)[0], result
         except (ImageError, OSError) as error:
             yield photo, None, error
 

@@ -4,12 +4,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.error_calibration import certify_maps, compared_pixels, fit_curve, measure_maps, true_errors
 from huebands.colorize.params import CalibrateParams
+from huebands.colorize.prediction import Prediction
+from huebands.conformal.bands import CHANNELS
 from huebands.conformal.calibration import Calibration
 from huebands.conformal.counting import count_losses
 from huebands.conformal.coverage import certify, measure_photo
+from huebands.conformal.error_map import ErrorCurve, upsample
 from huebands.conformal.guarantee import Guarantee
 from huebands.conformal.photo_bands import PhotoBands
 from huebands.conformal.shape import Shape, choose_shape, unmerged_shape
@@ -18,10 +23,24 @@ from huebands.data.originals import Originals
 from huebands.plots.bands import BandStrip
 
 
-def choose_bands(colorizer: Colorizer, photos: Originals, settings: CalibrateParams) -> Shape:
-    """Choose the shape of the bands on the validation split, before calibration."""
-    bands = _bands(colorizer, photos, "val", unmerged_shape(settings.adaptivity))
-    return choose_shape(bands, settings.adaptivity, settings.report_alpha, photos.count("calibration"))
+def choose_bands(colorizer: Colorizer, photos: Originals, settings: CalibrateParams) -> tuple[Shape, ErrorCurve | None]:
+    """Choose the shape of the bands, and fit the curve of the expected error, on the validation split.
+
+    There is no curve where the model has no joint density.
+    """
+    compared = list[tuple[NDArray[np.float32], NDArray[np.floating]]]()
+
+    def bands() -> Iterator[tuple[PhotoBands, NDArray[np.uint8]]]:
+        for prediction, true_HW3 in _predictions(colorizer, photos, "val", unmerged_shape(settings.adaptivity)):
+            if prediction.expected_error_SS is not None:
+                pixels = compared_pixels(prediction.photo.shape)
+                expected_HW = upsample(prediction.expected_error_SS.numpy(), prediction.photo.shape)[pixels]
+                errors = true_errors(prediction.rgb[pixels], true_HW3[pixels])
+                compared.append((expected_HW.ravel(), errors["ciede2000"]))
+            yield prediction.bands, true_HW3
+
+    shape = choose_shape(bands(), settings.adaptivity, settings.report_alpha, photos.count("calibration"))
+    return shape, fit_curve(compared) if compared else None
 
 
 def count_split(
@@ -29,9 +48,10 @@ def count_split(
 ) -> LossTable:  # fmt: skip
     """Count the losses of every `parts`-th calibration photo from `part` on; the others' rows stay 0."""
     count = photos.count("calibration")
-    bands = _bands(colorizer, photos, "calibration", shape, part, parts)
+    predictions = _predictions(colorizer, photos, "calibration", shape, part, parts)
     rows = range(part, count, parts)
-    return count_losses(((row, *photo) for row, photo in zip(rows, bands, strict=True)), count, shape)
+    bands = ((row, photo.bands, true_HW3) for row, (photo, true_HW3) in zip(rows, predictions, strict=True))
+    return count_losses(bands, count, shape)
 
 
 def calibrate(
@@ -52,7 +72,7 @@ def calibrate(
         min_chroma: least mean chroma of its photos, CIELAB units.
         count: counts all photos of the calibration split.
     """
-    shape = choose_bands(colorizer, photos, settings)
+    shape, error_curve = choose_bands(colorizer, photos, settings)
     return Calibration(
         shape,
         count(colorizer, photos, shape),
@@ -62,13 +82,14 @@ def calibrate(
         data_sha256=data_sha256,
         min_chroma=min_chroma,
         unlike_p_value=settings.unlike_p_value,
+        error_curve=error_curve,
     )
 
 
 def measure(
     colorizer: Colorizer, photos: Originals, calibration: Calibration, settings: CalibrateParams
 ) -> tuple[Calibration, Sequence[BandStrip]]:
-    """Measure the bands on the test split.
+    """Measure the bands and the maps of uncertainty on the test split.
 
     Returns:
         The calibration with its certificate, and the pictures of the first `settings.heatmaps` photos.
@@ -79,22 +100,27 @@ def measure(
     alpha = settings.report_alpha
     calibration.check(Guarantee(alpha=alpha))
     alphas = [level for level in settings.alphas if calibration.supports(level)]
-    measured, strips = [], list[BandStrip]()
+    calibrated = Colorizer(replace(colorizer.package, calibration=calibration), colorizer.source)
+    measured, maps, strips = [], [], list[BandStrip]()
     for photo in photos.read("test"):
-        prediction = colorizer.predict(photo.grey, calibration.shape)
-        bands = prediction.bands
-        measured.append(
-            measure_photo(photo.id, photo.title, photo.source, bands, photo.rgb, calibration, alphas, alpha)
-        )
+        prediction = calibrated.predict(photo.grey)
+        about = (photo.id, photo.title, photo.source)
+        measured.append(measure_photo(*about, prediction.bands, photo.rgb, calibration, alphas, alpha))
+        result = calibrated.choose(prediction, Guarantee(alpha=alpha))
+        pixels = compared_pixels(photo.grey.shape)
+        errors = true_errors(result.rgb[pixels], photo.rgb[pixels])
+        maps.append(measure_maps({name: result.map(name)[0][pixels] for name in result.maps}, errors))
         if len(strips) < settings.heatmaps:
-            bands_HW32 = bands.at(calibration.steps(Guarantee(alpha=alpha)), "per_channel")
-            strips.append(BandStrip(photo.title, photo.grey.levels_HW, prediction.rgb, photo.rgb, bands_HW32))
-    return replace(calibration, certificate=certify(calibration, measured, alpha, settings.seed)), strips
+            bands_HW32 = np.stack([result.bands[channel] for channel in CHANNELS], axis=2)
+            strip = BandStrip(photo.title, result.grey, result.rgb, photo.rgb, bands_HW32, result.expected_error)
+            strips.append(strip)
+    certificate = certify(calibration, measured, alpha, settings.seed)
+    return replace(calibration, certificate={**certificate, "maps": certify_maps(maps, settings.seed)}), strips
 
 
-def _bands(
+def _predictions(
     colorizer: Colorizer, photos: Originals, split: str, shape: Shape, part: int = 0, parts: int = 1
-) -> Iterator[tuple[PhotoBands, np.ndarray]]:
-    """The bands of a split's photos, and their true colours."""
+) -> Iterator[tuple[Prediction, NDArray[np.uint8]]]:
+    """The predictions for a split's photos, with bands of a shape, and their true colours."""
     for photo in photos.read(split, part, parts):
-        yield colorizer.predict(photo.grey, shape).bands, photo.rgb
+        yield colorizer.predict(photo.grey, shape), photo.rgb

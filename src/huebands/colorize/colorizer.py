@@ -5,7 +5,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from huebands.colorize.colours import ColourModel
 from huebands.colorize.prediction import Prediction
@@ -17,6 +19,7 @@ from huebands.conformal.guarantee import Guarantee, Mode
 from huebands.conformal.photo_bands import PhotoBands
 from huebands.conformal.shape import Shape
 from huebands.density.atypicality import p_value
+from huebands.density.expected_error import expected_error, mean_ab
 from huebands.density.model import Density
 from huebands.package.choose import default_package, released_sha256
 from huebands.package.read import ModelPackage, read_package
@@ -137,10 +140,14 @@ class Colorizer:
         with torch.inference_mode():
             nested = NestedBands(rgb_HW3, photo.levels_HW, estimate.intervals(shape.adaptivity))
             boxes = estimate.boxes(shape.adaptivity)
+            expected_error_SS = None
+            if estimate.probabilities_QSS is not None:
+                shown_ab_2SS = mean_ab(rgb_HW3, estimate.size)
+                expected_error_SS = expected_error(estimate.probabilities_QSS, estimate.ab(), shown_ab_2SS)
         joint = nested if boxes is None else NestedBands(rgb_HW3, photo.levels_HW, boxes)
         texture_SS = texture_of(estimate.L_SS)
         bands = PhotoBands(nested, joint, shape.grouping, texture_SS, estimate.entropy, estimate.atypicality)
-        return Prediction(photo, rgb_HW3, bands)
+        return Prediction(photo, rgb_HW3, bands, expected_error_SS)
 
     def choose(self, prediction: Prediction, guarantee: Guarantee) -> Colorization:
         """Choose the bands that keep a guarantee; fast, compared with `predict`.
@@ -160,7 +167,18 @@ class Colorizer:
             guarantee=guarantee,
             steps=common,
             likeness=self.likeness(prediction),
+            error_SS=self.expected_error(prediction),
         )
+
+    def expected_error(self, prediction: Prediction) -> NDArray[np.float32] | None:
+        """The calibrated expected error at samples spread evenly over the photo, (S, S) in CIEDE2000.
+
+        None where the model has no joint density.
+        """
+        curve, expected_error_SS = self.calibration.error_curve, prediction.expected_error_SS
+        if curve is None or expected_error_SS is None:
+            return None
+        return curve.calibrate(expected_error_SS.numpy())
 
     def likeness(self, prediction: Prediction) -> float:
         """The p-value of a photo's atypicality score among those of the calibration photos."""

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huebands.colorize.arguments import add_alpha, add_mode, add_model, add_photos, number
+from huebands.colorize.arguments import MAPS, add_alpha, add_mode, add_model, add_photos, number
 from huebands.colorize.complaint import complain, expand_photos
 
 if TYPE_CHECKING:
@@ -36,6 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep the promise in each group of pixels too: by lightness and chroma, texture, photo; wider bands",
     )
     parser.add_argument(
+        "--map",
+        choices=MAPS,
+        help="what STEM.uncertainty.png shows: the expected error of the colours, in CIEDE2000, or the width of the"
+        " bands (default: the expected error where the model gives one, else the width)",
+    )
+    parser.add_argument(
         "--output",
         type=Path,
         default=Path(),
@@ -53,20 +59,23 @@ def run(options: argparse.Namespace) -> int:
     """Colorize the photos; gives the exit code."""
     from huebands.colorize.batch import colorize_photos
     from huebands.colorize.colorizer import Colorizer
+    from huebands.conformal.error_map import choose_map
     from huebands.conformal.guarantee import Guarantee
 
     try:
         colorizer = Colorizer.load(options.model)
         guarantee = Guarantee(alpha=options.alpha, mode=options.mode, delta=options.delta, grouped=options.grouped)
         colorizer.calibration.check(guarantee)
+        map_name = choose_map(options.map, colorizer.calibration.maps)
         options.output.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
         return complain(error)
     package = colorizer.package
-    print(f"model: {colorizer.source} ({package.config['name']}, package {package.package_sha256[:12]})")
+    model = f"{colorizer.source} ({package.config['name']}, package {package.package_sha256[:12]})"
+    print(f"model: {model}; uncertainty.png shows the {map_name.replace('-', ' ')}")
 
     photos, code = expand_photos(options.photos)
-    for photo, colorized, result in colorize_photos(colorizer, photos, guarantee, options.output):
+    for photo, colorized, result in colorize_photos(colorizer, photos, guarantee, options.output, map_name):
         if isinstance(result, Exception):
             code = complain(result, photo)
         else:
@@ -78,4 +87,6 @@ def _describe(result: "Colorization", unlike_p_value: float) -> str:
     height, width = result.grey.shape
     is_unlike = result.likeness <= unlike_p_value
     unlike = f"; unlike the calibration photos, p = {result.likeness:.3f}" if is_unlike else ""
-    return f"{width} x {height}, bands {result.width.mean():.1f} of 255 levels wide{unlike}"
+    expected_error = result.expected_error
+    error = "" if expected_error is None else f", expected error {expected_error.mean():.1f}"
+    return f"{width} x {height}, bands {result.width.mean():.1f} of 255 levels wide{error}{unlike}"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from huebands.conformal.photo_bands import PhotoBands
 from huebands.photos.grey import GreyPhoto
@@ -17,8 +18,11 @@ class Prediction:
         photo: the photo as the model saw it.
         rgb: uint8 (H, W, 3), the colours shown.
         bands: at every step.
+        expected_error_SS: mean CIEDE2000 under the density at samples spread evenly over the photo, not calibrated;
+            None where the model has no joint density.
     """
 
     photo: GreyPhoto
     rgb: NDArray[np.uint8]
     bands: PhotoBands
+    expected_error_SS: Tensor | None = None

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from huebands.conformal.error_map import MAPS, MapName, choose_map, upsample
 from huebands.conformal.guarantee import Guarantee
 from huebands.files import atomic
-from huebands.photos.heatmap import heat_levels, heat_map, magma
+from huebands.photos.heatmap import EXPECTED_ERROR, WIDTH, Scale, heat_levels, heat_map, magma
 from huebands.photos.write import encode_png
 
 
@@ -32,6 +33,7 @@ class Colorization:
         steps: int (3,), of the nested bands for R, G and B; grouped: pixels have these or later ones.
         likeness: conformal p-value of the atypicality score: at most q with probability q for a photo exchangeable
             with the calibration photos.
+        error_SS: expected error at samples spread evenly over the photo; None where the model gives none.
     """
 
     rgb: NDArray[np.uint8]
@@ -40,6 +42,7 @@ class Colorization:
     guarantee: Guarantee
     steps: NDArray[np.int_]
     likeness: float
+    error_SS: NDArray[np.float32] | None = None
 
     @cached_property
     def width(self) -> NDArray[np.float32]:
@@ -49,26 +52,66 @@ class Colorization:
             total += band[..., 1] - band[..., 0]
         return total / np.float32(len(self.bands))
 
+    @cached_property
+    def expected_error(self) -> NDArray[np.float32] | None:
+        """Expected colour error of what is shown, (H, W) in CIEDE2000; None where the model gives none.
+
+        Among pixels of new photos like the validation photos with the value 6, the mean error is about 6.
+        """
+        return None if self.error_SS is None else upsample(self.error_SS, self.grey.shape)
+
+    @property
+    def maps(self) -> tuple[MapName, ...]:
+        """The names of its maps of uncertainty; the first is the usual one."""
+        return MAPS if self.error_SS is not None else ("width",)
+
+    def map(self, name: MapName | None = None) -> tuple[NDArray[np.float32], Scale]:
+        """A map of uncertainty, (H, W), and the scale of its picture.
+
+        Args:
+            name: of the map; None: the first of `maps`.
+
+        Raises:
+            MapError: when there is no such map.
+        """
+        expected_error = self.expected_error
+        if choose_map(name, self.maps) == "expected-error" and expected_error is not None:
+            return expected_error, EXPECTED_ERROR
+        return self.width, WIDTH
+
     @property
     def uncertainty(self) -> NDArray[np.uint8]:
-        """Heat map of `width`, uint8 (H, W, 3); the scale is the same for every photo."""
-        return heat_map(self.width)
+        """Heat map of the usual map of uncertainty, uint8 (H, W, 3); the scale is the same for every photo."""
+        return heat_map(*self.map())
 
-    def files(self, stem: str) -> Iterator[tuple[str, bytes]]:
-        """Make the three files, one after the other: colours, bands and uncertainty, by their names."""
+    def files(self, stem: str, map_name: MapName | None = None) -> Iterator[tuple[str, bytes]]:
+        """Make the three files, one after the other: colours, bands and uncertainty, by their names.
+
+        Args:
+            stem: of the names.
+            map_name: the map that the third file shows; None: the first of `maps`.
+
+        Raises:
+            MapError: when there is no such map.
+        """
+        map_HW, scale = self.map(map_name)
+        arrays = {"alpha": np.float64(self.guarantee.alpha), **self.bands}
+        if self.expected_error is not None:
+            arrays["expected_error"] = self.expected_error.astype(np.float16)
         yield f"{stem}.colorized.png", encode_png(self.rgb)
-        yield f"{stem}.bands.npz", _npz({"alpha": np.float64(self.guarantee.alpha), **self.bands})
-        yield f"{stem}.uncertainty.png", encode_png(heat_levels(self.width), palette=magma())
+        yield f"{stem}.bands.npz", _npz(arrays)
+        levels_HW = heat_levels(map_HW, scale)
+        yield f"{stem}.uncertainty.png", encode_png(levels_HW, palette=magma(), text=scale.describe())
 
-    def save(self, folder: Path | str, stem: str) -> list[Path]:
+    def save(self, folder: Path | str, stem: str, map_name: MapName | None = None) -> list[Path]:
         """Write the three files into a folder, made if need be; files of the same names are replaced, each as a whole.
 
-        A symbolic link of such a name is replaced too, not followed.
+        A symbolic link of such a name is replaced too, not followed. Arguments and errors are those of `files`.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         paths = []
-        for name, content in self.files(stem):
+        for name, content in self.files(stem, map_name):
             atomic.write_bytes(folder / name, content)
             paths.append(folder / name)
         return paths

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from huebands.conformal.bands import STEPS
+from huebands.conformal.error_map import MAPS, ErrorCurve, MapName
 from huebands.conformal.groups import GROUPS
 from huebands.conformal.guarantee import AlphaError, Guarantee, Mode
 from huebands.conformal.scores import JOINT, KINDS
@@ -39,6 +40,7 @@ class Calibration:
         data_sha256: hash of the prepared data.
         min_chroma: least mean chroma of the calibration photos, CIELAB units; greyer ones were left out.
         unlike_p_value: atypicality p-value at or below which a photo counts as unlike the calibration photos.
+        error_curve: calibrates the map of the expected error; None where the density is not one over colours.
         certificate: what was measured on the test split, as `coverage.certify` gives it; empty until then.
 
     Raises:
@@ -53,6 +55,7 @@ class Calibration:
     data_sha256: str
     min_chroma: float
     unlike_p_value: float
+    error_curve: ErrorCurve | None = None
     certificate: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,6 +65,11 @@ class Calibration:
     def photos(self) -> int:
         """The number of calibration photos."""
         return len(self.table.losses)
+
+    @property
+    def maps(self) -> tuple[MapName, ...]:
+        """The maps of uncertainty that the model gives; the first is the usual one."""
+        return MAPS if self.error_curve is not None else ("width",)
 
     @property
     def smallest_alpha(self) -> float:

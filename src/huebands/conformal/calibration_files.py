@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from huebands.conformal.calibration import Calibration
+from huebands.conformal.error_map import ErrorCurve
 from huebands.conformal.groups import Grouping
 from huebands.conformal.guarantee import Guarantee
 from huebands.conformal.shape import Shape
@@ -81,6 +82,7 @@ class _Description:
     groups: dict[str, int]
     merged: dict[str, str]
     certificate: dict[str, Any]
+    error_curve: Any = None  # of an `ErrorCurve`; left out where there is none, as in files of an earlier version
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -122,8 +124,10 @@ def write_calibration(folder: Path | str, calibration: Calibration) -> None:
         groups=calibration.groups(),
         merged=grouping.merged(),
         certificate=dict(calibration.certificate),
+        error_curve=calibration.error_curve,
     )
-    text = json.dumps(asdict(description), indent=2, allow_nan=False) + "\n"
+    values = {key: value for key, value in asdict(description).items() if value is not None}
+    text = json.dumps(values, indent=2, allow_nan=False) + "\n"
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(folder / TABLES, buffer.getvalue())
@@ -145,6 +149,8 @@ def parse_calibration(folder: Path | str, contents: Mapping[str, bytes]) -> Cali
         description = build(_Description, _upgrade(json.loads(contents[DESCRIPTION])))
         with below("shape"):
             shape = description.shape.build()
+        with below("error_curve"):
+            curve = None if description.error_curve is None else build(ErrorCurve, description.error_curve)
     except ParamsError as error:
         raise CalibrationError(f"{path}: {error}; {_REMEDY}") from None
     except (ValueError, RecursionError) as error:
@@ -166,6 +172,7 @@ def parse_calibration(folder: Path | str, contents: Mapping[str, bytes]) -> Cali
             data_sha256=description.data_sha256,
             min_chroma=description.min_chroma,
             unlike_p_value=description.unlike_p_value,
+            error_curve=curve,
             certificate=description.certificate,
         )
     except CalibrationError as error:

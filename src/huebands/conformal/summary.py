@@ -23,6 +23,7 @@ def metrics_of(calibration: Calibration) -> dict[str, Any]:
         "sources": _by_source(certificate["sources"]),
         "worst_stratum": _least_covered(certificate["strata"]),
         "unlike": certificate["likeness"]["share"],
+        **_figures_of_maps(certificate["maps"]),
     }
 
 
@@ -66,6 +67,18 @@ def _by_source(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     for row in rows:
         summary[row["source"]][row["mode"]] = {key: row[key] for key in ("coverage", "width", "p_value", "p_holm")}
     return summary
+
+
+def _figures_of_maps(maps: Mapping[str, Any]) -> dict[str, Any]:
+    """For each map {"sparsification": {error: value}, "rank_correlation": ...}; "-" in its name becomes "_"."""
+    figures: dict[str, Any] = {}
+    for row in maps["rows"]:
+        figures_of_map = figures.setdefault(row["map"].replace("-", "_"), {})
+        for name in ("sparsification", "rank_correlation"):
+            figures_of_map.setdefault(name, {})[row["error"]] = row[name]
+    if "calibration_error" in maps:
+        figures["expected_error"]["calibration_error"] = maps["calibration_error"]
+    return figures
 
 
 def _least_covered(strata: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -55,6 +55,12 @@ class PhotoDensity:
     atypicality: float
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the grid of samples."""
+        height, width = self.grey_SS.shape
+        return height, width
+
+    @property
     def entropy(self) -> float:
         """Mean entropy of the channels' histograms, nats."""
         return float(self.entropy_3SS.mean())

@@ -1,4 +1,6 @@
-"""Heat maps of band widths in matplotlib's colours magma, copied here because serving has no matplotlib."""
+"""Heat maps in matplotlib's colours magma, copied here because serving has no matplotlib."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,23 +24,47 @@ _MAGMA = (
 )
 
 
-def heat_map(width_HW: np.ndarray) -> np.ndarray:
-    """Colour a map of band widths, on the fixed scale 0 to 255 levels.
+@dataclass(frozen=True)
+class Scale:
+    """What the colours of a heat map mean, the same for every photo.
+
+    Attributes:
+        title: of the map.
+        top: value of the last colour, and of all above it; the first is 0.
+        unit: of the values.
+    """
+
+    title: str
+    top: float
+    unit: str
+
+    def describe(self) -> dict[str, str]:
+        """Describe it in words, for a picture's file."""
+        return {"Title": self.title, "Description": f"from black, 0, to pale yellow, {self.top:g} {self.unit} or more"}
+
+
+WIDTH = Scale("width of the bands", 255.0, "8-bit levels")
+EXPECTED_ERROR = Scale("expected error", 30.0, "CIEDE2000")
+
+
+def heat_map(map_HW: np.ndarray, scale: Scale = WIDTH) -> np.ndarray:
+    """Colour a map.
 
     Args:
-        width_HW: (H, W), in 8-bit levels; the same width has the same colour in every picture.
+        map_HW: (H, W), not negative; the same value has the same colour in every picture.
+        scale: of the values.
 
     Returns:
         uint8 (H, W, 3) sRGB.
     """
-    colours: np.ndarray = magma()[heat_levels(width_HW)]
+    colours: np.ndarray = magma()[heat_levels(map_HW, scale)]
     return colours
 
 
-def heat_levels(width_HW: np.ndarray) -> np.ndarray:
-    """Round band widths to levels of `magma`, uint8 (H, W)."""
-    levels: np.ndarray = np.clip(np.rint(width_HW), 0, 255).astype(np.uint8)
-    return levels
+def heat_levels(map_HW: np.ndarray, scale: Scale = WIDTH) -> np.ndarray:
+    """Round a map's values to levels of `magma`, halves upwards, uint8 (H, W)."""
+    levels: np.ndarray = np.floor(map_HW * np.float32(255 / scale.top) + np.float32(0.5))
+    return levels.clip(0, 255).astype(np.uint8)
 
 
 def magma() -> np.ndarray:

@@ -1,25 +1,36 @@
 """Encodes sRGB pixels as PNG or WebP."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from huebands.files import atomic
 
 
-def encode_png(levels: NDArray[np.uint8], compress_level: int = 1, palette: NDArray[np.uint8] | None = None) -> bytes:
+def encode_png(
+    levels: NDArray[np.uint8],
+    compress_level: int = 1,
+    palette: NDArray[np.uint8] | None = None,
+    text: Mapping[str, str] | None = None,
+) -> bytes:
     """Encode uint8 (H, W, 3) or grey (H, W) as PNG; the default level is the fast one.
 
     Args:
         levels: with a palette the indices of its colours, (H, W).
         compress_level: zlib's.
         palette: uint8 (256, 3), sRGB.
+        text: written into the file, by the keywords of the PNG specification.
     """
-    return _encode(levels, palette, format="PNG", compress_level=compress_level)
+    information = PngInfo()
+    for keyword, words in (text or {}).items():
+        information.add_text(keyword, words)
+    return _encode(levels, palette, format="PNG", compress_level=compress_level, pnginfo=information)
 
 
 def encode_webp(rgb: NDArray[np.uint8], quality: int = 90) -> bytes:

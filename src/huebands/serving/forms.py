@@ -15,13 +15,14 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from huebands.conformal.calibration import Calibration
+from huebands.conformal.error_map import MapError, MapName, choose_map
 from huebands.conformal.guarantee import Guarantee, Mode
 from huebands.serving.admission.limits import MAX_UPLOAD
 from huebands.serving.monitoring.request_record import record_of
 from huebands.serving.workers.jobs import Job, Kind, UnservedError
 
 DEFAULT_ALPHA = 0.1
-_FIELDS = ("image", "alpha", "mode", "delta", "grouped")
+_FIELDS = ("image", "alpha", "mode", "delta", "grouped", "map")
 _MAX_TEXT = 1024  # bytes of a field that is no file
 
 
@@ -81,7 +82,7 @@ async def _to_job(form: FormData, kind: Kind, calibration: Calibration, request_
     if not isinstance(file, UploadFile):
         problem = "is missing" if file is None else "is a text"
         raise HTTPException(422, f"field 'image' {problem}: send the photo itself, as a file")
-    guarantee = _check_guarantee(form, calibration)
+    guarantee, map_name = _check_guarantee(form, calibration), _check_map(form, calibration)
     # A lone surrogate, which some charsets can produce, could not be written into an answer.
     name = (file.filename or "image").encode("utf-8", "replace").decode()[:200]
     return Job(
@@ -89,6 +90,7 @@ async def _to_job(form: FormData, kind: Kind, calibration: Calibration, request_
         content=await file.read(),
         name=name,
         guarantee=guarantee,
+        map_name=map_name,
         request_id=request_id,
     )
 
@@ -106,6 +108,14 @@ def _check_guarantee(form: FormData, calibration: Calibration) -> Guarantee:
     except ValueError as error:
         raise HTTPException(422, str(error)) from error
     return guarantee
+
+
+def _check_map(form: FormData, calibration: Calibration) -> MapName:
+    """The requested map of uncertainty, if the model gives it; else the usual one."""
+    try:
+        return choose_map(_text(form, "map", "")[:40] if "map" in form else None, calibration.maps)
+    except MapError as error:
+        raise HTTPException(422, str(error)) from error
 
 
 def _text(form: FormData, field: str, default: str) -> str:

@@ -120,6 +120,7 @@ def describe_model(colorizer: Colorizer) -> dict[str, Any]:
         "huebands": __version__,
         "alphas": {"smallest": calibration.smallest_alpha, "below": 1, "default": DEFAULT_ALPHA},
         "modes": list(MODES),
+        "maps": list(calibration.maps),
         "calibration_photos": calibration.photos,
         "min_chroma": calibration.min_chroma,
         "unlike_p_value": calibration.unlike_p_value,

@@ -10,13 +10,15 @@ from typing import Any
 
 from huebands.conformal.bands import CHANNELS
 from huebands.conformal.groups import CHROMA_EDGES, PARTITIONS
-from huebands.package.documents.charts import draw_coverage, draw_widths
+from huebands.package.documents.charts import draw_coverage, draw_reliability, draw_widths
 from huebands.package.documents.templates import interval, levels, percent, render
 
 _MODES = {  # what is counted, as a heading and as a noun
     "per_channel": ("Each channel's values", "values"),
     "joint": ("Pixels, all channels at once", "pixels"),
 }
+_MAPS = {"expected-error": "Expected error", "width": "Band width"}
+_ERRORS = {"ab": "in the plane of a and b", "ciede2000": "CIEDE2000"}
 _GRID = "lightness x chroma"
 _LEAST_SHARE = 0.01  # of test pixels: in smaller groups the least coverage is mostly chance
 _FULL_TINT = 0.15  # distance from the promise at which a cell of the grid is fully tinted
@@ -57,6 +59,7 @@ def write_page(name: str, description: Mapping[str, Any]) -> str:
     """
     certificate = description["certificate"]
     curve, grouped, strata = (certificate[key] for key in ("curve", "grouped", "strata"))
+    maps = certificate.get("maps", {})
     return render(
         "huebands.package.documents",
         "certificate.html.j2",
@@ -73,6 +76,10 @@ def write_page(name: str, description: Mapping[str, Any]) -> str:
         coverage_charts={mode: _coverage_chart(mode, curve) for mode in _MODES},
         widths=_widths(curve, "all pixels together") + _widths(grouped, "every group by itself"),
         width_charts={channel: _width_chart(channel, certificate["width_distribution"]) for channel in CHANNELS},
+        maps=[_map_row(row) for row in maps.get("rows", ())],
+        reliability=[_reliability_row(row) for row in maps.get("reliability", ())],
+        reliability_chart=draw_reliability("reliability", maps["reliability"]) if "reliability" in maps else "",
+        calibration_error=maps.get("calibration_error"),
         grouped=[_grouped_row(row) for row in grouped],
         least_covered={mode: _least_covered(_of_mode(strata, mode)) for mode in _MODES},
         chroma=[label for _, label in _grid_labels()[: len(CHROMA_EDGES) + 1]],
@@ -144,6 +151,18 @@ def _sources(rows: Sequence[Mapping[str, Any]]) -> list[Body]:
         )
         for mode, (heading, _) in _MODES.items()
     ]
+
+
+def _map_row(row: Mapping[str, Any]) -> Row:
+    figures = (
+        "none" if row[name] is None else f"{row[name]:.2f} ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f})"
+        for name in ("sparsification", "rank_correlation")
+    )
+    return (_MAPS[row["map"]], _ERRORS[row["error"]], *figures, str(row["photos"]))
+
+
+def _reliability_row(row: Mapping[str, Any]) -> Row:
+    return (f"{row['predicted']:.2f}", f"{row['observed']:.2f}", percent(row["share"]))
 
 
 def _widths(rows: Sequence[Mapping[str, Any]], promised_to: str) -> list[Body]:

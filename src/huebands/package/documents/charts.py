@@ -79,10 +79,31 @@ def draw_widths(key: str, channel: str, distribution: Mapping[str, Sequence[floa
     return _svg(axes, key, title)
 
 
+def draw_reliability(key: str, rows: Sequence[Mapping[str, float]]) -> str:
+    """Draw observed against predicted errors.
+
+    Args:
+        key: identifies the chart in its page.
+        rows: parts of the pixels by rising prediction, with predicted and observed, in CIEDE2000; at least one.
+
+    Returns:
+        An svg element.
+    """
+    predicted, observed = ([row[name] for row in rows] for name in ("predicted", "observed"))
+    end = max(*predicted, *observed, 1.0) * 1.05
+    axes = _axes((340, 300), "expected, CIEDE2000", "observed", (0, end), (0, end), "%g")
+    axes.plot([0, end], [0, end], color=_COLOURS["quiet"], linewidth=1.25, dashes=(4, 3.2), clip_on=False)
+    colour = _COLOURS["line"]
+    axes.plot(predicted, observed, "o-", color=colour, linewidth=2, markersize=6, markeredgewidth=0, clip_on=False)
+    title = f"Observed against expected colour error, {predicted[0]:.1f} to {predicted[-1]:.1f} CIEDE2000"
+    return _svg(axes, key, title)
+
+
 def _axes(
-    size: tuple[int, int], x_name: str, y_name: str, x_limits: tuple[float, float], y_limits: tuple[float, float]
-) -> "Axes":
-    """Make a figure of `size` pixels with horizontal rules; numbers of y are percentages."""
+    size: tuple[int, int], x_name: str, y_name: str, x_limits: tuple[float, float], y_limits: tuple[float, float],
+    y_format: str = "%g%%",
+) -> "Axes":  # fmt: skip
+    """Make a figure of `size` pixels with horizontal rules; numbers of y are percentages unless formatted otherwise."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FormatStrFormatter, MaxNLocator
 
@@ -97,7 +118,7 @@ def _axes(
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(_MOST_TICKS, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axes.yaxis.set_major_formatter(FormatStrFormatter("%g%%"))
+    axes.yaxis.set_major_formatter(FormatStrFormatter(y_format))
     axes.tick_params(bottom=False, left=False, labelsize=_FONT, pad=6)
     axes.set_xlabel(x_name, fontsize=_FONT, labelpad=6)
     figure.text(0, 1 - _FONT / height, y_name, fontsize=_FONT)

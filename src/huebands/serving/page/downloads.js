@@ -1,4 +1,4 @@
-// The files of a photo at its full size, fetched for one confidence and mode and kept until another is chosen.
+// The files of a photo at its full size, fetched for one confidence, mode and map and kept until another is chosen.
 
 import { readArchive } from "./archive.js";
 import { post } from "./requests.js";
@@ -14,12 +14,12 @@ export class Downloads {
 
   /** Saves the file whose name has this ending, or the whole archive for ".zip".
    *
-   * @param options {alpha, mode}, and what `post` takes.
+   * @param options {alpha, mode, map}, and what `post` takes.
    */
-  async save(ending, { alpha, mode, ...options }) {
-    const key = `${alpha} ${mode}`;
+  async save(ending, { alpha, mode, map, ...options }) {
+    const key = `${alpha} ${mode} ${map}`;
     if (this.archive.key !== key) {
-      const response = await post("bands", { image: this.photo, alpha, mode }, options);
+      const response = await post("bands", { image: this.photo, alpha, mode, map }, options);
       const buffer = await response.arrayBuffer();
       this.archive = { key, buffer, entries: await readArchive(buffer) };
     }

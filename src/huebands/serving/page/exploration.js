@@ -1,11 +1,13 @@
-// A colorized photo: its pictures, and its nested bands for every confidence.
+// A colorized photo: its pictures, its nested bands for every confidence, and its expected error.
 
 import { readArchive } from "./archive.js";
+import { ErrorMap } from "./error-map.js";
 import { NestedBands } from "./nested-bands.js";
 
 /** Reads the archive of /explore.
  *
- * @returns {description, colorized, grey, nestedBands}: exploration.json, two canvases, and a NestedBands.
+ * @returns {description, colorized, grey, nestedBands, errorMap}: exploration.json, two canvases, a NestedBands, and an
+ *   ErrorMap, null where the model gives no expected error.
  */
 export async function readExploration(buffer) {
   const entries = await readArchive(buffer);
@@ -13,7 +15,8 @@ export async function readExploration(buffer) {
   const [colorized, grey] = await Promise.all([draw(entries["colorized.png"]), draw(entries["grey.png"])]);
   const levels = pixelsOf(grey).filter((_, index) => index % 4 === 0);
   const nestedBands = new NestedBands(description, entries["knots.bin"], pixelsOf(colorized), levels);
-  return { description, colorized, grey, nestedBands };
+  const errorMap = description.expected_error ? new ErrorMap(description, entries["errors.bin"]) : null;
+  return { description, colorized, grey, nestedBands, errorMap };
 }
 
 /** The steps of R, G and B for a confidence; null when the calibration does not support it. */

@@ -1,4 +1,5 @@
-// Draws the map of band widths: quickly at few pixels, then at all of them unless a newer drawing begins.
+// Draws a map of uncertainty. Widths change with the confidence: they are measured quickly at few pixels, then at all of
+// them unless a newer drawing begins. The expected error does not change.
 
 const QUICK = 120_000; // pixels that take a few milliseconds
 const SLICE = 12; // milliseconds of work between two pauses for the events of the page
@@ -15,22 +16,28 @@ export class HeatMap {
   }
 
   /** Prepares for another photo. */
-  explore({ nestedBands, description }) {
+  explore({ nestedBands, errorMap, description }) {
     this.nestedBands = nestedBands;
+    this.errorMap = errorMap;
+    this.showsErrors = false;
     this.canvas.width = nestedBands.width;
     this.canvas.height = nestedBands.height;
     const heat = description.tables.heat;
-    // Each channel's width is whole, so their sum, in 0..765, gives the colour of the mean.
-    this.colours = Uint32Array.from({ length: 3 * 255 + 1 }, (_, sum) => {
-      const index = 3 * Math.round(sum / 3);
-      return new Uint32Array(Uint8Array.of(heat[index], heat[index + 1], heat[index + 2], 255).buffer)[0];
+    this.levels = Uint32Array.from({ length: 256 }, (_, level) => {
+      const bytes = Uint8Array.of(heat[3 * level], heat[3 * level + 1], heat[3 * level + 2], 255);
+      return new Uint32Array(bytes.buffer)[0];
     });
+    // Each channel's width is whole, so their sum, in 0..765, gives the colour of the mean.
+    this.colours = Uint32Array.from({ length: 3 * 255 + 1 }, (_, sum) => this.levels[Math.round(sum / 3)]);
   }
 
-  /** Draws the widths at these steps; a later call ends an earlier one. */
-  async draw(steps, mode) {
+  /** Measures the widths at these steps, and draws a map, "width" or "expected-error"; a later call ends an earlier one. */
+  async draw(steps, mode, map) {
     this.drawing += 1;
     const drawing = this.drawing;
+    this.map = map;
+    if (map === "expected-error" && !this.showsErrors) this.#drawErrors();
+    this.showsErrors = map === "expected-error";
     const { width, height } = this.nestedBands;
     const stride = Math.ceil(Math.sqrt((width * height) / QUICK));
     await this.#pass(steps, mode, stride, drawing);
@@ -53,8 +60,20 @@ export class HeatMap {
         end = performance.now() + SLICE;
       }
     }
-    this.#show(image, stride);
+    if (this.map === "width") this.#show(image, stride);
     this.onMean(total / (3 * columns * rows), stride === 1);
+  }
+
+  #drawErrors() {
+    const { width, height } = this.errorMap;
+    const image = new ImageData(width, height);
+    const pixels = new Uint32Array(image.data.buffer);
+    for (let row = 0, pixel = 0; row < height; row += 1) {
+      for (let column = 0; column < width; column += 1, pixel += 1) {
+        pixels[pixel] = this.levels[this.errorMap.level(row, column)];
+      }
+    }
+    this.#show(image, 1);
   }
 
   #colourRow(bounds, pixels, start, columns) {
@@ -81,7 +100,7 @@ export class HeatMap {
   }
 }
 
-/** Draws the scale from 0 to 255 levels, one pixel a level. */
+/** Draws the colours of a map, one pixel a level. */
 export function drawScale(canvas, heat) {
   const image = new ImageData(256, 1);
   for (let level = 0; level < 256; level += 1) {

@@ -6,7 +6,7 @@ const f = Math.fround;
 const CHANNELS = 3;
 
 /** Linear interpolation along one axis: the samples before and after each position, and the weights of both. */
-function interpolate(samples, size, positions) {
+export function interpolate(samples, size, positions) {
   const count = positions.length;
   const before = new Int32Array(count);
   const after = new Int32Array(count);

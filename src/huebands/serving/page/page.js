@@ -41,6 +41,7 @@ function show(exploration, file) {
   copy(exploration.colorized, document.querySelector(".colorized canvas"));
   heat.explore(exploration);
   drawScale($("scale"), description.tables.heat);
+  offerMaps(exploration.errorMap);
   $("photo").textContent = `${description.photo}, ${description.width} × ${description.height}`;
   $("done").textContent = `${description.photo} is colorized.`;
   $("stride").textContent = describeStride(description.stride);
@@ -60,6 +61,26 @@ function describeStride(stride) {
   if (stride === 1) return "";
   const ordinal = { 2: "2nd", 3: "3rd" }[stride] ?? `${stride}th`;
   return `Every ${ordinal} pixel of each row and column is shown; the downloads have every pixel.`;
+}
+
+/** Offers both maps, the expected error first, or hides the choice where there are only widths. */
+function offerMaps(errorMap) {
+  const [error, width] = ["expected-error", "width"].map((map) => $("map").querySelector(`[value=${map}]`));
+  if (errorMap === null) width.checked = true;
+  else if ($("map").hidden) error.checked = true;
+  $("map").hidden = errorMap === null;
+}
+
+/** Names the map that is shown, and its scale. */
+function nameMap(map) {
+  const names = { "expected-error": "Expected error", width: "Band width" };
+  const scaleEnds = { "expected-error": () => `${photo.errorMap.top} CIEDE2000`, width: () => "255 levels" };
+  const name = names[map];
+  $("map-name").textContent = name;
+  $("scale-end").textContent = scaleEnds[map]();
+  document.querySelector(".heat figcaption").textContent = name;
+  $("stage").setAttribute("aria-label", `Grey, colorized and ${name.toLowerCase()}. Arrow keys move the crosshair.`);
+  document.querySelector(".handle.second").setAttribute("aria-label", `Border between colorized and ${name.toLowerCase()}`);
 }
 
 function copy(source, target) {
@@ -101,7 +122,9 @@ function update() {
   const sentenceEnd = { per_channel: "the channel values lie in their bands.", joint: "the pixels have all three channels in their bands." };
   $("promise").textContent =
     `${share} ${sentenceEnd[mode]} The promise is about photos as a whole: it says nothing about one pixel, and does not hold for photos of another kind.`;
-  heat.draw(steps, mode);
+  const map = chosen("map");
+  nameMap(map);
+  heat.draw(steps, mode, map);
   if (photo.point !== null) showPixel({ ...photo.point, byKey: false });
 }
 
@@ -112,7 +135,7 @@ function showMean(mean, isComplete) {
 
 function showPixel({ row, column, byKey }) {
   photo.point = { row, column };
-  const { nestedBands, description } = photo;
+  const { nestedBands, errorMap, description } = photo;
   const { steps, mode } = chosenGuarantee();
   const pixel = row * nestedBands.width + column;
   const grey = nestedBands.grey[pixel];
@@ -124,6 +147,7 @@ function showPixel({ row, column, byKey }) {
       shown: Array.from(nestedBands.shown.subarray(4 * pixel, 4 * pixel + 3)),
       bounds: nestedBands.boundsOfPixel(row, column, steps, mode),
       gamutRange: [0, 1, 2].map((channel) => nestedBands.gamutRange(grey, channel)),
+      error: errorMap === null ? null : errorMap.at(row, column),
     },
     byKey,
   );
@@ -146,7 +170,7 @@ async function download(ending) {
   $("error").textContent = "";
   status.textContent = "Making the files at full size…";
   try {
-    await downloads.save(ending, { alpha, mode, onWait, signal: new AbortController().signal });
+    await downloads.save(ending, { alpha, mode, map: chosen("map"), onWait, signal: new AbortController().signal });
   } catch (error) {
     showError(error);
   } finally {
@@ -191,6 +215,7 @@ function listen() {
   $("confidence").addEventListener("input", (event) => { setConfidence(Number(event.target.value)); update(); });
   $("confidence-number").addEventListener("change", (event) => { setConfidence(Number(event.target.value)); update(); });
   $("mode").addEventListener("change", update);
+  $("map").addEventListener("change", update);
   $("arrangement").addEventListener("change", () => stage.arrange(chosen("arrangement") === "split"));
   $("files").addEventListener("click", (event) => {
     const button = event.target.closest("button");

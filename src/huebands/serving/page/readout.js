@@ -1,10 +1,12 @@
 // Shows the value and the band of each channel at one pixel: as numbers, as colours, and to a screen reader.
 
+import { inWords } from "./error-map.js";
+
 const CHANNELS = ["red", "green", "blue"];
 const SPEAK_AFTER = 300; // milliseconds without another move
 
 export class Readout {
-  /** @param element with .place, .shown-colour, .spoken and for each channel a .channel. */
+  /** @param element with .place, .expected-error, .shown-colour, .spoken and for each channel a .channel. */
   constructor(element) {
     this.element = element;
     this.channels = [...element.querySelectorAll(".channel")];
@@ -14,12 +16,14 @@ export class Readout {
   /** Shows a pixel.
    *
    * @param pixel {x, y, grey, shown, bounds, gamutRange}: position in the photo, and by channel the value shown, lower
-   *   and upper bound in turn, and [lowest, highest] that sRGB can show at this grey.
+   *   and upper bound in turn, and [lowest, highest] that sRGB can show at this grey; and error, the expected error in
+   *   CIEDE2000, or null.
    * @param aloud whether a screen reader announces it.
    */
   show(pixel, aloud) {
     this.child("place").textContent = `x ${pixel.x}, y ${pixel.y}, grey ${pixel.grey}`;
     this.child("shown-colour").style.backgroundColor = `rgb(${pixel.shown.join(" ")})`;
+    this.child("expected-error").textContent = describeError(pixel);
     this.channels.forEach((element, channel) => this.#showChannel(element, pixel, channel));
     if (aloud) this.#speak(pixel);
   }
@@ -48,7 +52,12 @@ export class Readout {
         (name, channel) =>
           `${name} ${pixel.shown[channel]}, between ${pixel.bounds[2 * channel]} and ${pixel.bounds[2 * channel + 1]}`,
       );
+      if (pixel.error !== null) parts.unshift(describeError(pixel).toLowerCase());
       this.child("spoken").textContent = `Column ${pixel.x}, row ${pixel.y}: ${parts.join("; ")}.`;
     }, SPEAK_AFTER);
   }
+}
+
+function describeError({ error }) {
+  return error === null ? "" : `Expected error ${error.toFixed(error < 9.95 ? 1 : 0)}: ${inWords(error)}`;
 }

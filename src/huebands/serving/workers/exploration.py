@@ -16,13 +16,14 @@ import torch
 from huebands import color
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.prediction import Prediction
+from huebands.colorize.result import Colorization
 from huebands.conformal import luminance
 from huebands.conformal.bands import STEPS_PER_KNOT, Intervals
 from huebands.conformal.calibration import Calibration
 from huebands.conformal.guarantee import MODES, Guarantee
 from huebands.conformal.photo_bands import PhotoBands
 from huebands.density.intervals import KNOTS, PARTS
-from huebands.photos.heatmap import magma
+from huebands.photos.heatmap import EXPECTED_ERROR, magma
 from huebands.photos.write import encode_png
 
 MAX_SHOWN = 1_500_000  # pixels
@@ -30,16 +31,16 @@ _MAX_SIDE = 8192  # pixels: some browsers have no larger canvas
 CONFIDENCES = range(50, 100)  # percent
 
 
-def pack_exploration(colorizer: Colorizer, name: str, prediction: Prediction, likeness: float) -> bytes:
+def pack_exploration(colorizer: Colorizer, name: str, prediction: Prediction, result: Colorization) -> bytes:
     """Pack the archive.
 
     Returns:
-        A zip: colorized.png and grey.png, of every `stride`-th row and column; knots.bin, see `_encode_knots`, and
-        exploration.json.
+        A zip: colorized.png and grey.png, of every `stride`-th row and column; knots.bin, see `_encode_knots`;
+        where the model gives an expected error, errors.bin, its samples as float32 (S, S); and exploration.json.
     """
     stride = _stride(*prediction.photo.shape)
     sampled = np.s_[::stride, ::stride]
-    description = _describe(colorizer, name, prediction, likeness, stride)
+    description = _describe(colorizer, name, prediction, result, stride)
     knots = description["knots"]
     stored = {
         "colorized.png": encode_png(np.ascontiguousarray(prediction.rgb[sampled])),
@@ -50,6 +51,8 @@ def pack_exploration(colorizer: Colorizer, name: str, prediction: Prediction, li
         "knots.bin": _encode_knots(_families(prediction.bands), knot_range),
         "exploration.json": json.dumps(description, ensure_ascii=False).encode(),
     }
+    if result.error_SS is not None:
+        compressed["errors.bin"] = result.error_SS.astype("<f4").tobytes()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in stored.items():
@@ -84,7 +87,9 @@ def _encode_knots(families: Sequence[Intervals], knots: range) -> bytes:
     return np.ascontiguousarray(parts.view(np.uint8).reshape(-1, 2).T).tobytes()
 
 
-def _describe(colorizer: Colorizer, name: str, prediction: Prediction, likeness: float, stride: int) -> dict[str, Any]:
+def _describe(
+    colorizer: Colorizer, name: str, prediction: Prediction, result: Colorization, stride: int
+) -> dict[str, Any]:
     (height, width), families = prediction.photo.shape, _families(prediction.bands)
     steps = _steps(colorizer.calibration)
     all_steps = np.array(
@@ -102,12 +107,18 @@ def _describe(colorizer: Colorizer, name: str, prediction: Prediction, likeness:
         # Where the intervals of R, G and B of each mode begin among those of a knot.
         "planes": {"count": 3 * len(families), "per_channel": 0, "joint": 3 * (len(families) - 1)},
         "steps": steps,
-        "likeness": likeness,
+        "likeness": result.likeness,
+        "expected_error": _describe_error(result),
         "unlike_p_value": colorizer.calibration.unlike_p_value,
         "model": {"name": package.config["name"], "version": package.package_sha256[:12]},
         "calibration_photos": colorizer.calibration.photos,
         "tables": describe_tables(),
     }
+
+
+def _describe_error(result: Colorization) -> dict[str, Any] | None:
+    """Size of the grid of samples in errors.bin, and the error that has the last colour of the scale."""
+    return None if result.error_SS is None else {"samples": result.error_SS.shape, "top": EXPECTED_ERROR.top}
 
 
 def _steps(calibration: Calibration) -> dict[str, dict[int, list[int]]]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from huebands.conformal.error_map import MapName
 from huebands.conformal.guarantee import Guarantee
 
 Kind = Literal["colorize", "bands", "explore"]
@@ -17,6 +18,7 @@ class Job:
         content: the bytes of the upload, not decoded yet.
         name: name of the file, as the client gave it.
         guarantee: guarantee that its bands are to keep; the calibration supports it.
+        map_name: map of uncertainty that the archive shows; None: the model's usual one.
         request_id: ID of the HTTP request, for the log.
     """
 
@@ -24,6 +26,7 @@ class Job:
     content: bytes
     name: str
     guarantee: Guarantee
+    map_name: MapName | None = None
     request_id: str = ""
 
 

@@ -123,9 +123,13 @@ def _encode(
     if job.kind == "colorize":
         return encode_png(result.rgb), "image/png", {}
     if job.kind == "explore":
-        return pack_exploration(colorizer, job.name, prediction, result.likeness), "application/zip", {}
+        return pack_exploration(colorizer, job.name, prediction, result), "application/zip", {}
     disposition = f"attachment; filename*=UTF-8''{quote(safe_stem(job.name))}.huebands.zip"
-    return pack_archive(colorizer.package, job.name, result), "application/zip", {"Content-Disposition": disposition}
+    return (
+        pack_archive(colorizer.package, job.name, result, job.map_name),
+        "application/zip",
+        {"Content-Disposition": disposition},
+    )
 
 
 if __name__ == "__main__":

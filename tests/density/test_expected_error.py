@@ -1,0 +1,134 @@
+"""The expected error of what is shown, against scikit-image's CIEDE2000 and against its definition."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from skimage.color import deltaE_ciede2000, rgb2lab
+
+from huebands.density.expected_error import (
+    LEAST_PROBABILITY,
+    JointDensity,
+    equal_lightness_ciede2000,
+    expected_error,
+    expected_error_of_photo,
+    mean_ab,
+)
+
+
+def random_ab(*shape: int, seed: int = 0, reach: float = 100.0) -> torch.Tensor:
+    return (torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1) * reach
+
+
+def reference(L: np.ndarray, pairs_4N: torch.Tensor) -> np.ndarray:
+    first, second = (np.stack((L, *part.double().numpy()), axis=-1) for part in pairs_4N.split(2))
+    return np.asarray(deltaE_ciede2000(first, second))
+
+
+@pytest.mark.parametrize("reach", [1.0, 10.0, 100.0])
+def test_the_colour_difference_is_that_of_scikit_image_at_any_lightness(reach: float) -> None:
+    pairs = random_ab(4, 50_000, reach=reach)
+    pairs[2:, :100] = 0  # one colour is grey
+    pairs[:2, 50:150] = 0  # both are, or the other
+    pairs[2:, 150:250] = pairs[:2, 150:250]  # both are alike
+    L = np.random.default_rng(0).uniform(0, 100, pairs.shape[1])
+    assert np.abs(equal_lightness_ciede2000(*pairs).numpy() - reference(L, pairs)).max() < 1e-3
+
+
+def test_the_colour_difference_keeps_its_digits_where_hues_are_nearly_opposite() -> None:
+    degrees, off = torch.rand(2, 20_000, generator=torch.Generator().manual_seed(0)) * torch.tensor([[360.0], [2.0]])
+    hues = torch.deg2rad(torch.stack((degrees, degrees + 180 + off + 0.01)))
+    pairs = torch.stack((hues[0].cos(), hues[0].sin(), hues[1].cos(), hues[1].sin())) * 60
+    error = np.abs(equal_lightness_ciede2000(*pairs).numpy() - reference(np.full(pairs.shape[1], 50.0), pairs))
+    # Chroma is stretched along a, which may move the hues across the jump at 180 degrees.
+    assert np.quantile(error, 0.999) < 1e-3
+
+
+def test_the_expected_error_is_the_mean_over_the_density() -> None:
+    probabilities = torch.softmax(random_ab(60, 3, 4, seed=1, reach=3.0), dim=0)
+    colours, shown = random_ab(60, 2, 3, 4, seed=2), random_ab(2, 3, 4, seed=3)
+    errors = equal_lightness_ciede2000(*(part.expand(60, 3, 4) for part in (*colours.unbind(1), *shown)))
+    likely = torch.where(probabilities > LEAST_PROBABILITY, probabilities, 0)
+    expected = (likely * errors).sum(dim=0) / likely.sum(dim=0)
+    torch.testing.assert_close(expected_error(probabilities, colours, shown), expected, atol=1e-4, rtol=0)
+
+
+def test_rare_colours_are_left_out_and_change_little() -> None:
+    probabilities = torch.softmax(random_ab(400, 8, 8, seed=1, reach=12.0), dim=0)
+    colours, shown = random_ab(400, 2, 8, 8, seed=2), random_ab(2, 8, 8, seed=3)
+    errors = equal_lightness_ciede2000(*(part.expand(400, 8, 8) for part in (*colours.unbind(1), *shown)))
+    assert (probabilities <= LEAST_PROBABILITY).float().mean() > 0.5, "the test needs rare colours"
+    exact = (probabilities * errors).sum(dim=0)
+    torch.testing.assert_close(expected_error(probabilities, colours, shown), exact, atol=0.2, rtol=0)
+
+
+def test_a_certain_density_expects_the_error_itself_and_none_where_it_is_right() -> None:
+    probabilities = torch.zeros(3, 2, 2)
+    probabilities[1] = 1
+    colours, shown = random_ab(3, 2, 2, 2), random_ab(2, 2, 2, seed=1)
+    shown[:, 0, 0] = colours[1, :, 0, 0]
+    error = expected_error(probabilities, colours, shown)
+    assert error[0, 0] == 0
+    torch.testing.assert_close(error, equal_lightness_ciede2000(*colours[1], *shown))
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    probabilities = torch.softmax(random_ab(300, 16, 16, seed=1, reach=4.0), dim=0)
+    colours, shown = random_ab(300, 2, 16, 16, seed=2), random_ab(2, 16, 16, seed=3)
+    threads = torch.get_num_threads()
+    try:
+        results = []
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            results.append(expected_error(probabilities, colours, shown))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(*results)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (24, 40), (23, 41), (200, 17)])
+def test_the_mean_colour_of_a_cell_is_that_of_its_pixels(size: tuple[int, int]) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    ab = mean_ab(rgb, (8, 8))
+    assert ab.shape == (2, 8, 8)
+    for row, column in ((0, 0), (3, 7), (7, 2)):
+        rows, columns = (
+            slice(place * pixels // 8, (place + 1) * pixels // 8)
+            for place, pixels in zip((row, column), size, strict=True)
+        )
+        mean = rgb[rows, columns].mean(axis=(0, 1)) / 255
+        np.testing.assert_allclose(ab[:, row, column], rgb2lab(mean)[1:], atol=2e-3)
+
+
+def test_of_a_large_photo_some_pixels_give_nearly_the_same_mean() -> None:
+    levels = np.linspace(0, 255, 900)
+    rgb = np.stack(np.broadcast_arrays(levels[:, None], 128.0, levels[None, ::-1]), axis=-1).astype(np.uint8)
+    rows = slice(3 * 900 // 8, 4 * 900 // 8)
+    expected = rgb2lab(rgb[rows, rows].mean(axis=(0, 1)) / 255)[1:]
+    np.testing.assert_allclose(mean_ab(rgb, (8, 8))[:, 3, 3], expected, atol=1.0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (1, 3000)])
+def test_a_photo_smaller_than_the_grid_gives_each_cell_a_pixel(size: tuple[int, int]) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    ab = mean_ab(rgb, (8, 8))
+    if size[1] < 8:
+        np.testing.assert_allclose(ab[:, 7, 7], rgb2lab(rgb[-1, -1] / 255)[1:], atol=2e-3)
+
+
+@dataclass
+class Toy:
+    probabilities_QSS: torch.Tensor
+    colours_Q2: torch.Tensor
+
+    def ab(self) -> torch.Tensor:
+        return self.colours_Q2[:, :, None, None].expand(-1, -1, *self.probabilities_QSS.shape[1:])
+
+
+def test_a_photo_is_compared_with_its_own_density() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (30, 20, 3), dtype=np.uint8)
+    density = Toy(torch.full((4, 6, 5), 0.25), random_ab(4, 2))
+    assert isinstance(density, JointDensity)
+    error = expected_error_of_photo(density, rgb)
+    torch.testing.assert_close(error, expected_error(density.probabilities_QSS, density.ab(), mean_ab(rgb, (6, 5))))
