@@ -46,7 +46,16 @@ SETTINGS = CalibrateParams(
     adaptivity=0.5, alphas=(0.01, *ALPHAS), report_alpha=0.2, unlike_p_value=0.05, heatmaps=2, seed=0
 )
 FIT = DensityParams(
-    encoder="efficientnet-lite0", filters=2, dropout=0.1, bins=8, image_size=32, epochs=2, batch_size=4, seed=0
+    encoder="efficientnet-lite0",
+    filters=2,
+    dropout=0.1,
+    bins=8,
+    image_size=32,
+    epochs=2,
+    batch_size=4,
+    views=2,
+    feature_gib=0.1,
+    seed=0,
 )
 
 
