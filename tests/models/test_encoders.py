@@ -231,6 +231,12 @@ def test_vgg16_equals_the_frozen_features() -> None:
         assert features.max() > 0
 
 
+@pytest.mark.parametrize("name", ENCODERS)
+def test_only_inception_is_not_judged_by_itself(name: str) -> None:
+    network = unet_around(name, SIZES[name])
+    assert network.judged_by_inception(network.params) == (name != "inception-v3")
+
+
 def test_an_unknown_encoder_is_named() -> None:
     with pytest.raises(ValueError, match=r"encoder \(='alexnet'\) must be one of efficientnet-lite0, .*, resnet18"):
         Encoder("alexnet")

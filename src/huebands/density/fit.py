@@ -60,6 +60,11 @@ class Epoch:
     train: float
     val: float
 
+    @property
+    def sentence(self) -> str:
+        """Such as "epoch 1: 3.4462 nats a value on train, 3.4623 on val"."""
+        return f"epoch {self.epoch}: {self.train:.4f} nats a value on train, {self.val:.4f} on val"
+
 
 def history_table(history: Sequence[Epoch]) -> str:
     """The content of history.csv: a row an epoch."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from huebands import params
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.density.atypicality import Reference, statistics_of
-from huebands.density.fit import Epoch, FitError, fit, history_table, prepare
+from huebands.density.fit import FitError, fit, history_table, prepare
 from huebands.density.model import write_density
 from huebands.density.network import DensityNetwork
 from huebands.density.params import DensityParams
@@ -40,18 +40,14 @@ def fit_density(settings: DensityParams) -> None:
     network.encoder.load_imagenet()
     network.eval().to(World.join().device)
     sha256, store = data_sha256(PREPARED), FeatureStore(settings.feature_gib)
-    # The few photos of val first: where room is short, it is the training photos' features that are computed anew.
+    # val first: where room is short, features of training photos are computed each time.
     val, train = (
         prepare(network, _Photos(split), settings.image_size, views, store, {"data": sha256, "split": split})
         for split, views in (("val", 1), ("train", settings.views))
     )
     if train.features.shortfall:
         print(f"fit-density: density.feature_gib (={settings.feature_gib:g}): {train.features.shortfall}")
-
-    def log(epoch: Epoch) -> None:
-        print(f"fit-density: epoch {epoch.epoch}: {epoch.train:.4f} nats a value on train, {epoch.val:.4f} on val")
-
-    history = fit(network, train, val, settings, log)
+    history = fit(network, train, val, settings, lambda epoch: print(f"fit-density: {epoch.sentence}"))
     photos = (train.features[torch.tensor([row])] for row in range(len(train.viewed.photos)))
     reference = Reference.fit(torch.stack([statistics_of(features) for features in photos]))
     lineage = {"git_commit": git_commit(), "data_sha256": sha256, "params": asdict(settings)}

@@ -68,6 +68,11 @@ class EncoderDecoder(Network):
         return [*groups, {"params": encoder, "share": self.params.encoder_rate}] if encoder else groups
 
     @classmethod
+    def judged_by_inception(cls, params: EncoderDecoderParams) -> bool:
+        """Not where the encoder is Inception v3."""
+        return params.encoder != "inception-v3"
+
+    @classmethod
     def assets(cls, params: EncoderDecoderParams) -> Iterator[Path]:
         """Fetch the archive of the encoder's weights, where they are pinned."""
         if params.pretrained and (archive := fetch_weights(params.encoder)) is not None:

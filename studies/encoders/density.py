@@ -1,0 +1,136 @@
+"""Which frozen encoder knows most of colour: the density's decoder is fitted on the maps of each.
+
+Every encoder gets the same photos, steps and seed; its maps are computed once. An encoder that sees photos larger than
+the density's size gives its maps shrunk to those of that size, so that all are judged on the same pixels.
+"""
+
+import argparse
+import csv
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from huebands import params
+from huebands.color import grey_levels, lightness_of_grey
+from huebands.data.shards import LabShard
+from huebands.density.fit import FitPhotos, fit, negative_log_likelihood
+from huebands.density.network import DensityNetwork
+from huebands.density.params import DensityParams
+from huebands.models.encoders.encoder import Encoder
+from huebands.photos.resize import resize
+
+SEEN = (
+    ("efficientnet-lite0", 128), ("inception-v3", 128), ("efficientnet-lite2", 128), ("inception-v3", 192),
+    ("efficientnet-lite1", 128), ("efficientnet-lite2", 192),
+)  # fmt: skip
+_BATCH = 16
+COLUMNS = ("encoder", "seen", "kB", "ms", "val", "error", "better", "better_error", "epoch", "fit_seconds")
+
+
+def main() -> None:
+    """Print a row for each encoder, and write them all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("prepared", type=Path)
+    parser.add_argument("output", type=Path, help="CSV")
+    parser.add_argument("--train", type=int, default=3000, help="photos to fit on")
+    parser.add_argument("--val", type=int, default=400, help="photos to measure on")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=8)
+    arguments = parser.parse_args()
+    settings = replace(
+        params.load().density, image_size=128, epochs=arguments.epochs, batch_size=arguments.batch, filters=16
+    )
+    train, val = (
+        _photos(LabShard(arguments.prepared, split), count)
+        for split, count in (("train", arguments.train), ("val", arguments.val))
+    )
+    rows, first = list[dict[str, object]](), np.empty(0)
+    for encoder, seen in SEEN:
+        with tempfile.TemporaryDirectory(dir=arguments.output.parent) as folder:
+            row, losses = _row(replace(settings, encoder=encoder), seen, train, val, Path(folder))
+        first = losses if not len(first) else first
+        better = first - losses
+        row |= {"better": round(float(better.mean()), 4), "better_error": round(_error(better), 4)}
+        rows.append({name: row[name] for name in COLUMNS})
+        print(rows[-1], flush=True)
+        with arguments.output.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def _photos(shard: LabShard, count: int) -> Tensor:
+    """Photos spread evenly over a split, uint8 (n, 3, S, S)."""
+    rows = np.linspace(0, len(shard) - 1, count).round().astype(int)
+    return torch.cat([shard.rgb(part.tolist()) for part in np.array_split(rows, -(-count // 64))])
+
+
+def _row(
+    settings: DensityParams, seen: int, train: Tensor, val: Tensor, folder: Path
+) -> tuple[dict[str, object], np.ndarray]:
+    """Fit on an encoder's maps; gives a row and the val photos' losses."""
+    torch.manual_seed(settings.seed)
+    network = DensityNetwork(**settings.network()).eval()
+    network.encoder.load_imagenet()
+    started = time.process_time()
+    photos = FitPhotos(_maps(network.encoder, train, settings.image_size, seen, folder / "train"), train)
+    milliseconds = (time.process_time() - started) / len(train) * 1000
+    held_out = FitPhotos(_maps(network.encoder, val, settings.image_size, seen, folder / "val"), val)
+    started = time.process_time()
+    history = fit(network, photos, held_out, settings, lambda epoch: print(settings.encoder, seen, epoch, flush=True))
+    seconds = time.process_time() - started
+    losses = np.array(list(_losses(network, held_out)))
+    row = {
+        "encoder": settings.encoder,
+        "seen": seen,
+        "kB": round(2 * sum(part[0].numel() for part in photos.features) / 1000),
+        "ms": round(milliseconds, 1),
+        "val": round(float(losses.mean()), 4),
+        "error": round(_error(losses), 4),
+        "epoch": min(history, key=lambda epoch: epoch.val).epoch,
+        "fit_seconds": round(seconds),
+    }
+    return row, losses
+
+
+@torch.inference_mode()
+def _maps(encoder: Encoder, rgb_N3SS: Tensor, size: int, seen: int, folder: Path) -> list[Tensor]:
+    """The encoder's maps, float16 in files of this folder."""
+    folder.mkdir()
+    files: list[np.ndarray] = []
+    for start in range(0, len(rgb_N3SS), _BATCH):
+        L_B1SS = lightness_of_grey(grey_levels(rgb_N3SS[start : start + _BATCH]))[:, None]
+        maps = encoder(resize(L_B1SS, (seen, seen)) / 50 - 1)
+        maps = [resize(part, (part.shape[-2] * size // seen, part.shape[-1] * size // seen)) for part in maps]
+        if not files:
+            shapes = [(len(rgb_N3SS), *part.shape[1:]) for part in maps]
+            files = [
+                np.lib.format.open_memmap(folder / f"{level}.npy", "w+", np.float16, shape)
+                for level, shape in enumerate(shapes)
+            ]
+        for file, part in zip(files, maps, strict=True):
+            file[start : start + _BATCH] = part.half().numpy()
+    return [torch.from_numpy(file) for file in files]
+
+
+@torch.inference_mode()
+def _losses(network: DensityNetwork, photos: FitPhotos) -> Iterator[float]:
+    """Negative log-likelihood of each photo, nats a value."""
+    for row in range(len(photos)):
+        random = torch.Generator().manual_seed(row)
+        yield negative_log_likelihood(network, *photos.batch(torch.tensor([row])), random).item()
+
+
+def _error(values: np.ndarray) -> float:
+    """The standard error of a mean."""
+    return float(values.std(ddof=1) / len(values) ** 0.5)
+
+
+if __name__ == "__main__":
+    main()
