@@ -17,19 +17,18 @@ import torch
 from torch import Tensor
 
 from huebands import params
-from huebands.color import grey_levels, lightness_of_grey
 from huebands.data.shards import LabShard
-from huebands.density.fit import FitPhotos, fit, negative_log_likelihood
+from huebands.density.fit import FitPhotos, fit, negative_log_likelihood, prepare
 from huebands.density.network import DensityNetwork
 from huebands.density.params import DensityParams
-from huebands.models.encoders.encoder import Encoder
+from huebands.models.encoders.encoder import Encoder, EncoderName
+from huebands.models.feature_store import FeatureStore
 from huebands.photos.resize import resize
 
-SEEN = (
+SEEN: tuple[tuple[EncoderName, int], ...] = (
     ("efficientnet-lite0", 128), ("inception-v3", 128), ("efficientnet-lite2", 128), ("inception-v3", 192),
     ("efficientnet-lite1", 128), ("efficientnet-lite2", 192),
 )  # fmt: skip
-_BATCH = 16
 COLUMNS = ("encoder", "seen", "kB", "ms", "val", "error", "better", "better_error", "epoch", "fit_seconds")
 
 
@@ -42,6 +41,7 @@ def main() -> None:
     parser.add_argument("--val", type=int, default=400, help="photos to measure on")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--gib", type=float, default=8.0, help="room for an encoder's maps, GiB")
     arguments = parser.parse_args()
     settings = replace(
         params.load().density, image_size=128, epochs=arguments.epochs, batch_size=arguments.batch, filters=16
@@ -53,7 +53,8 @@ def main() -> None:
     rows, first = list[dict[str, object]](), np.empty(0)
     for encoder, seen in SEEN:
         with tempfile.TemporaryDirectory(dir=arguments.output.parent) as folder:
-            row, losses = _row(replace(settings, encoder=encoder), seen, train, val, Path(folder))
+            store = FeatureStore(arguments.gib, Path(folder))
+            row, losses = _row(replace(settings, encoder=encoder), seen, train, val, store)
         first = losses if not len(first) else first
         better = first - losses
         row |= {"better": round(float(better.mean()), 4), "better_error": round(_error(better), 4)}
@@ -65,31 +66,46 @@ def main() -> None:
             writer.writerows(rows)
 
 
-def _photos(shard: LabShard, count: int) -> Tensor:
-    """Photos spread evenly over a split, uint8 (n, 3, S, S)."""
-    rows = np.linspace(0, len(shard) - 1, count).round().astype(int)
-    return torch.cat([shard.rgb(part.tolist()) for part in np.array_split(rows, -(-count // 64))])
+class EnlargingEncoder(Encoder):
+    """An encoder that sees photos enlarged, and gives its maps at the sizes of those of the photos as they are."""
+
+    def __init__(self, name: EncoderName, seen: int) -> None:
+        super().__init__(name)
+        self.seen = seen
+
+    def forward(self, L_unit_B1SS: Tensor) -> list[Tensor]:
+        """Map L_unit (B, 1, S, S) to feature maps (B, C, S / 2, S / 2) and coarser."""
+        maps, size = super().forward(resize(L_unit_B1SS, (self.seen, self.seen))), L_unit_B1SS.shape[-1]
+        return [resize(part, (part.shape[-2] * size // self.seen, part.shape[-1] * size // self.seen)) for part in maps]
+
+
+def _photos(shard: LabShard, count: int) -> list[Tensor]:
+    """Photos spread evenly over a split, uint8 (3, S, S) each."""
+    rows = np.linspace(0, len(shard) - 1, count).round().astype(int).tolist()
+    return [shard.rgb([row])[0] for row in rows]
 
 
 def _row(
-    settings: DensityParams, seen: int, train: Tensor, val: Tensor, folder: Path
+    settings: DensityParams, seen: int, train: list[Tensor], val: list[Tensor], store: FeatureStore
 ) -> tuple[dict[str, object], np.ndarray]:
     """Fit on an encoder's maps; gives a row and the val photos' losses."""
     torch.manual_seed(settings.seed)
-    network = DensityNetwork(**settings.network()).eval()
+    network = DensityNetwork(**settings.network())
+    network.encoder = EnlargingEncoder(settings.encoder, seen)
     network.encoder.load_imagenet()
+    network.eval().encoder.requires_grad_(False)
     started = time.process_time()
-    photos = FitPhotos(_maps(network.encoder, train, settings.image_size, seen, folder / "train"), train)
+    photos = prepare(network, train, settings.image_size, 1, store, {"split": "train", "seen": seen})
     milliseconds = (time.process_time() - started) / len(train) * 1000
-    held_out = FitPhotos(_maps(network.encoder, val, settings.image_size, seen, folder / "val"), val)
+    held_out = prepare(network, val, settings.image_size, 1, store, {"split": "val", "seen": seen})
     started = time.process_time()
-    history = fit(network, photos, held_out, settings, lambda epoch: print(settings.encoder, seen, epoch, flush=True))
+    history = fit(network, photos, held_out, settings, lambda epoch: print(f"{settings.encoder}: {epoch.sentence}"))
     seconds = time.process_time() - started
     losses = np.array(list(_losses(network, held_out)))
     row = {
         "encoder": settings.encoder,
         "seen": seen,
-        "kB": round(2 * sum(part[0].numel() for part in photos.features) / 1000),
+        "kB": round(2 * sum(part.numel() for part in photos.features[torch.tensor([0])]) / 1000),
         "ms": round(milliseconds, 1),
         "val": round(float(losses.mean()), 4),
         "error": round(_error(losses), 4),
@@ -97,26 +113,6 @@ def _row(
         "fit_seconds": round(seconds),
     }
     return row, losses
-
-
-@torch.inference_mode()
-def _maps(encoder: Encoder, rgb_N3SS: Tensor, size: int, seen: int, folder: Path) -> list[Tensor]:
-    """The encoder's maps, float16 in files of this folder."""
-    folder.mkdir()
-    files: list[np.ndarray] = []
-    for start in range(0, len(rgb_N3SS), _BATCH):
-        L_B1SS = lightness_of_grey(grey_levels(rgb_N3SS[start : start + _BATCH]))[:, None]
-        maps = encoder(resize(L_B1SS, (seen, seen)) / 50 - 1)
-        maps = [resize(part, (part.shape[-2] * size // seen, part.shape[-1] * size // seen)) for part in maps]
-        if not files:
-            shapes = [(len(rgb_N3SS), *part.shape[1:]) for part in maps]
-            files = [
-                np.lib.format.open_memmap(folder / f"{level}.npy", "w+", np.float16, shape)
-                for level, shape in enumerate(shapes)
-            ]
-        for file, part in zip(files, maps, strict=True):
-            file[start : start + _BATCH] = part.half().numpy()
-    return [torch.from_numpy(file) for file in files]
 
 
 @torch.inference_mode()
