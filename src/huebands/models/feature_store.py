@@ -49,6 +49,7 @@ class Features:
         stored: how many of them have their maps on disk, the first ones.
         folder: of the entry.
         shapes: (C, H, W) of each map, the finest first.
+        finest: place of the first of them among the encoder's maps.
     """
 
     encoder: Encoder
@@ -57,6 +58,7 @@ class Features:
     stored: int
     folder: Path
     shapes: Sequence[tuple[int, ...]]
+    finest: int
 
     def __len__(self) -> int:
         return self.count
@@ -68,12 +70,19 @@ class Features:
         for chunk in chunks.unique().tolist():
             places = (chunks == chunk).nonzero().flatten()
             if chunk < 0:
-                values_BV[places] = compute(self.encoder, self.lightness(rows[places].tolist()))
+                values_BV[places] = self.compute(rows[places].tolist())
             else:
                 stored_NV = np.load(self.path(chunk), mmap_mode="r", allow_pickle=False)
                 values_BV[places] = torch.from_numpy(stored_NV[rows[places].numpy() % self.chunk_rows])
         parts = values_BV.split([_values([shape]) for shape in self.shapes], dim=1)
         return [part.unflatten(1, shape).contiguous() for part, shape in zip(parts, self.shapes, strict=True)]
+
+    @torch.inference_mode()
+    def compute(self, rows: Sequence[int]) -> Tensor:
+        """Compute the maps of rows: float16 (B, V), on the CPU."""
+        device = _device(self.encoder)
+        batches = (self.encoder(part.to(device))[self.finest :] for part in self.lightness(rows).split(_BATCH))
+        return torch.cat([torch.cat([part.flatten(1) for part in maps], dim=1).half().cpu() for maps in batches])
 
     @property
     def chunk_rows(self) -> int:
@@ -115,7 +124,9 @@ class FeatureStore:
     limit_gib: float
     folder: Path = CACHE
 
-    def features(self, encoder: Encoder, what: Mapping[str, Any], count: int, lightness: Lightness) -> Features:
+    def features(
+        self, encoder: Encoder, what: Mapping[str, Any], count: int, lightness: Lightness, finest: int = 0
+    ) -> Features:
         """Give the maps of photos, computing those that are not on disk.
 
         Args:
@@ -123,13 +134,14 @@ class FeatureStore:
             what: plain values that, with the encoder's weights, decide the maps: data, size, views.
             count: of the photos.
             lightness: gives the photos of rows in 0..count; called for a few rows at a time.
+            finest: the encoder's maps before this place are left out.
 
         Raises:
             OSError: when the disk is full, naming the file.
         """
         with torch.inference_mode():
-            shapes = [tuple(part.shape[1:]) for part in encoder(lightness([0]).to(_device(encoder)))]
-        folder = self.folder / key_of(encoder, {**what, "count": count})[:32]
+            shapes = [tuple(part.shape[1:]) for part in encoder(lightness([0]).to(_device(encoder)))[finest:]]
+        folder = self.folder / key_of(encoder, {**what, "count": count, "finest": finest})[:32]
         self.folder.mkdir(parents=True, exist_ok=True)
         with atomic.locked(self.folder):
             stored = min(count, self._make_room(folder, count * _bytes(shapes)) // _bytes(shapes))
@@ -138,7 +150,7 @@ class FeatureStore:
             descriptor = _use(folder)
         if stored < count:
             stored -= stored % _chunk_rows(shapes)
-        features = Features(encoder, lightness, count, stored, folder, shapes)
+        features = Features(encoder, lightness, count, stored, folder, shapes, finest)
         weakref.finalize(features, os.close, descriptor)
         _fill(features)
         return features
@@ -168,14 +180,6 @@ def key_of(encoder: Encoder, what: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-@torch.inference_mode()
-def compute(encoder: Encoder, L_unit_B1SS: Tensor) -> Tensor:
-    """The encoder's maps of photos as rows, float16 (B, V), on the CPU."""
-    device = _device(encoder)
-    batches = (encoder(part.to(device)) for part in L_unit_B1SS.split(_BATCH))
-    return torch.cat([torch.cat([part.flatten(1) for part in maps], dim=1).half().cpu() for maps in batches])
-
-
 def _fill(features: Features) -> None:
     missing = list(features.missing())
     if not missing:
@@ -186,7 +190,7 @@ def _fill(features: Features) -> None:
             chunk_NV = np.empty((len(rows), _values(features.shapes)), np.float16)
             for start in range(0, len(rows), _BATCH):
                 part = rows[start : start + _BATCH]
-                chunk_NV[start : start + _BATCH] = compute(features.encoder, features.lightness(part)).numpy()
+                chunk_NV[start : start + _BATCH] = features.compute(part).numpy()
                 bar.update(len(part))
             with atomic.writing(path) as file:
                 np.save(file, chunk_NV, allow_pickle=False)

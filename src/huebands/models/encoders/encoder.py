@@ -3,7 +3,8 @@
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -133,6 +134,7 @@ class Encoder(nn.Module):
 
     mean: Tensor
     std: Tensor
+    _known: tuple[Tensor, list[Tensor]] | None = None
 
     def __init__(self, name: EncoderName) -> None:
         super().__init__()
@@ -155,10 +157,24 @@ class Encoder(nn.Module):
 
     def forward(self, L_unit_B1HW: Tensor) -> list[Tensor]:
         """Map L_unit (B, 1, H, W) to feature maps at the strides 2, 4, ..., the finest first."""
+        if self._known is not None and L_unit_B1HW is self._known[0]:
+            return self._known[1]
         # L / 100 differs from the sRGB value of the same grey by less than 0.04: near enough for fine-tuning.
         grey = (L_unit_B1HW + 1) / 2
         features: list[Tensor] = self.network((grey - self.mean) / self.std)
         return features
+
+    @contextmanager
+    def known(self, L_unit_B1HW: Tensor, features: list[Tensor]) -> Iterator[None]:
+        """Within the block, answer this very tensor with these maps, and compute those of any other.
+
+        Finer maps than the decoder joins may be missing.
+        """
+        self._known = L_unit_B1HW, features
+        try:
+            yield
+        finally:
+            self._known = None
 
     def load_imagenet(self) -> None:
         """Load the weights that were learned on ImageNet.
