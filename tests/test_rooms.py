@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "data": "color fetch files params photos",
     "density": "color files models params photos",
     "conformal": "color density files models statistics",
-    "metrics": "color fetch models statistics",
+    "metrics": "color models statistics",
     "package": "color conformal density files metrics models params",
     "registry": "models package params photos",
     "plots": "files photos",
@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "promotion": "colorize conformal data fetch files metrics package params photos registry statistics training",
     "serving": "color colorize conformal density files metrics package photos registry statistics",
     "stages": (
-        "colorize conformal data density fetch files metrics package params photos plots promotion registry training"
+        "colorize conformal data density fetch files metrics models package params photos plots promotion registry"
+        " training"
     ),
     "cli": "colorize comparison",
     "service": "package serving",

@@ -49,6 +49,13 @@ def test_candidates_see_nothing_but_the_grey_of_equal_lightness():
         np.testing.assert_array_equal(grey, GreyPhoto.of_rgb(tiny_photo(index)).levels_HW)
 
 
+def test_a_candidate_that_looks_through_inception_has_no_figures_of_sets():
+    seer = candidates.Candidate("seer", "package", "", {}, GREY.colorize, judged_by_inception=False)
+    comparison = compared(seer)
+    assert set(comparison.estimates["grey"]) - set(comparison.estimates["seer"]) == set(OF_SETS)
+    assert set(overall_cells(comparison)["kid"]) == {"grey"}
+
+
 def test_the_test_split_has_the_names_and_the_bytes_that_were_prepared(tmp_path):
     photos = [tiny_photo(seed) for seed in range(4)]
     photos_read = read_prepared(write_prepared(tmp_path / "prepared", {"train": photos[:2], "test": photos[2:]}))

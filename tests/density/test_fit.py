@@ -8,12 +8,22 @@ import pytest
 import torch
 
 from huebands import color
-from huebands.density.fit import FitError, FitPhotos, fit, negative_log_likelihood, prepare
+from huebands.density.fit import Epoch, FitError, fit, history_table, negative_log_likelihood, prepare
 from huebands.density.network import DensityNetwork
 from huebands.density.params import DensityParams
+from huebands.models.feature_store import FeatureStore
 
 PARAMS = DensityParams(
-    encoder="efficientnet-lite0", filters=2, dropout=0.1, bins=8, image_size=32, epochs=20, batch_size=2, seed=3
+    encoder="efficientnet-lite0",
+    filters=2,
+    dropout=0.1,
+    bins=8,
+    image_size=32,
+    epochs=20,
+    batch_size=2,
+    views=2,
+    feature_gib=1.0,
+    seed=3,
 )
 
 
@@ -29,11 +39,20 @@ def new_network(seed=0):
 
 
 @pytest.fixture(scope="module")
-def photos():
+def store(tmp_path_factory):
+    return FeatureStore(PARAMS.feature_gib, tmp_path_factory.mktemp("features"))
+
+
+def prepared(store, seeds, views, red=60, blue=-30):
+    """Tinted photos in their views, with the features of a new network."""
+    photos = [tinted(seed, red, blue) for seed in seeds]
+    return prepare(new_network(), photos, PARAMS.image_size, views, store, {"seeds": list(seeds), "tint": [red, blue]})
+
+
+@pytest.fixture(scope="module")
+def photos(store):
     """Reddish photos to train on and to validate with."""
-    network = new_network()
-    train = prepare(network, (tinted(seed, 60, -30) for seed in range(6)), PARAMS.image_size, mirror=True)
-    return train, prepare(network, (tinted(seed, 60, -30) for seed in (10, 11)), PARAMS.image_size, mirror=False)
+    return prepared(store, range(6), 2), prepared(store, (10, 11), 1)
 
 
 def fitted(photos, params=PARAMS):
@@ -58,23 +77,25 @@ def likelihood(network, photos, params=PARAMS):
 
 def test_photos_are_shown_to_the_encoder_as_they_are_and_mirrored(photos):
     train, val = photos
-    assert len(train) == 12 and len(val) == 2 and train.rgb_N3SS.shape == (6, 3, 32, 32)
-    rgb_B3SS = torch.cat((train.rgb_N3SS[:1], train.rgb_N3SS[:1].flip(3)))
+    assert len(train) == 12 and len(val) == 2
+    features, rgb_B3SS = train.batch(torch.tensor([0, 6]))
+    assert rgb_B3SS.shape == (2, 3, 32, 32) and torch.equal(rgb_B3SS[1], rgb_B3SS[0].flip(2))
     L_B1SS = color.lightness_of_grey(color.grey_levels(rgb_B3SS))[:, None]
     with torch.inference_mode():
         expected = new_network().encoder(L_B1SS / 50 - 1)
-    for part, expected_part in zip(train.features, expected, strict=True):
-        assert part.dtype == torch.float16
-        torch.testing.assert_close(part[[0, 6]].float(), expected_part, rtol=1e-2, atol=1e-2)
+    for part, expected_part in zip(features, expected, strict=True):
+        assert part.dtype == torch.float32
+        torch.testing.assert_close(part, expected_part, rtol=1e-2, atol=1e-2)
 
 
-def test_rows_beyond_the_photos_are_the_mirrored_ones():
-    rgb = torch.arange(2 * 3 * 2 * 2, dtype=torch.uint8).reshape(2, 3, 2, 2)
-    photos = FitPhotos([torch.arange(4.0).half()[:, None, None, None]], rgb)
-    features, rgb_batch = photos.batch(torch.tensor([1, 2, 3, 0]))
-    assert features[0].dtype == torch.float32 and features[0].ravel().tolist() == [1, 2, 3, 0]
-    for photo, expected_photo in zip(rgb_batch, (rgb[1], rgb[0].flip(2), rgb[1].flip(2), rgb[0]), strict=True):
-        assert torch.equal(photo, expected_photo)
+def test_rows_of_a_batch_keep_their_order(photos):
+    train, rows = photos[0], torch.tensor([7, 2, 11, 0])
+    features, rgb_B3SS = train.batch(rows)
+    for place, row in enumerate(rows):
+        features_of_row, rgb_13SS = train.batch(row[None])
+        assert torch.equal(rgb_B3SS[place], rgb_13SS[0])
+        for part, part_of_row in zip(features, features_of_row, strict=True):
+            assert torch.equal(part[place], part_of_row[0])
 
 
 def test_of_even_histograms_each_value_costs_the_logarithm_of_the_bins(photos):
@@ -97,9 +118,9 @@ def test_the_weights_of_the_best_epoch_are_kept(photos, once):
     assert likelihood(network, photos[1]) == min(epoch.val for epoch in history)
 
 
-def test_the_last_epoch_is_not_kept_when_an_earlier_one_is_better(photos):
+def test_the_last_epoch_is_not_kept_when_an_earlier_one_is_better(photos, store):
     # Photos of other colours than those of the training grow less likely.
-    bluish = prepare(new_network(), (tinted(seed, -50, 60) for seed in (10, 11)), PARAMS.image_size, mirror=False)
+    bluish = prepared(store, (10, 11), 1, red=-50, blue=60)
     network, history = fitted((photos[0], bluish))
     best = min(epoch.val for epoch in history)
     assert history[-1].val > best + 0.01
@@ -134,11 +155,28 @@ def test_a_fit_may_take_however_few_steps(photos, steps):
     assert len(history) == steps
 
 
+class Broken:
+    """Features of which the coarsest are not finite."""
+
+    def __init__(self, features):
+        self.features = features
+
+    def __len__(self):
+        return len(self.features)
+
+    def __getitem__(self, rows):
+        *finer, coarsest = self.features[rows]
+        return [*finer, coarsest * torch.nan]
+
+
 @pytest.mark.parametrize(("which", "message"), [(0, "epoch 1: the likelihood is not"), (1, "validation photos is not")])
 def test_a_likelihood_that_is_not_finite_ends_the_fit(photos, which, message):
     broken = list(photos)
-    features = [part.clone() for part in broken[which].features]
-    features[-1][:] = torch.nan
-    broken[which] = replace(broken[which], features=features)
+    broken[which] = replace(broken[which], features=Broken(broken[which].features))
     with pytest.raises(FitError, match=message):
         fit(new_network(), *broken, PARAMS, lambda epoch: None)
+
+
+def test_the_history_is_a_row_an_epoch():
+    history = [Epoch(1, 3.46789, 3.4), Epoch(2, 3.1, 3.21234)]
+    assert history_table(history) == "epoch,train,val\n1,3.4679,3.4\n2,3.1,3.2123\n"

@@ -43,6 +43,11 @@ def test_the_summary_sets_means_of_model_and_grey_side_by_side() -> None:
     assert set(summarise_beside_grey(scores[:1], seed=0)) == set(KEYS), "one photo makes no set"
 
 
+def test_a_network_that_looks_through_inception_is_not_judged_by_it() -> None:
+    scores = [score(seed) for seed in range(5)]
+    assert set(summarise_beside_grey(scores, 0, judged_by_inception=False)) == set(KEYS)
+
+
 def test_best_median_and_worst_follow_the_errors() -> None:
     errors = [5.0, 1.0, 4.0, 2.0, 3.0]
     assert best_median_worst(errors, 1) == {"best": [1], "median": [4], "worst": [0]}

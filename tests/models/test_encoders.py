@@ -1,5 +1,6 @@
 """Encoders from ImageNet: equal to their references, with weights that are checked; and the U-Net around them."""
 
+import copy
 import hashlib
 import importlib
 import io
@@ -19,9 +20,11 @@ from huebands.fetch.pypi import fetch_package
 from huebands.models.encoders import encoder as encoders
 from huebands.models.encoders.efficientnet import EfficientNetLite0
 from huebands.models.encoders.encoder import ENCODERS, STRIDES, Encoder
+from huebands.models.encoders.inception import ConvLayer
 from huebands.models.interface import Network
 from huebands.models.networks import encoder_unet
 from huebands.models.params import ModelParams
+from huebands.models.parts.inception_file import fetch_inception, read_inception
 from huebands.models.parts.normalisation import Norm
 from huebands.models.parts.patchgan import PatchGAN
 from huebands.models.parts.torchvision_import import torchvision
@@ -31,7 +34,7 @@ from huebands.training.params import TrainParams
 from tiny_package import network_of
 
 LITE = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
-SIZES = {"vgg16": 32, "resnet18": 64, **dict.fromkeys(LITE, 64)}
+SIZES = {"vgg16": 32, "resnet18": 64, "inception-v3": 64, **dict.fromkeys(LITE, 64)}
 REFERENCE = ("efficientnet_lite_pytorch==0.1.0", "ce0fe869b0e829aceafc32f84275a40c0e3418d19216401b03f695f5f20cbc41")
 
 
@@ -134,6 +137,69 @@ def test_efficientnet_lite_normalises_as_its_reference(lite: Encoder, reference:
         assert layer.momentum == pytest.approx(reference_layers[name].momentum)
 
 
+@pytest.fixture(scope="module")
+def inception() -> Encoder:
+    encoder = Encoder("inception-v3")
+    encoder.load_imagenet()
+    return encoder.eval()
+
+
+@pytest.fixture(scope="module")
+def pooled() -> nn.Module:
+    """The original, which gives the mean of its coarsest map at 299 pixels."""
+    return read_inception(fetch_inception())
+
+
+def without_borders(inception: Encoder) -> nn.Module:
+    """The network padded as the original: its first layers and those of stride 2 are not."""
+    network = copy.deepcopy(inception.network)
+    for module in network.modules():
+        if isinstance(module, ConvLayer):
+            module.border = 0
+        elif isinstance(module, nn.MaxPool2d) and module.stride == 2:
+            module.padding = 0
+    return network
+
+
+@torch.no_grad()
+def test_inception_padded_as_the_original_equals_it(inception: Encoder, pooled: nn.Module) -> None:
+    photos = draw(2, 3, 299, 299)
+    (*_, coarsest) = without_borders(inception)(photos)
+    assert coarsest.shape[2:] == (8, 8)
+    torch.testing.assert_close(coarsest.mean(dim=(2, 3)), pooled(photos), rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_inception_gets_grey_on_its_own_scale(inception: Encoder) -> None:
+    seen: list[Tensor] = []
+    hook = inception.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    inception(torch.cat((torch.full((1, 1, 64, 64), -1.0), torch.full((1, 1, 64, 64), 1.0))))
+    hook.remove()
+    black, white = seen[0]
+    torch.testing.assert_close(black, torch.full((3, 64, 64), -1.0))
+    torch.testing.assert_close(white, torch.full((3, 64, 64), 127 / 128))
+
+
+def deviation_at_the_border(maps_BCHW: Tensor) -> float:
+    """How far the mean at the border is from the mean inside, over channels, in standard deviations."""
+    border = torch.ones(maps_BCHW.shape[2:], dtype=torch.bool)
+    border[1:-1, 1:-1] = False
+    inside = maps_BCHW[..., ~border]
+    difference_C = maps_BCHW[..., border].mean(dim=(0, 2)) - inside.mean(dim=(0, 2))
+    return float(difference_C.abs().mean() / inside.std(dim=(0, 2)).mean())
+
+
+@torch.no_grad()
+def test_inceptions_reflected_borders_are_more_like_the_inside_than_zeros(
+    inception: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texture = nn.functional.interpolate(draw(8, 1, 24, 24), size=(192, 192), mode="bicubic").clamp(-1, 1)
+    reflected, pad = inception(texture)[1], nn.functional.pad
+    monkeypatch.setattr("huebands.models.encoders.inception.F.pad", lambda x, sides, mode: pad(x, sides))
+    zeros = inception(texture)[1]
+    assert deviation_at_the_border(reflected) < 0.8 * deviation_at_the_border(zeros)
+
+
 @torch.no_grad()
 def test_resnet18_equals_torchvisions_layer_by_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
@@ -163,6 +229,12 @@ def test_vgg16_equals_the_frozen_features() -> None:
     for features, expected in zip(encoder(L_unit), reference(rgb), strict=True):
         assert torch.equal(features, expected)
         assert features.max() > 0
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_only_inception_is_not_judged_by_itself(name: str) -> None:
+    network = unet_around(name, SIZES[name])
+    assert network.judged_by_inception(network.params) == (name != "inception-v3")
 
 
 def test_an_unknown_encoder_is_named() -> None:

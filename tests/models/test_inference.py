@@ -15,13 +15,14 @@ from tiny_package import network_of
 UNET = {"name": "unet", "filters": 4, "depth": 3, "dropout": 0.5, "norm": "batch"}
 INSTANCE = {**UNET, "norm": "instance"}
 ENCODER = {"name": "encoder_unet", "encoder": "efficientnet-lite0", "filters": 2, "dropout": 0.5, "norm": "batch"}
+INCEPTION = {**ENCODER, "encoder": "inception-v3"}
 
 
 def squares(count, side):
     return torch.rand(count, 1, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
-@pytest.fixture(params=[UNET, INSTANCE, ENCODER], ids=["unet", "instance", "encoder"])
+@pytest.fixture(params=[UNET, INSTANCE, ENCODER, INCEPTION], ids=["unet", "instance", "encoder", "inception"])
 def network(request):
     torch.manual_seed(0)
     return network_of(request.param, 32).eval().requires_grad_(False)

@@ -74,6 +74,18 @@ def test_the_card_of_few_photos_shows_infinity_and_no_figures_of_sets(calibratio
     assert "FID" not in card
 
 
+def test_the_card_says_why_figures_of_sets_are_left_out(calibration: dict[str, Any]) -> None:
+    config, evaluation = tiny_config(), {"psnr": EVALUATION["psnr"], "photos": 5}
+    config["lineage"]["params"]["model"]["network"] = {
+        "name": "encoder_unet", "encoder": "inception-v3", "filters": 4, "dropout": 0.0, "norm": "batch",
+        "pretrained": True, "encoder_rate": 0.0,
+    }  # fmt: skip
+    config["lineage"]["params"]["model"]["image_size"] = 64
+    card = write_card(config, evaluation, calibration, [])
+    assert "FID and KID are left out: they look through Inception v3, this generator's encoder" in card
+    assert "FID" not in write_card(tiny_config(), evaluation, calibration, [])
+
+
 def test_a_name_without_a_value_is_an_error() -> None:
     with pytest.raises(UndefinedError, match="is undefined"):
         render("huebands.package.documents", "card.md.j2")

@@ -29,6 +29,7 @@ from huebands.density.params import DensityParams
 from huebands.fetch.pypi import FetchError
 from huebands.metrics.report import METRICS, OF_SETS
 from huebands.models.encoders.encoder import Encoder
+from huebands.models.interface import Network
 from huebands.package.generator import write_generator
 from huebands.package.read import read_package
 from huebands.photos.grey import GreyPhoto
@@ -48,7 +49,16 @@ SETTINGS = CalibrateParams(
     adaptivity=0.5, alphas=(0.01, *ALPHAS), report_alpha=0.2, unlike_p_value=0.05, heatmaps=2, seed=0
 )
 FIT = DensityParams(
-    encoder="efficientnet-lite0", filters=2, dropout=0.1, bins=8, image_size=32, epochs=2, batch_size=4, seed=0
+    encoder="efficientnet-lite0",
+    filters=2,
+    dropout=0.1,
+    bins=8,
+    image_size=32,
+    epochs=2,
+    batch_size=4,
+    views=2,
+    feature_gib=0.1,
+    seed=0,
 )
 
 
@@ -157,6 +167,13 @@ def test_evaluate_writes_metrics_table_and_sheet(run_evaluate, capsys):
     assert (metrics["psnr"]["low"], metrics["psnr"]["high"]) == (0, None)
     assert read_photo(report / "sheet.png").shape[1] > 500
     assert "ciede2000 model" in capsys.readouterr().out
+
+
+def test_evaluate_leaves_out_what_would_flatter_an_encoder_and_says_so(run_evaluate, monkeypatch, capsys):
+    monkeypatch.setattr(Network, "judged_by_inception", classmethod(lambda cls, params: False))
+    metrics = json.loads((run_evaluate() / "metrics.json").read_text())
+    assert [key for key in metrics if key != "photos"] == [m.key for m in METRICS if m.key not in OF_SETS]
+    assert "evaluate: FID and KID are left out: they look through Inception v3" in capsys.readouterr().out
 
 
 def test_evaluate_gives_the_same_files_again(run_evaluate):

@@ -34,6 +34,7 @@ class Candidate:
         description: one sentence for people.
         params: a few flat values that identify it.
         colorize: from a photo's name and grey levels, uint8 (H, W), to sRGB uint8 (H, W, 3).
+        judged_by_inception: whether FID and KID can judge it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Candidate:
     description: str
     params: Mapping[str, Any]
     colorize: Callable[[str, NDArray[np.uint8]], NDArray[np.uint8]]
+    judged_by_inception: bool = True
 
 
 def find_candidate(text: str, prepared: Path) -> Candidate:
@@ -117,13 +119,16 @@ def _seed(name: str) -> Candidate:
 
 def _package(name: str, source: str | Path) -> Candidate:
     colorizer = Colorizer.load(source)
-    config, sha256 = colorizer.package.config, colorizer.package.package_sha256
+    config, sha256, network = colorizer.package.config, colorizer.package.package_sha256, colorizer.package.generator
+    judged = network.judged_by_inception(network.params)
+    note = "" if judged else " FID and KID look through Inception v3, its encoder, and do not judge it."
     return Candidate(
         name,
         "package",
-        f"The model package {config['name']}, {sha256[:12]}.",
+        f"The model package {config['name']}, {sha256[:12]}.{note}",
         {"package": config["name"], "package_sha256": sha256},
         lambda _, grey_HW: colorizer.colours.predict(GreyPhoto(grey_HW)),
+        judged,
     )
 
 

@@ -86,5 +86,8 @@ def compare(
         truths=truths,
         results=results_of,
         pictures=tuple(pictures),
-        estimates={name: summarise(truths, results, SEED) for name, results in results_of.items()},
+        estimates={
+            candidate.name: summarise(truths, results_of[candidate.name], SEED, candidate.judged_by_inception)
+            for candidate in candidates
+        },
     )

@@ -1,14 +1,15 @@
 """Fits the colour distribution by maximum likelihood on the training photos' true colours.
 
 Truth is predicted from lightness alone, never from a generator's colours: the generator has learned the training
-photos, so its errors on them are smaller than on new photos. The encoder is frozen, so its features are computed once.
+photos, so its errors on them are smaller than on new photos. The encoder is frozen: its features are computed once, and
+kept on disk.
 The weights are an exponential moving average, of the epoch at which the validation photos are likeliest.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +20,8 @@ from huebands import color
 from huebands.density import joint
 from huebands.density.network import DensityNetwork
 from huebands.density.params import DensityParams
-from huebands.photos.grey import GreyPhoto
-from huebands.photos.resize import resize
+from huebands.density.views import Photos, ViewedPhotos, draw_views
+from huebands.models.feature_store import Features, FeatureStore
 
 _LEARNING_RATE = 2e-3
 _WEIGHT_DECAY = 1e-2
@@ -33,25 +34,22 @@ class FitError(RuntimeError):
 
 @dataclass(frozen=True)
 class FitPhotos:
-    """Photos as the network learns from them.
+    """Views of photos as the network learns from them.
 
     Attributes:
-        features: of the encoder, finest first, float16 (N, C, S', S') each; photos, then the same mirrored.
-        rgb_N3SS: uint8, true colours at the network's size.
+        features: of the encoder, of every view.
+        viewed: the same views.
     """
 
-    features: list[Tensor]
-    rgb_N3SS: Tensor
+    features: Features
+    viewed: ViewedPhotos
 
     def __len__(self) -> int:
-        return len(self.features[0])
+        return len(self.features)
 
     def batch(self, rows: Tensor) -> tuple[list[Tensor], Tensor]:
         """Features and true colours, uint8 (B, 3, S, S), of the rows in 0..len."""
-        count = len(self.rgb_N3SS)
-        rgb_B3SS = self.rgb_N3SS[rows % count]
-        mirrored = (rows >= count)[:, None, None, None]
-        return [part[rows].float() for part in self.features], torch.where(mirrored, rgb_B3SS.flip(3), rgb_B3SS)
+        return [part.float() for part in self.features[rows]], self.viewed.colours(rows.tolist())
 
 
 @dataclass(frozen=True)
@@ -62,20 +60,34 @@ class Epoch:
     train: float
     val: float
 
+    @property
+    def sentence(self) -> str:
+        """Such as "epoch 1: 3.4462 nats a value on train, 3.4623 on val"."""
+        return f"epoch {self.epoch}: {self.train:.4f} nats a value on train, {self.val:.4f} on val"
 
-def prepare(network: DensityNetwork, rgb: Iterator[Tensor], size: int, mirror: bool) -> FitPhotos:
-    """Compute the encoder's features of photos, uint8 (3, H, W), at the lightness that `Density.estimate` uses."""
-    originals, lightness, features = list[Tensor](), list[Tensor](), list[list[Tensor]]()
-    for rgb_3HW in rgb:
-        scaled_13SS = resize(color.from_bytes(rgb_3HW)[None], (size, size))
-        originals.append(color.to_bytes(scaled_13SS)[0])
-        lightness += GreyPhoto.of_rgb(rgb_3HW.permute(1, 2, 0).numpy()).lightness(size)
-    views = [lightness, [L_11SS.flip(3) for L_11SS in lightness]] if mirror else [lightness]
-    with torch.inference_mode():
-        for view in views:
-            for L_11SS in view:
-                features.append([part.half() for part in network.encoder(L_11SS / 50 - 1)])
-    return FitPhotos([torch.cat(parts).clone() for parts in zip(*features, strict=True)], torch.stack(originals))
+
+def history_table(history: Sequence[Epoch]) -> str:
+    """The content of history.csv: a row an epoch."""
+    rows = (f"{epoch.epoch},{round(epoch.train, 4)},{round(epoch.val, 4)}\n" for epoch in history)
+    return "epoch,train,val\n" + "".join(rows)
+
+
+def prepare(
+    network: DensityNetwork, photos: Photos, size: int, views: int, store: FeatureStore, data: Mapping[str, Any]
+) -> FitPhotos:
+    """Compute the encoder's features of photos, at the lightness that `Density.estimate` uses, or find them on disk.
+
+    Args:
+        network: with its encoder's ImageNet weights, in evaluation.
+        photos: read when they are needed.
+        size: of the network, pixels.
+        views: of each photo, see `draw_views`.
+        store: of the features.
+        data: plain values that identify the photos.
+    """
+    viewed = ViewedPhotos(photos, draw_views(views, len(photos)), size)
+    what = {**data, "of": "density", "size": size, "views": views}
+    return FitPhotos(store.features(network.encoder, what, len(viewed), viewed.lightness), viewed)
 
 
 def fit(
@@ -89,7 +101,7 @@ def fit(
 
     Args:
         network: with its encoder's ImageNet weights.
-        train: photos, then the same mirrored.
+        train: photos in all of their views.
         val: photos that decide which epoch is best.
         params: of the fit.
         log: is called after each epoch.
@@ -145,8 +157,9 @@ def negative_log_likelihood(
     rgb_B3HW = rgb_B3SS[..., down::stride, right::stride]
     values = rgb_B3HW.float() + torch.rand(rgb_B3HW.shape, generator=random) - 0.5
     cells = joint.cells_of(values, color.grey_levels(rgb_B3HW), network.bins)
-    log_probabilities = network.decode(features)
-    return F.nll_loss(log_probabilities, cells.to(log_probabilities.device))
+    device = next(network.histograms.parameters()).device
+    log_probabilities = network.decode([part.to(device) for part in features])
+    return F.nll_loss(log_probabilities, cells.to(device))
 
 
 @torch.inference_mode()

@@ -18,10 +18,13 @@ class DensityParams:
     image_size: int  # side of what the network sees, pixels
     epochs: int
     batch_size: int
+    views: int  # of each training photo: 1: whole; 2: also mirrored; more: also crops
+    feature_gib: float  # of the encoder's features on disk, data/cache/features, GiB
     seed: int
 
     def __post_init__(self) -> None:
-        for name, least in (("filters", 1), ("bins", 2), ("epochs", 1), ("batch_size", 1), ("seed", 0)):
+        leasts = {"filters": 1, "bins": 2, "epochs": 1, "batch_size": 1, "views": 1, "feature_gib": 0, "seed": 0}
+        for name, least in leasts.items():
             value = getattr(self, name)
             check(value >= least, name, value, f"be at least {least}")
         check(0 <= self.dropout < 1, "dropout", self.dropout, "be in [0, 1)")

@@ -21,19 +21,25 @@ def figures_of_photo(score: ScoredPhoto) -> dict[str, float]:
     }
 
 
-def summarise_beside_grey(scores: Sequence[ScoredPhoto], seed: int) -> dict[str, dict[str, float | None]]:
+def summarise_beside_grey(
+    scores: Sequence[ScoredPhoto], seed: int, judged_by_inception: bool = True
+) -> dict[str, dict[str, float | None]]:
     """Estimate every metric over photos.
 
     Args:
         scores: with a result called "model" and one called "grey".
         seed: of the bootstrap over photos.
+        judged_by_inception: see `summarise`.
 
     Returns:
         {metric: {"model", "low", "high", "grey"}}, rounded for a file; with the truth's mean where the truth has the
         metric, and with KID's standard error.
     """
     truths = [score.truth for score in scores]
-    model, grey = (summarise(truths, [score.results[name] for score in scores], seed) for name in (MODEL, GREY))
+    model, grey = (
+        summarise(truths, [score.results[name] for score in scores], seed, judged_by_inception)
+        for name in (MODEL, GREY)
+    )
     summary: dict[str, dict[str, float | None]] = {}
     for metric in METRICS:
         if metric.key not in model:

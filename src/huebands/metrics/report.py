@@ -126,16 +126,20 @@ class PhotoScorer:
         return ScoredPhoto(PhotoScore(own_figures(photo), self._inception.features(truth)), scores)
 
 
-def summarise(truths: Sequence[PhotoScore], results: Sequence[PhotoScore], seed: int) -> dict[str, Estimate]:
+def summarise(
+    truths: Sequence[PhotoScore], results: Sequence[PhotoScore], seed: int, judged_by_inception: bool = True
+) -> dict[str, Estimate]:
     """Estimate every metric over photos, in the order of METRICS.
 
     Args:
         truths: one a photo.
         results: of the same photos, in the same order.
         seed: of the bootstrap over photos.
+        judged_by_inception: False where the results' network looks through Inception, as FID and KID do: they would
+            flatter it.
 
     Returns:
-        {metric: estimate}; without FID and KID when there is one photo only.
+        {metric: estimate}; without FID and KID when there is one photo only, or Inception cannot judge.
 
     Raises:
         ValueError: when there are no photos, or not as many results as truths.
@@ -148,7 +152,7 @@ def summarise(truths: Sequence[PhotoScore], results: Sequence[PhotoScore], seed:
         for metric in METRICS
         if metric.key not in OF_SETS
     }
-    if len(truths) > 1:
+    if len(truths) > 1 and judged_by_inception:
         truth, result = (np.stack([score.inception for score in scores]) for scores in (truths, results))
         estimates["fid"], estimates["kid"] = fid(truth, result, seed), kid(truth, result, seed)
     return {metric.key: estimates[metric.key] for metric in METRICS if metric.key in estimates}

@@ -127,6 +127,11 @@ class Network(nn.Module, ABC):
         """Say what it is in a sentence or two, for the model card."""
 
     @classmethod
+    def judged_by_inception(cls, params: Any) -> bool:
+        """Whether FID and KID can judge it: not where it colours with the network that they look through."""
+        return True
+
+    @classmethod
     def assets(cls, params: Any) -> Iterator[Path]:
         """Fetch the pinned archives that `load_pretrained` reads. By default there are none."""
         return iter(())

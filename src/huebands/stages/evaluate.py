@@ -48,13 +48,16 @@ def evaluate(prepared: Path, trained: Path, report: Path, sheet_rows: int, seed:
         scores.append(scorer.score(truth_HW3, {MODEL: colours.predict(photo), GREY: photo.rgb}))
     figures = pd.DataFrame([figures_of_photo(score) for score in scores])
     table = pd.concat([photos[["id", "name"]].reset_index(drop=True), figures], axis=1)
-    summary = summarise_beside_grey(scores, seed)
+    judged_by_inception = generator.network.judged_by_inception(generator.network.params)
+    summary = summarise_beside_grey(scores, seed, judged_by_inception)
     by_source = summarise_by_source(scores, [source_name(source) for source in photos["source"]])
     text = json.dumps({**summary, "photos": len(scores), "sources": by_source}, indent=2, allow_nan=False)
     with atomic.replace_folder(report) as new:
         atomic.write_text(new / "photos.csv", table.round(4).to_csv(index=False, lineterminator="\n"))
         atomic.write_text(new / "metrics.json", text + "\n")
         draw(new / "sheet.png", photos, table["ciede2000_model"].tolist(), shard, colours, sheet_rows)
+    if not judged_by_inception:
+        print("evaluate: FID and KID are left out: they look through Inception v3, this generator's encoder")
     for name, values in summary.items():
         print(f"evaluate: {name} " + ", ".join(f"{key} {in_words(value)}" for key, value in values.items()))
 

@@ -3,9 +3,6 @@
 It learns from the training photos, and stops by the validation photos: calibration and test photos are not looked at.
 """
 
-import csv
-import io
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,13 +12,15 @@ from torch import Tensor
 from huebands import params
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.density.atypicality import Reference, statistics_of
-from huebands.density.fit import Epoch, FitError, fit, prepare
+from huebands.density.fit import FitError, fit, history_table, prepare
 from huebands.density.model import write_density
 from huebands.density.network import DensityNetwork
 from huebands.density.params import DensityParams
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
+from huebands.models.feature_store import FeatureStore
 from huebands.package.lineage import git_commit
+from huebands.training.distributed import World
 
 PREPARED, DENSITY, REPORT = Path("data/prepared"), Path("models/density"), Path("reports/density")
 
@@ -39,33 +38,38 @@ def fit_density(settings: DensityParams) -> None:
     torch.manual_seed(settings.seed)
     network = DensityNetwork(settings.encoder, settings.filters, settings.dropout, settings.bins)
     network.encoder.load_imagenet()
-    network.eval()
-    train = prepare(network, _photos("train"), settings.image_size, mirror=True)
-    val = prepare(network, _photos("val"), settings.image_size, mirror=False)
-
-    def log(epoch: Epoch) -> None:
-        print(f"fit-density: epoch {epoch.epoch}: {epoch.train:.4f} nats a value on train, {epoch.val:.4f} on val")
-
-    history = fit(network, train, val, settings, log)
-    photos = ([part[row : row + 1] for part in train.features] for row in range(len(train.rgb_N3SS)))
+    network.eval().to(World.join().device)
+    sha256, store = data_sha256(PREPARED), FeatureStore(settings.feature_gib)
+    # val first: where room is short, features of training photos are computed each time.
+    val, train = (
+        prepare(network, _Photos(split), settings.image_size, views, store, {"data": sha256, "split": split})
+        for split, views in (("val", 1), ("train", settings.views))
+    )
+    if train.features.shortfall:
+        print(f"fit-density: density.feature_gib (={settings.feature_gib:g}): {train.features.shortfall}")
+    history = fit(network, train, val, settings, lambda epoch: print(f"fit-density: {epoch.sentence}"))
+    photos = (train.features[torch.tensor([row])] for row in range(len(train.viewed.photos)))
     reference = Reference.fit(torch.stack([statistics_of(features) for features in photos]))
-    lineage = {"git_commit": git_commit(), "data_sha256": data_sha256(PREPARED), "params": asdict(settings)}
+    lineage = {"git_commit": git_commit(), "data_sha256": sha256, "params": asdict(settings)}
     description = {"network": settings.network(), "image_size": settings.image_size, "lineage": lineage}
-    write_density(DENSITY, network, reference, description)
+    write_density(DENSITY, network.cpu(), reference, description)
     REPORT.mkdir(parents=True, exist_ok=True)
-    table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, ["epoch", "train", "val"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: round(value, 4) for key, value in asdict(epoch).items()} for epoch in history)
-    atomic.write_text(REPORT / "history.csv", table.getvalue())
+    atomic.write_text(REPORT / "history.csv", history_table(history))
 
 
-def _photos(split: str) -> Iterator[Tensor]:
-    shard = LabShard(PREPARED, split)
-    if not len(shard):
-        raise ShardError(f"{PREPARED}: the {split} split is empty; enlarge prepare.fractions.{split}")
-    for row in range(len(shard)):
-        yield shard.rgb([row])[0]
+class _Photos:
+    """The photos of a split, decoded when they are asked for."""
+
+    def __init__(self, split: str) -> None:
+        self._shard = LabShard(PREPARED, split)
+        if not len(self._shard):
+            raise ShardError(f"{PREPARED}: the {split} split is empty; enlarge prepare.fractions.{split}")
+
+    def __len__(self) -> int:
+        return len(self._shard)
+
+    def __getitem__(self, row: int) -> Tensor:
+        return self._shard.rgb([row])[0]
 
 
 if __name__ == "__main__":

@@ -90,6 +90,15 @@ class Views:
         """Take every `parts`-th photo from `index` on."""
         return type(self)(*(getattr(self, field.name)[index::parts] for field in fields(self)))
 
+    def at(self, places: Tensor) -> Self:
+        """Take the entries at these places, in their order."""
+        return type(self)(*(getattr(self, field.name)[places] for field in fields(self)))
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """One after the other."""
+        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
     def split(self, batches: int) -> list[Self]:
         """Cut into batches whose sizes differ by at most one."""
         columns = (getattr(self, field.name).tensor_split(batches) for field in fields(self))

@@ -24,10 +24,11 @@ from huebands.training.learner import set_up
 from huebands.training.params import TrainParams
 from huebands.training.precision import Precision, choose_precision, possible_precisions, precision_of
 from huebands.training.schedule import learning_rate
+from huebands.training.stored_views import StoredViews, known_features
 from huebands.training.validation import sample_grid, validate
 
 Row = dict[str, float]
-_NOT_DECIDING = ("checkpoint_every", "picture_every", "upsampling")  # for the weights
+_NOT_DECIDING = ("checkpoint_every", "picture_every", "upsampling", "feature_gib")  # for the weights
 _BATCH = 16  # photos that `Objective.prepare` gets at a time
 
 
@@ -137,9 +138,11 @@ def train(
         observer.started(list(history), precision_of(params))
     photos, validation = photos.to(world.device), validation.to(world.device)
     objective.prepare(to_units(photos.lab(slice(row, row + _BATCH)))[1] for row in range(0, len(photos.ids), _BATCH))
+    stored = StoredViews.prepare(network, photos, model.image_size, params, data_sha256, world)
     for epoch in range(len(history) + 1, params.epochs + 1):
         epoch_started = time.perf_counter()
-        batches = draw_epoch(photos, model.image_size, params, epoch, world).split(steps_per_epoch)
+        views = draw_epoch(photos, model.image_size, params, epoch, world)
+        batches = (views if stored is None else stored.of_epoch(views, epoch)).split(steps_per_epoch)
         learners.train()
         rows = []
         for batch in batches:
@@ -149,7 +152,8 @@ def train(
             learners.set_learning_rate(learning_rate(params, step, steps_per_epoch))
             learners.set_share(len(part) * world.size / len(batch))
             L_unit, ab_unit = to_units(augment(photos, part, model.image_size))
-            figures = objective.step(learners, Condition(L_unit_B1SS=L_unit), ab_unit, epoch)
+            with known_features(stored, L_unit, part, epoch):
+                figures = objective.step(learners, Condition(L_unit_B1SS=L_unit), ab_unit, epoch)
             average.update(network, step)
             rows.append(torch.stack([figures[name] for name in objective.figures]) * (len(part) / len(batch)))
             if world.leads:

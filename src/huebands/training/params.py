@@ -16,6 +16,9 @@ class TrainParams:
     jitter: float  # random crops from photos whose sides are larger by this share
     border_share: float  # of the photos that get a border of one tone and no colour, as scans have
     lightness_jitter: float  # L / 100 is raised to a power between 1 / (1 + this) and 1 + this
+    # Of each photo, drawn once, with a frozen encoder's features on disk; each epoch uses one. 0: drawn in each epoch.
+    feature_views: int = 0
+    feature_gib: float = 8.0  # of these features, data/cache/features, GiB
     # How often photos are seen. 0: each once an epoch. 1: photos of each source equally often in all. Between: a source
     # of n photos is seen n to the power of 1 - source_balance times as often as a source of one.
     source_balance: float
@@ -42,7 +45,7 @@ class TrainParams:
         check(0 <= warmup <= self.epochs, "warmup_epochs", warmup, f"be in [0, epochs (={self.epochs})]")
         check(0 <= self.seed < 2**63, "seed", self.seed, "be in [0, 2**63)")
         check(0 <= self.jitter < 1, "jitter", self.jitter, "be in [0, 1)")
-        for name in ("lightness_jitter", "gradient_clip"):
+        for name in ("lightness_jitter", "gradient_clip", "feature_views", "feature_gib"):
             check(getattr(self, name) >= 0, name, getattr(self, name), "not be negative")
         check(self.learning_rate > 0, "learning_rate", self.learning_rate, "be positive")
         for name in ("decay", "border_share", "source_balance"):

