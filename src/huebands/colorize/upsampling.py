@@ -62,9 +62,9 @@ class ColourLines:
         Returns:
             (2, H, W), CIELAB units.
         """
-        side = self.lines_4SS.shape[-1]
-        vertical = _bilinear_weights(side, self.size[0], rows)
-        horizontal = _bilinear_weights(side, self.size[1], columns)
+        height, width = self.lines_4SS.shape[-2:]
+        vertical = _bilinear_weights(height, self.size[0], rows)
+        horizontal = _bilinear_weights(width, self.size[1], columns)
         if len(rows) > 16 * len(columns):  # a thin strip: the other order multiplies by the whole square for each row
             lines_4HW = vertical @ (self.lines_4SS @ horizontal.T)
         else:
