@@ -1,7 +1,7 @@
 """The colours of a grey photo, at its own size and with its own lightness.
 
-The network sees a small square of lightness. Its colours are upsampled to the photo's size along the edges of
-lightness. Pixels are handled in tiles, so that memory grows with the photo's bytes, not with float copies.
+The network sees a small square of lightness: of the picture, without the photo's border, which stays grey. Its colours
+are upsampled to the picture's size along the edges of lightness. Pixels are handled in tiles, so that memory grows with the photo's bytes, not with float copies.
 """
 
 from collections.abc import Iterator, Mapping
@@ -49,19 +49,20 @@ class ColourModel:
 
     @torch.inference_mode()
     def predict(self, photo: GreyPhoto) -> NDArray[np.uint8]:
-        """Colour a photo: sRGB uint8 (H, W, 3) of the same lightness."""
+        """Colour a photo: sRGB uint8 (H, W, 3) of the same lightness; its border stays grey."""
         (L_11SS,) = photo.lightness(self.image_size)
         condition, random = Condition(L_unit_B1SS=L_11SS / 50 - 1), torch.Generator().manual_seed(0)
         ab_12SS = self.compiled.colours(condition, random) * color.AB_SCALE
-        lines = ColourLines.fit(L_11SS[0, 0], ab_12SS[0], photo.shape, self.upsampling)
-        rgb_HW3 = np.empty((*photo.shape, 3), np.uint8)
-        for rows, columns in _tiles(*photo.shape):
+        rgb_HW3 = photo.rgb  # a border stays grey
+        levels_HW, shown_HW3 = photo.levels_HW[photo.picture], rgb_HW3[photo.picture]
+        lines = ColourLines.fit(L_11SS[0, 0], ab_12SS[0], levels_HW.shape, self.upsampling)
+        for rows, columns in _tiles(*levels_HW.shape):
             tile = np.s_[rows.start : rows.stop, columns.start : columns.stop]
             # A copy, because torch warns of the read-only arrays that it may be given.
-            L_HW = color.lightness_of_grey(torch.from_numpy(np.array(photo.levels_HW[tile])))
+            L_HW = color.lightness_of_grey(torch.from_numpy(np.array(levels_HW[tile])))
             lab_3HW = torch.cat((L_HW[None], lines.ab(L_HW, rows, columns)))
-            shown_3HW = color.to_bytes(color.lab_to_srgb(color.fit_to_gamut(lab_3HW)))
-            rgb_HW3[tile] = shown_3HW.permute(1, 2, 0).numpy()
+            coloured_3HW = color.to_bytes(color.lab_to_srgb(color.fit_to_gamut(lab_3HW)))
+            shown_HW3[tile] = coloured_3HW.permute(1, 2, 0).numpy()
         return rgb_HW3
 
 

@@ -67,9 +67,10 @@ def prepare(network: DensityNetwork, rgb: Iterator[Tensor], size: int, mirror: b
     """Compute the encoder's features of photos, uint8 (3, H, W), at the lightness that `Density.estimate` uses."""
     originals, lightness, features = list[Tensor](), list[Tensor](), list[list[Tensor]]()
     for rgb_3HW in rgb:
-        scaled_13SS = resize(color.from_bytes(rgb_3HW)[None], (size, size))
+        photo = GreyPhoto.of_rgb(rgb_3HW.permute(1, 2, 0).numpy())
+        scaled_13SS = resize(color.from_bytes(rgb_3HW[:, *photo.picture])[None], (size, size))
         originals.append(color.to_bytes(scaled_13SS)[0])
-        lightness += GreyPhoto.of_rgb(rgb_3HW.permute(1, 2, 0).numpy()).lightness(size)
+        lightness += photo.lightness(size)
     views = [lightness, [L_11SS.flip(3) for L_11SS in lightness]] if mirror else [lightness]
     with torch.inference_mode():
         for view in views:

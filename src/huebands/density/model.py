@@ -69,7 +69,7 @@ class Density:
 
     @torch.inference_mode()
     def estimate(self, photo: GreyPhoto) -> PhotoDensity:
-        """Estimate the densities of a photo's pixels."""
+        """Estimate the densities of a photo's pixels; those of a border are the nearest of the picture."""
         (L_11SS,) = photo.lightness(self.image_size)
         log_probabilities_13BHW, *features = self.run(L_11SS / 50 - 1)
         log_probabilities_3BHW = log_probabilities_13BHW[0]
@@ -77,7 +77,8 @@ class Density:
         grey_small_HW = grey_of_lightness(resize(L_11SS, (half, half))[0, 0])
         entropy = entropy_of(log_probabilities_3BHW, grey_small_HW).mean()
         atypicality = self.reference.atypicality(statistics_of(features))
-        return PhotoDensity(log_probabilities_3BHW, grey_small_HW, L_11SS[0, 0], float(entropy), atypicality)
+        samples = (photo.spread(part) for part in (log_probabilities_3BHW, grey_small_HW, L_11SS[0, 0]))
+        return PhotoDensity(*samples, float(entropy), atypicality)
 
 
 class DensityWithFeatures(nn.Module):

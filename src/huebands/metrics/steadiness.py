@@ -4,7 +4,7 @@ A row less, another size and a border show the same picture. Each figure is the 
 the plain photo and those of the changed one, over the pixels that both show.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,11 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from huebands.photos.resize import resize
+from huebands.statistics.bootstrap import mean_interval, resampling_weights
 
 KEYS = ("steadiness_row", "steadiness_size", "steadiness_border", "border_chroma")
+_RESAMPLES = 2000
+_MOST = 200.0  # greater than any difference or chroma of sRGB colours
 SMALL = 256  # pixels: the longer side of a photo's smaller version
 TONES: Mapping[str, int] = {"white": 255, "black": 0, "grey": 119, "paper": 236}  # sRGB grey levels; 119 is L = 50
 WIDTHS = (0.03, 0.08, 0.15)  # of the photo's width
@@ -39,6 +42,14 @@ class BorderedPhoto:
     levels_HW: NDArray[np.uint8]
     is_border_HW: NDArray[np.bool_]
     picture: tuple[slice, slice]
+
+
+def measure_photos(
+    photos: Iterable[tuple[str, NDArray[np.uint8]]], colour: Colour, seed: int
+) -> dict[str, dict[str, float]]:  # fmt: skip
+    """Measure photos, given as id and grey levels: {id: what `measure_steadiness` gives}."""
+    random = np.random.default_rng(seed)
+    return {photo_id: measure_steadiness(levels_HW, colour, random) for photo_id, levels_HW in photos}
 
 
 def measure_steadiness(levels_HW: NDArray[np.uint8], colour: Colour, random: np.random.Generator) -> dict[str, float]:
@@ -68,6 +79,27 @@ def measure_steadiness(levels_HW: NDArray[np.uint8], colour: Colour, random: np.
         chromas.append(np.hypot(*bordered_HW3[bordered.is_border_HW].T[1:]).mean())
     figures["steadiness_border"], figures["border_chroma"] = float(np.mean(differences)), float(np.mean(chromas))
     return figures
+
+
+def summarise_steadiness(photos: Sequence[Mapping[str, float]], seed: int) -> dict[str, dict[str, float]]:
+    """Average figures over photos.
+
+    Args:
+        photos: what `measure_steadiness` gives for each.
+        seed: of the bootstrap over photos.
+
+    Returns:
+        {key: {"model", "low", "high", "photos"}}: the mean, its 95% interval, and how many photos have the figure.
+        A key that no photo has is left out.
+    """
+    summary = {}
+    for key in KEYS:
+        values = np.array([figures[key] for figures in photos if key in figures])
+        if len(values):
+            low, high = mean_interval(values, resampling_weights(len(values), _RESAMPLES, seed), (0.0, _MOST))
+            ends = {"model": float(values.mean()), "low": low, "high": high}
+            summary[key] = {name: round(end, 3) for name, end in ends.items()} | {"photos": len(values)}
+    return summary
 
 
 def draw_border(

@@ -7,29 +7,34 @@ import pandas as pd
 
 from huebands import params
 from huebands.colorize.colours import ColourModel
-from huebands.data.shards import LabShard, ShardError, read_split
+from huebands.data.originals import Originals
+from huebands.data.shards import LabShard, ShardError, read_manifest, read_split
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
 from huebands.metrics.evaluation import GREY, MODEL, best_median_worst, figures_of_photo, summarise_beside_grey
 from huebands.metrics.report import PhotoScorer, in_words
+from huebands.metrics.steadiness import measure_photos, summarise_steadiness
 from huebands.package.generator import read_generator
 from huebands.package.schema import PackageError
+from huebands.photos.errors import ImageError
 from huebands.photos.grey import GreyPhoto
 from huebands.plots.pictures import Strip, draw_sheet
 
-PREPARED, TRAINED, REPORT = Path("data/prepared"), Path("models/trained"), Path("reports/evaluate")
+RAW, PREPARED = Path("data/raw"), Path("data/prepared")
+TRAINED, REPORT = Path("models/trained"), Path("reports/evaluate")
+STEADINESS_PHOTOS = 100  # at most, as each is coloured seven times at its own size
 
 
 def main() -> None:
-    """Read data/prepared and models/trained, write reports/evaluate."""
+    """Read the photos and models/trained, write reports/evaluate."""
     try:
         settings = params.load().evaluate
-        evaluate(PREPARED, TRAINED, REPORT, settings.sheet_rows, settings.seed)
-    except (params.ParamsError, ShardError, PackageError, FetchError) as error:
+        evaluate(RAW, PREPARED, TRAINED, REPORT, settings.sheet_rows, settings.seed)
+    except (params.ParamsError, ShardError, PackageError, FetchError, ImageError) as error:
         raise SystemExit(f"evaluate: {error}") from error
 
 
-def evaluate(prepared: Path, trained: Path, report: Path, sheet_rows: int, seed: int) -> None:
+def evaluate(raw: Path, prepared: Path, trained: Path, report: Path, sheet_rows: int, seed: int) -> None:
     """Replace the report: metrics.json, photos.csv and sheet.png of the test split."""
     photos, shard, generator = read_split(prepared, "test"), LabShard(prepared, "test"), read_generator(trained)
     colours = ColourModel.build(generator.network, generator.config)
@@ -40,10 +45,14 @@ def evaluate(prepared: Path, trained: Path, report: Path, sheet_rows: int, seed:
         scores.append(scorer.score(truth_HW3, {MODEL: colours.predict(photo), GREY: photo.rgb}))
     figures = pd.DataFrame([figures_of_photo(score) for score in scores])
     table = pd.concat([photos[["id", "name"]].reset_index(drop=True), figures], axis=1)
-    summary = summarise_beside_grey(scores, seed)
-    text = json.dumps({**summary, "photos": len(scores)}, indent=2, allow_nan=False)
+    sample = Originals(raw, read_manifest(prepared)).sample("test", STEADINESS_PHOTOS)
+    levels = ((photo.id, photo.grey.levels_HW) for photo in sample)
+    steadiness = measure_photos(levels, lambda grey_HW: colours.predict(GreyPhoto(grey_HW)), seed)
+    table = table.join(pd.DataFrame.from_dict(steadiness, orient="index"), on="id")
+    summary = summarise_beside_grey(scores, seed) | summarise_steadiness(list(steadiness.values()), seed)
     with atomic.replace_folder(report) as new:
         atomic.write_text(new / "photos.csv", table.round(4).to_csv(index=False, lineterminator="\n"))
+        text = json.dumps({**summary, "photos": len(scores)}, indent=2, allow_nan=False)
         atomic.write_text(new / "metrics.json", text + "\n")
         draw(new / "sheet.png", photos, table["ciede2000_model"].tolist(), shard, colours, sheet_rows)
     for name, values in summary.items():
