@@ -12,10 +12,12 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from huebands import color
 from huebands.colorize.upsampling import ColourLines
 from huebands.models.interface import Condition, Network
+from huebands.models.windows import blend, canvas_size, run_in_windows
 from huebands.photos.grey import GreyPhoto
 
 _TILE = 1 << 18  # pixels: a tile's temporaries stay in the processor's cache
@@ -50,12 +52,13 @@ class ColourModel:
     @torch.inference_mode()
     def predict(self, photo: GreyPhoto) -> NDArray[np.uint8]:
         """Colour a photo: sRGB uint8 (H, W, 3) of the same lightness; its border stays grey."""
-        (L_11SS,) = photo.lightness(self.image_size)
-        condition, random = Condition(L_unit_B1SS=L_11SS / 50 - 1), torch.Generator().manual_seed(0)
-        ab_12SS = self.compiled.colours(condition, random) * color.AB_SCALE
+        canvas = canvas_size(photo.picture_shape, self.image_size)
+        (L_11HW,) = photo.lightness(canvas)
+        windows = run_in_windows(self._ab, L_11HW)
+        ab_12HW = blend([ab_12SS for (ab_12SS,) in windows], canvas)
         rgb_HW3 = photo.rgb  # a border stays grey
         levels_HW, shown_HW3 = photo.levels_HW[photo.picture], rgb_HW3[photo.picture]
-        lines = ColourLines.fit(L_11SS[0, 0], ab_12SS[0], levels_HW.shape, self.upsampling)
+        lines = ColourLines.fit(L_11HW[0, 0], ab_12HW[0], photo.picture_shape, self.upsampling)
         for rows, columns in _tiles(*levels_HW.shape):
             tile = np.s_[rows.start : rows.stop, columns.start : columns.stop]
             # A copy, because torch warns of the read-only arrays that it may be given.
@@ -64,6 +67,11 @@ class ColourModel:
             coloured_3HW = color.to_bytes(color.lab_to_srgb(color.fit_to_gamut(lab_3HW)))
             shown_HW3[tile] = coloured_3HW.permute(1, 2, 0).numpy()
         return rgb_HW3
+
+    def _ab(self, L_11SS: Tensor) -> list[Tensor]:
+        """Give a square's a and b (1, 2, S, S), CIELAB units."""
+        condition, random = Condition(L_unit_B1SS=L_11SS / 50 - 1), torch.Generator().manual_seed(0)
+        return [self.compiled.colours(condition, random) * color.AB_SCALE]
 
 
 def _tiles(height: int, width: int) -> Iterator[tuple[range, range]]:

@@ -1,7 +1,7 @@
 """The conditional colour density as a part of a model package: its files, and its estimate for a photo."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from huebands.density.network import DensityNetwork
 from huebands.files import atomic
 from huebands.models.compiled import CompiledNetwork
 from huebands.models.parameters import ParamsError
+from huebands.models.windows import blend, canvas_size, run_in_windows
 from huebands.models.weights import WeightsError, encode_weights, parse_weights
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.resize import resize
@@ -31,12 +32,12 @@ class DensityError(ValueError):
 
 @dataclass(frozen=True)
 class PhotoDensity:
-    """The estimated densities of one photo.
+    """The estimated densities of one photo, on a grid that lies evenly over it.
 
     Attributes:
         log_probabilities_3BHW: histograms over positions at half the network's size.
         grey_HW: uint8, grey levels at that size.
-        L_SS: lightness at the network's size.
+        L_SS: lightness at the network's size; (H, W) where the photo is long, see `models.windows`.
         entropy: mean of the histograms' entropies, nats.
         atypicality: distance from the training photos.
     """
@@ -70,15 +71,23 @@ class Density:
     @torch.inference_mode()
     def estimate(self, photo: GreyPhoto) -> PhotoDensity:
         """Estimate the densities of a photo's pixels; those of a border are the nearest of the picture."""
-        (L_11SS,) = photo.lightness(self.image_size)
-        log_probabilities_13BHW, *features = self.run(L_11SS / 50 - 1)
-        log_probabilities_3BHW = log_probabilities_13BHW[0]
-        half = log_probabilities_3BHW.shape[-1]
-        grey_small_HW = grey_of_lightness(resize(L_11SS, (half, half))[0, 0])
+        canvas = canvas_size(photo.picture_shape, self.image_size)
+        (L_11HW,) = photo.lightness(canvas)
+        windows = run_in_windows(self.run, L_11HW / 50 - 1)
+        log_probabilities_3BHW = _mixture([window[0][0] for window in windows], canvas)
+        height, width = log_probabilities_3BHW.shape[-2:]
+        grey_small_HW = grey_of_lightness(resize(L_11HW, (height, width))[0, 0])
         entropy = entropy_of(log_probabilities_3BHW, grey_small_HW).mean()
-        atypicality = self.reference.atypicality(statistics_of(features))
-        samples = (photo.spread(part) for part in (log_probabilities_3BHW, grey_small_HW, L_11SS[0, 0]))
-        return PhotoDensity(*samples, float(entropy), atypicality)
+        statistics_F = torch.stack([statistics_of(features) for _, *features in windows]).mean(dim=0)
+        samples = (photo.spread(part) for part in (log_probabilities_3BHW, grey_small_HW, L_11HW[0, 0]))
+        return PhotoDensity(*samples, float(entropy), self.reference.atypicality(statistics_F))
+
+
+def _mixture(windows_3BSS: Sequence[Tensor], canvas: tuple[int, int]) -> Tensor:
+    """Blend the histograms of a canvas's windows: log probabilities (3, B, h, w)."""
+    if len(windows_3BSS) == 1:
+        return windows_3BSS[0]
+    return blend([log_probabilities.exp() for log_probabilities in windows_3BSS], canvas).log()
 
 
 class DensityWithFeatures(nn.Module):

@@ -12,10 +12,12 @@ class UpsamplingParams:
     """How the network's colours come to a photo's size; the training itself does not use it."""
 
     name: Literal["bilinear", "guided"]  # guided: along the edges of lightness
-    radius: int  # of the windows in which colour is fitted to lightness, pixels of the network's square
+    radius: int  # of the windows in which colour is fitted to lightness, `stride` pixels each
     epsilon: float  # variance of L below which a surface counts as flat, CIELAB units squared
+    stride: int = 1  # pixels of the network's square, averaged before the fit: the stride of the network's own colours
 
     def __post_init__(self) -> None:
+        check(self.stride >= 1, "stride", self.stride, "be at least 1")
         check(self.radius >= 1, "radius", self.radius, "be at least 1")
         check(self.epsilon > 0, "epsilon", self.epsilon, "be positive")
 
@@ -38,5 +40,15 @@ class ModelParams:
             f"be at least {smallest}, which network (={self.network.name}) and objective (={self.objective.name}) need"
         )
         check(self.image_size >= smallest, "image_size", self.image_size, must)
-        fits, radius = 2 * self.upsampling.radius <= self.image_size, self.upsampling.radius
-        check(fits, "upsampling.radius", radius, f"be at most half of image_size (={self.image_size})")
+        check_upsampling(self.upsampling, self.image_size)
+
+
+def check_upsampling(upsampling: UpsamplingParams, image_size: int) -> None:
+    """Check that windows fit into a network's square.
+
+    Raises:
+        ParamsError: names the parameter, its value and what is allowed.
+    """
+    stride, largest = upsampling.stride, image_size // upsampling.stride // 2
+    check(image_size % stride == 0, "upsampling.stride", stride, f"divide image_size (={image_size})")
+    check(upsampling.radius <= largest, "upsampling.radius", upsampling.radius, f"be an integer in [1, {largest}]")

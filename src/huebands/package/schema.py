@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from huebands.color import AB_SCALE
 from huebands.models.parameters import ParamsError, build, check
-from huebands.models.params import UpsamplingParams
+from huebands.models.params import UpsamplingParams, check_upsampling
 from huebands.models.registry import ChosenNetwork
 
 FORMAT = 4
@@ -43,8 +43,7 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         check(self.ab_scale == AB_SCALE, "ab_scale", self.ab_scale, f"be {AB_SCALE!r}")
-        largest, radius = self.image_size // 2, self.upsampling.radius
-        check(radius <= largest, "upsampling.radius", radius, f"be an integer in [1, {largest}]")
+        check_upsampling(self.upsampling, self.image_size)
 
 
 @dataclass(frozen=True, kw_only=True)

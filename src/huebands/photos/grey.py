@@ -32,7 +32,7 @@ class GreyPhoto:
     """
 
     levels_HW: NDArray[np.uint8]
-    _squares: dict[int, Tensor] = field(default_factory=dict, repr=False)
+    _resized: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False)
 
     @classmethod
     def read(cls, image: PhotoInput, name: str | None = None) -> Self:
@@ -76,19 +76,25 @@ class GreyPhoto:
         """Rows and columns inside the borders: what networks look at. All of them where there is no border."""
         return find_picture(self.levels_HW)
 
-    def lightness(self, *sizes: int) -> list[Tensor]:
-        """Lightness of the picture on squares of these sides, each computed once.
+    @property
+    def picture_shape(self) -> tuple[int, int]:
+        """Height and width of the picture."""
+        height, width = (inside.stop - inside.start for inside in self.picture)
+        return height, width
+
+    def lightness(self, *sizes: tuple[int, int]) -> list[Tensor]:
+        """Lightness of the picture, resized to each (height, width), each computed once.
 
         Sizes that are requested together share the lightness at full size. It is not kept: for 50 megapixels it takes
         200 MB.
 
         Returns:
-            float (1, 1, S, S) in [0, 100] for each size.
+            float (1, 1, height, width) in [0, 100] for each size.
         """
-        if missing_sizes := [size for size in sizes if size not in self._squares]:
+        if missing_sizes := [size for size in sizes if size not in self._resized]:
             L_11HW = color.lightness_of_grey(torch.from_numpy(np.array(self.levels_HW[self.picture])))[None, None]
-            self._squares.update((size, resize(L_11HW, (size, size))) for size in missing_sizes)
-        return [self._squares[size] for size in sizes]
+            self._resized.update((size, resize(L_11HW, size)) for size in missing_sizes)
+        return [self._resized[size] for size in sizes]
 
     def spread(self, samples_SS: Tensor) -> Tensor:
         """Give every place of the whole photo the nearest of samples that lie evenly over its picture.
