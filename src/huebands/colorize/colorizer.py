@@ -133,8 +133,8 @@ class Colorizer:
             PackageError: when the package has no calibration and no shape is given, or no density.
         """
         shape, colours, density = shape or self.calibration.shape, self.colours, self.density
-        sides = colours.image_size, density.image_size
-        photo.lightness(*(canvas_size(photo.picture_shape, side) for side in sides))  # from one lightness at full size
+        # Both at once, from one lightness at full size.
+        photo.lightness(colours.first_size(photo), canvas_size(photo.picture_shape, density.image_size))
         rgb_HW3, estimate = colours.predict(photo), density.estimate(photo)
         with torch.inference_mode():
             nested = NestedBands(rgb_HW3, photo.levels_HW, estimate.intervals(shape.adaptivity))

@@ -18,8 +18,8 @@ from huebands.density.network import DensityNetwork
 from huebands.files import atomic
 from huebands.models.compiled import CompiledNetwork
 from huebands.models.parameters import ParamsError
-from huebands.models.windows import blend, canvas_size, run_in_windows
 from huebands.models.weights import WeightsError, encode_weights, parse_weights
+from huebands.models.windows import blend, canvas_size, run_in_windows
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.resize import resize
 
@@ -79,8 +79,13 @@ class Density:
         grey_small_HW = grey_of_lightness(resize(L_11HW, (height, width))[0, 0])
         entropy = entropy_of(log_probabilities_3BHW, grey_small_HW).mean()
         statistics_F = torch.stack([statistics_of(features) for _, *features in windows]).mean(dim=0)
-        samples = (photo.spread(part) for part in (log_probabilities_3BHW, grey_small_HW, L_11HW[0, 0]))
-        return PhotoDensity(*samples, float(entropy), self.reference.atypicality(statistics_F))
+        return PhotoDensity(
+            photo.spread(log_probabilities_3BHW),
+            photo.spread(grey_small_HW),
+            photo.spread(L_11HW[0, 0]),
+            float(entropy),
+            self.reference.atypicality(statistics_F),
+        )
 
 
 def _mixture(windows_3BSS: Sequence[Tensor], canvas: tuple[int, int]) -> Tensor:

@@ -158,4 +158,4 @@ def _jump(profile_DN: NDArray[np.float32], edge_N: NDArray[np.int64], reach: int
     """How far levels change across the edge, from `reach` rows before it to as many behind."""
     columns, last = np.arange(len(edge_N)), len(profile_DN) - 1
     before, behind = (np.clip(edge_N + rows, 0, last) for rows in (-reach, reach))
-    return np.abs(profile_DN[behind, columns] - profile_DN[before, columns])
+    return np.asarray(np.abs(profile_DN[behind, columns] - profile_DN[before, columns]))

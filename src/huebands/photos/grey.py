@@ -115,7 +115,8 @@ class GreyPhoto:
 def _nearest(samples: int, size: int, inside: slice) -> Tensor:
     """For as many places, even over `size` pixels, the nearest of the samples that lie evenly over some of them."""
     places = (torch.arange(samples, dtype=torch.float64) + 0.5) * size / samples
-    return ((places - inside.start) * samples / (inside.stop - inside.start)).floor().long().clamp(0, samples - 1)
+    nearest = ((places - inside.start) * samples / (inside.stop - inside.start)).floor().long()
+    return nearest.clamp(0, samples - 1)
 
 
 def decode(image: PhotoInput, name: str | None = None) -> NDArray[np.uint8]:

@@ -26,7 +26,7 @@ from huebands.training.schedule import learning_rate
 from huebands.training.validation import sample_grid, validate
 
 Row = dict[str, float]
-_NOT_DECIDING = ("checkpoint_every", "picture_every", "upsampling")  # for the weights
+_NOT_DECIDING = ("checkpoint_every", "picture_every", "resize", "views", "upsampling")  # for the weights
 _BATCH = 16  # photos that `Objective.prepare` gets at a time
 
 
