@@ -56,8 +56,10 @@ def test_every_alternative_is_valid(group: str) -> None:
             r"model\.image_size \(=64\) must be at least 96, which network \(=unet\) and objective \(=cgan\) need",
         ),
         ("model.upsampling.name", "nearest", r"model\.upsampling\.name .* must be one of 'bilinear', 'guided'"),
+        ("model.upsampling.stride", 0, r"model\.upsampling\.stride \(=0\) must be at least 1"),
+        ("model.upsampling.stride", 3, r"model\.upsampling\.stride \(=3\) must divide image_size \(=64\)"),
         ("model.upsampling.radius", 0, r"model\.upsampling\.radius \(=0\) must be at least 1"),
-        ("model.upsampling.radius", 33, r"model\.upsampling\.radius \(=33\) must be at most half of .* \(=64\)"),
+        ("model.upsampling.radius", 33, r"model\.upsampling\.radius \(=33\) must be an integer in \[1, 32\]"),
         ("model.upsampling.epsilon", 0, r"model\.upsampling\.epsilon \(=0\.0\) must be positive"),
         ("model.network", "unet", r"model\.network \(='unet'\) must be a mapping"),
         (

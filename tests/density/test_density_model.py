@@ -81,15 +81,19 @@ class TestEstimate:
         assert torch.equal(grey_of_lightness(lightness), greys)
         assert torch.equal(grey_of_lightness(lightness[1:] - 1e-3), greys[1:]), "the nearest level"
 
-    @pytest.mark.parametrize("size", [(1, 1), (1, 70), (20, 33), (90, 40)])
-    def test_a_photo_of_any_size_is_seen_at_the_networks_size(self, written, size):
+    @pytest.mark.parametrize(
+        ("size", "seen"), [((1, 1), (32, 32)), ((1, 70), (32, 256)), ((20, 33), (32, 32)), ((95, 40), (80, 32))]
+    )
+    def test_a_photo_of_any_size_is_seen_at_the_networks_size(self, written, size, seen):
         model = read_density(written)
         estimate = model.estimate(GreyPhoto(np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)))
-        assert estimate.log_probabilities_3BHW.shape == (3, 8, 16, 16) and estimate.grey_HW.shape == (16, 16)
-        assert estimate.grey_HW.dtype == torch.uint8 and estimate.L_SS.shape == (32, 32)
+        half = (seen[0] // 2, seen[1] // 2)
+        assert estimate.log_probabilities_3BHW.shape == (3, 8, *half) and estimate.grey_HW.shape == half
+        assert estimate.grey_HW.dtype == torch.uint8 and estimate.L_SS.shape == seen
+        assert torch.allclose(estimate.log_probabilities_3BHW.exp().sum(dim=1), torch.ones(1), atol=1e-5)
         assert estimate.atypicality >= 0 and np.isfinite(estimate.entropy)
         for ends in estimate.intervals(0.5).knots(0, KNOTS + 1, 0):
-            assert ends.shape == (KNOTS + 1, 16, 16)
+            assert ends.shape == (KNOTS + 1, *half)
 
     def test_what_is_seen_is_what_network_and_reference_say(self, written):
         model = read_density(written)

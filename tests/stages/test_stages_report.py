@@ -28,6 +28,7 @@ from huebands.density.model import read_density
 from huebands.density.params import DensityParams
 from huebands.fetch.pypi import FetchError
 from huebands.metrics.report import METRICS, OF_SETS
+from huebands.metrics.steadiness import KEYS
 from huebands.models.encoders.encoder import Encoder
 from huebands.models.interface import Network
 from huebands.package.generator import write_generator
@@ -136,7 +137,8 @@ def run_evaluate(folder, photo_scorer, monkeypatch):
     monkeypatch.setattr(evaluate, "PhotoScorer", lambda: photo_scorer)
 
     def run(report="reports"):
-        evaluate.evaluate(folder / "data/prepared", folder / "models/trained", folder / report, sheet_rows=2, seed=0)
+        raw, prepared, trained = (folder / name for name in ("data/raw", "data/prepared", "models/trained"))
+        evaluate.evaluate(raw, prepared, trained, folder / report, sheet_rows=2, seed=0)
         return folder / report
 
     return run
@@ -149,7 +151,11 @@ def test_evaluate_writes_metrics_table_and_sheet(run_evaluate, capsys):
     by_source = metrics.pop("sources")
     assert metrics.pop("photos") == len(table) == COUNTS["test"]
     assert table["id"].tolist() == ["test0", "test1", "test2"]
+    steadiness = {key: metrics.pop(key) for key in KEYS if key != "steadiness_size"}
     assert list(metrics) == [metric.key for metric in METRICS]
+    for key, figures in steadiness.items():
+        assert (list(figures), figures["photos"]) == (["model", "low", "high", "photos"], COUNTS["test"])
+        assert figures["model"] == pytest.approx(table[key].mean(), abs=1e-3)
     for name, figures in metrics.items():
         beside = {"colourfulness": {"truth"}, "clipped": {"truth"}, "kid": {"standard_error"}}.get(name, set())
         assert set(figures) == {"model", "low", "high", "grey"} | beside

@@ -21,6 +21,7 @@ from huebands.conformal.shape import Shape
 from huebands.density.atypicality import p_value
 from huebands.density.expected_error import expected_error, mean_ab
 from huebands.density.model import Density
+from huebands.models.windows import canvas_size
 from huebands.package.choose import default_package, released_sha256
 from huebands.package.read import ModelPackage, read_package
 from huebands.package.schema import PackageError
@@ -135,7 +136,8 @@ class Colorizer:
             PackageError: when the package has no calibration and no shape is given, or no density.
         """
         shape, colours, density = shape or self.calibration.shape, self.colours, self.density
-        photo.lightness(colours.image_size, density.image_size)  # both at once, from one lightness at full size
+        # Both at once, from one lightness at full size.
+        photo.lightness(colours.first_size(photo), canvas_size(photo.picture_shape, density.image_size))
         rgb_HW3, estimate = colours.predict(photo), density.estimate(photo)
         with torch.inference_mode():
             nested = NestedBands(rgb_HW3, photo.levels_HW, estimate.intervals(shape.adaptivity))

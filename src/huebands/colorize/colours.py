@@ -1,7 +1,8 @@
 """The colours of a grey photo, at its own size and with its own lightness.
 
-The network sees a small square of lightness. Its colours are upsampled to the photo's size along the edges of
-lightness. Pixels are handled in tiles, so that memory grows with the photo's bytes, not with float copies.
+The network sees a small square of lightness, or several where the photo is long: of the picture alone, without the
+photo's border, which stays grey. Its colours are upsampled to the picture's size along the edges of lightness. Pixels
+are handled in tiles, so that memory grows with the photo's bytes, not with float copies.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,11 +13,16 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from huebands import color
 from huebands.colorize.upsampling import ColourLines
+from huebands.colorize.views import average_over_views
 from huebands.models.interface import Condition, Network
+from huebands.models.params import Resize
+from huebands.models.windows import blend, canvas_size, run_in_windows
 from huebands.photos.grey import GreyPhoto
+from huebands.photos.resize import resize
 
 _TILE = 1 << 18  # pixels: a tile's temporaries stay in the processor's cache
 _SIDE = 1 << 14  # pixels: the longest side of a tile
@@ -30,17 +36,22 @@ class ColourModel:
         network: in eval mode.
         image_size: side of the square that it sees, pixels.
         upsampling: as `ColourLines.fit` takes it.
+        views: of a photo, whose colours are averaged; see `views`.
+        resize: how a photo is brought to that size; see `models.params`.
     """
 
     network: Network
     image_size: int
     upsampling: Mapping[str, Any]
+    views: int = 1
+    resize: Resize = "bilinear-antialias"
 
     @classmethod
     def build(cls, network: Network, config: Mapping[str, Any]) -> Self:
         """Take the preprocessing from a package's config.json."""
         preprocessing = config["preprocessing"]
-        return cls(network, preprocessing["image_size"], preprocessing["upsampling"])
+        size, upsampling = preprocessing["image_size"], preprocessing["upsampling"]
+        return cls(network, size, upsampling, preprocessing.get("views", 1), preprocessing["resize"])
 
     @cached_property
     def compiled(self) -> Network:
@@ -49,20 +60,37 @@ class ColourModel:
 
     @torch.inference_mode()
     def predict(self, photo: GreyPhoto) -> NDArray[np.uint8]:
-        """Colour a photo: sRGB uint8 (H, W, 3) of the same lightness."""
-        (L_11SS,) = photo.lightness(self.image_size)
-        condition, random = Condition(L_unit_B1SS=L_11SS / 50 - 1), torch.Generator().manual_seed(0)
-        ab_12SS = self.compiled.colours(condition, random) * color.AB_SCALE
-        lines = ColourLines.fit(L_11SS[0, 0], ab_12SS[0], photo.shape, self.upsampling)
-        rgb_HW3 = np.empty((*photo.shape, 3), np.uint8)
-        for rows, columns in _tiles(*photo.shape):
+        """Colour a photo: sRGB uint8 (H, W, 3) of the same lightness; its border stays grey."""
+        (L_11HW,) = photo.lightness(self.first_size(photo))
+        canvas = canvas_size(photo.picture_shape, self.image_size)
+        if tuple(L_11HW.shape[-2:]) != canvas:
+            L_11HW = resize(L_11HW, canvas)
+        windows = run_in_windows(lambda L_11SS: [average_over_views(self._ab, L_11SS, self.views)], L_11HW)
+        ab_12HW = blend([ab_12SS for (ab_12SS,) in windows], canvas)
+        rgb_HW3 = photo.rgb  # a border stays grey
+        levels_HW, shown_HW3 = photo.levels_HW[photo.picture], rgb_HW3[photo.picture]
+        lines = ColourLines.fit(L_11HW[0, 0], ab_12HW[0], photo.picture_shape, self.upsampling)
+        for rows, columns in _tiles(*levels_HW.shape):
             tile = np.s_[rows.start : rows.stop, columns.start : columns.stop]
             # A copy, because torch warns of the read-only arrays that it may be given.
-            L_HW = color.lightness_of_grey(torch.from_numpy(np.array(photo.levels_HW[tile])))
+            L_HW = color.lightness_of_grey(torch.from_numpy(np.array(levels_HW[tile])))
             lab_3HW = torch.cat((L_HW[None], lines.ab(L_HW, rows, columns)))
-            shown_3HW = color.to_bytes(color.lab_to_srgb(color.fit_to_gamut(lab_3HW)))
-            rgb_HW3[tile] = shown_3HW.permute(1, 2, 0).numpy()
+            coloured_3HW = color.to_bytes(color.lab_to_srgb(color.fit_to_gamut(lab_3HW)))
+            shown_HW3[tile] = coloured_3HW.permute(1, 2, 0).numpy()
         return rgb_HW3
+
+    def first_size(self, photo: GreyPhoto) -> tuple[int, int]:
+        """The height and width that a photo's lightness is resized to first: the network's, or twice as much."""
+        canvas, (height, width) = canvas_size(photo.picture_shape, self.image_size), photo.picture_shape
+        scale = 2 * max(canvas) / max(height, width)
+        if self.resize == "bilinear-antialias" or scale >= 1:
+            return canvas
+        return max(round(scale * height), 1), max(round(scale * width), 1)
+
+    def _ab(self, L_11SS: Tensor) -> Tensor:
+        """Give a square's a and b (1, 2, S, S), CIELAB units."""
+        condition, random = Condition(L_unit_B1SS=L_11SS / 50 - 1), torch.Generator().manual_seed(0)
+        return self.compiled.colours(condition, random) * color.AB_SCALE
 
 
 def _tiles(height: int, width: int) -> Iterator[tuple[range, range]]:

@@ -1,6 +1,6 @@
 """Brings the network's colours to a photo's own size, along the edges of its lightness.
 
-Guided upsampling (He & Sun 2015, https://arxiv.org/abs/1505.00996): around every pixel of the network's square, a and b
+Guided upsampling (He & Sun 2015, https://arxiv.org/abs/1505.00996): around every place of the network's canvas, a and b
 are fitted as straight lines in L. The lines are upsampled to the photo's size and evaluated at the photo's own L. So
 colour changes where lightness does, and bleeds less over edges than with bilinear upsampling.
 """
@@ -16,38 +16,40 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ColourLines:
-    """For every pixel of the network's square a and b as straight lines in L: ab = slope * L + offset.
+    """For places that lie evenly over a photo, a and b as straight lines in L: ab = slope * L + offset.
 
     Attributes:
-        lines_4SS: the slopes of a and b, then their offsets.
+        lines_4HW: the slopes of a and b, then their offsets.
         size: height and width of the photo.
     """
 
-    lines_4SS: Tensor
+    lines_4HW: Tensor
     size: tuple[int, int]
 
     @classmethod
-    def fit(cls, L_SS: Tensor, ab_2SS: Tensor, size: tuple[int, int], upsampling: Mapping[str, Any]) -> Self:
+    def fit(cls, L_HW: Tensor, ab_2HW: Tensor, size: tuple[int, int], upsampling: Mapping[str, Any]) -> Self:
         """Fit the lines to the network's input and output.
 
         Args:
-            L_SS: lightness in [0, 100] at the network's size.
-            ab_2SS: the network's a and b, CIELAB units.
+            L_HW: lightness in [0, 100] at the network's size.
+            ab_2HW: the network's a and b, CIELAB units.
             size: height and width of the photo.
-            upsampling: {"name": "bilinear"}, or {"name": "guided", "radius": pixels of the network's square, "epsilon":
-                L's variance (CIELAB units squared) below which a surface counts as flat}.
+            upsampling: {"name": "bilinear"}, or {"name": "guided", "stride": pixels a side that are averaged before the
+                fit, 1 where it is missing, "radius": of the windows of such means, "epsilon": L's variance (CIELAB
+                units squared) below which a surface counts as flat}.
 
         Raises:
             ValueError: when no upsampling has that name.
         """
         if upsampling["name"] == "bilinear":
-            return cls(torch.cat((torch.zeros_like(ab_2SS), ab_2SS)), size)
+            return cls(torch.cat((torch.zeros_like(ab_2HW), ab_2HW)), size)
         if upsampling["name"] != "guided":
             raise ValueError(f"upsampling name (={upsampling['name']!r}) must be bilinear or guided")
-        radius = upsampling["radius"]
-        L_mean, ab_mean = _window_mean(L_SS[None], radius), _window_mean(ab_2SS, radius)
-        variance = _window_mean(L_SS[None].square(), radius) - L_mean.square()
-        covariance = _window_mean(L_SS * ab_2SS, radius) - L_mean * ab_mean
+        radius, stride = upsampling["radius"], upsampling.get("stride", 1)
+        L_1HW, ab_2HW = F.avg_pool2d(L_HW[None], stride), F.avg_pool2d(ab_2HW, stride)
+        L_mean, ab_mean = _window_mean(L_1HW, radius), _window_mean(ab_2HW, radius)
+        variance = _window_mean(L_1HW.square(), radius) - L_mean.square()
+        covariance = _window_mean(L_1HW * ab_2HW, radius) - L_mean * ab_mean
         slope = covariance / (variance.clamp_min(0) + upsampling["epsilon"])
         return cls(_window_mean(torch.cat((slope, ab_mean - slope * L_mean)), radius), size)
 
@@ -62,21 +64,21 @@ class ColourLines:
         Returns:
             (2, H, W), CIELAB units.
         """
-        side = self.lines_4SS.shape[-1]
-        vertical = _bilinear_weights(side, self.size[0], rows)
-        horizontal = _bilinear_weights(side, self.size[1], columns)
-        if len(rows) > 16 * len(columns):  # a thin strip: the other order multiplies by the whole square for each row
-            lines_4HW = vertical @ (self.lines_4SS @ horizontal.T)
+        samples = self.lines_4HW.shape[-2:]
+        vertical = _bilinear_weights(samples[0], self.size[0], rows)
+        horizontal = _bilinear_weights(samples[1], self.size[1], columns)
+        if len(rows) > 16 * len(columns):  # a thin strip: the other order multiplies by all lines for each row
+            lines_of_tile = vertical @ (self.lines_4HW @ horizontal.T)
         else:
-            lines_4HW = vertical @ self.lines_4SS @ horizontal.T
-        slope_2HW, offset_2HW = lines_4HW.split(2)
+            lines_of_tile = vertical @ self.lines_4HW @ horizontal.T
+        slope_2HW, offset_2HW = lines_of_tile.split(2)
         ab_2HW: Tensor = slope_2HW * L_HW + offset_2HW
         return ab_2HW
 
 
-def _window_mean(x_CSS: Tensor, radius: int) -> Tensor:
+def _window_mean(x_CHW: Tensor, radius: int) -> Tensor:
     """Mean over windows of (2 radius + 1)^2 pixels; at the border over the part that lies inside."""
-    return F.avg_pool2d(x_CSS, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
+    return F.avg_pool2d(x_CHW, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
 
 
 def _bilinear_weights(samples: int, size: int, pixels: range) -> Tensor:

@@ -64,9 +64,9 @@ class Grouping:
             texture_SS: as `texture_of` gives it.
             entropy: mean over the photo's pixels and channels, nats.
         """
-        (height, width), side = grey_HW.shape, len(texture_SS)
+        (height, width), samples = grey_HW.shape, texture_SS.shape
         textures_SS = np.digitize(texture_SS.numpy(), TEXTURE_EDGES).astype(np.uint8)
-        rows, columns = np.arange(height) * side // height, np.arange(width) * side // width
+        rows, columns = np.arange(height) * samples[0] // height, np.arange(width) * samples[1] // width
         groups_PHW = np.empty((len(PARTITIONS), height, width), np.uint8)
         step = max(_SLICE // width, 1)
         for top in range(0, height, step):

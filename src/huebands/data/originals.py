@@ -66,6 +66,10 @@ class Originals:
             title, source = row.title or row.name, source_name(row.source)
             yield Original(row.id, title, source, rgb_HW3, GreyPhoto.of_rgb(rgb_HW3))
 
+    def sample(self, split: str, most: int) -> Iterator[Original]:
+        """Read at most so many photos of a split: all of them, or every n-th. Raises like `read`."""
+        return self.read(split, 0, -(-self.count(split) // most))
+
     def _rows(self, split: str) -> "DataFrame":
         chosen = (self.manifest["split"] == split) & (self.manifest["id"] == self.manifest["group"])
         rows = self.manifest[chosen].sort_values("row")

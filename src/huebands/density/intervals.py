@@ -49,9 +49,7 @@ class NestedIntervals:
             adaptivity: 0 for the least mean width, 1 for levels relative to each pixel's entropy.
         """
         log_density_3BHW = _log_density(log_probabilities_3BHW, grey_HW)
-        reference = (
-            adaptivity * _entropy(log_probabilities_3BHW, log_density_3BHW) + (1 - adaptivity) * TYPICAL_ENTROPY
-        )
+        reference = adaptivity * _entropy(log_probabilities_3BHW, log_density_3BHW) + (1 - adaptivity) * TYPICAL_ENTROPY
         thinness, mode = (-log_density_3BHW).min(dim=1)
         levels = -log_density_3BHW - reference[:, None]
         bins = levels.shape[1]

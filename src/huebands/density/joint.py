@@ -96,7 +96,7 @@ def _green_shares(bins: int) -> Tensor:
 
 @cache
 def _ab_table(bins: int) -> Tensor:
-    """a and b at the cells' centres at each grey level, (256, Q, 2)."""
+    """A and b at the cells' centres at each grey level, (256, Q, 2)."""
     with torch.inference_mode(False):
         lab_L3NN = color.srgb_to_lab(_colours(bins, 1))
         return lab_L3NN[:, 1:].flatten(2).movedim(1, 2).contiguous()

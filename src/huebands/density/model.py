@@ -1,7 +1,7 @@
 """The conditional colour density as a part of a model package: its files, and its estimate for a photo."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from huebands import color
-from huebands.density.atypicality import Reference, statistics_of
 from huebands.density import joint
+from huebands.density.atypicality import Reference, statistics_of
 from huebands.density.boxes import NestedBoxes
 from huebands.density.description import CHANNELS_FORMAT, Description, encode_description, parse_description
 from huebands.density.intervals import NestedIntervals, entropy_of
@@ -21,6 +21,7 @@ from huebands.files import atomic
 from huebands.models.compiled import CompiledNetwork
 from huebands.models.parameters import ParamsError
 from huebands.models.weights import WeightsError, encode_weights, parse_weights
+from huebands.models.windows import blend, canvas_size, run_in_windows
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.resize import resize
 
@@ -43,7 +44,7 @@ class PhotoDensity:
         log_probabilities_3BSS: histograms over the positions of each channel.
         grey_SS: uint8, grey levels of the samples.
         entropy_3SS: of each channel's histogram, nats.
-        L_SS: lightness at the network's size.
+        L_SS: lightness at the network's size; (H, W) where the photo is long, see `models.windows`.
         atypicality: distance from the training photos.
     """
 
@@ -76,7 +77,7 @@ class PhotoDensity:
         return NestedBoxes.grow(self.probabilities_QSS, self.grey_SS, self.entropy_3SS[::2].mean(0), adaptivity)
 
     def ab(self) -> Tensor:
-        """a and b of the cells' colours at each sample's grey level, CIELAB units, (Q, 2, S, S).
+        """A and b of the cells' colours at each sample's grey level, CIELAB units, (Q, 2, S, S).
 
         Raises:
             ValueError: when there is no joint histogram.
@@ -103,29 +104,37 @@ class Density:
 
     @torch.inference_mode()
     def estimate(self, photo: GreyPhoto) -> PhotoDensity:
-        """Estimate the densities of a photo's pixels."""
-        (L_11SS,) = photo.lightness(self.image_size)
-        (log_probabilities, *_), *features = self.run(L_11SS / 50 - 1)
-        side = log_probabilities.shape[-1]
-        grey_SS = grey_of_lightness(resize(L_11SS, (side, side))[0, 0])
-        probabilities_QSS = None
+        """Estimate the densities of a photo's pixels; those of a border are the nearest of the picture."""
+        canvas = canvas_size(photo.picture_shape, self.image_size)
+        (L_11HW,) = photo.lightness(canvas)
+        windows = run_in_windows(self.run, L_11HW / 50 - 1)
+        mixture = _mixture([window[0][0] for window in windows], canvas)
+        height, width = mixture.shape[-2:]
+        grey_SS = photo.spread(grey_of_lightness(resize(L_11HW, (height, width))[0, 0]))
+        log_probabilities, probabilities_QSS = photo.spread(mixture), None
         if self.is_joint:
             probabilities_QSS = log_probabilities.exp()
             channels = joint.channel_histograms(probabilities_QSS, grey_SS, self.network.bins)
             log_probabilities = channels.clamp_min(_LEAST).log()
+        statistics_F = torch.stack([statistics_of(features) for _, *features in windows]).mean(dim=0)
         return PhotoDensity(
             probabilities_QSS,
             log_probabilities,
             grey_SS,
             entropy_of(log_probabilities, grey_SS),
-            L_11SS[0, 0],
-            self.reference.atypicality(statistics_of(features)),
+            photo.spread(L_11HW[0, 0]),
+            self.reference.atypicality(statistics_F),
         )
 
     @property
     def is_joint(self) -> bool:
         """Whether it knows the joint distribution of the channels, rather than each channel's."""
         return self.description.format != CHANNELS_FORMAT
+
+
+def _mixture(windows: Sequence[Tensor], canvas: tuple[int, int]) -> Tensor:
+    """Blend the log probabilities that a canvas's windows have, (..., S, S) each."""
+    return windows[0] if len(windows) == 1 else blend([window.exp() for window in windows], canvas).log()
 
 
 class DensityWithFeatures(nn.Module):

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from huebands import color
-from huebands.photos.grey import GreyPhoto
 from huebands.photos.resize import resize
 
 _SMALLEST = 0.6  # side of a crop, as a share of the photo's
@@ -37,9 +36,9 @@ class View:
         return self._mirror(color.to_bytes(scaled_13SS)[0])
 
     def lightness(self, rgb_3HW: Tensor, size: int) -> Tensor:
-        """L_unit (1, 1, S, S) of a photo, uint8 (3, H, W), as `Density.estimate` makes it."""
-        (L_11SS,) = GreyPhoto.of_rgb(self._part(rgb_3HW).permute(1, 2, 0).numpy()).lightness(size)
-        return self._mirror(L_11SS) / 50 - 1
+        """L_unit (1, 1, S, S) of a photo without borders, uint8 (3, H, W), as `Density.estimate` makes it."""
+        levels_HW = color.grey_levels(self._part(rgb_3HW))
+        return self._mirror(resize(color.lightness_of_grey(levels_HW)[None, None], (size, size))) / 50 - 1
 
     def _part(self, rgb_3HW: Tensor) -> Tensor:
         starts_and_sides = []

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from huebands.color import AB_SCALE
 from huebands.models.parameters import ParamsError, build, check
-from huebands.models.params import UpsamplingParams
+from huebands.models.params import Resize, UpsamplingParams, check_upsampling, check_views
 from huebands.models.registry import ChosenNetwork
 
 FORMAT = 4
@@ -23,7 +23,7 @@ CARD, CERTIFICATE = "MODEL_CARD.md", "certificate.html"
 CALIBRATION = ("calibration.npz", "calibration.json")
 DENSITY = ("distribution.safetensors", "distribution.json")
 FILES = (WEIGHTS, CONFIG, *DENSITY, *CALIBRATION, CERTIFICATE, CARD)
-LIGHTNESS, RESIZE = "cielab-d65-8bit-grey", "bilinear-antialias"
+LIGHTNESS = "cielab-d65-8bit-grey"
 LARGEST_SIDE = 4096  # pixels of the network's square
 
 
@@ -37,14 +37,15 @@ class Preprocessing:
 
     image_size: int  # side of the network's square, pixels
     lightness: Literal["cielab-d65-8bit-grey"]
-    resize: Literal["bilinear-antialias"]
+    resize: Resize
+    views: int = 1  # of a photo, whose colours are averaged
     ab_scale: float  # ab_unit times this is ab, CIELAB units
     upsampling: UpsamplingParams
 
     def __post_init__(self) -> None:
         check(self.ab_scale == AB_SCALE, "ab_scale", self.ab_scale, f"be {AB_SCALE!r}")
-        largest, radius = self.image_size // 2, self.upsampling.radius
-        check(radius <= largest, "upsampling.radius", radius, f"be an integer in [1, {largest}]")
+        check_views(self.views, self.image_size)
+        check_upsampling(self.upsampling, self.image_size)
 
 
 @dataclass(frozen=True, kw_only=True)

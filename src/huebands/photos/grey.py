@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from huebands import color
+from huebands.photos.borders import find_picture
 from huebands.photos.errors import ImageError
 from huebands.photos.read import read_photo
 from huebands.photos.resize import resize
@@ -30,7 +32,7 @@ class GreyPhoto:
     """
 
     levels_HW: NDArray[np.uint8]
-    _squares: dict[int, Tensor] = field(default_factory=dict, repr=False)
+    _resized: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False)
 
     @classmethod
     def read(cls, image: PhotoInput, name: str | None = None) -> Self:
@@ -69,19 +71,52 @@ class GreyPhoto:
         """The photo left grey, uint8 (H, W, 3)."""
         return np.repeat(self.levels_HW[..., None], 3, axis=2)
 
-    def lightness(self, *sizes: int) -> list[Tensor]:
-        """Lightness of the whole photo on squares of these sides, each computed once.
+    @cached_property
+    def picture(self) -> tuple[slice, slice]:
+        """Rows and columns inside the borders: what networks look at. All of them where there is no border."""
+        return find_picture(self.levels_HW)
+
+    @property
+    def picture_shape(self) -> tuple[int, int]:
+        """Height and width of the picture."""
+        height, width = (inside.stop - inside.start for inside in self.picture)
+        return height, width
+
+    def lightness(self, *sizes: tuple[int, int]) -> list[Tensor]:
+        """Lightness of the picture, resized to each (height, width), each computed once.
 
         Sizes that are requested together share the lightness at full size. It is not kept: for 50 megapixels it takes
         200 MB.
 
         Returns:
-            float (1, 1, S, S) in [0, 100] for each size.
+            float (1, 1, height, width) in [0, 100] for each size.
         """
-        if missing_sizes := [size for size in sizes if size not in self._squares]:
-            L_11HW = color.lightness_of_grey(torch.from_numpy(np.array(self.levels_HW)))[None, None]
-            self._squares.update((size, resize(L_11HW, (size, size))) for size in missing_sizes)
-        return [self._squares[size] for size in sizes]
+        if missing_sizes := [size for size in sizes if size not in self._resized]:
+            L_11HW = color.lightness_of_grey(torch.from_numpy(np.array(self.levels_HW[self.picture])))[None, None]
+            self._resized.update((size, resize(L_11HW, size)) for size in missing_sizes)
+        return [self._resized[size] for size in sizes]
+
+    def spread(self, samples_SS: Tensor) -> Tensor:
+        """Give every place of the whole photo the nearest of samples that lie evenly over its picture.
+
+        Args:
+            samples_SS: (..., S, S), of the picture.
+
+        Returns:
+            (..., S, S), even over the whole photo; the same samples where there is no border.
+        """
+        rows, columns = (
+            _nearest(samples, size, inside)
+            for samples, size, inside in zip(samples_SS.shape[-2:], self.shape, self.picture, strict=True)
+        )
+        return samples_SS[..., rows[:, None], columns]
+
+
+def _nearest(samples: int, size: int, inside: slice) -> Tensor:
+    """For as many places, even over `size` pixels, the nearest of the samples that lie evenly over some of them."""
+    places = (torch.arange(samples, dtype=torch.float64) + 0.5) * size / samples
+    nearest = ((places - inside.start) * samples / (inside.stop - inside.start)).floor().long()
+    return nearest.clamp(0, samples - 1)
 
 
 def decode(image: PhotoInput, name: str | None = None) -> NDArray[np.uint8]:

@@ -28,7 +28,8 @@ from huebands.training.stored_views import StoredViews, known_features
 from huebands.training.validation import sample_grid, validate
 
 Row = dict[str, float]
-_NOT_DECIDING = ("checkpoint_every", "picture_every", "upsampling", "feature_gib")  # for the weights
+# None of these decides the weights.
+_NOT_DECIDING = ("checkpoint_every", "picture_every", "resize", "views", "upsampling", "feature_gib")
 _BATCH = 16  # photos that `Objective.prepare` gets at a time
 
 

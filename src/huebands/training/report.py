@@ -17,7 +17,7 @@ from huebands.models.parameters import describe as describe_params
 from huebands.models.parameters import flatten
 from huebands.models.params import ModelParams
 from huebands.package.lineage import Dataset, dataset
-from huebands.package.schema import CONFIG, FORMAT, LIGHTNESS, RESIZE, check_config
+from huebands.package.schema import CONFIG, FORMAT, LIGHTNESS, check_config
 from huebands.training.loop import Trained
 from huebands.training.params import TrainParams
 
@@ -39,7 +39,8 @@ def describe(
         "preprocessing": {
             "image_size": model.image_size,
             "lightness": LIGHTNESS,
-            "resize": RESIZE,
+            "resize": model.resize,
+            "views": model.views,
             "ab_scale": AB_SCALE,
             "upsampling": asdict(model.upsampling),
         },
