@@ -1,10 +1,10 @@
 """Nested boxes of R and B read off a joint histogram: they grow from its mode, a bin of one side at a time.
 
 Of the four sides the one is moved that gains most probability for each 8-bit level of width; G's width counts too, as
-far as luminance lets it follow R and B. A box so grows as `density.intervals` lets an interval grow (conformal histogram
-regression, Sesia & Romano 2021, https://arxiv.org/abs/2105.08747), with two channels in place of one. Its level says how
-far it has grown: minus the logarithm of the probability that the last level of width added. G has no ends of its own:
-luminance bounds it once the box is known.
+far as luminance lets it follow R and B. So a box grows as an interval of `density.intervals` does (conformal histogram
+regression, Sesia & Romano 2021, https://arxiv.org/abs/2105.08747), with two channels in place of one. Its level says
+how far it has grown: minus the logarithm of the probability that the last level of width added. G has no ends of its
+own: luminance bounds it once the box is known.
 """
 
 from dataclasses import dataclass

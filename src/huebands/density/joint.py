@@ -61,7 +61,8 @@ def ab_of_cells(grey_SS: Tensor, bins: int) -> Tensor:
 
 @cache
 def _colours(bins: int, samples: int) -> Tensor:
-    """R, G and B in [0, 1] at places spread evenly over the cells at each grey level, (256, 3, n, n), n = bins * samples.
+    """R, G and B in [0, 1] at places spread evenly over the cells at each grey level: (256, 3, n, n),
+    n = bins x samples.
 
     Luminance gives G; where it would leave sRGB it is clipped.
     """
@@ -80,7 +81,7 @@ def _colours(bins: int, samples: int) -> Tensor:
 
 @cache
 def _green_shares(bins: int) -> Tensor:
-    """Shares of each cell's places that have G in each of `bins` bins of positions, at each grey level: (256, Q, bins)."""
+    """Shares of each cell's places that have G in each of the bins of positions, at each grey level: (256, Q, bins)."""
     with torch.inference_mode(False):
         rgb_L3NN = _colours(bins, _SAMPLES)
         grey_LNN = torch.arange(_LEVELS, dtype=torch.uint8)[:, None, None].expand(-1, *rgb_L3NN.shape[2:])

@@ -109,7 +109,8 @@ class GreyPhoto:
             _nearest(samples, size, inside)
             for samples, size, inside in zip(samples_SS.shape[-2:], self.shape, self.picture, strict=True)
         )
-        return samples_SS[..., rows[:, None], columns]
+        spread: Tensor = samples_SS[..., rows[:, None], columns]
+        return spread
 
 
 def _nearest(samples: int, size: int, inside: slice) -> Tensor:

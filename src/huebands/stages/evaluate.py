@@ -1,6 +1,7 @@
 """Stage evaluate: metrics and pictures of the trained generator on the test split."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -57,8 +58,11 @@ def evaluate(raw: Path, prepared: Path, trained: Path, report: Path, sheet_rows:
     steadiness = measure_photos(levels, lambda grey_HW: colours.predict(GreyPhoto(grey_HW)), seed)
     table = table.join(pd.DataFrame.from_dict(steadiness, orient="index"), on="id")
     judged_by_inception = generator.network.judged_by_inception(generator.network.params)
-    summary = summarise_beside_grey(scores, seed, judged_by_inception)
-    summary |= summarise_steadiness(list(steadiness.values()), seed)
+    of_model = summarise_steadiness(list(steadiness.values()), seed)
+    summary: dict[str, Mapping[str, float | None]] = {
+        **summarise_beside_grey(scores, seed, judged_by_inception),
+        **of_model,
+    }
     by_source = summarise_by_source(scores, [source_name(source) for source in photos["source"]])
     with atomic.replace_folder(report) as new:
         atomic.write_text(new / "photos.csv", table.round(4).to_csv(index=False, lineterminator="\n"))
