@@ -347,6 +347,13 @@ def test_git_names_a_mirror_that_lacks_wanted_files(remote: Remote, tmp_path: Pa
         open_source(git_source(remote.revision), tmp_path / "cache")
 
 
+def test_git_names_a_file_that_its_cache_has_lost(remote: Remote, tmp_path: Path) -> None:
+    source = open_source(git_source(remote.revision), tmp_path / "cache")
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(SourceError, match=f"cannot read {URL} at revision {remote.revision}: .+"):
+        list(source.photos())
+
+
 def test_git_needs_no_network_the_second_time(remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = list(open_source(git_source(remote.revision), tmp_path / "cache").photos())
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "nothing leads anywhere now")

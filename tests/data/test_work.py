@@ -16,6 +16,7 @@ from huebands.data import collection, dataset, work
 from huebands.data.params import FolderSource, PrepareParams
 from huebands.data.sources import open_source
 from huebands.data.work import finish, unfinished
+from huebands.photos.errors import ImageError
 from huebands.photos.write import encode_png
 from huebands.stages.ingest import ingest
 from huebands.stages.prepare import prepare
@@ -75,6 +76,14 @@ def test_a_failure_in_another_process_is_raised(tmp_path: Path) -> None:
     (tmp_path / "stop").touch()
     with pytest.raises(RuntimeError, match="stopped at "):
         finish(write_length, ["aaa", "bbb", "ccc"], tmp_path, "count", 2)
+
+
+def test_a_broken_photo_is_named_from_another_process(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no photo")
+    pieces = [dataset._Piece(tmp_path, ("a.png",), 16)] * 2
+    with pytest.raises(ImageError, match=r"^a\.png: ") as raised:
+        finish(dataset._prepare_piece, pieces, tmp_path, "prepare", 2)
+    assert raised.value.name == "a.png" and raised.value.reason in str(raised.value)
 
 
 def test_unfinished_work_is_kept_for_its_key_alone(tmp_path: Path) -> None:

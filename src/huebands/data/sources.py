@@ -137,9 +137,12 @@ class GitPhotos:
     def photos(self, names: Sequence[str] | None = None) -> Iterator[SourcePhoto]:
         """Yield every file that a pattern matches."""
         chosen = self.names if names is None else names
-        contents = self._repository.read_objects(self._files[name] for name in chosen)
-        for name, content in zip(chosen, contents, strict=True):
-            yield SourcePhoto(name, content, self._licence)
+        try:
+            contents = self._repository.read_objects([self._files[name] for name in chosen])
+            for name, content in zip(chosen, contents, strict=True):
+                yield SourcePhoto(name, content, self._licence)
+        except GitError as error:
+            raise SourceError(str(error)) from error
 
 
 def select(names: Iterable[str], patterns: Sequence[str], source: str) -> list[str]:

@@ -8,3 +8,7 @@ class ImageError(ValueError):
         super().__init__(f"{name}: {reason}")
         self.name = name
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type["ImageError"], tuple[str, str]]:
+        """Pass from one process to another: an exception is made anew from its arguments."""
+        return type(self), (self.name, self.reason)
