@@ -19,7 +19,7 @@ from huebands import color
 from huebands.density import coordinate
 from huebands.density.network import DensityNetwork
 from huebands.density.params import DensityParams
-from huebands.photos.grey import GreyPhoto
+from huebands.photos.grey import GreyPhoto, Size
 from huebands.photos.resize import resize
 
 _LEARNING_RATE = 2e-3
@@ -70,7 +70,7 @@ def prepare(network: DensityNetwork, rgb: Iterator[Tensor], size: int, mirror: b
         photo = GreyPhoto.of_rgb(rgb_3HW.permute(1, 2, 0).numpy())
         scaled_13SS = resize(color.from_bytes(rgb_3HW[:, *photo.picture])[None], (size, size))
         originals.append(color.to_bytes(scaled_13SS)[0])
-        lightness += photo.lightness((size, size))
+        lightness += photo.lightness(Size(size, size))
     views = [lightness, [L_11SS.flip(3) for L_11SS in lightness]] if mirror else [lightness]
     with torch.inference_mode():
         for view in views:
