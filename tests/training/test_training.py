@@ -15,7 +15,7 @@ from huebands.models.networks import unet
 from huebands.models.objectives import cgan
 from huebands.models.params import ModelParams, UpsamplingParams
 from huebands.models.parts.losses import adversarial_loss, clipped_share, huber_loss, mean_chroma, perceptual_loss
-from huebands.photos.grey import GreyPhoto
+from huebands.photos.grey import GreyPhoto, Size
 from huebands.photos.resize import resize
 from huebands.training.augment import Photos, Views, augment, draw_views, load_photos
 from huebands.training.checkpoint import CheckpointError
@@ -406,7 +406,7 @@ def test_photos_are_loaded_with_the_lightness_that_a_colorizer_sees(size: int) -
     hundredths = encode_lab(srgb_to_lab(from_bytes(rgb_N3HW)))
     photos = load_photos(hundredths.numpy(), ["a", "b"], size)
     assert photos.hundredths_NSS3.shape == (2, size, size, 3)
-    seen = [GreyPhoto.of_rgb(rgb_3HW.permute(1, 2, 0).numpy()).lightness((size, size))[0] for rgb_3HW in rgb_N3HW]
+    seen = [GreyPhoto.of_rgb(rgb_3HW.permute(1, 2, 0).numpy()).lightness(Size(size, size))[0] for rgb_3HW in rgb_N3HW]
     # Hundredths are rounded.
     torch.testing.assert_close(photos.lab()[:, :1], torch.cat(seen), rtol=0, atol=0.0051)
     colours = resize(decode_lab(hundredths)[:, 1:], (size, size))

@@ -25,7 +25,7 @@ from huebands.models.windows import canvas_size
 from huebands.package.choose import default_package, released_sha256
 from huebands.package.read import ModelPackage, read_package
 from huebands.package.schema import PackageError
-from huebands.photos.grey import GreyPhoto, PhotoInput
+from huebands.photos.grey import GreyPhoto, PhotoInput, Size
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +137,7 @@ class Colorizer:
         """
         shape, colours, density = shape or self.calibration.shape, self.colours, self.density
         # Both at once, from one lightness at full size.
-        photo.lightness(colours.first_size(photo), canvas_size(photo.picture_shape, density.image_size))
+        photo.lightness(colours.first_size(photo), Size(*canvas_size(photo.picture_shape, density.image_size)))
         rgb_HW3, estimate = colours.predict(photo), density.estimate(photo)
         with torch.inference_mode():
             nested = NestedBands(rgb_HW3, photo.levels_HW, estimate.intervals(shape.adaptivity))

@@ -19,9 +19,8 @@ from huebands import color
 from huebands.colorize.upsampling import ColourLines
 from huebands.colorize.views import average_over_views
 from huebands.models.interface import Condition, Network
-from huebands.models.params import Resize
 from huebands.models.windows import blend, canvas_size, run_in_windows
-from huebands.photos.grey import GreyPhoto
+from huebands.photos.grey import GreyPhoto, Size
 from huebands.photos.resize import resize
 
 _TILE = 1 << 18  # pixels: a tile's temporaries stay in the processor's cache
@@ -44,7 +43,7 @@ class ColourModel:
     image_size: int
     upsampling: Mapping[str, Any]
     views: int = 1
-    resize: Resize = "bilinear-antialias"
+    resize: str = "bilinear-antialias"
 
     @classmethod
     def build(cls, network: Network, config: Mapping[str, Any]) -> Self:
@@ -61,12 +60,9 @@ class ColourModel:
     @torch.inference_mode()
     def predict(self, photo: GreyPhoto) -> NDArray[np.uint8]:
         """Colour a photo: sRGB uint8 (H, W, 3) of the same lightness; its border stays grey."""
-        (L_11HW,) = photo.lightness(self.first_size(photo))
-        canvas = canvas_size(photo.picture_shape, self.image_size)
-        if tuple(L_11HW.shape[-2:]) != canvas:
-            L_11HW = resize(L_11HW, canvas)
+        L_11HW = self.canvas(photo)
         windows = run_in_windows(lambda L_11SS: [average_over_views(self._ab, L_11SS, self.views)], L_11HW)
-        ab_12HW = blend([ab_12SS for (ab_12SS,) in windows], canvas)
+        ab_12HW = blend([ab_12SS for (ab_12SS,) in windows], (L_11HW.shape[2], L_11HW.shape[3]))
         rgb_HW3 = photo.rgb  # a border stays grey
         levels_HW, shown_HW3 = photo.levels_HW[photo.picture], rgb_HW3[photo.picture]
         lines = ColourLines.fit(L_11HW[0, 0], ab_12HW[0], photo.picture_shape, self.upsampling)
@@ -79,13 +75,18 @@ class ColourModel:
             shown_HW3[tile] = coloured_3HW.permute(1, 2, 0).numpy()
         return rgb_HW3
 
-    def first_size(self, photo: GreyPhoto) -> tuple[int, int]:
-        """The height and width that a photo's lightness is resized to first: the network's, or twice as much."""
+    def canvas(self, photo: GreyPhoto) -> Tensor:
+        """Lightness of the picture as the network looks at it, (1, 1, H, W) in [0, 100]; see `models.windows`."""
+        (L_11HW,) = photo.lightness(self.first_size(photo))
+        return resize(L_11HW, canvas_size(photo.picture_shape, self.image_size))
+
+    def first_size(self, photo: GreyPhoto) -> Size:
+        """What a photo's lightness is resized to first: the canvas's size, or twice as much in the photo's shape."""
         canvas, (height, width) = canvas_size(photo.picture_shape, self.image_size), photo.picture_shape
         scale = 2 * max(canvas) / max(height, width)
         if self.resize == "bilinear-antialias" or scale >= 1:
-            return canvas
-        return max(round(scale * height), 1), max(round(scale * width), 1)
+            return Size(*canvas)
+        return Size(max(round(scale * height), 1), max(round(scale * width), 1), "bicubic")
 
     def _ab(self, L_11SS: Tensor) -> Tensor:
         """Give a square's a and b (1, 2, S, S), CIELAB units."""

@@ -22,7 +22,7 @@ from huebands.models.compiled import CompiledNetwork
 from huebands.models.parameters import ParamsError
 from huebands.models.weights import WeightsError, encode_weights, parse_weights
 from huebands.models.windows import blend, canvas_size, run_in_windows
-from huebands.photos.grey import GreyPhoto
+from huebands.photos.grey import GreyPhoto, Size
 from huebands.photos.resize import resize
 
 WEIGHTS, DESCRIPTION = "distribution.safetensors", "distribution.json"  # names of the package's format
@@ -106,7 +106,7 @@ class Density:
     def estimate(self, photo: GreyPhoto) -> PhotoDensity:
         """Estimate the densities of a photo's pixels; those of a border are the nearest of the picture."""
         canvas = canvas_size(photo.picture_shape, self.image_size)
-        (L_11HW,) = photo.lightness(canvas)
+        (L_11HW,) = photo.lightness(Size(*canvas))
         windows = run_in_windows(self.run, L_11HW / 50 - 1)
         mixture = _mixture([window[0][0] for window in windows], canvas)
         height, width = mixture.shape[-2:]

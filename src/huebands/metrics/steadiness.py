@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from skimage.color import deltaE_ciede2000, rgb2lab
 
@@ -144,10 +145,10 @@ def _covered(height: int, width: int, random: np.random.Generator) -> NDArray[np
 
 
 def _difference_of_sizes(levels_HW: NDArray[np.uint8], lab_HW3: NDArray[np.float64], colour: Colour) -> float:
-    """Difference from the colours of the smaller photo, at its size and lightness."""
+    """Difference from the colours of the smaller photo, at its size and lightness; it is made as programs make it."""
     scale = SMALL / max(levels_HW.shape)
     size = (max(round(scale * levels_HW.shape[0]), 1), max(round(scale * levels_HW.shape[1]), 1))
-    small_HW = _resize(levels_HW[..., None], size)[..., 0].round().clip(0, 255).astype(np.uint8)
+    small_HW = np.asarray(Image.fromarray(levels_HW).resize(size[::-1], Image.Resampling.LANCZOS))
     small_lab_HW3 = rgb2lab(colour(small_HW))
     expected_HW3 = np.concatenate((small_lab_HW3[..., :1], _resize(lab_HW3[..., 1:], size)), axis=-1)
     return _difference(expected_HW3, small_lab_HW3)

@@ -7,7 +7,7 @@ from huebands.models.parameters import check
 from huebands.models.registry import ChosenNetwork, ChosenObjective
 
 _LEAST_OF_VIEWS = 16  # pixels: views are moved by up to 4
-Resize = Literal["bilinear-antialias", "bilinear-antialias-in-two-steps"]
+Resize = Literal["bilinear-antialias", "bicubic-then-bilinear-antialias"]
 
 
 @dataclass(frozen=True, kw_only=True)

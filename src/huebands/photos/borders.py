@@ -71,7 +71,7 @@ class _Side:
     levels_HW: NDArray[np.uint8]
 
     @cached_property
-    def strip_DW(self) -> NDArray[np.uint8]:
+    def strip(self) -> NDArray[np.uint8]:
         """As deep as a border can be."""
         return self.levels_HW[: round(_MOST * len(self.levels_HW))]
 
@@ -83,12 +83,12 @@ class _Side:
     @cached_property
     def tone(self) -> float:
         """The level of the border, if there is one."""
-        return float(np.median(self.strip_DW[: self.least]))
+        return float(np.median(self.strip[: self.least]))
 
     @cached_property
     def roughness(self) -> float:
         """The standard deviation of the border's levels, by their median absolute deviation."""
-        return 1.4826 * float(np.median(np.abs(self.strip_DW[: self.least] - np.float32(self.tone))))
+        return 1.4826 * float(np.median(np.abs(self.strip[: self.least] - np.float32(self.tone))))
 
     @property
     def tolerance(self) -> float:
@@ -103,10 +103,10 @@ class _Side:
         """
         if self.roughness > _ROUGHEST:
             return 0
-        width = self.strip_DW.shape[1]
+        width = self.strip.shape[1]
         margin = (1 - _MIDDLE) / 2 * width
         columns_N = np.linspace(margin, width - 1 - margin, min(_LINES, width)).astype(np.int64)
-        profile_DN = self.strip_DW[:, columns_N].astype(np.float32)
+        profile_DN = self.strip[:, columns_N].astype(np.float32)
         edge_N = _first_run(np.abs(profile_DN - self.tone) > self.tolerance)
         slack = max(_STRAIGHT * width, 1.5)
         slope, start = _front(columns_N, edge_N, on_edge)
@@ -125,7 +125,7 @@ class _Side:
 
     def is_even(self, depth: int) -> bool:
         """Whether the outermost rows have the border's tone along their whole length."""
-        outer_DW = self.strip_DW[:depth]
+        outer_DW = self.strip[:depth]
         is_close_DW = np.abs(outer_DW - np.float32(self.tone)) <= self.tolerance
         parts = [part.mean() for part in np.array_split(outer_DW, _PARTS, axis=1)]
         return bool(is_close_DW.mean() >= _EVEN and np.std(parts) <= _DRIFT)

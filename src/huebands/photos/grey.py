@@ -4,7 +4,7 @@ import io
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -16,11 +16,19 @@ from huebands import color
 from huebands.photos.borders import find_picture
 from huebands.photos.errors import ImageError
 from huebands.photos.read import read_photo
-from huebands.photos.resize import resize
+from huebands.photos.resize import Filter, resize
 
 _SLICE = 1 << 18  # pixels: a slice's temporaries stay in the processor's cache
 
 PhotoInput = Path | str | bytes | NDArray[np.uint8] | Image.Image
+
+
+class Size(NamedTuple):
+    """What lightness is resized to, and how; see `photos.resize`."""
+
+    height: int
+    width: int
+    kernel: Filter = "bilinear"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +40,7 @@ class GreyPhoto:
     """
 
     levels_HW: NDArray[np.uint8]
-    _resized: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False)
+    _resized: dict[Size, Tensor] = field(default_factory=dict, repr=False)
 
     @classmethod
     def read(cls, image: PhotoInput, name: str | None = None) -> Self:
@@ -82,8 +90,8 @@ class GreyPhoto:
         height, width = (inside.stop - inside.start for inside in self.picture)
         return height, width
 
-    def lightness(self, *sizes: tuple[int, int]) -> list[Tensor]:
-        """Lightness of the picture, resized to each (height, width), each computed once.
+    def lightness(self, *sizes: Size) -> list[Tensor]:
+        """Lightness of the picture, resized to each size, each computed once.
 
         Sizes that are requested together share the lightness at full size. It is not kept: for 50 megapixels it takes
         200 MB.
@@ -93,7 +101,8 @@ class GreyPhoto:
         """
         if missing_sizes := [size for size in sizes if size not in self._resized]:
             L_11HW = color.lightness_of_grey(torch.from_numpy(np.array(self.levels_HW[self.picture])))[None, None]
-            self._resized.update((size, resize(L_11HW, size)) for size in missing_sizes)
+            for size in missing_sizes:
+                self._resized[size] = resize(L_11HW, size[:2], size.kernel).clamp_(0, 100)
         return [self._resized[size] for size in sizes]
 
     def spread(self, samples_SS: Tensor) -> Tensor:
@@ -117,7 +126,7 @@ def _nearest(samples: int, size: int, inside: slice) -> Tensor:
     """For as many places, even over `size` pixels, the nearest of the samples that lie evenly over some of them."""
     places = (torch.arange(samples, dtype=torch.float64) + 0.5) * size / samples
     nearest = ((places - inside.start) * samples / (inside.stop - inside.start)).floor().long()
-    return nearest.clamp(0, samples - 1)
+    return torch.clamp(nearest, 0, samples - 1)
 
 
 def decode(image: PhotoInput, name: str | None = None) -> NDArray[np.uint8]:
