@@ -52,7 +52,7 @@ class SquashingModel(ColourModel):
         """The network's square."""
         return Size(self.image_size, self.image_size)
 
-    def canvas(self, photo: GreyPhoto):  # noqa: ANN201
+    def canvas(self, photo: GreyPhoto):
         """The network's square."""
         return photo.lightness(self.first_size(photo))[0]
 
