@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.colours import ColourModel
@@ -52,7 +53,7 @@ class SquashingModel(ColourModel):
         """The network's square."""
         return Size(self.image_size, self.image_size)
 
-    def canvas(self, photo: GreyPhoto):
+    def canvas(self, photo: GreyPhoto) -> Tensor:
         """The network's square."""
         return photo.lightness(self.first_size(photo))[0]
 
