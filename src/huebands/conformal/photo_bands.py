@@ -66,7 +66,8 @@ class PhotoBands:
             (H, W, 4).
         """
         steps_HW3 = self.nested.first_steps(true_HW3)
-        joint_HW3 = steps_HW3 if self.joint is self.nested else self.joint.first_steps(true_HW3)
+        # Boxes leave G to luminance: they never miss it.
+        joint_HW3 = steps_HW3 if self.joint is self.nested else self.joint.first_steps(true_HW3, channels=(0, 2))
         joint_HW = joint_first_steps(joint_HW3, joint_offsets)
         return np.concatenate((steps_HW3, joint_HW[..., None]), axis=-1)
 
