@@ -37,7 +37,7 @@ from mapie.regression import SplitConformalRegressor
 
 from huebands.conformal.bands import STEPS
 from huebands.conformal.groups import PARTITIONS
-from huebands.conformal.scores import JOINT, joint_first_steps, photo_losses
+from huebands.conformal.scores import JOINT, photo_losses
 from huebands.conformal.table import LossTable
 from huebands.package.lineage import git_commit
 from huebands.statistics.losses import SLACK
@@ -118,12 +118,6 @@ def calibrate_with_mapie(photos: int, dtype: str) -> Result:
     }
 
 
-def with_joint(first_steps_HW3: np.ndarray) -> np.ndarray:
-    """Add the first joint step to those of the channels."""
-    joint_HW = joint_first_steps(first_steps_HW3, JOINT_OFFSETS)
-    return np.concatenate((first_steps_HW3, joint_HW[..., None]), axis=-1)
-
-
 def calibrate_with_ours(photos: int, grouped: bool) -> Result:
     """Count photo by photo."""
     check, seconds = 0, np.zeros(2)
@@ -132,7 +126,7 @@ def calibrate_with_ours(photos: int, grouped: bool) -> Result:
         photo, groups = first_steps(index), groups_of(index) if grouped else no_groups
         check = zlib.crc32(photo.tobytes(), check)
         start = clocks()
-        table.add(index, photo_losses(with_joint(photo), groups), atypicality=0.0)
+        table.add(index, photo_losses(photo, groups, JOINT_OFFSETS), atypicality=0.0)
         seconds += clocks() - start
     start = clocks()
     left_T = table.losses[:, :JOINT].sum(axis=(0, 1)) * SIDE**2

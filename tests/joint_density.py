@@ -17,9 +17,14 @@ CURVE = ErrorCurve((0.0, 10.0, 40.0), (1.0, 12.0, 30.0))
 
 @dataclass(frozen=True)
 class JointPhotoDensity(PhotoDensity):
-    """The density of a photo, with probabilities of twelve colours."""
+    """The density of a photo, with probabilities of twelve colours that are no cells of a histogram."""
 
-    probabilities_QSS: Tensor
+    def boxes(self, adaptivity: float) -> None:
+        return None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return SAMPLES, SAMPLES
 
     def ab(self) -> Tensor:
         angles = torch.arange(12) * (torch.pi / 6)
@@ -34,7 +39,9 @@ class ToyJointDensity(Density):
     def estimate(self, photo: GreyPhoto) -> JointPhotoDensity:
         seed = int(photo.levels_HW.sum())
         logits = torch.randn(12, SAMPLES, SAMPLES, generator=torch.Generator().manual_seed(seed))
-        return JointPhotoDensity(**vars(super().estimate(photo)), probabilities_QSS=torch.softmax(3 * logits, dim=0))
+        return JointPhotoDensity(
+            **{**vars(super().estimate(photo)), "probabilities_QSS": torch.softmax(3 * logits, dim=0)}
+        )
 
 
 def with_joint_density(source: Colorizer | Path, curve: ErrorCurve | None = CURVE) -> Colorizer:

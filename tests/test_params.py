@@ -167,7 +167,7 @@ def test_an_encoder_says_how_far_it_shrinks(values: dict[str, Any]) -> None:
 def test_the_encoder_of_the_distribution_says_how_far_it_shrinks(values: dict[str, Any]) -> None:
     values["density"] |= {"encoder": "vgg16", "image_size": 48}
     density = params.from_mapping(values).density
-    assert density.network() == {"encoder": "vgg16", "filters": 16, "dropout": 0.3, "bins": 32}
+    assert density.network() == {"encoder": "vgg16", "filters": 32, "dropout": 0.3, "bins": 20}
 
 
 def test_json_is_read_where_the_name_says_so(values: dict[str, Any], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "data": "color fetch files params photos",
     "density": "color files models params photos",
     "conformal": "color density files models statistics",
-    "metrics": "color fetch models photos statistics",
+    "metrics": "color models photos statistics",
     "package": "color conformal density files metrics models params",
     "registry": "models package params photos",
     "plots": "files photos",

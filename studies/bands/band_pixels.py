@@ -6,7 +6,7 @@ functions that make the bands of one photo make those of all photos in one call.
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
@@ -69,7 +69,6 @@ class Pixels:
         grey_HW: uint8.
         groups_HWP: uint8, unmerged.
         nested: by adaptivity, such as "0.5", and `EQUAL_TAILED`.
-        joint: the bands of the joint mode, by adaptivity; those of `nested` where the density knows no joint colours.
         quantiles_HWQ3: float32, values at the quantiles that `sample_pixels` was given.
         expected_HW3: float32, expected distance of the value from the colour shown, 8-bit levels.
         deviation_HW3: float32, standard deviation of colorizations with dropout; 0 where the generator has none.
@@ -81,7 +80,6 @@ class Pixels:
     grey_HW: np.ndarray
     groups_HWP: np.ndarray
     nested: dict[str, NestedBands]
-    joint: dict[str, NestedBands]
     quantiles_HWQ3: np.ndarray
     expected_HW3: np.ndarray
     deviation_HW3: np.ndarray
@@ -94,22 +92,16 @@ class Pixels:
             return np.concatenate([getattr(pixels, name) for pixels in photos_pixels])
 
         true_HW3, shown_HW3, grey_HW = rows("true_HW3"), rows("shown_HW3"), rows("grey_HW")
-
-        def bands(kind: str) -> dict[str, NestedBands]:
-            joined = {}
-            for name in getattr(photos_pixels[0], kind):
-                lower, upper = (
-                    torch.cat([getattr(ends_of(getattr(pixels, kind)[name]), end) for pixels in photos_pixels], dim=2)
-                    for end in ("lower_K3SS", "upper_K3SS")
-                )
-                joined[name] = NestedBands(shown_HW3, grey_HW, Ends(lower, upper))
-            return joined
-
+        nested = {}
+        for name in photos_pixels[0].nested:
+            lower, upper = (
+                torch.cat([getattr(ends_of(pixels.nested[name]), end) for pixels in photos_pixels], dim=2)
+                for end in ("lower_K3SS", "upper_K3SS")
+            )
+            nested[name] = NestedBands(shown_HW3, grey_HW, Ends(lower, upper))
         further_values = (rows(name) for name in ("quantiles_HWQ3", "expected_HW3", "deviation_HW3"))
         photos = sum(pixels.photos for pixels in photos_pixels)
-        return cls(
-            photos, true_HW3, shown_HW3, grey_HW, rows("groups_HWP"), bands("nested"), bands("joint"), *further_values
-        )
+        return cls(photos, true_HW3, shown_HW3, grey_HW, rows("groups_HWP"), nested, *further_values)
 
     def by_photo(self, values_HW: np.ndarray) -> np.ndarray:
         """Divide the rows by photos: (H, W, ...) to (photos, side, W, ...)."""
@@ -241,13 +233,9 @@ def sample_pixels(
     groups_PHW = grouping.of_pixels(shown_HW3, grey_HW, texture_SS, density.entropy)
     ends: dict[str, Intervals] = {f"{adaptivity:g}": density.intervals(adaptivity) for adaptivity in adaptivities}
     ends[EQUAL_TAILED] = equal_tailed_intervals(density.log_probabilities_3BSS)
-    boxes = {f"{adaptivity:g}": density.boxes(adaptivity) or ends[f"{adaptivity:g}"] for adaptivity in adaptivities}
     positions = slice(stride // 2, None, stride)
     sampled = np.s_[positions, positions]
     grid, grey = Grid.over(density.grey_SS.shape, grey_HW.shape, *sampled), torch.from_numpy(grey_HW[sampled].copy())
-
-    def bands_of(family: Mapping[str, Intervals]) -> dict[str, NestedBands]:
-        return {name: NestedBands(shown_HW3, grey_HW, ends).sampled(*sampled) for name, ends in family.items()}
 
     def interpolate(samples: Tensor) -> Tensor:
         result: Tensor = grid.interpolate(samples.flatten(0, 1)).unflatten(0, samples.shape[:2])
@@ -265,8 +253,7 @@ def sample_pixels(
         shown_HW3[sampled],
         grey_HW[sampled],
         np.moveaxis(groups_PHW, 0, -1)[sampled],
-        bands_of(ends),
-        bands_of(boxes),
+        {name: NestedBands(shown_HW3, grey_HW, intervals).sampled(*sampled) for name, intervals in ends.items()},
         quantiles_Q3HW.permute(2, 3, 0, 1).numpy(),
         expected_3HW.permute(1, 2, 0).numpy(),
         dropout_deviation(colorizer, photo, seed)[sampled],

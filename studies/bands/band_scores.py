@@ -15,7 +15,7 @@ from huebands.conformal.guarantee import MODES, Guarantee, Mode
 from huebands.conformal.luminance import propagate
 from huebands.conformal.mapie_reference import mapie_half_widths, mapie_quantile_margin
 from huebands.conformal.photo_bands import PhotoBands
-from huebands.conformal.scores import KINDS, joint_first_steps, photo_losses
+from huebands.conformal.scores import KINDS, photo_losses
 from huebands.conformal.shape import Shape
 from huebands.conformal.table import LossTable
 from huebands.density import coordinate
@@ -105,7 +105,6 @@ class Calibrated:
         pixels: pixels of the photos.
         bands: at steps.
         first_steps_HW3: uint16, of the true values.
-        joint_first_steps_HW3: likewise, of the bands of the joint mode.
         shape: joint offsets and groups.
         delta: delta of the guarantee.
         grouped: each group keeps the promise.
@@ -114,7 +113,6 @@ class Calibrated:
     pixels: Pixels
     bands: Bands
     first_steps_HW3: np.ndarray
-    joint_first_steps_HW3: np.ndarray
     shape: Shape
     delta: float | None = None
     grouped: bool = False
@@ -153,10 +151,8 @@ class Calibrated:
             self.pixels.groups_HWP if self.grouped else self.pixels.groups_HWP[..., :0]
         )
         overall, by_group, present = [], [], []
-        joint_HW = joint_first_steps(self.joint_first_steps_HW3, self.shape.joint_offsets)
-        first_steps_HWK = np.concatenate((self.first_steps_HW3, joint_HW[..., None]), axis=-1)
-        for steps, groups in zip(*map(self.pixels.by_photo, (first_steps_HWK, merged_HWP)), strict=True):
-            losses = photo_losses(steps, np.moveaxis(groups, -1, 0))
+        for steps, groups in zip(*map(self.pixels.by_photo, (self.first_steps_HW3, merged_HWP)), strict=True):
+            losses = photo_losses(steps, np.moveaxis(groups, -1, 0), self.shape.joint_offsets)
             overall.append(losses.overall)
             if self.grouped:
                 by_group.append(losses.groups)
@@ -229,43 +225,34 @@ def make_scores(pixels: Pixels, val: Pixels, shape: Shape, dropout: bool) -> dic
         spread = pixels.deviation_HW3 + floor
         scores[f"5 dropout, floor {floor:g}"] = symmetric(pixels, spread, FACTORS, shape)
     scores["6 MAPIE, quantiles"] = mapie_quantiles(pixels)
-    tails = pixels.nested[EQUAL_TAILED]
-    scores["6 quantiles, over photos"] = of_distribution(pixels, tails, tails, shape)
+    scores["6 quantiles, over photos"] = of_distribution(pixels, pixels.nested[EQUAL_TAILED], shape)
 
-    chosen = f"{shape.adaptivity:g}"
-    nested, ours = pixels.nested[chosen], of_distribution(pixels, pixels.nested[chosen], pixels.joint[chosen], shape)
-    for name, joint in pixels.joint.items():
-        adaptivity = f"7 distribution, adaptivity {name}"
-        scores[OURS if name == chosen else adaptivity] = of_distribution(pixels, pixels.nested[name], joint, shape)
-    bare, bare_joint = without_shown(nested), without_shown(pixels.joint[chosen])
-    scores["7 ours, colour shown not taken in"] = of_distribution(pixels, bare, bare_joint, shape, shown=False)
-    # The intervals of the channels in the joint mode too, with and without what luminance adds.
+    nested = pixels.nested[f"{shape.adaptivity:g}"]
+    ours = of_distribution(pixels, nested, shape)
+    for name, bands in pixels.nested.items():
+        if name != EQUAL_TAILED:
+            adaptivity = f"7 distribution, adaptivity {name}"
+            scores[OURS if bands is nested else adaptivity] = of_distribution(pixels, bands, shape)
+    bare, unrounded = without_shown(nested), Unrounded(nested)
+    scores["7 ours, colour shown not taken in"] = of_distribution(pixels, bare, shape, shown=False)
+    scores["7 ours, no luminance"] = replace(ours, bands=lambda steps, mode: nested.at(steps))
     for ahead in OFFSETS:
-        offset_shape = replace(shape, joint_offsets=(0, ahead, 0))
-        separate = of_distribution(pixels, nested, nested, offset_shape)
-        scores[f"7 channels apart, G ahead by {ahead}"] = separate
-    scores["7 channels apart, no luminance"] = replace(separate, bands=lambda steps, mode: nested.at(steps))
-    unrounded = Unrounded(nested)
+        if (offsets := (0, ahead, 0)) != shape.joint_offsets:
+            scores[f"7 ours, G ahead by {ahead}"] = replace(ours, shape=replace(shape, joint_offsets=offsets))
     steps = first_steps(unrounded.at, pixels.true_HW3)
-    scores["7 channels apart, no luminance nor rounding"] = Calibrated(
-        pixels, lambda steps, mode: unrounded.at(steps), steps, steps, shape
+    scores["7 ours, no luminance nor rounding"] = Calibrated(
+        pixels, lambda steps, mode: unrounded.at(steps), steps, shape
     )
     scores["8 ours, each group"] = replace(ours, grouped=True)
     scores[f"9 ours, rcps at delta {DELTA:g}"] = replace(ours, delta=DELTA)
     return scores
 
 
-def of_distribution(
-    pixels: Pixels, nested: NestedBands, joint: NestedBands, shape: Shape, shown: bool = True
-) -> Calibrated:
+def of_distribution(pixels: Pixels, nested: NestedBands, shape: Shape, shown: bool = True) -> Calibrated:
     """Bands as a package gives them; shown: joint bands are widened to the colour shown after luminance too."""
-    photo = PhotoBands(nested, joint, shape.grouping, torch.empty(0), entropy=0.0, atypicality=0.0)
-
-    def bare(steps: np.ndarray, mode: Mode) -> np.ndarray:
-        return with_luminance((nested if mode == "per_channel" else joint).at, pixels, shown=False)(steps, mode)
-
-    steps, joint_steps = (bands.first_steps(pixels.true_HW3) for bands in (nested, joint))
-    return Calibrated(pixels, photo.at if shown else bare, steps, joint_steps, shape)
+    photo = PhotoBands(nested, shape.grouping, torch.empty(0), entropy=0.0, atypicality=0.0)
+    bands = photo.at if shown else with_luminance(nested.at, pixels, shown=False)
+    return Calibrated(pixels, bands, nested.first_steps(pixels.true_HW3), shape)
 
 
 def symmetric(
@@ -275,7 +262,7 @@ def symmetric(
     nested = Symmetric(pixels, spread, factors)
     bands = with_luminance(nested.at, pixels) if luminance else lambda steps, mode: nested.at(steps)
     steps = first_steps(nested.at, pixels.true_HW3)
-    return Calibrated(pixels, bands, steps, steps, replace(shape, joint_offsets=(0, 0, 0)))
+    return Calibrated(pixels, bands, steps, replace(shape, joint_offsets=(0, 0, 0)))
 
 
 def with_luminance(bands_at: Callable[[np.ndarray], np.ndarray], pixels: Pixels, shown: bool = True) -> Bands:

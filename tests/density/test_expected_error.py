@@ -1,7 +1,5 @@
 """The expected error of what is shown, against scikit-image's CIEDE2000 and against its definition."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import torch
@@ -9,10 +7,8 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from huebands.density.expected_error import (
     LEAST_PROBABILITY,
-    JointDensity,
     equal_lightness_ciede2000,
     expected_error,
-    expected_error_of_photo,
     mean_ab,
 )
 
@@ -115,20 +111,3 @@ def test_a_photo_smaller_than_the_grid_gives_each_cell_a_pixel(size: tuple[int, 
     ab = mean_ab(rgb, (8, 8))
     if size[1] < 8:
         np.testing.assert_allclose(ab[:, 7, 7], rgb2lab(rgb[-1, -1] / 255)[1:], atol=2e-3)
-
-
-@dataclass
-class Toy:
-    probabilities_QSS: torch.Tensor
-    colours_Q2: torch.Tensor
-
-    def ab(self) -> torch.Tensor:
-        return self.colours_Q2[:, :, None, None].expand(-1, -1, *self.probabilities_QSS.shape[1:])
-
-
-def test_a_photo_is_compared_with_its_own_density() -> None:
-    rgb = np.random.default_rng(0).integers(0, 256, (30, 20, 3), dtype=np.uint8)
-    density = Toy(torch.full((4, 6, 5), 0.25), random_ab(4, 2))
-    assert isinstance(density, JointDensity)
-    error = expected_error_of_photo(density, rgb)
-    torch.testing.assert_close(error, expected_error(density.probabilities_QSS, density.ab(), mean_ab(rgb, (6, 5))))

@@ -141,14 +141,12 @@ class Colorizer:
         rgb_HW3, estimate = colours.predict(photo), density.estimate(photo)
         with torch.inference_mode():
             nested = NestedBands(rgb_HW3, photo.levels_HW, estimate.intervals(shape.adaptivity))
-            boxes = estimate.boxes(shape.adaptivity)
             expected_error_SS = None
             if estimate.probabilities_QSS is not None:
                 shown_ab_2SS = mean_ab(rgb_HW3, estimate.size)
                 expected_error_SS = expected_error(estimate.probabilities_QSS, estimate.ab(), shown_ab_2SS)
-        joint = nested if boxes is None else NestedBands(rgb_HW3, photo.levels_HW, boxes)
         texture_SS = texture_of(estimate.L_SS)
-        bands = PhotoBands(nested, joint, shape.grouping, texture_SS, estimate.entropy, estimate.atypicality)
+        bands = PhotoBands(nested, shape.grouping, texture_SS, estimate.entropy, estimate.atypicality)
         return Prediction(photo, rgb_HW3, bands, expected_error_SS)
 
     def choose(self, prediction: Prediction, guarantee: Guarantee) -> Colorization:

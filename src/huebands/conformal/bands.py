@@ -9,7 +9,7 @@ Bands never shrink from one step to the next, in floating point either: weights 
 nearest never changes the order of two numbers.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -93,18 +93,17 @@ class NestedBands:
                     bands_HW2[*tile, bound] = bound_HW.to(torch.uint8).numpy()
         return np.moveaxis(bands_3HW2, 0, 2)
 
-    def first_steps(self, true_HW3: np.ndarray, channels: Sequence[int] = range(3)) -> np.ndarray:
+    def first_steps(self, true_HW3: np.ndarray) -> np.ndarray:
         """Score a photo: the first step at which the band holds the true value, uint16 (H, W, 3).
 
         Args:
             true_HW3: uint8, of the same grey levels.
-            channels: that are scored; the others' steps are 0, as those of a channel whose band is all that sRGB shows.
         """
-        steps_HW3 = np.zeros(true_HW3.shape, np.uint16)
-        ends_by_channel = {channel: self.intervals.knots(0, KNOTS + 1, channel) for channel in channels}
+        steps_HW3 = np.empty(true_HW3.shape, np.uint16)
+        ends_by_channel = [self.intervals.knots(0, KNOTS + 1, channel) for channel in range(3)]
         for tile in self._tiles():
             grid, grey = self._grid(tile), self._grey(tile)
-            for channel in channels:
+            for channel in range(3):
                 lower_KHW, upper_KHW = (grid.interpolate(knots_KSS) for knots_KSS in ends_by_channel[channel])
                 levels = _Levels.over(grey, self.shown_HW3[*tile, channel], channel)
                 true_HW = _floats(true_HW3[*tile, channel])

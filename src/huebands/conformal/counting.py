@@ -21,6 +21,6 @@ def count_losses(photos: Iterable[tuple[int, PhotoBands, np.ndarray]], count: in
     table = LossTable.empty(count)
     for row, bands, true_HW3 in photos:
         groups_PHW = shape.grouping.merge(bands.groups)
-        losses = photo_losses(bands.first_steps(true_HW3, shape.joint_offsets), groups_PHW)
+        losses = photo_losses(bands.nested.first_steps(true_HW3), groups_PHW, shape.joint_offsets)
         table.add(row, losses, bands.atypicality)
     return table

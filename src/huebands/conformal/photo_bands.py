@@ -13,7 +13,6 @@ from huebands.conformal.bands import NestedBands
 from huebands.conformal.groups import Grouping
 from huebands.conformal.guarantee import Mode
 from huebands.conformal.luminance import propagate
-from huebands.conformal.scores import joint_first_steps
 
 _SLICE = 1 << 18  # pixels: a slice's temporaries stay in the processor's cache
 
@@ -24,8 +23,6 @@ class PhotoBands:
 
     Attributes:
         nested: the bands of each channel by itself.
-        joint: the bands of the joint mode before luminance tightens them; `nested` where the density knows each channel
-            by itself.
         grouping: which groups there are.
         texture_SS: see `groups.texture_of`.
         entropy: mean entropy of the pixels' densities, nats.
@@ -33,7 +30,6 @@ class PhotoBands:
     """
 
     nested: NestedBands
-    joint: NestedBands
     grouping: Grouping
     texture_SS: Tensor
     entropy: float
@@ -55,35 +51,18 @@ class PhotoBands:
             np.maximum(widest_HW3, steps[groups_HW], out=widest_HW3)
         return np.asarray(widest_HW3)
 
-    def first_steps(self, true_HW3: NDArray[np.uint8], joint_offsets: tuple[int, ...]) -> NDArray[np.uint16]:
-        """Score a photo: the first step at which the bands hold the true R, the true G, the true B, and all three.
-
-        Args:
-            true_HW3: uint8, of the same grey levels.
-            joint_offsets: see `Shape`.
-
-        Returns:
-            (H, W, 4).
-        """
-        steps_HW3 = self.nested.first_steps(true_HW3)
-        # Boxes leave G to luminance: they never miss it.
-        joint_HW3 = steps_HW3 if self.joint is self.nested else self.joint.first_steps(true_HW3, channels=(0, 2))
-        joint_HW = joint_first_steps(joint_HW3, joint_offsets)
-        return np.concatenate((steps_HW3, joint_HW[..., None]), axis=-1)
-
     def at(self, steps: NDArray[np.integer], mode: Mode) -> NDArray[np.uint8]:
         """Give the bands at steps (3,) or (H, W, 3): uint8 (H, W, 3, 2) = [lower, upper].
 
         In the joint mode the channels' bounds tighten each other through luminance. A pixel whose three values lie in
         their bands keeps them. In the per_channel mode a value could leave its band because another channel has.
         """
-        if mode == "per_channel":
-            return self.nested.at(steps)
-        bands_HW32 = self.joint.at(steps)
-        for rows in _row_slices(*self.nested.grey_HW.shape):
-            shown_HW3 = self.nested.shown_HW3[rows]
-            lower, upper = propagate(bands_HW32[rows, ..., 0], bands_HW32[rows, ..., 1], self.nested.grey_HW[rows])
-            bands_HW32[rows] = np.stack((np.minimum(lower, shown_HW3), np.maximum(upper, shown_HW3)), axis=-1)
+        bands_HW32 = self.nested.at(steps)
+        if mode == "joint":
+            for rows in _row_slices(*self.nested.grey_HW.shape):
+                shown_HW3 = self.nested.shown_HW3[rows]
+                lower, upper = propagate(bands_HW32[rows, ..., 0], bands_HW32[rows, ..., 1], self.nested.grey_HW[rows])
+                bands_HW32[rows] = np.stack((np.minimum(lower, shown_HW3), np.maximum(upper, shown_HW3)), axis=-1)
         return bands_HW32
 
 

@@ -6,6 +6,7 @@ addition in any order, bit for bit, whichever process counted which photos.
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,28 +41,24 @@ class PhotoLosses:
         return np.asarray(self.shares >= LEAST_SHARE)
 
 
-def photo_losses(first_steps_HWK: np.ndarray, groups_PHW: np.ndarray) -> PhotoLosses:
+def photo_losses(first_steps_HW3: np.ndarray, groups_PHW: np.ndarray, joint_offsets: tuple[int, ...]) -> PhotoLosses:
     """Count a photo's losses.
 
     Args:
-        first_steps_HWK: uint16, of each of the `KINDS`, as `PhotoBands.first_steps` gives them.
+        first_steps_HW3: uint16, as `NestedBands.first_steps` gives them.
         groups_PHW: uint8, as `Grouping.of_pixels` gives them; (0, H, W) for no groups.
+        joint_offsets: steps by which R, G and B are ahead of the joint family's step.
     """
-    pixels = math.prod(first_steps_HWK.shape[:2])
-    counts, group_counts = _count(np.moveaxis(first_steps_HWK, -1, 0), groups_PHW)
-    shares = group_counts[:, 0].sum(axis=-1) / pixels
+    joint_HW = joint_first_steps(first_steps_HW3, joint_offsets)
+    counts, group_counts = _count((*np.moveaxis(first_steps_HW3, -1, 0), joint_HW), groups_PHW)
+    shares = group_counts[:, 0].sum(axis=-1) / joint_HW.size
     present, groups = shares >= LEAST_SHARE, np.zeros(group_counts.shape)
     groups[present] = _share_above(group_counts[present])
-    return PhotoLosses(_share_above(counts), groups, shares, pixels)
+    return PhotoLosses(_share_above(counts), groups, shares, joint_HW.size)
 
 
 def joint_first_steps(first_steps_HW3: np.ndarray, joint_offsets: tuple[int, ...]) -> np.ndarray:
-    """The first joint step whose bands hold all three true values, uint16 (H, W).
-
-    Args:
-        first_steps_HW3: uint16, as `NestedBands.first_steps` gives them.
-        joint_offsets: steps by which R, G and B are ahead of the joint family's step.
-    """
+    """The first joint step whose bands hold all three true values, uint16 (H, W)."""
     # Channel by channel, and raised to the offset first: unsigned numbers have nothing below 0.
     joint_steps = (
         np.maximum(first_steps_HW3[..., channel], offset) - offset for channel, offset in enumerate(joint_offsets)
@@ -69,7 +66,7 @@ def joint_first_steps(first_steps_HW3: np.ndarray, joint_offsets: tuple[int, ...
     return np.asarray(functools.reduce(np.maximum, joint_steps).astype(np.uint16))
 
 
-def _count(scores_KHW: np.ndarray, groups_PHW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _count(scores_by_kind: Sequence[np.ndarray], groups_PHW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Histograms of the scores (H, W) of each kind: of all pixels (KINDS, STEPS), by group (GROUPS, KINDS, STEPS)."""
     # Cells are the combinations of a group of each partition, so that each score is counted once for all partitions.
     # They are few: a partition's groups lie side by side, and only those between a photo's first and last are needed.
@@ -79,7 +76,7 @@ def _count(scores_KHW: np.ndarray, groups_PHW: np.ndarray) -> tuple[np.ndarray, 
     for groups_HW, first, size in zip(groups_PHW, firsts, sizes, strict=True):
         cells_HW = cells_HW * size + (groups_HW - first)
     starts_HW, bins = cells_HW * STEPS, math.prod(sizes) * STEPS
-    in_cells = np.stack([np.bincount((starts_HW + scores_HW).ravel(), minlength=bins) for scores_HW in scores_KHW])
+    in_cells = np.stack([np.bincount((starts_HW + scores_HW).ravel(), minlength=bins) for scores_HW in scores_by_kind])
     in_cells = in_cells.reshape(KINDS, *sizes, STEPS)
     partitions, group_counts = range(1, 1 + len(sizes)), np.zeros((len(GROUPS), KINDS, STEPS), np.int64)
     for partition, first, size in zip(partitions, firsts, sizes, strict=True):

@@ -71,12 +71,10 @@ def choose_shape(
     for bands, true_HW3 in photos:
         presence.append(presence_of(bands.groups))
         entropies.append(bands.entropy)
-        if bands.joint is bands.nested and len(compared) < _COMPARED_PHOTOS:
-            first_steps.append(bands.joint.first_steps(true_HW3))
+        if len(compared) < _COMPARED_PHOTOS:
+            first_steps.append(bands.nested.first_steps(true_HW3))
             compared.append(bands)
     grouping = choose_grouping(np.stack(presence), entropies, calibration_photos)
-    if not compared:  # boxes of whole colours need no offsets
-        return Shape(adaptivity, (0, 0, 0), grouping)
     widths = {offsets: _joint_width(compared, first_steps, offsets, alpha) for offsets in _JOINT_OFFSETS}
     return Shape(adaptivity, min(widths, key=lambda offsets: widths[offsets]), grouping)
 

@@ -19,8 +19,8 @@ from huebands.density import coordinate
 KNOTS = 24
 PARTS = 4096  # of a position: ends are multiples of 1/PARTS, exact in float32; at most 0.05 of an 8-bit level off
 _LOWEST, _HIGHEST = -2.5, 6.0  # levels of the knots, nats: from a sliver around the mode to 1 in 1000 outside
-TYPICAL_ENTROPY = 4.0  # nats: even over 55 of 256 levels; only keeps levels in the same range for every adaptivity
-NARROWEST = 0.25  # 8-bit levels: where sRGB leaves no room, bins have no width
+_TYPICAL_ENTROPY = 4.0  # nats: even over 55 of 256 levels; only keeps levels in the same range for every adaptivity
+_NARROWEST = 0.25  # 8-bit levels: where sRGB leaves no room, bins have no width
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,9 @@ class NestedIntervals:
             adaptivity: 0 for the least mean width, 1 for levels relative to each pixel's entropy.
         """
         log_density_3BHW = _log_density(log_probabilities_3BHW, grey_HW)
-        reference = adaptivity * _entropy(log_probabilities_3BHW, log_density_3BHW) + (1 - adaptivity) * TYPICAL_ENTROPY
+        reference = (
+            adaptivity * _entropy(log_probabilities_3BHW, log_density_3BHW) + (1 - adaptivity) * _TYPICAL_ENTROPY
+        )
         thinness, mode = (-log_density_3BHW).min(dim=1)
         levels = -log_density_3BHW - reference[:, None]
         bins = levels.shape[1]
@@ -81,7 +83,7 @@ class NestedIntervals:
             Positions in [-1, 1], float (last - first, H, W) each, multiples of 1/PARTS: the lower never rise and the
             upper never fall from one knot to the next; the last knot is all that sRGB can show.
         """
-        ends = [self._ends(level, channel) for level in knot_levels()[first:last]]
+        ends = [self._ends(level, channel) for level in _knot_levels()[first:last]]
         if last > KNOTS:
             outermost = torch.ones(self.size)
             ends.append((-outermost, outermost))
@@ -106,7 +108,7 @@ class NestedIntervals:
         growing = full > level
         lower = torch.where(growing, mode + 0.5 - half, lower)
         upper = torch.where(growing, mode + 0.5 + half, upper)
-        return position(lower, bins), position(upper, bins)
+        return _position(lower, bins), _position(upper, bins)
 
 
 def nested_intervals(log_probabilities_3BHW: Tensor, grey_HW: Tensor, adaptivity: float) -> tuple[Tensor, Tensor]:
@@ -117,8 +119,7 @@ def nested_intervals(log_probabilities_3BHW: Tensor, grey_HW: Tensor, adaptivity
     return lower, upper
 
 
-def knot_levels() -> list[float]:
-    """The levels of the knots but the last, nats."""
+def _knot_levels() -> list[float]:
     return [float(level) for level in torch.linspace(_LOWEST, _HIGHEST, KNOTS)]
 
 
@@ -131,7 +132,7 @@ def _at(levels_BHW: Tensor, place_HW: Tensor) -> Tensor:
     return levels_BHW.gather(0, place_HW.clamp(0, len(levels_BHW) - 1)[None])[0]
 
 
-def position(end_in_bins: Tensor, bins: int) -> Tensor:
+def _position(end_in_bins: Tensor, bins: int) -> Tensor:
     """Round to whole parts, which keeps order: so that machines agree, and a page gets small numbers."""
     return ((end_in_bins / bins * 2 - 1) * PARTS).round_() / PARTS
 
@@ -153,16 +154,9 @@ def _log_density(log_probabilities_3BHW: Tensor, grey_HW: Tensor) -> Tensor:
 
 
 @cache
-def widths_of_bins(bins: int) -> Tensor:
-    """Width of each channel's bins in 8-bit levels, at each grey level: (3, bins, 256)."""
+def _log_widths(bins: int) -> Tensor:
+    """Logarithm of the width of each channel's bins in 8-bit levels, at each grey level: (3, bins, 256)."""
     with torch.inference_mode(False):
         edges = torch.linspace(-1, 1, bins + 1)[:, None, None, None].expand(-1, 3, 1, 256)
         values = coordinate.decode(edges, torch.arange(256, dtype=torch.uint8)[None])[:, :, 0]
-        return (values[1:] - values[:-1]).transpose(0, 1).contiguous()
-
-
-@cache
-def _log_widths(bins: int) -> Tensor:
-    """Their logarithm, of those below `NARROWEST` that of it."""
-    with torch.inference_mode(False):
-        return widths_of_bins(bins).clamp_min(NARROWEST).log().contiguous()
+        return (values[1:] - values[:-1]).clamp_min(_NARROWEST).log().transpose(0, 1).contiguous()

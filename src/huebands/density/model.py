@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from huebands import color
 from huebands.density import joint
 from huebands.density.atypicality import Reference, statistics_of
-from huebands.density.boxes import NestedBoxes
 from huebands.density.description import CHANNELS_FORMAT, Description, encode_description, parse_description
 from huebands.density.intervals import NestedIntervals, entropy_of
 from huebands.density.network import ChannelDensityNetwork, DensityNetwork
@@ -43,7 +42,7 @@ class PhotoDensity:
         probabilities_QSS: of the Q cells of a joint histogram; None in packages that know each channel by itself.
         log_probabilities_3BSS: histograms over the positions of each channel.
         grey_SS: uint8, grey levels of the samples.
-        entropy_3SS: of each channel's histogram, nats.
+        entropy: mean of the channels' entropies, nats.
         L_SS: lightness at the network's size; (H, W) where the photo is long, see `models.windows`.
         atypicality: distance from the training photos.
     """
@@ -51,7 +50,7 @@ class PhotoDensity:
     probabilities_QSS: Tensor | None
     log_probabilities_3BSS: Tensor
     grey_SS: Tensor
-    entropy_3SS: Tensor
+    entropy: float
     L_SS: Tensor
     atypicality: float
 
@@ -61,20 +60,9 @@ class PhotoDensity:
         height, width = self.grey_SS.shape
         return height, width
 
-    @property
-    def entropy(self) -> float:
-        """Mean entropy of the channels' histograms, nats."""
-        return float(self.entropy_3SS.mean())
-
     def intervals(self, adaptivity: float) -> NestedIntervals:
         """The nested intervals of each channel by itself, see `NestedIntervals.grow`."""
         return NestedIntervals.grow(self.log_probabilities_3BSS, self.grey_SS, adaptivity)
-
-    def boxes(self, adaptivity: float) -> NestedBoxes | None:
-        """The nested boxes of whole colours, see `NestedBoxes.grow`; None without a joint histogram."""
-        if self.probabilities_QSS is None:
-            return None
-        return NestedBoxes.grow(self.probabilities_QSS, self.grey_SS, self.entropy_3SS[::2].mean(0), adaptivity)
 
     def ab(self) -> Tensor:
         """A and b of the cells' colours at each sample's grey level, CIELAB units, (Q, 2, S, S).
@@ -121,7 +109,7 @@ class Density:
             probabilities_QSS,
             log_probabilities,
             grey_SS,
-            entropy_of(log_probabilities, grey_SS),
+            float(entropy_of(log_probabilities, grey_SS).mean()),
             photo.spread(L_11HW[0, 0]),
             self.reference.atypicality(statistics_F),
         )

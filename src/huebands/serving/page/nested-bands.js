@@ -38,7 +38,6 @@ export class NestedBands {
     this.width = Math.ceil(exploration.width / stride);
     this.height = Math.ceil(exploration.height / stride);
     this.knots = exploration.knots;
-    this.planes = exploration.planes;
     this.samples = { rows, columns };
     this.luminance = new Luminance(tables);
     this.#readSpans(tables.gamut);
@@ -78,7 +77,6 @@ export class NestedBands {
   /** All low bytes come before all high ones; the ends are multiples of 1 / parts, exact in float32. */
   #readKnots(bytes) {
     const { count, parts } = this.knots;
-    const planes = this.planes.count;
     const size = this.samples.rows * this.samples.columns;
     const half = bytes.length / 2;
     const plane = (index) => {
@@ -89,8 +87,7 @@ export class NestedBands {
       return values;
     };
     const side = (start) =>
-      Array.from({ length: count }, (_, knot) =>
-        Array.from({ length: planes }, (_, index) => plane((start + knot) * planes + index)));
+      Array.from({ length: count }, (_, knot) => [0, 1, 2].map((c) => plane((start + knot) * CHANNELS + c)));
     this.lower = side(0);
     this.upper = side(count);
   }
@@ -108,10 +105,9 @@ class Bands {
     this.channels = Array.from(steps, (step, channel) => {
       const knot = Math.floor(step / perKnot) - first;
       const next = Math.min(knot + 1, count - 1);
-      const { lower, upper, planes } = nestedBands;
-      const ends = [lower[knot], lower[next], upper[knot], upper[next]];
-      const index = planes[mode] + channel;
-      return { fraction: f((step % perKnot) / perKnot), ends: ends.map((end) => this.#lines(end[index])) };
+      const { lower, upper } = nestedBands;
+      const planes = [lower[knot], lower[next], upper[knot], upper[next]];
+      return { fraction: f((step % perKnot) / perKnot), ends: planes.map((plane) => this.#lines(plane[channel])) };
     });
   }
 

@@ -7,7 +7,6 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,9 @@ from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.prediction import Prediction
 from huebands.colorize.result import Colorization
 from huebands.conformal import luminance
-from huebands.conformal.bands import STEPS_PER_KNOT, Intervals
+from huebands.conformal.bands import STEPS_PER_KNOT, NestedBands
 from huebands.conformal.calibration import Calibration
 from huebands.conformal.guarantee import MODES, Guarantee
-from huebands.conformal.photo_bands import PhotoBands
 from huebands.density.intervals import KNOTS, PARTS
 from huebands.photos.heatmap import EXPECTED_ERROR, magma
 from huebands.photos.write import encode_png
@@ -48,7 +46,7 @@ def pack_exploration(colorizer: Colorizer, name: str, prediction: Prediction, re
     }
     knot_range = range(knots["first"], knots["first"] + knots["count"])
     compressed = {
-        "knots.bin": _encode_knots(_families(prediction.bands), knot_range),
+        "knots.bin": _encode_knots(prediction.bands.nested, knot_range),
         "exploration.json": json.dumps(description, ensure_ascii=False).encode(),
     }
     if result.error_SS is not None:
@@ -69,19 +67,12 @@ def _stride(height: int, width: int) -> int:
     return stride
 
 
-def _families(bands: PhotoBands) -> list[Intervals]:
-    """The intervals of the mode per_channel, and those of the joint mode where they are others."""
-    return [bands.nested.intervals] if bands.joint is bands.nested else [bands.nested.intervals, bands.joint.intervals]
-
-
-def _encode_knots(families: Sequence[Intervals], knots: range) -> bytes:
-    """Lower, then upper ends in units of 1/PARTS: int16 (2, knots, 3 or 6, S, S); all low bytes, then all high bytes.
+def _encode_knots(nested: NestedBands, knots: range) -> bytes:
+    """Lower, then upper ends in units of 1/PARTS: int16 (2, knots, 3, S, S); all low bytes, then all high bytes.
 
     In this order they compress to five sixths of the size.
     """
-    ends_by_channel = [
-        intervals.knots(knots.start, knots.stop, channel) for intervals in families for channel in range(3)
-    ]
+    ends_by_channel = [nested.intervals.knots(knots.start, knots.stop, channel) for channel in range(3)]
     ends = np.stack([np.stack([end.numpy() for end in side], axis=1) for side in zip(*ends_by_channel, strict=True)])
     parts = (ends * PARTS).astype("<i2")
     return np.ascontiguousarray(parts.view(np.uint8).reshape(-1, 2).T).tobytes()
@@ -90,7 +81,7 @@ def _encode_knots(families: Sequence[Intervals], knots: range) -> bytes:
 def _describe(
     colorizer: Colorizer, name: str, prediction: Prediction, result: Colorization, stride: int
 ) -> dict[str, Any]:
-    (height, width), families = prediction.photo.shape, _families(prediction.bands)
+    height, width = prediction.photo.shape
     steps = _steps(colorizer.calibration)
     all_steps = np.array(
         [channel_steps for by_confidence in steps.values() for channel_steps in by_confidence.values()]
@@ -104,8 +95,6 @@ def _describe(
         "stride": stride,
         "samples": list(prediction.bands.nested.intervals.size),
         "knots": {"first": first, "count": last + 1 - first, "parts": PARTS, "steps_per_knot": STEPS_PER_KNOT},
-        # Where the intervals of R, G and B of each mode begin among those of a knot.
-        "planes": {"count": 3 * len(families), "per_channel": 0, "joint": 3 * (len(families) - 1)},
         "steps": steps,
         "likeness": result.likeness,
         "expected_error": _describe_error(result),
