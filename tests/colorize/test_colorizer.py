@@ -307,8 +307,8 @@ def test_the_density_looks_at_the_picture_inside_a_border_alone(colorizer):
     picture, framed, _ = bordered()
     alone, estimate = (colorizer.density.estimate(GreyPhoto(levels)) for levels in (picture, framed))
     assert (estimate.entropy, estimate.atypicality) == (alone.entropy, alone.atypicality)
-    histograms = {tuple(row) for row in estimate.log_probabilities_3BHW.flatten(2)[0].T.tolist()}
-    assert histograms <= {tuple(row) for row in alone.log_probabilities_3BHW.flatten(2)[0].T.tolist()}
+    histograms = {tuple(row) for row in estimate.log_probabilities_3BSS.flatten(2)[0].T.tolist()}
+    assert histograms <= {tuple(row) for row in alone.log_probabilities_3BSS.flatten(2)[0].T.tolist()}
 
 
 @pytest.mark.parametrize("mode", ["per_channel", "joint"])

@@ -13,7 +13,7 @@ from huebands import color
 from huebands.density.atypicality import statistics_of
 from huebands.density.intervals import KNOTS
 from huebands.density.model import DensityError, grey_of_lightness, read_density, write_density
-from huebands.density.network import DensityNetwork
+from huebands.density.network import ChannelDensityNetwork, DensityNetwork
 from huebands.models.parameters import ParamsError
 from huebands.models.weights import read_weights, write_weights
 from huebands.photos.grey import GreyPhoto
@@ -44,11 +44,17 @@ def folder(written, tmp_path):
 
 class TestNetwork:
     @pytest.mark.parametrize("size", [(32, 32), (64, 32)])
-    def test_each_pixel_of_half_the_size_gets_a_histogram_of_each_channel(self, network, size):
+    def test_each_pixel_of_a_quarter_of_the_size_gets_a_joint_histogram(self, network, size):
         with torch.inference_mode():
             log_probabilities = network(torch.rand(2, 1, *size) * 2 - 1)
-        assert log_probabilities.shape == (2, 3, 5, size[0] // 2, size[1] // 2)
-        torch.testing.assert_close(log_probabilities.exp().sum(dim=2), torch.ones(2, 3, size[0] // 2, size[1] // 2))
+        assert log_probabilities.shape == (2, 25, size[0] // 4, size[1] // 4)
+        torch.testing.assert_close(log_probabilities.exp().sum(dim=1), torch.ones(2, size[0] // 4, size[1] // 4))
+
+    def test_a_network_of_format_1_gives_each_channel_a_histogram_at_half_the_size(self):
+        with torch.inference_mode():
+            log_probabilities = ChannelDensityNetwork(**NETWORK).eval()(torch.rand(2, 1, 64, 32) * 2 - 1)
+        assert log_probabilities.shape == (2, 3, 5, 32, 16)
+        torch.testing.assert_close(log_probabilities.exp().sum(dim=2), torch.ones(2, 3, 32, 16))
 
     def test_the_encoder_learns_nothing_and_stays_in_evaluation(self, network):
         try:
@@ -87,13 +93,15 @@ class TestEstimate:
     def test_a_photo_of_any_size_is_seen_at_the_networks_size(self, written, size, seen):
         model = read_density(written)
         estimate = model.estimate(GreyPhoto(np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)))
-        half = (seen[0] // 2, seen[1] // 2)
-        assert estimate.log_probabilities_3BHW.shape == (3, 8, *half) and estimate.grey_HW.shape == half
-        assert estimate.grey_HW.dtype == torch.uint8 and estimate.L_SS.shape == seen
-        assert torch.allclose(estimate.log_probabilities_3BHW.exp().sum(dim=1), torch.ones(1), atol=1e-5)
+        quarter = (seen[0] // 4, seen[1] // 4)
+        assert estimate.probabilities_QSS.shape == (64, *quarter) and estimate.ab().shape == (64, 2, *quarter)
+        assert estimate.log_probabilities_3BSS.shape == (3, 8, *quarter) and estimate.grey_SS.shape == quarter
+        assert estimate.grey_SS.dtype == torch.uint8 and estimate.L_SS.shape == seen and estimate.size == quarter
+        assert torch.allclose(estimate.probabilities_QSS.sum(dim=0), torch.ones(1), atol=1e-5)
+        assert torch.allclose(estimate.log_probabilities_3BSS.exp().sum(dim=1), torch.ones(1), atol=1e-5)
         assert estimate.atypicality >= 0 and np.isfinite(estimate.entropy)
         for ends in estimate.intervals(0.5).knots(0, KNOTS + 1, 0):
-            assert ends.shape == (KNOTS + 1, *half)
+            assert ends.shape == (KNOTS + 1, *quarter)
 
     def test_what_is_seen_is_what_network_and_reference_say(self, written):
         model = read_density(written)
@@ -104,9 +112,9 @@ class TestEstimate:
         with torch.inference_mode():
             expected = model.network(L_11SS / 50 - 1)[0]
             features = model.network.encoder(L_11SS / 50 - 1)
-        torch.testing.assert_close(estimate.log_probabilities_3BHW, expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(estimate.probabilities_QSS, expected.exp(), rtol=0, atol=1e-5)
         assert estimate.atypicality == pytest.approx(model.reference.atypicality(statistics_of(features)), rel=1e-5)
-        assert set(estimate.grey_HW[[0, -1]].unique().tolist()) == {30, 100}
+        assert set(estimate.grey_SS[[0, -1]].unique().tolist()) == {30, 100}
 
 
 class TestFiles:
@@ -119,8 +127,8 @@ class TestFiles:
         for name in (WEIGHTS, DESCRIPTION):
             assert (tmp_path / "again" / name).read_bytes() == (written / name).read_bytes()
         stored = read_weights(written / WEIGHTS)
-        assert stored["network.histograms.weight"].dtype == torch.float16
-        assert stored["network.histograms.bias"].dtype == torch.float32
+        assert stored["network.histograms.2.weight"].dtype == torch.float16
+        assert stored["network.histograms.2.bias"].dtype == torch.float32
 
     def test_the_hash_is_that_of_both_files(self, folder):
         before = read_density(folder).sha256
@@ -147,7 +155,7 @@ class TestFiles:
         [
             ("", [], "the content (=[]) must be a mapping"),
             ("extra", 1, "extra (=1) must be left out: known keys are format, network, image_size, lineage"),
-            ("format", 2, "format (=2) must be 1"),
+            ("format", 3, "format (=3) must be 1 or 2"),
             ("network", None, "network (=None) must be a mapping"),
             (
                 "network.norm",
@@ -201,8 +209,8 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("tensors", "reason"),
         [
-            ({"network__histograms__bias": None}, "Missing key.*histograms.bias"),
-            ({"network__histograms__bias": torch.zeros(3)}, "size mismatch for histograms.bias"),
+            ({"network__histograms__2__bias": None}, "Missing key.*histograms.2.bias"),
+            ({"network__histograms__2__bias": torch.zeros(3)}, "size mismatch for histograms.2.bias"),
             ({"network__other": torch.zeros(3)}, "Unexpected key.*other"),
             ({"reference__mean_F": None}, "reference.mean_F"),
             ({"reference__spread_F": None}, "reference.spread_F"),
@@ -218,7 +226,7 @@ class TestFiles:
         with pytest.raises(DensityError, match=rf"{WEIGHTS}: does not hold the weights of"):
             read_density(folder)
 
-    @pytest.mark.parametrize("name", ["network__histograms__bias", "reference__mean_F"])
+    @pytest.mark.parametrize("name", ["network__histograms__2__bias", "reference__mean_F"])
     def test_weights_that_are_not_finite_are_refused(self, folder, name):
         tensor = read_weights(folder / WEIGHTS)[name.replace("__", ".")]
         tensor[0] = torch.nan

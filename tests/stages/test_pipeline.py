@@ -54,13 +54,17 @@ class Line:
 
 
 def draw_photos(folder: Path, numbers: Sequence[int]) -> None:
-    """Draw scenes whose colours depend on their lightness, so that there is something to learn."""
+    """Draw scenes whose colours depend on their lightness, so that there is something to learn.
+
+    They also depend on the place: photos whose colours lie on one tone curve would be set aside as tinted.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for number in numbers:
         random = np.random.default_rng(number)
         coarse = Image.fromarray(random.integers(0, 256, (6, 8), dtype=np.uint8))
         grey = np.asarray(coarse.resize((96, 72), Image.Resampling.BICUBIC), np.float32)
         rgb = np.stack((grey, 0.8 * grey + 20, 200 - 0.6 * grey), axis=-1) + random.normal(0, 3, (72, 96, 3))
+        rgb += np.linspace(-25, 25, 96)[None, :, None] * (1, 0, -1)
         Image.fromarray(rgb.clip(0, 255).astype(np.uint8)).save(folder / f"{number:03d}.png")
 
 

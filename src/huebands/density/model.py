@@ -98,17 +98,17 @@ class Density:
         windows = run_in_windows(self.run, L_11HW / 50 - 1)
         mixture = _mixture([window[0][0] for window in windows], canvas)
         height, width = mixture.shape[-2:]
-        grey_SS = photo.spread(grey_of_lightness(resize(L_11HW, (height, width))[0, 0]))
-        log_probabilities, probabilities_QSS = photo.spread(mixture), None
+        grey_SS = grey_of_lightness(resize(L_11HW, (height, width))[0, 0])
+        log_probabilities, probabilities_QSS = mixture, None
         if self.is_joint:
-            probabilities_QSS = log_probabilities.exp()
+            probabilities_QSS = mixture.exp()
             channels = joint.channel_histograms(probabilities_QSS, grey_SS, self.network.bins)
             log_probabilities = channels.clamp_min(_LEAST).log()
         statistics_F = torch.stack([statistics_of(features) for _, *features in windows]).mean(dim=0)
         return PhotoDensity(
-            probabilities_QSS,
-            log_probabilities,
-            grey_SS,
+            None if probabilities_QSS is None else photo.spread(probabilities_QSS),
+            photo.spread(log_probabilities),
+            photo.spread(grey_SS),
             float(entropy_of(log_probabilities, grey_SS).mean()),
             photo.spread(L_11HW[0, 0]),
             self.reference.atypicality(statistics_F),
