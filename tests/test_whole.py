@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from huebands import params
@@ -226,12 +227,12 @@ def test_a_killed_prepare_leaves_the_old_dataset(tmp_path: Path, monkeypatch: py
     (tmp_path / "raw/index.parquet").touch()
     old = contents(tmp_path / "prepared")
 
-    def write_one_shard(index: object, raw: Path, prepared: Path, settings: object) -> None:
-        (prepared / "train.npy").write_bytes(b"new")
+    def write_one_shard(index: object, raw: Path, kept: Path, new: Path, settings: object) -> None:
+        (new / "train.npy").write_bytes(b"new")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(prepare, "write_dataset", write_one_shard)
-    monkeypatch.setattr(prepare.pd, "read_parquet", lambda path: None)
+    monkeypatch.setattr(prepare.pd, "read_parquet", lambda path: pd.DataFrame())
     with pytest.raises(KeyboardInterrupt):
         prepare.prepare(tmp_path / "raw", tmp_path / "prepared", SETTINGS.prepare)
     assert contents(tmp_path / "prepared") == old

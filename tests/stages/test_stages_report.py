@@ -24,7 +24,9 @@ from huebands.data.originals import Originals
 from huebands.data.params import SPLITS
 from huebands.data.preparation import prepare_photo
 from huebands.data.shards import MANIFEST_COLUMNS, LabShard, data_sha256, read_manifest, write_manifest, write_shard
+from huebands.density.description import CHANNELS_FORMAT
 from huebands.density.model import read_density
+from huebands.density.network import ChannelDensityNetwork
 from huebands.density.params import DensityParams
 from huebands.fetch.pypi import FetchError
 from huebands.metrics.report import METRICS, OF_SETS
@@ -178,7 +180,8 @@ def test_evaluate_writes_metrics_table_and_sheet(run_evaluate, capsys):
 def test_evaluate_leaves_out_what_would_flatter_an_encoder_and_says_so(run_evaluate, monkeypatch, capsys):
     monkeypatch.setattr(Network, "judged_by_inception", classmethod(lambda cls, params: False))
     metrics = json.loads((run_evaluate() / "metrics.json").read_text())
-    assert [key for key in metrics if key != "photos"] == [m.key for m in METRICS if m.key not in OF_SETS]
+    beside = {"photos", "sources", *KEYS}
+    assert [key for key in metrics if key not in beside] == [m.key for m in METRICS if m.key not in OF_SETS]
     assert "evaluate: FID and KID are left out: they look through Inception v3" in capsys.readouterr().out
 
 
@@ -279,8 +282,9 @@ def test_what_shapes_the_bands_comes_from_the_validation_photos_alone(calibrated
             assert split == "val"
             return super().read(split, part, parts)
 
-    shape = read_calibration(calibrated / "models/calibration").shape
-    assert (shape, None) == choose_bands(colorizer_of(calibrated), photos_of(calibrated, OnlyVal), SETTINGS)
+    calibration = read_calibration(calibrated / "models/calibration")
+    chosen = choose_bands(colorizer_of(calibrated), photos_of(calibrated, OnlyVal), SETTINGS)
+    assert (calibration.shape, calibration.error_curve) == chosen
 
 
 def test_the_expected_error_is_calibrated_on_the_validation_photos_and_measured_on_the_test_photos(calibrated):
@@ -312,7 +316,19 @@ def test_the_expected_error_is_calibrated_on_the_validation_photos_and_measured_
 
 
 def test_a_model_without_a_joint_density_reports_its_widths_alone(calibrated):
-    metrics = json.loads((calibrated / "reports/metrics.json").read_text())
+    colorizer, photos = colorizer_of(calibrated), photos_of(calibrated)
+    density = colorizer.density
+    by_channel = replace(
+        density,
+        network=ChannelDensityNetwork(**asdict(density.description.network)).eval(),
+        description=replace(density.description, format=CHANNELS_FORMAT),
+    )
+    old = Colorizer(replace(colorizer.package, density=by_channel), colorizer.source)
+    calibration = calibrate(old, photos, SETTINGS, "d" * 64, 4.0)
+    assert calibration.error_curve is None
+    measured, strips = measure(old, photos, calibration, SETTINGS)
+    assert all(strip.expected_error is None for strip in strips)
+    metrics = metrics_of(measured)
     assert "expected_error" not in metrics
     assert set(metrics["width"]) == {"sparsification", "rank_correlation"}
 

@@ -125,7 +125,7 @@ def out(machine: Path, lines: list[str]) -> Path:
 
 def test_every_network_is_built_there() -> None:
     done = subprocess.run([sys.executable, "-c", BARE_MACHINE + NETWORKS], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("5 5 5 4 5 16\n", "")
+    assert (done.stdout, done.stderr) == ("5 5 5 5 4 5 16\n", "")
 
 
 def test_a_killed_training_goes_on_after_its_last_epoch(lines: list[str]) -> None:

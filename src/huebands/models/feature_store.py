@@ -12,8 +12,11 @@ Rows that find no room are computed each time that they are asked for.
 import fcntl
 import hashlib
 import json
+import math
 import os
 import shutil
+import sys
+import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -24,7 +27,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from huebands.files import atomic
 from huebands.models.encoders.encoder import Encoder
@@ -34,6 +36,7 @@ _FORMAT = 1  # part of every key
 _CHUNK = 64 * 2**20  # bytes of a chunk, and of the memory that its computation needs
 _BATCH = 4  # photos that the encoder gets at a time: the maps of more leave the processor's cache
 _GIB = 2**30
+_TOLD_SECONDS = 30.0  # between two lines that say how far a computation is
 
 Lightness = Callable[[Sequence[int]], Tensor]  # of rows: L_unit (B, 1, S, S)
 
@@ -185,15 +188,18 @@ def _fill(features: Features) -> None:
     if not missing:
         return
     photos = sum(len(rows) for _, rows in missing)
-    with tqdm(total=photos, desc=f"maps of {features.encoder.name}", unit="photos", mininterval=1.0) as bar:
-        for path, rows in missing:
-            chunk_NV = np.empty((len(rows), _values(features.shapes)), np.float16)
-            for start in range(0, len(rows), _BATCH):
-                part = rows[start : start + _BATCH]
-                chunk_NV[start : start + _BATCH] = features.compute(part).numpy()
-                bar.update(len(part))
-            with atomic.writing(path) as file:
-                np.save(file, chunk_NV, allow_pickle=False)
+    done, told = 0, -math.inf
+    for path, rows in missing:
+        chunk_NV = np.empty((len(rows), _values(features.shapes)), np.float16)
+        for start in range(0, len(rows), _BATCH):
+            if time.monotonic() - told >= _TOLD_SECONDS:
+                told = time.monotonic()
+                print(f"maps of {features.encoder.name}: {done} of {photos} photos", file=sys.stderr, flush=True)
+            part = rows[start : start + _BATCH]
+            chunk_NV[start : start + _BATCH] = features.compute(part).numpy()
+            done += len(part)
+        with atomic.writing(path) as file:
+            np.save(file, chunk_NV, allow_pickle=False)
 
 
 def _shape_of(path: Path) -> tuple[int, ...] | None:
