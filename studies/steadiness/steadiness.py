@@ -11,9 +11,10 @@ middle quarter of a photo's width.
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,14 +78,18 @@ def main() -> None:
             continue
         for name, colour in ways.items():
             figures[name].append(figures_of(photo.rgb, colour))
-    table = {
+        arguments.out.write_text(json.dumps(table_of(figures), indent=1) + "\n")  # a long run can be cut short
+    for name, values in table_of(figures)["ways"].items():
+        print(f"| {name} | " + " | ".join(f"{value:.2f}" for value in values.values()) + " |")
+
+
+def table_of(figures: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:
+    """Means over photos, and how many photos there are."""
+    ways = {
         name: {key: round(float(np.mean([row[key] for row in rows])), 3) for key in rows[0]}
         for name, rows in figures.items()
     }
-    count = len(next(iter(figures.values())))
-    arguments.out.write_text(json.dumps({"photos": count, "ways": table}, indent=1) + "\n")
-    for name, values in table.items():
-        print(f"| {name} | " + " | ".join(f"{value:.2f}" for value in values.values()) + " |")
+    return {"photos": len(next(iter(figures.values()))), "ways": ways}
 
 
 def ways_of(model: ColourModel, package: ColourModel) -> dict[str, Colour]:
