@@ -67,6 +67,13 @@ def test_the_card_tells_that_the_discriminator_collapsed(calibration: dict[str, 
     assert "\nThe discriminator collapsed: from epoch 72 to 90 it told real from made-up colours nearly always" in card
 
 
+def test_the_card_has_the_remark_on_the_training(calibration: dict[str, Any]) -> None:
+    config = tiny_config()
+    config["lineage"]["remark"] = "It learned from copies."
+    check_config(Path("config.json"), config)
+    assert "\nIt learned from copies.\n" in write_card(config, EVALUATION, calibration, [])
+
+
 def test_the_card_of_few_photos_shows_infinity_and_no_figures_of_sets(calibration: dict[str, Any]) -> None:
     evaluation = {"psnr": {"model": None, "low": 0.0, "high": None, "grey": 19.0}, "photos": 1}
     card = write_card(tiny_config(), evaluation, calibration, [])

@@ -58,6 +58,7 @@ class Lineage:
     params: dict[str, Any]  # of model and training; before format 4, of the training alone
     precision: Literal["float32", "bfloat16", "as in params"] = "as in params"  # that the training was computed in
     collapse: str = ""  # of the discriminator, in words that follow "The discriminator"; "": none was noticed
+    remark: str = ""  # what the parameters do not tell of the training, in sentences
 
 
 @dataclass(frozen=True, kw_only=True)
