@@ -47,6 +47,13 @@ def relate(package: Path, data: str) -> None:
     seal(package)
 
 
+def take_other_data(tree: Path) -> None:
+    """Replace the dataset, and let the pipeline's package be of the new one."""
+    shutil.rmtree(tree / "data/prepared")
+    write_prepared(tree / "data/prepared", {"val": [tiny_photo(seed) for seed in range(20, 28)]})
+    relate(tree / "models/generator", data_sha256(tree / "data/prepared"))
+
+
 def test_a_release_is_the_pipelines_package_and_the_default(tree: Path) -> None:
     release.release("tiny", LevelScorer())
     for path in (tree / "models/generator").iterdir():
@@ -54,7 +61,7 @@ def test_a_release_is_the_pipelines_package_and_the_default(tree: Path) -> None:
     assert default_package((tree,)) == tree / "models/release/tiny"
     written = index(tree)
     assert (written["best"], written["split"], list(written["packages"])) == ("tiny", "val", ["tiny"])
-    assert set(written["packages"]["tiny"]) == {*COLOURS, "package_sha256"}
+    assert set(written["packages"]["tiny"]) == {*COLOURS, "package_sha256", "data_sha256"}
     assert written["packages"]["tiny"]["package_sha256"] == read_package(tree / "models/generator").package_sha256
     kept = {path.name: path.read_bytes() for path in (tree / "reports/release/tiny").iterdir()}
     assert kept == {name: (tree / "reports/train" / name).read_bytes() for name in ("run.json", "history.csv")}
@@ -126,6 +133,32 @@ def test_packages_that_must_not_ship_are_refused(tree: Path, monkeypatch: pytest
     with pytest.raises(PackageError, match="trained on the data ffffffffffff, while"):
         release.release("tiny", LevelScorer())
     assert not (tree / "models/release").exists()
+
+
+def test_a_released_package_of_other_data_is_measured_too(tree: Path) -> None:
+    """It may have seen the photos, which can only flatter it."""
+    release.release("first", LevelScorer())
+    take_other_data(tree)
+    release.release("second", LevelScorer(models=8.0))
+    assert (index(tree)["best"], set(index(tree)["packages"])) == ("second", {"first", "second"})
+    assert index(tree)["data_sha256"] == data_sha256(tree / "data/prepared")
+
+
+def test_a_package_for_one_kind_of_photos_is_never_the_default(tree: Path) -> None:
+    with pytest.raises(PackageError, match=r"without special no package is the best; release it without --not-default"):
+        release.release("special", LevelScorer(), may_be_best=False)
+    release.release("first", LevelScorer())
+    before = index(tree)
+    take_other_data(tree)
+    release.release("special", LevelScorer(models=5.0), may_be_best=False)
+    after = index(tree)
+    special = after["packages"].pop("special")
+    assert after == before
+    assert special["data_sha256"] == data_sha256(tree / "data/prepared")
+    assert special["lpips"] == pytest.approx(5.0, abs=0.02)
+    with pytest.raises(PackageError, match=r"not better than grey"):
+        release.release("grey", LevelScorer(models=10.0), may_be_best=False)
+    assert not (tree / "models/release/grey").exists()
 
 
 def test_a_package_without_calibration_is_named_and_nothing_ships(tree: Path) -> None:

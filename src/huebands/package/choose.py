@@ -20,6 +20,7 @@ class ReleasedPackage:
     """A released package: its hash, and its mean figures on the split of the index; NaN where none was measured."""
 
     package_sha256: str
+    data_sha256: str = ""  # of the data that its figures were measured on, where that is not the index's
     ciede2000: float = math.nan
     lpips: float = math.nan
     colourfulness_error: float = math.nan

@@ -2,16 +2,22 @@
 
 models/generator is copied to models/release/NAME. The best of the released packages is the default model: the new one
 is the best when it is better than the best so far by the rule of `trial`, on the validation split of data/prepared,
-never on test. A package that is not better than grey, or breaks its promise, is not released. models/release/index.json
-names the best and has the means of all criteria; reports/release/NAME has the curves of the training, so that the stage
-register can show them in MLflow.
+never on test. A package that learned from other data may have seen these photos, which can only flatter it. So a new
+package that is better all the same is better. A package that is not better than grey, or breaks its promise, is not
+released.
+
+On photos of its own kind a model for groceries beats one for all photos. It is released with `--not-default`: beside
+the best, and measured against grey alone.
+
+models/release/index.json names the best and has the means of all criteria; reports/release/NAME has the curves of the
+training, so that the stage register can show them in MLflow.
 """
 
+import argparse
 import json
 import re
-import sys
-from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from huebands.colorize.colorizer import Colorizer
@@ -19,6 +25,7 @@ from huebands.conformal.guarantee import AlphaError
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
+from huebands.models.parameters import build
 from huebands.package.choose import GENERATOR, INDEX, RELEASE, ReleasedPackage, ReleaseIndex, read_index
 from huebands.package.schema import PackageError
 from huebands.package.write import copy_package
@@ -32,31 +39,42 @@ CANDIDATE = "models/generator"  # a name that no released package can have
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Release models/generator under the name given."""
-    names = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(prog="release", description="Release models/generator as models/release/NAME.")
+    parser.add_argument("name")
+    parser.add_argument(
+        "--not-default", action="store_true", help="for photos of one kind: it is compared with grey alone"
+    )
+    given = parser.parse_args(arguments)
     try:
-        if len(names) != 1:
-            raise PackageError("give one name: python -m huebands.promotion.release NAME")
-        release(names[0], ColourScorer())
+        release(given.name, ColourScorer(), may_be_best=not given.not_default)
     except (PackageError, ShardError, FetchError, AlphaError, OSError) as error:
         raise SystemExit(f"release: {error}") from error
 
 
-def release(name: str, scorer: ColourScorer) -> None:
+def release(name: str, scorer: ColourScorer, may_be_best: bool = True) -> None:
     """Copy the pipeline's package, and name the best of the released packages.
+
+    Args:
+        name: of the released package.
+        scorer: of colours.
+        may_be_best: False: it is measured against grey alone, and the best stays.
 
     Raises:
         PackageError: when the name is not a plain word; reports/train is of another training; a package was changed
-            since its release, is too large, not calibrated or of other data than data/prepared; the best so far is
-            not known; or the new one is not better than grey, breaks its promise, or would replace a better one of its
-            own name.
+            since its release, is too large or not calibrated; models/generator is of other data than data/prepared; the
+            best so far is not known; or the new one is not better than grey, breaks its promise, would replace a better
+            one of its own name, or leave no best.
         ShardError: when there is no validation split.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
         raise PackageError(f"name (={name!r}) must be of lower-case letters, digits and hyphens")
     folders = sorted(path for path in RELEASE.glob("[a-z0-9]*") if path.is_dir())
-    best_so_far, listed = read_best([folder.name for folder in folders])
+    index = read_released([folder.name for folder in folders])
+    best_so_far, listed = (index.best, index.packages) if index else (None, {})
+    if not may_be_best and best_so_far in (None, name):
+        raise PackageError(f"{RELEASE}: without {name} no package is the best; release it without --not-default")
     released = dict[str, Colorizer]()
-    for folder in folders:
+    for folder in folders if may_be_best else ():
         try:
             released[folder.name] = check(folder)
         except PackageError as error:
@@ -64,33 +82,45 @@ def release(name: str, scorer: ColourScorer) -> None:
                 raise
             print(f"release: {error}; it is replaced")  # its release was cut off before the index was written
     candidate = check(GENERATOR)
+    check_data(candidate, PREPARED)
     check_report(TRAIN, candidate.package)
     trial = Trial.run({CANDIDATE: candidate, **released}, LabShard(PREPARED, "val"), scorer)
-    best_name, verdict = choose(name, best_so_far, trial, candidate.calibration.certificate["alpha"])
+    best_name, verdict = choose(name, best_so_far, trial, candidate.calibration.certificate["alpha"], may_be_best)
     # The package is copied after the measurements, which take minutes: the index must name the package that was copied.
     copy_package(candidate.package, RELEASE / name)
     with atomic.replace_folder(REPORT / name) as report:
         for file in ("run.json", "history.csv"):  # without pictures: the licence of the photos may forbid them
             atomic.write_bytes(report / file, (TRAIN / file).read_bytes())
-    hashes = {folder: colorizer.package.package_sha256 for folder, colorizer in released.items()}
-    hashes[name] = candidate.package.package_sha256
-    figures = {folder: trial.means(folder) for folder in released} | {name: trial.means(CANDIDATE)}
     packages = {
-        folder: ReleasedPackage(
-            package_sha256=hashes[folder], **{criterion: round(mean, 4) for criterion, mean in means.items()}
-        )
-        for folder, means in sorted(figures.items())
+        folder: describe(colorizer, trial.means(folder)) for folder, colorizer in released.items() if folder != name
     }
-    index = ReleaseIndex(best=best_name, split="val", data_sha256=data_sha256(PREPARED), packages=packages)
+    packages[name] = describe(candidate, trial.means(CANDIDATE))
+    prepared_sha256 = data_sha256(PREPARED)
+    if index and not may_be_best:
+        packages = {**index.packages, name: replace(packages[name], data_sha256=prepared_sha256)}
+        index = replace(index, packages=dict(sorted(packages.items())))
+    else:
+        packages = dict(sorted(packages.items()))
+        index = ReleaseIndex(best=best_name, split="val", data_sha256=prepared_sha256, packages=packages)
     atomic.write_text(RELEASE / INDEX, json.dumps(asdict(index), indent=2) + "\n")
-    for released_name, means in figures.items():
-        print(f"release: {released_name} " + ", ".join(f"{criterion} {mean:.4f}" for criterion, mean in means.items()))
+    for measured in trial.colorizers:
+        means = ", ".join(f"{criterion} {mean:.4f}" for criterion, mean in trial.means(measured).items())
+        print(f"release: {measured} {means}")
     for line in (*verdict.lines, *trial.coverage(CANDIDATE, candidate.calibration.certificate["alpha"])):
         print(f"release: {line}")
     print(f"release: {best_name} is the best; {name} is {verdict.reason}")
 
 
-def choose(name: str, best_so_far: str | None, trial: Trial, alpha: float) -> tuple[str, Verdict]:
+def describe(colorizer: Colorizer, means: Mapping[str, float]) -> ReleasedPackage:
+    """The entry of a package in the index."""
+    rounded = {criterion: round(mean, 4) for criterion, mean in means.items()}
+    described: ReleasedPackage = build(ReleasedPackage, {"package_sha256": colorizer.package.package_sha256, **rounded})
+    return described
+
+
+def choose(
+    name: str, best_so_far: str | None, trial: Trial, alpha: float, may_be_best: bool = True
+) -> tuple[str, Verdict]:
     """Name the best, once the candidate is released under this name.
 
     Raises:
@@ -99,8 +129,8 @@ def choose(name: str, best_so_far: str | None, trial: Trial, alpha: float) -> tu
     verdict = trial.judge(CANDIDATE, None, alpha)
     if verdict.outcome != "better":
         raise PackageError(f"{GENERATOR}: {verdict.reason}; nothing is released")
-    if best_so_far is None:
-        return name, verdict
+    if best_so_far is None or not may_be_best:
+        return best_so_far or name, verdict
     verdict = trial.judge(CANDIDATE, best_so_far, alpha)
     if best_so_far == name and verdict.outcome == "inferior":
         raise PackageError(
@@ -110,8 +140,8 @@ def choose(name: str, best_so_far: str | None, trial: Trial, alpha: float) -> tu
     return (name if verdict.outcome == "better" else best_so_far), verdict
 
 
-def read_best(names: Collection[str]) -> tuple[str | None, Collection[str]]:
-    """The name of the best package, and of all in the index; none where nothing was released before.
+def read_released(names: Collection[str]) -> ReleaseIndex | None:
+    """The index; None where nothing was released before.
 
     Args:
         names: of the folders of released packages.
@@ -121,7 +151,7 @@ def read_best(names: Collection[str]) -> tuple[str | None, Collection[str]]:
     """
     path = RELEASE / INDEX
     if not path.exists() and not names:
-        return None, ()
+        return None
     if not path.exists():
         raise PackageError(
             f"{path}: missing beside {', '.join(names)}; take it from git again, or remove the packages if git never"
@@ -130,7 +160,7 @@ def read_best(names: Collection[str]) -> tuple[str | None, Collection[str]]:
     index = read_index(path)
     if index.best not in names:
         raise PackageError(f"{path}: the best package (={index.best!r}) is missing; take it from git again")
-    return index.best, index.packages
+    return index
 
 
 def check(folder: Path) -> Colorizer:
@@ -144,7 +174,6 @@ def check(folder: Path) -> Colorizer:
     size = sum(path.stat().st_size for path in folder.iterdir())
     if size > LARGEST:
         raise PackageError(f"{folder}: {size} bytes, more than {LARGEST}; train a smaller network")
-    check_data(colorizer, PREPARED)
     return colorizer
 
 
