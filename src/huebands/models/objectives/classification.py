@@ -70,7 +70,8 @@ class Objective(BaseObjective):
     @classmethod
     def describe(cls, params: Params) -> str:
         """Say what was learned, for the model card."""
+        weighing = "all pixels weighing alike" if params.lambda_uniform == 1 else "rare ones weighing more"
         return (
-            f"It learned the cross-entropy of {ab_bins.BINS} colour bins, rare ones weighing more (lambda_uniform"
+            f"It learned the cross-entropy of {ab_bins.BINS} colour bins, {weighing} (lambda_uniform"
             f" {params.lambda_uniform:g})."
         )

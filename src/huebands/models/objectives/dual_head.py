@@ -185,8 +185,9 @@ class Objective(BaseObjective):
                 f" (lambda_adversarial {params.lambda_adversarial:g}, {discriminator.loss} loss, R1"
                 f" {discriminator.r1:g}, lambda_features {params.lambda_features:g})."
             )
+        weighing = "all pixels weighing alike" if params.lambda_uniform == 1 else "rare ones weighing more"
         return (
             f"It learned Huber's loss of a and b (lambda_huber {params.lambda_huber:g}) and the cross-entropy of"
-            f" {ab_bins.BINS} colour bins (lambda_classes {params.lambda_classes:g}), rare ones weighing more"
-            f" (lambda_uniform {params.lambda_uniform:g}).{judged}"
+            f" {ab_bins.BINS} colour bins (lambda_classes {params.lambda_classes:g}),"
+            f" {weighing} (lambda_uniform {params.lambda_uniform:g}).{judged}"
         )
