@@ -61,7 +61,7 @@ def test_a_release_is_the_pipelines_package_and_the_default(tree: Path) -> None:
     assert default_package((tree,)) == tree / "models/release/tiny"
     written = index(tree)
     assert (written["best"], written["split"], list(written["packages"])) == ("tiny", "val", ["tiny"])
-    assert set(written["packages"]["tiny"]) == {*COLOURS, "package_sha256", "data_sha256"}
+    assert set(written["packages"]["tiny"]) == {*COLOURS, "package_sha256"}
     assert written["packages"]["tiny"]["package_sha256"] == read_package(tree / "models/generator").package_sha256
     kept = {path.name: path.read_bytes() for path in (tree / "reports/release/tiny").iterdir()}
     assert kept == {name: (tree / "reports/train" / name).read_bytes() for name in ("run.json", "history.csv")}
@@ -249,3 +249,15 @@ def test_choosing_needs_validation_photos(tree: Path) -> None:
     relate(tree / "models/generator", data_sha256(tree / "data/prepared"))
     with pytest.raises(ShardError, match="the val split, which is empty"):
         release.release("tiny", LevelScorer())
+
+
+def test_what_was_not_measured_is_left_out_of_the_index(tree: Path) -> None:
+    release.release("first", LevelScorer())
+    path = tree / "models/release/index.json"
+    written = index(tree)
+    del written["packages"]["first"]["bleeding"]
+    path.write_text(json.dumps(written))
+    take_other_data(tree)
+    release.release("special", LevelScorer(models=5.0), may_be_best=False)
+    assert "NaN" not in path.read_text()
+    assert index(tree)["packages"]["first"] == written["packages"]["first"]

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from huebands.files import atomic
@@ -87,6 +87,15 @@ def read_index(path: Path) -> ReleaseIndex:
         problem = str(error) if isinstance(error, ParamsError) else f"cannot be read ({error})"
         raise PackageError(f"{path}: {problem}; take it from git again") from error
     return index
+
+
+def encode_index(index: ReleaseIndex) -> str:
+    """Write the content of index.json; what was not measured is left out, for JSON has no NaN."""
+    packages = {
+        name: {key: value for key, value in asdict(package).items() if value == value and value != ""}
+        for name, package in index.packages.items()
+    }
+    return json.dumps({**asdict(index), "packages": packages}, indent=2, allow_nan=False) + "\n"
 
 
 def _best(release: Path) -> Path:

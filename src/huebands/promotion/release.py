@@ -14,10 +14,9 @@ training, so that the stage register can show them in MLflow.
 """
 
 import argparse
-import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from huebands.colorize.colorizer import Colorizer
@@ -26,7 +25,7 @@ from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
 from huebands.models.parameters import build
-from huebands.package.choose import GENERATOR, INDEX, RELEASE, ReleasedPackage, ReleaseIndex, read_index
+from huebands.package.choose import GENERATOR, INDEX, RELEASE, ReleasedPackage, ReleaseIndex, encode_index, read_index
 from huebands.package.schema import PackageError
 from huebands.package.write import copy_package
 from huebands.promotion.trial import ColourScorer, Trial, Verdict, check_data
@@ -102,7 +101,7 @@ def release(name: str, scorer: ColourScorer, may_be_best: bool = True) -> None:
     else:
         packages = dict(sorted(packages.items()))
         index = ReleaseIndex(best=best_name, split="val", data_sha256=prepared_sha256, packages=packages)
-    atomic.write_text(RELEASE / INDEX, json.dumps(asdict(index), indent=2) + "\n")
+    atomic.write_text(RELEASE / INDEX, encode_index(index))
     for measured in trial.colorizers:
         means = ", ".join(f"{criterion} {mean:.4f}" for criterion, mean in trial.means(measured).items())
         print(f"release: {measured} {means}")
