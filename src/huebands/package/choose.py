@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -87,6 +88,18 @@ def read_index(path: Path) -> ReleaseIndex:
         problem = str(error) if isinstance(error, ParamsError) else f"cannot be read ({error})"
         raise PackageError(f"{path}: {problem}; take it from git again") from error
     return index
+
+
+def describe_package(package_sha256: str, means: Mapping[str, float]) -> ReleasedPackage:
+    """The entry of a package whose figures were measured on the split of the index.
+
+    Args:
+        package_sha256: of the package.
+        means: by criterion.
+    """
+    rounded = {criterion: round(mean, 4) for criterion, mean in means.items()}
+    described: ReleasedPackage = build(ReleasedPackage, {"package_sha256": package_sha256, **rounded})
+    return described
 
 
 def encode_index(index: ReleaseIndex) -> str:

@@ -15,7 +15,7 @@ training, so that the stage register can show them in MLflow.
 
 import argparse
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +24,15 @@ from huebands.conformal.guarantee import AlphaError
 from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
-from huebands.models.parameters import build
-from huebands.package.choose import GENERATOR, INDEX, RELEASE, ReleasedPackage, ReleaseIndex, encode_index, read_index
+from huebands.package.choose import (
+    GENERATOR,
+    INDEX,
+    RELEASE,
+    ReleaseIndex,
+    describe_package,
+    encode_index,
+    read_index,
+)
 from huebands.package.schema import PackageError
 from huebands.package.write import copy_package
 from huebands.promotion.trial import ColourScorer, Trial, Verdict, check_data
@@ -91,9 +98,11 @@ def release(name: str, scorer: ColourScorer, may_be_best: bool = True) -> None:
         for file in ("run.json", "history.csv"):  # without pictures: the licence of the photos may forbid them
             atomic.write_bytes(report / file, (TRAIN / file).read_bytes())
     packages = {
-        folder: describe(colorizer, trial.means(folder)) for folder, colorizer in released.items() if folder != name
+        folder: describe_package(colorizer.package.package_sha256, trial.means(folder))
+        for folder, colorizer in released.items()
+        if folder != name
     }
-    packages[name] = describe(candidate, trial.means(CANDIDATE))
+    packages[name] = describe_package(candidate.package.package_sha256, trial.means(CANDIDATE))
     prepared_sha256 = data_sha256(PREPARED)
     if index and not may_be_best:
         packages = {**index.packages, name: replace(packages[name], data_sha256=prepared_sha256)}
@@ -108,13 +117,6 @@ def release(name: str, scorer: ColourScorer, may_be_best: bool = True) -> None:
     for line in (*verdict.lines, *trial.coverage(CANDIDATE, candidate.calibration.certificate["alpha"])):
         print(f"release: {line}")
     print(f"release: {best_name} is the best; {name} is {verdict.reason}")
-
-
-def describe(colorizer: Colorizer, means: Mapping[str, float]) -> ReleasedPackage:
-    """The entry of a package in the index."""
-    rounded = {criterion: round(mean, 4) for criterion, mean in means.items()}
-    described: ReleasedPackage = build(ReleasedPackage, {"package_sha256": colorizer.package.package_sha256, **rounded})
-    return described
 
 
 def choose(
