@@ -14,12 +14,12 @@ from huebands.photos.grey import GreyPhoto
 from huebands.plots.pictures import Strip, draw_sheet
 
 PHOTOS = {"astronaut": data.astronaut, "cat": data.chelsea, "coffee": data.coffee, "rocket": data.rocket}
-COLUMNS = ("grey", "plain U-Net, paintings", "released: photos", "truth", "width of the bands")
+COLUMNS = ("grey", "plain U-Net, paintings", "released: photos-large", "truth", "width of the bands")
 
 
 def main() -> None:
     """Colour each photo with both models."""
-    default, released = Colorizer.load("models/generator"), Colorizer.load("models/release/photos")
+    default, released = Colorizer.load("models/generator"), Colorizer.load("models/release/photos-large")
     strips = []
     for name, load in PHOTOS.items():
         truth: np.ndarray = load()
