@@ -87,13 +87,19 @@ def remark_of(report: dict[str, Any], undone: float) -> str:
 
 
 def history_of(report: dict[str, Any]) -> str:
-    """The losses at the end of each epoch, one pass over as many photos as there are, as CSV."""
+    """The losses at the end of each epoch, one pass over as many photos as there are, as CSV.
+
+    Seconds are those of the whole training, spread evenly over its steps.
+    """
     steps = report["train_photos"] / report["recipe"]["batch"]
     epochs = {max(round(row["step"] / steps), 1): row for row in report["history"]}
     file = io.StringIO(newline="")
-    writer = csv.DictWriter(file, ["epoch", "huber", "classes"], lineterminator="\n", extrasaction="ignore")
+    writer = csv.DictWriter(file, ["epoch", "seconds", "huber", "classes"], lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows({**row, "epoch": epoch} for epoch, row in epochs.items())
+    step_seconds = report["seconds"] / report["steps"]
+    writer.writerows(
+        {**row, "epoch": epoch, "seconds": round(row["step"] * step_seconds, 1)} for epoch, row in epochs.items()
+    )
     return file.getvalue()
 
 
