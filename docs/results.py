@@ -126,6 +126,8 @@ class Model:
         name: name of the package's data, such as "photos".
         folder: folder of the package.
         photos: by split.
+        calibration_photos: how many of them calibrated it, one of each group of near-duplicates.
+        coverage_photos: how many test photos its coverage was measured on, one of each group.
         metrics: by key: model, low, high, grey, and truth or standard_error where there is one.
         curve: rows of coverage: mode, alpha, coverage, coverage_low, coverage_high, width, widths.
         grouped: the same with the promise in each group.
@@ -137,6 +139,8 @@ class Model:
     name: str
     folder: Path
     photos: Mapping[str, int]
+    calibration_photos: int
+    coverage_photos: int
     metrics: Mapping[str, Mapping[str, float]]
     curve: Sequence[Mapping[str, Any]]
     grouped: Sequence[Mapping[str, Any]]
@@ -212,11 +216,14 @@ def make_model(
     is_default: bool = False,
 ) -> Model:
     """Describe a model by its files below the project's folder."""
-    certificate = read_json(calibration)["certificate"]
+    description = read_json(calibration)
+    certificate = description["certificate"]
     return Model(
         name=read_json(config)["lineage"]["data"],
         folder=folder,
         photos=photos_of_card(card),
+        calibration_photos=description["photos"],
+        coverage_photos=certificate["test_photos"],
         metrics=metrics,
         curve=certificate["curve"],
         grouped=certificate["grouped"],

@@ -1,4 +1,4 @@
-"""Draw docs/unseen.png: photos that no model here has seen, coloured by the released model and by the pipeline's own.
+"""Draw docs/unseen.png: photos that neither model has seen, coloured by the pipeline's model and by photos-large.
 
 The photos are public domain or CC0 and come with scikit-image: an astronaut (NASA), a cat (Stefan van der Walt), a cup
 of coffee (Rachel Michetti) and a rocket (SpaceX).

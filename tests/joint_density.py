@@ -19,9 +19,6 @@ CURVE = ErrorCurve((0.0, 10.0, 40.0), (1.0, 12.0, 30.0))
 class JointPhotoDensity(PhotoDensity):
     """The density of a photo, with probabilities of twelve colours that are no cells of a histogram."""
 
-    def boxes(self, adaptivity: float) -> None:
-        return None
-
     @property
     def size(self) -> tuple[int, int]:
         return SAMPLES, SAMPLES

@@ -157,7 +157,7 @@ def tree(tiny_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "reports/train").mkdir(parents=True)
     weights_sha256 = read_package(generator).weights_sha256
     (tmp_path / "reports/train/run.json").write_text(json.dumps({"weights_sha256": weights_sha256}))
-    (tmp_path / "reports/train/history.csv").write_text("epoch\n1\n")
+    (tmp_path / "reports/train/history.csv").write_text("epoch,seconds\n1,2.5\n")
     monkeypatch.chdir(tmp_path)
     release.release("tiny", LevelScorer())
     (generator / "MODEL_CARD.md").write_text("# Newer\n")
@@ -191,7 +191,7 @@ def test_imported_results_stay_whole_on_a_full_disk(tmp_path: Path, monkeypatch:
         (root / "reports/train/pictures").mkdir(parents=True)
         (root / "reports/train/pictures/epoch-0001.png").write_bytes(b"picture %d" % seed)
         (root / "reports/train/run.json").write_text(json.dumps({"weights_sha256": package.weights_sha256}))
-        (root / "reports/train/history.csv").write_text(f"epoch\n{seed}\n")
+        (root / "reports/train/history.csv").write_text(f"epoch,seconds\n{seed},2.5\n")
     monkeypatch.setattr(import_job.shards, "data_sha256", lambda folder: "1" * 64)
     monkeypatch.setattr(import_job, "fingerprint_of", lambda *arguments: "")
     monkeypatch.setattr(import_job.params, "from_mapping", lambda mapping: SETTINGS)

@@ -1,6 +1,6 @@
 """Makes models/trained and reports/train of a training of the study, in place of the stage train.
 
-    python studies/colours/package.py WEIGHTS REPORT --undone 0.5
+    python studies/colours/package.py WEIGHTS REPORT --commit COMMIT --undone 0.5 --remark "..."
 
 It is run in a checkout whose params.yaml and data/prepared are those of the release. WEIGHTS (safetensors) and REPORT
 (JSON) are what train.py wrote. `--undone` is the share of the rebalancing that is taken back: the classifier learned to
@@ -8,9 +8,8 @@ weigh bins by w, so that much of log w is subtracted from its logits. `dvc commi
 """
 
 import argparse
-import csv
-import io
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,12 @@ from torch import Tensor
 from huebands import params
 from huebands.color import AB_SCALE
 from huebands.data.shards import LabShard, data_sha256
-from huebands.files import atomic
 from huebands.models.parts.ab_bins import weigh_by_frequency
 from huebands.models.weights import read_weights
 from huebands.package.generator import write_generator
 from huebands.photos.resize import resize
-from huebands.training.report import datasets_of, describe, record_of
+from huebands.training.loop import Row, Trained
+from huebands.training.report import datasets_of, describe, with_outcome, write_report
 
 PREPARED, TRAINED, TRAIN_REPORT = Path("data/prepared"), Path("models/trained"), Path("reports/train")
 COUNTED = 1500  # train photos whose colours are counted
@@ -39,30 +38,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path)
     parser.add_argument("report", type=Path)
-    parser.add_argument("--undone", type=float, default=0.0, help="share of the rebalancing, 0 to 1")
     parser.add_argument("--commit", required=True, help="of the code that trained")
+    parser.add_argument("--undone", type=float, default=0.0, help="share of the rebalancing, 0 to 1")
+    parser.add_argument("--remark", default="", help="sentences for the card, after those on the training")
     arguments = parser.parse_args()
     settings, report = params.load(), json.loads(arguments.report.read_text())
-    sha256, recipe = data_sha256(PREPARED), report["recipe"]
-    config = describe(settings.data, settings.model, settings.train, sha256, arguments.commit)
-    config["lineage"] |= {"precision": "bfloat16", "remark": remark_of(report, arguments.undone)}
+    sha256 = data_sha256(PREPARED)
     state = {name: tensor.float() for name, tensor in read_weights(arguments.weights).items()}
     if arguments.undone:
-        weights_Q = weigh_by_frequency(colours(LabShard(PREPARED, "train")), recipe["uniform"])
+        weights_Q = weigh_by_frequency(colours(LabShard(PREPARED, "train")), report["recipe"]["uniform"])
         state["bins.2.bias"] -= arguments.undone * weights_Q.log()
+    trained = Trained(state, history_of(report), "bfloat16")
+    config = with_outcome(describe(settings.data, settings.model, settings.train, sha256, arguments.commit), trained)
+    config["lineage"]["remark"] = f"{remark_of(report, arguments.undone)} {arguments.remark}".rstrip()
     weights_sha256 = write_generator(TRAINED, state, config)
-    run = record_of(config)
-    record = {
-        "name": run["name"],
-        "started_at": report["date"],
-        "weights_sha256": weights_sha256,
-        "lineage": run["tags"],
-        "params": run["params"],
-        "datasets": [vars(entry) for entry in datasets_of(settings.data, sha256)],
-    }
-    with atomic.replace_folder(TRAIN_REPORT) as new:
-        atomic.write_text(new / "history.csv", history_of(report))
-        atomic.write_text(new / "run.json", json.dumps(record, indent=2) + "\n")
+    started_at, datasets = f"{report['date']}T00:00:00+00:00", datasets_of(settings.data, sha256)
+    with tempfile.TemporaryDirectory() as pictures:  # the study drew none
+        write_report(TRAIN_REPORT, Path(pictures), trained, started_at, weights_sha256, config, datasets)
     print(f"weights {weights_sha256[:12]} in {TRAINED}, report in {TRAIN_REPORT}")
 
 
@@ -76,31 +68,27 @@ def remark_of(report: dict[str, Any], undone: float) -> str:
     """What the parameters of the stage train do not tell."""
     recipe = report["recipe"]
     text = (
-        f"The stage train did not make these weights: studies/colours/train.py did, with the recipe"
-        f" {recipe['name']!r} of recipes/final.json, on one {report['device']}: {report['steps']} steps of"
-        f" {recipe['batch']} photos, drawn from {report['train_photos']} train photos of photos-large and of open, with"
-        f" AdamW at a rate of {recipe['rate']:g} and weight decay {recipe['decay']:g}. It saw WebP copies of them, 144"
-        " pixels a side."
+        f"The stage train did not make these weights: studies/colours/train.py did, with the recipe {recipe['name']!r}"
+        f" of recipes/final.json, on one {report['device']}: {report['steps']} steps of {recipe['batch']} photos, drawn"
+        f" from {report['train_photos']} train photos of photos-large and of open, with AdamW at a rate of"
+        f" {recipe['rate']:g} and weight decay {recipe['decay']:g}. It saw WebP copies of them, 144 pixels a side."
+        " Where the parameters of train in config.json differ from that recipe, the recipe holds."
     )
     share = f" Afterwards {undone:.0%} of the rebalancing of its bins was taken back, as chosen on val."
     return text + (share if undone else "")
 
 
-def history_of(report: dict[str, Any]) -> str:
-    """The losses at the end of each epoch, one pass over as many photos as there are, as CSV.
+def history_of(report: dict[str, Any]) -> list[Row]:
+    """The losses at the end of each epoch, which is one pass over as many photos as there are.
 
     Seconds are those of the whole training, spread evenly over its steps.
     """
-    steps = report["train_photos"] / report["recipe"]["batch"]
-    epochs = {max(round(row["step"] / steps), 1): row for row in report["history"]}
-    file = io.StringIO(newline="")
-    writer = csv.DictWriter(file, ["epoch", "seconds", "huber", "classes"], lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    step_seconds = report["seconds"] / report["steps"]
-    writer.writerows(
-        {**row, "epoch": epoch, "seconds": round(row["step"] * step_seconds, 1)} for epoch, row in epochs.items()
-    )
-    return file.getvalue()
+    steps, seconds = report["train_photos"] / report["recipe"]["batch"], report["seconds"] / report["steps"]
+    rows = {max(round(row["step"] / steps), 1): row for row in report["history"]}
+    return [
+        {"epoch": epoch, "seconds": round(row["step"] * seconds, 1), "huber": row["huber"], "classes": row["classes"]}
+        for epoch, row in rows.items()
+    ]
 
 
 if __name__ == "__main__":

@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 
 from huebands.data.shards import ShardError, data_sha256
-from huebands.package.choose import default_package
+from huebands.package.choose import default_package, released_sha256
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
 from huebands.promotion import release
 from huebands.promotion.criteria import COLOURS
+from huebands.training.offsite.import_job import check_report
 from tiny_package import seal, write_uncalibrated
 from tiny_photos import LevelScorer, PlainColourScorer, tiny_photo, write_prepared
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def tree(tiny_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     relate(tmp_path / "models/generator", data_sha256(tmp_path / "data/prepared"))
     (tmp_path / "reports/train").mkdir(parents=True)
     write_report(tmp_path, read_package(tiny_package).weights_sha256)
-    (tmp_path / "reports/train/history.csv").write_text("epoch\n1\n")
+    (tmp_path / "reports/train/history.csv").write_text("epoch,seconds\n1,2.5\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -70,6 +73,10 @@ def test_a_release_is_the_pipelines_package_and_the_default(tree: Path) -> None:
 def test_the_curves_must_be_those_of_the_package(tree: Path) -> None:
     write_report(tree, "0" * 64)
     with pytest.raises(PackageError, match=r"reports/train/run\.json: weights_sha256 \(='000000000000'\) must be"):
+        release.release("tiny", LevelScorer())
+    write_report(tree, read_package(tree / "models/generator").weights_sha256)
+    (tree / "reports/train/history.csv").write_text("epoch,huber\n1,0.1\n")
+    with pytest.raises(PackageError, match=r"history\.csv: columns \(=epoch, huber\) lack seconds, without which"):
         release.release("tiny", LevelScorer())
     (tree / "reports/train/history.csv").unlink()
     with pytest.raises(PackageError, match=r"reports/train/history\.csv: missing"):
@@ -261,3 +268,8 @@ def test_what_was_not_measured_is_left_out_of_the_index(tree: Path) -> None:
     release.release("special", LevelScorer(models=5.0), may_be_best=False)
     assert "NaN" not in path.read_text()
     assert index(tree)["packages"]["first"] == written["packages"]["first"]
+
+
+@pytest.mark.parametrize("folder", sorted((ROOT / "models/release").glob("*/")), ids=lambda path: path.name)
+def test_the_runs_of_the_repositorys_releases_can_be_restored(folder: Path) -> None:
+    check_report(ROOT / "reports/release" / folder.name, read_package(folder, released_sha256(folder)))

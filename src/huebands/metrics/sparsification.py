@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from scipy.stats import spearmanr
 
 Values = NDArray[np.floating]
 
@@ -52,7 +52,7 @@ def rank_correlation(uncertainty_N: Values, error_N: Values) -> float:
         return float("nan")
     if np.ptp(uncertainty_N) == 0:
         return 0.0
-    return float(np.corrcoef(rankdata(uncertainty_N), rankdata(error_N))[0, 1])
+    return float(spearmanr(uncertainty_N, error_N).statistic)
 
 
 def reliability(predicted_N: Values, observed_N: Values, weights_N: Values, bins: int) -> list[Bin]:

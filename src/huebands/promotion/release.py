@@ -15,7 +15,7 @@ training, so that the stage register can show them in MLflow.
 
 import argparse
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from huebands.package.choose import (
     GENERATOR,
     INDEX,
     RELEASE,
+    ReleasedPackage,
     ReleaseIndex,
     describe_package,
     encode_index,
@@ -97,26 +98,34 @@ def release(name: str, scorer: ColourScorer, may_be_best: bool = True) -> None:
     with atomic.replace_folder(REPORT / name) as report:
         for file in ("run.json", "history.csv"):  # without pictures: the licence of the photos may forbid them
             atomic.write_bytes(report / file, (TRAIN / file).read_bytes())
-    packages = {
-        folder: describe_package(colorizer.package.package_sha256, trial.means(folder))
-        for folder, colorizer in released.items()
-        if folder != name
+    measured = {
+        package: describe_package(
+            colorizer.package.package_sha256, trial.means(CANDIDATE if package == name else package)
+        )
+        for package, colorizer in {**released, name: candidate}.items()
     }
-    packages[name] = describe_package(candidate.package.package_sha256, trial.means(CANDIDATE))
-    prepared_sha256 = data_sha256(PREPARED)
-    if index and not may_be_best:
-        packages = {**index.packages, name: replace(packages[name], data_sha256=prepared_sha256)}
-        index = replace(index, packages=dict(sorted(packages.items())))
-    else:
-        packages = dict(sorted(packages.items()))
-        index = ReleaseIndex(best=best_name, split="val", data_sha256=prepared_sha256, packages=packages)
+    index = beside(index, name, measured[name]) if index and not may_be_best else compared(best_name, measured)
     atomic.write_text(RELEASE / INDEX, encode_index(index))
-    for measured in trial.colorizers:
-        means = ", ".join(f"{criterion} {mean:.4f}" for criterion, mean in trial.means(measured).items())
-        print(f"release: {measured} {means}")
+    for candidate_or_released in trial.colorizers:
+        means = trial.means(candidate_or_released).items()
+        figures = ", ".join(f"{criterion} {mean:.4f}" for criterion, mean in means)
+        print(f"release: {candidate_or_released} {figures}")
     for line in (*verdict.lines, *trial.coverage(CANDIDATE, candidate.calibration.certificate["alpha"])):
         print(f"release: {line}")
     print(f"release: {best_name} is the best; {name} is {verdict.reason}")
+
+
+def compared(best: str, packages: Mapping[str, ReleasedPackage]) -> ReleaseIndex:
+    """The index of packages that were compared with each other on data/prepared."""
+    return ReleaseIndex(
+        best=best, split="val", data_sha256=data_sha256(PREPARED), packages=dict(sorted(packages.items()))
+    )
+
+
+def beside(index: ReleaseIndex, name: str, package: ReleasedPackage) -> ReleaseIndex:
+    """The index with one more package, which was measured alone on data/prepared."""
+    added = {name: replace(package, data_sha256=data_sha256(PREPARED))}
+    return replace(index, packages=dict(sorted({**index.packages, **added}.items())))
 
 
 def choose(

@@ -5,6 +5,7 @@ were made with the parameters of params.yaml on data/prepared. `dvc commit --for
 outputs of the stage.
 """
 
+import csv
 import json
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from huebands.package.write import copy_package
 from huebands.training.loop import fingerprint_of
 
 PREPARED, PLACES = Path("data/prepared"), (Path("models/trained"), Path("reports/train"))
+TIMES = ("epoch", "seconds")  # columns of history.csv that every training has
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -78,7 +80,7 @@ def check_report(folder: Path, package: ModelPackage) -> None:
         package: that the training made.
 
     Raises:
-        PackageError: naming the file that is missing, or the other weights.
+        PackageError: naming the file that is missing, the other weights, or the columns that the history lacks.
     """
     for path in (folder / "run.json", folder / "history.csv"):
         if not path.is_file():
@@ -88,6 +90,13 @@ def check_report(folder: Path, package: ModelPackage) -> None:
         raise PackageError(
             f"{folder / 'run.json'}: weights_sha256 (={reported[:12]!r}) must be {package.weights_sha256[:12]!r}, that"
             f" of {package.folder}; take both from one training"
+        )
+    with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
+        columns = next(csv.reader(file), [])
+    if missing := [column for column in TIMES if column not in columns]:
+        raise PackageError(
+            f"{folder / 'history.csv'}: columns (={', '.join(columns)}) lack {', '.join(missing)}, without which the"
+            " run cannot be restored; take the report that the training wrote"
         )
 
 
