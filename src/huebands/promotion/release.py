@@ -46,8 +46,10 @@ CANDIDATE = "models/generator"  # a name that no released package can have
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Release models/generator under the name given."""
-    parser = argparse.ArgumentParser(prog="release", description="Release models/generator as models/release/NAME.")
-    parser.add_argument("name")
+    parser = argparse.ArgumentParser(
+        prog="python -m huebands.promotion.release", description="Release models/generator as models/release/NAME."
+    )
+    parser.add_argument("name", help="of lower-case letters, digits and hyphens")
     parser.add_argument(
         "--not-default", action="store_true", help="for photos of one kind: it is compared with grey alone"
     )
