@@ -23,10 +23,9 @@ class JointPhotoDensity(PhotoDensity):
     def size(self) -> tuple[int, int]:
         return SAMPLES, SAMPLES
 
-    def ab(self) -> Tensor:
+    def ab(self, levels: tuple[int, ...]) -> Tensor:
         angles = torch.arange(12) * (torch.pi / 6)
-        ab_Q2 = 40 * torch.stack((angles.cos(), angles.sin()), dim=1)
-        return ab_Q2[:, :, None, None].expand(-1, -1, SAMPLES, SAMPLES)
+        return 40 * torch.stack((angles.cos(), angles.sin()), dim=1).expand(len(levels), -1, -1)
 
 
 class ToyJointDensity(Density):

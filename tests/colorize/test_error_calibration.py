@@ -12,6 +12,7 @@ from huebands.colorize.error_calibration import (
     true_errors,
 )
 from huebands.conformal.error_map import MOST_KNOTS, ErrorCurve, MapError, choose_map, upsample
+from huebands.density.expected_error import LEVELS
 from huebands.metrics.image import ab_mae, ciede2000
 from huebands.metrics.sparsification import calibration_error, reliability
 
@@ -110,10 +111,11 @@ def test_beyond_its_ends_a_curve_is_constant():
 
 @pytest.mark.parametrize("size", [(1, 1), (40, 50), (2, 4000)])
 def test_the_size_of_tiles_does_not_change_a_map(size, monkeypatch):
-    samples = np.random.default_rng(0).random((5, 6), np.float32)
-    whole = upsample(samples, size)
+    random = np.random.default_rng(0)
+    samples, grey = random.random((len(LEVELS), 5, 6), np.float32), random.integers(0, 256, size, dtype=np.uint8)
+    whole = upsample(samples, grey)
     monkeypatch.setattr("huebands.conformal.error_map._TILE", 77)
-    np.testing.assert_array_equal(upsample(samples, size), whole)
+    np.testing.assert_array_equal(upsample(samples, grey), whole)
     assert samples.min() <= whole.min() and whole.max() <= samples.max()
 
 

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from huebands.colorize.colorizer import Colorizer
-from huebands.conformal.error_map import MapError
+from huebands.conformal.error_map import MapError, upsample
 from huebands.conformal.guarantee import Guarantee
-from huebands.density.expected_error import expected_error, mean_ab
+from huebands.density.expected_error import LEVELS, expected_errors
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.heatmap import magma
 from huebands.photos.write import encode_png
@@ -52,11 +52,19 @@ def test_the_expected_error_is_that_of_the_density_calibrated_and_has_the_photos
     assert result.expected_error.shape == size
     assert result.expected_error.dtype == np.float32
     density = joint.density.estimate(GreyPhoto(grey))
-    raw = expected_error(density.probabilities_QSS, density.ab(), mean_ab(result.rgb, (SAMPLES, SAMPLES)))
-    np.testing.assert_array_equal(result.error_SS, CURVE.calibrate(raw.numpy()))
-    if min(size) > SAMPLES:
-        expected = torch.nn.functional.interpolate(torch.from_numpy(result.error_SS)[None, None], size, mode="bilinear")
-        np.testing.assert_allclose(result.expected_error, expected[0, 0], atol=1e-4)
+    raw = expected_errors(density.probabilities_QSS, density.ab(LEVELS), result.rgb, grey)
+    np.testing.assert_array_equal(result.error_KSS, CURVE.calibrate(raw.numpy()))
+    np.testing.assert_array_equal(result.expected_error, upsample(result.error_KSS, grey))
+
+
+@pytest.mark.parametrize("grey", [0, 32, 100, 255])
+def test_samples_are_interpolated_linearly_in_space_and_in_grey(grey):
+    samples_KSS = np.random.default_rng(0).random((len(LEVELS), SAMPLES, SAMPLES), np.float32)
+    size = (40, 50)
+    error_map = upsample(samples_KSS, np.full(size, grey, np.uint8))
+    expected_KHW = torch.nn.functional.interpolate(torch.from_numpy(samples_KSS)[None], size, mode="bilinear")[0]
+    expected = [np.interp(grey, LEVELS, expected_KHW[:, row, column]) for row, column in ((0, 0), (20, 31), (39, 49))]
+    np.testing.assert_allclose(error_map[[0, 20, 39], [0, 31, 49]], expected, atol=1e-5)
 
 
 def test_the_colours_and_bands_are_those_of_a_model_without_an_expected_error(plain, joint):
@@ -80,7 +88,7 @@ def test_without_a_joint_density_there_is_no_expected_error_and_the_picture_show
 
 def test_a_joint_density_without_a_curve_gives_no_expected_error(plain):
     colorizer = with_joint_density(plain, curve=None)
-    assert colorizer.predict(GreyPhoto(random_grey(9, 9))).expected_error_SS is not None
+    assert colorizer.predict(GreyPhoto(random_grey(9, 9))).expected_error_KSS is not None
     assert colorizer.colorize(random_grey(9, 9)).expected_error is None
 
 

@@ -94,7 +94,7 @@ class TestEstimate:
         model = read_density(written)
         estimate = model.estimate(GreyPhoto(np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)))
         quarter = (seen[0] // 4, seen[1] // 4)
-        assert estimate.probabilities_QSS.shape == (64, *quarter) and estimate.ab().shape == (64, 2, *quarter)
+        assert estimate.probabilities_QSS.shape == (64, *quarter) and estimate.ab((3, 200)).shape == (2, 64, 2)
         assert estimate.log_probabilities_3BSS.shape == (3, 8, *quarter) and estimate.grey_SS.shape == quarter
         assert estimate.grey_SS.dtype == torch.uint8 and estimate.L_SS.shape == seen and estimate.size == quarter
         assert torch.allclose(estimate.probabilities_QSS.sum(dim=0), torch.ones(1), atol=1e-5)

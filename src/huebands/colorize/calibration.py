@@ -32,9 +32,9 @@ def choose_bands(colorizer: Colorizer, photos: Originals, settings: CalibratePar
 
     def bands() -> Iterator[tuple[PhotoBands, NDArray[np.uint8]]]:
         for prediction, true_HW3 in _predictions(colorizer, photos, "val", unmerged_shape(settings.adaptivity)):
-            if prediction.expected_error_SS is not None:
+            if prediction.expected_error_KSS is not None:
                 pixels = compared_pixels(prediction.photo.shape)
-                expected_HW = upsample(prediction.expected_error_SS.numpy(), prediction.photo.shape)[pixels]
+                expected_HW = upsample(prediction.expected_error_KSS.numpy(), prediction.photo.levels_HW)[pixels]
                 errors = true_errors(prediction.rgb[pixels], true_HW3[pixels])
                 compared.append((expected_HW.ravel(), errors["ciede2000"]))
             yield prediction.bands, true_HW3

@@ -19,7 +19,7 @@ from huebands.conformal.guarantee import Guarantee, Mode
 from huebands.conformal.photo_bands import PhotoBands
 from huebands.conformal.shape import Shape
 from huebands.density.atypicality import p_value
-from huebands.density.expected_error import expected_error, mean_ab
+from huebands.density.expected_error import LEVELS, expected_errors
 from huebands.density.model import Density
 from huebands.models.windows import canvas_size
 from huebands.package.choose import default_package, released_sha256
@@ -141,13 +141,12 @@ class Colorizer:
         rgb_HW3, estimate = colours.predict(photo), density.estimate(photo)
         with torch.inference_mode():
             nested = NestedBands(rgb_HW3, photo.levels_HW, estimate.intervals(shape.adaptivity))
-            expected_error_SS = None
-            if estimate.probabilities_QSS is not None:
-                shown_ab_2SS = mean_ab(rgb_HW3, estimate.size)
-                expected_error_SS = expected_error(estimate.probabilities_QSS, estimate.ab(), shown_ab_2SS)
+            errors_KSS = None
+            if (probabilities_QSS := estimate.probabilities_QSS) is not None:
+                errors_KSS = expected_errors(probabilities_QSS, estimate.ab(LEVELS), rgb_HW3, photo.levels_HW)
         texture_SS = texture_of(estimate.L_SS)
         bands = PhotoBands(nested, shape.grouping, texture_SS, estimate.entropy, estimate.atypicality)
-        return Prediction(photo, rgb_HW3, bands, expected_error_SS)
+        return Prediction(photo, rgb_HW3, bands, errors_KSS)
 
     def choose(self, prediction: Prediction, guarantee: Guarantee) -> Colorization:
         """Choose the bands that keep a guarantee; fast, compared with `predict`.
@@ -167,18 +166,15 @@ class Colorizer:
             guarantee=guarantee,
             steps=common,
             likeness=self.likeness(prediction),
-            error_SS=self.expected_error(prediction),
+            error_KSS=self.expected_error(prediction),
         )
 
     def expected_error(self, prediction: Prediction) -> NDArray[np.float32] | None:
-        """The calibrated expected error at samples spread evenly over the photo, (S, S) in CIEDE2000.
-
-        None where the model has no joint density.
-        """
-        curve, expected_error_SS = self.calibration.error_curve, prediction.expected_error_SS
-        if curve is None or expected_error_SS is None:
+        """The calibrated expected error, (K, S, S) in CIEDE2000; see `Colorization.error_KSS`."""
+        curve, errors_KSS = self.calibration.error_curve, prediction.expected_error_KSS
+        if curve is None or errors_KSS is None:
             return None
-        return curve.calibrate(expected_error_SS.numpy())
+        return curve.calibrate(errors_KSS.numpy())
 
     def likeness(self, prediction: Prediction) -> float:
         """The p-value of a photo's atypicality score among those of the calibration photos."""

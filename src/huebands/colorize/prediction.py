@@ -18,11 +18,11 @@ class Prediction:
         photo: the photo as the model saw it.
         rgb: uint8 (H, W, 3), the colours shown.
         bands: at every step.
-        expected_error_SS: mean CIEDE2000 under the density at samples spread evenly over the photo, not calibrated;
-            None where the model has no joint density.
+        expected_error_KSS: mean CIEDE2000 under the density for pixels with each of K grey levels, at samples spread
+            evenly over the photo, not calibrated; None where the model has no joint density.
     """
 
     photo: GreyPhoto
     rgb: NDArray[np.uint8]
     bands: PhotoBands
-    expected_error_SS: Tensor | None = None
+    expected_error_KSS: Tensor | None = None

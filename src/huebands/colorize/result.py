@@ -33,7 +33,8 @@ class Colorization:
         steps: int (3,), of the nested bands for R, G and B; grouped: pixels have these or later ones.
         likeness: conformal p-value of the atypicality score: at most q with probability q for a photo exchangeable
             with the calibration photos.
-        error_SS: expected error at samples spread evenly over the photo; None where the model gives none.
+        error_KSS: expected error of pixels with each of K grey levels, `density.expected_error.LEVELS`, at samples
+            spread evenly over the photo; None where the model gives none.
     """
 
     rgb: NDArray[np.uint8]
@@ -42,7 +43,7 @@ class Colorization:
     guarantee: Guarantee
     steps: NDArray[np.int_]
     likeness: float
-    error_SS: NDArray[np.float32] | None = None
+    error_KSS: NDArray[np.float32] | None = None
 
     @cached_property
     def width(self) -> NDArray[np.float32]:
@@ -58,12 +59,12 @@ class Colorization:
 
         Among pixels of new photos like the validation photos with the value 6, the mean error is about 6.
         """
-        return None if self.error_SS is None else upsample(self.error_SS, self.grey.shape)
+        return None if self.error_KSS is None else upsample(self.error_KSS, self.grey)
 
     @property
     def maps(self) -> tuple[MapName, ...]:
         """The names of its maps of uncertainty; the first is the usual one."""
-        return MAPS if self.error_SS is not None else ("width",)
+        return MAPS if self.error_KSS is not None else ("width",)
 
     def map(self, name: MapName | None = None) -> tuple[NDArray[np.float32], Scale]:
         """A map of uncertainty, (H, W), and the scale of its picture.

@@ -1,6 +1,7 @@
 """The map of the expected colour error: how its samples are calibrated, and brought to a photo's size.
 
-Samples are calibrated before they are interpolated, so a page that has the samples can draw the map.
+A pixel lies between four samples, and its grey level between two of `density.expected_error.LEVELS`. Samples are
+calibrated before they are interpolated, so a page that has the samples can draw the map.
 """
 
 from dataclasses import dataclass
@@ -11,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from huebands.conformal.bands import Grid
+from huebands.density.expected_error import between_levels
 from huebands.models.parameters import check
 
 MapName = Literal["expected-error", "width"]
 MAPS: tuple[MapName, ...] = get_args(MapName)
 MOST_KNOTS = 32
-_TILE = 1 << 20  # pixels interpolated at once
+_TILE = 1 << 17  # pixels interpolated at once
 
 
 class MapError(ValueError):
@@ -56,13 +58,24 @@ class ErrorCurve:
         return np.interp(expected, self.expected, self.observed).astype(np.float32)
 
 
-def upsample(samples_SS: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Interpolate samples that are spread evenly over a photo to (height, width), bilinearly, as bands are."""
-    samples_1SS, map_HW = torch.from_numpy(samples_SS)[None], np.empty(size, np.float32)
-    rows = max(_TILE // size[1], 1)
-    for top in range(0, size[0], rows):
-        tile = slice(top, min(top + rows, size[0]))
-        map_HW[tile] = Grid.over(samples_SS.shape, size, tile).interpolate(samples_1SS)[0].numpy()
+def upsample(samples_KSS: NDArray[np.float32], grey_HW: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Interpolate samples that are spread evenly over a photo to its pixels: bilinearly, and linearly in grey.
+
+    Args:
+        samples_KSS: at each of `LEVELS`.
+        grey_HW: grey levels of the photo.
+    """
+    samples, map_HW = torch.from_numpy(samples_KSS), np.empty(grey_HW.shape, np.float32)
+    before, next_weight = between_levels()
+    rows = max(_TILE // grey_HW.shape[1], 1)
+    for top in range(0, len(grey_HW), rows):
+        tile = slice(top, min(top + rows, len(grey_HW)))
+        errors_KHW = Grid.over(samples_KSS.shape[1:], grey_HW.shape, tile).interpolate(samples)
+        grey_1HW = torch.from_numpy(grey_HW[tile].astype(np.int64))[None]
+        place_1HW, weight_1HW = before[grey_1HW], next_weight[grey_1HW]
+        map_1HW = errors_KHW.gather(0, place_1HW) * (1 - weight_1HW)
+        map_1HW += errors_KHW.gather(0, place_1HW + 1) * weight_1HW
+        map_HW[tile] = map_1HW[0].numpy()
     return map_HW
 
 

@@ -1,19 +1,23 @@
 """The expected colour error of what is shown: the mean CIEDE2000 to the truth, under each pixel's own colour density.
 
 The truth has the lightness of the grey photo, and so has the colour shown. So the lightness term of CIEDE2000 is 0, and
-chroma and hue decide alone. Source of the formula: Sharma, Wu & Dalal 2005, "The CIEDE2000 color-difference formula",
-https://doi.org/10.1002/col.20070, with all parametric factors 1.
+chroma and hue decide alone. How far colours can lie apart depends on the lightness, which differs between the pixels
+near a sample: so a sample has an error for each of several grey levels, `LEVELS`. Source of the formula: Sharma, Wu &
+Dalal 2005, "The CIEDE2000 color-difference formula", https://doi.org/10.1002/col.20070, with all parametric factors 1.
 """
 
 import math
+from functools import cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter
 from torch import Tensor
 
 from huebands import color
 
+LEVELS = (0, 32, 64, 96, 128, 160, 192, 224, 255)  # grey levels at which errors are computed
 LEAST_PROBABILITY = 1e-4  # rarer colours are left out: most of a density's colours, with little of its mass
 _CHUNK = 1 << 15  # pairs of colours: temporaries stay in the processor's cache
 _ROWS_PER_CELL = 16  # and columns: of a photo, for the mean colour of a cell
@@ -21,32 +25,55 @@ _LARGE_CHROMA_7 = 25.0**7
 _ZERO = 1e-12  # keeps roots and quotients of grey finite
 
 
-def expected_error(probabilities_QSS: Tensor, ab_Q2SS: Tensor, shown_ab_2SS: Tensor) -> Tensor:
+def expected_errors(
+    probabilities_QSS: Tensor, ab_KQ2: Tensor, rgb_HW3: NDArray[np.uint8], grey_HW: NDArray[np.uint8]
+) -> Tensor:
+    """The expected error of pixels with each of the K `LEVELS`, at samples spread evenly over a photo.
+
+    Args:
+        probabilities_QSS: of Q colours at each sample.
+        ab_KQ2: a and b of the colours at each level, CIELAB units.
+        rgb_HW3: the colours shown.
+        grey_HW: grey levels of the photo.
+
+    Returns:
+        float32 (K, S, S), in CIEDE2000. It is 0 where no pixel near the sample has a grey level near that one.
+    """
+    size = (probabilities_QSS.shape[1], probabilities_QSS.shape[2])
+    shown_ab_2SS, errors_KSS = mean_ab(rgb_HW3, size), torch.zeros(len(LEVELS), *size)
+    lightness = color.lightness_of_grey(torch.tensor(LEVELS, dtype=torch.uint8))
+    for L, ab_Q2, are_needed_SS, error_SS in zip(lightness, ab_KQ2, _needed(grey_HW, size), errors_KSS, strict=True):
+        shown_lab_3SS = color.fit_to_gamut(torch.cat((L.expand(1, *size), shown_ab_2SS)))
+        likely_QN, shown_2N = probabilities_QSS[:, are_needed_SS], shown_lab_3SS[1:, are_needed_SS]
+        error_SS[are_needed_SS] = expected_error(likely_QN, ab_Q2, shown_2N)
+    return errors_KSS
+
+
+def expected_error(probabilities_QN: Tensor, ab_Q2: Tensor, shown_ab_2N: Tensor) -> Tensor:
     """The mean CIEDE2000 between the colour shown and the colours of a density.
 
     Colours less likely than `LEAST_PROBABILITY` are left out, and the others weighed up. Sums are made in one order and
     in float64, so they do not depend on the number of threads.
 
     Args:
-        probabilities_QSS: of Q colours at each sample; some of each sample are likelier than `LEAST_PROBABILITY`.
-        ab_Q2SS: a and b of the colours at each sample's lightness, CIELAB units.
-        shown_ab_2SS: a and b shown at each sample, CIELAB units.
+        probabilities_QN: of Q colours at N samples; some of each sample are likelier than `LEAST_PROBABILITY`.
+        ab_Q2: a and b of the colours, CIELAB units.
+        shown_ab_2N: a and b shown at each sample, CIELAB units.
 
     Returns:
-        float32 (S, S), in CIEDE2000, not negative.
+        float32 (N,), in CIEDE2000, not negative.
     """
-    size = probabilities_QSS.shape[1:]
-    places = (probabilities_QSS > LEAST_PROBABILITY).flatten().nonzero()[:, 0]
-    samples = places % size.numel()
+    count = probabilities_QN.shape[1]
+    colours, samples = (probabilities_QN > LEAST_PROBABILITY).nonzero(as_tuple=True)
     a_and_b = (
-        *(colours_QSS.flatten().index_select(0, places) for colours_QSS in ab_Q2SS.unbind(dim=1)),
-        *(shown_SS.flatten().index_select(0, samples) for shown_SS in shown_ab_2SS),
+        *(values_Q.index_select(0, colours) for values_Q in ab_Q2.unbind(dim=1)),
+        *(shown_N.index_select(0, samples) for shown_N in shown_ab_2N),
     )
     pairs = zip(*(values.split(_CHUNK) for values in a_and_b), strict=True)
     errors = torch.cat([equal_lightness_ciede2000(*pair) for pair in pairs]).double().numpy()
-    likely = probabilities_QSS.flatten().index_select(0, places).double().numpy()
-    total, mass = (np.bincount(samples.numpy(), weights, size.numel()) for weights in (likely * errors, likely))
-    return torch.from_numpy((total / mass).astype(np.float32)).view(size)
+    likely = probabilities_QN[colours, samples].double().numpy()
+    total, mass = (np.bincount(samples.numpy(), weights, count) for weights in (likely * errors, likely))
+    return torch.from_numpy((total / mass).astype(np.float32))
 
 
 def equal_lightness_ciede2000(a_1: Tensor, b_1: Tensor, a_2: Tensor, b_2: Tensor) -> Tensor:
@@ -89,7 +116,7 @@ def mean_ab(rgb_HW3: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
         max(pixels // (cells * _ROWS_PER_CELL), 1) for pixels, cells in zip(rgb_HW3.shape, size, strict=False)
     )
     rgb_HW3 = rgb_HW3[::height, ::width]
-    starts = [np.arange(cells) * pixels // cells for cells, pixels in zip(size, rgb_HW3.shape, strict=False)]
+    starts = _starts(rgb_HW3.shape, size)
     counts = [
         np.maximum(np.diff(start, append=pixels), 1) for start, pixels in zip(starts, rgb_HW3.shape, strict=False)
     ]
@@ -97,6 +124,34 @@ def mean_ab(rgb_HW3: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
     sums = np.add.reduceat(sums, starts[1], axis=1)
     mean_rgb = torch.from_numpy(sums / np.multiply.outer(*counts)[..., None] / 255)
     return color.srgb_to_lab(mean_rgb.movedim(-1, 0))[1:].float()
+
+
+@cache
+def between_levels() -> tuple[Tensor, Tensor]:
+    """For each grey level: the place of the one before it in `LEVELS`, int64 (256,), and the weight of the next one."""
+    levels = np.array(LEVELS)
+    grey = np.arange(levels[-1] + 1)
+    before = np.clip(np.searchsorted(levels, grey, side="right") - 1, 0, len(levels) - 2)
+    weight = (grey - levels[before]) / (levels[before + 1] - levels[before])
+    return torch.from_numpy(before), torch.from_numpy(weight.astype(np.float32))
+
+
+def _needed(grey_HW: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
+    """Which of `LEVELS` lie around the grey levels of a sample's cell and of its neighbours, bool (K, *size)."""
+    ends = []
+    for reduce, spread in ((np.minimum, minimum_filter), (np.maximum, maximum_filter)):
+        end = grey_HW
+        for axis, starts in enumerate(_starts(grey_HW.shape, size)):
+            end = reduce.reduceat(end, starts, axis=axis)
+        ends.append(torch.from_numpy(spread(end, size=3)).long())
+    before, _ = between_levels()
+    places = torch.arange(len(LEVELS))[:, None, None]
+    return (places >= before[ends[0]]) & (places <= before[ends[1]] + 1)
+
+
+def _starts(shape: tuple[int, ...], cells: tuple[int, int]) -> list[NDArray[np.int_]]:
+    """The first row of each cell of an even grid over a photo, and the first column."""
+    return [np.arange(count) * pixels // count for count, pixels in zip(cells, shape, strict=False)]
 
 
 def _mean_direction(x_1: Tensor, y_1: Tensor, x_2: Tensor, y_2: Tensor) -> tuple[Tensor, Tensor]:

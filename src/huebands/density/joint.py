@@ -49,14 +49,17 @@ def channel_histograms(probabilities_QSS: Tensor, grey_SS: Tensor, bins: int) ->
     return torch.stack((red, green_NK.T.reshape(red.shape), blue))
 
 
-def ab_of_cells(grey_SS: Tensor, bins: int) -> Tensor:
-    """The colour at each cell's centre: a and b, CIELAB units, (Q, 2, S, S); a colour outside sRGB is clipped.
+@cache
+def ab_of_cells(levels: tuple[int, ...], bins: int) -> Tensor:
+    """The colour at each cell's centre: a and b, CIELAB units, (K, Q, 2); a colour outside sRGB is clipped.
 
     Args:
-        grey_SS: uint8.
+        levels: K grey levels.
         bins: of each side.
     """
-    return _ab_table(bins)[grey_SS.long()].movedim((2, 3), (0, 1))
+    with torch.inference_mode(False):
+        lab_K3NN = color.srgb_to_lab(_colours(bins, 1)[list(levels)])
+        return lab_K3NN[:, 1:].flatten(2).movedim(1, 2).contiguous()
 
 
 @cache
@@ -93,11 +96,3 @@ def _green_shares(bins: int) -> Tensor:
         levels = torch.arange(_LEVELS)[:, None].expand(-1, len(cells_N))
         weight = torch.full(levels.shape, 1 / _SAMPLES**2)
         return shares.index_put_((levels, cells_N.expand_as(levels), green_LNN.flatten(1)), weight, accumulate=True)
-
-
-@cache
-def _ab_table(bins: int) -> Tensor:
-    """A and b at the cells' centres at each grey level, (256, Q, 2)."""
-    with torch.inference_mode(False):
-        lab_L3NN = color.srgb_to_lab(_colours(bins, 1))
-        return lab_L3NN[:, 1:].flatten(2).movedim(1, 2).contiguous()

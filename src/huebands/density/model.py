@@ -64,15 +64,15 @@ class PhotoDensity:
         """The nested intervals of each channel by itself, see `NestedIntervals.grow`."""
         return NestedIntervals.grow(self.log_probabilities_3BSS, self.grey_SS, adaptivity)
 
-    def ab(self) -> Tensor:
-        """A and b of the cells' colours at each sample's grey level, CIELAB units, (Q, 2, S, S).
+    def ab(self, levels: tuple[int, ...]) -> Tensor:
+        """A and b of the cells' colours at K grey levels, CIELAB units, (K, Q, 2).
 
         Raises:
             ValueError: when there is no joint histogram.
         """
         if self.probabilities_QSS is None:
             raise ValueError("this density has no joint histogram; fit it again")
-        return joint.ab_of_cells(self.grey_SS, self.log_probabilities_3BSS.shape[1])
+        return joint.ab_of_cells(levels, self.log_probabilities_3BSS.shape[1])
 
 
 @dataclass(frozen=True)

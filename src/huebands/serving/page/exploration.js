@@ -15,7 +15,7 @@ export async function readExploration(buffer) {
   const [colorized, grey] = await Promise.all([draw(entries["colorized.png"]), draw(entries["grey.png"])]);
   const levels = pixelsOf(grey).filter((_, index) => index % 4 === 0);
   const nestedBands = new NestedBands(description, entries["knots.bin"], pixelsOf(colorized), levels);
-  const errorMap = description.expected_error ? new ErrorMap(description, entries["errors.bin"]) : null;
+  const errorMap = description.expected_error ? new ErrorMap(description, entries["errors.bin"], levels) : null;
   return { description, colorized, grey, nestedBands, errorMap };
 }
 

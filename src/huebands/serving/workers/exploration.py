@@ -20,6 +20,7 @@ from huebands.conformal import luminance
 from huebands.conformal.bands import STEPS_PER_KNOT, NestedBands
 from huebands.conformal.calibration import Calibration
 from huebands.conformal.guarantee import MODES, Guarantee
+from huebands.density.expected_error import LEVELS
 from huebands.density.intervals import KNOTS, PARTS
 from huebands.photos.heatmap import EXPECTED_ERROR, magma
 from huebands.photos.write import encode_png
@@ -34,7 +35,7 @@ def pack_exploration(colorizer: Colorizer, name: str, prediction: Prediction, re
 
     Returns:
         A zip: colorized.png and grey.png, of every `stride`-th row and column; knots.bin, see `_encode_knots`;
-        where the model gives an expected error, errors.bin, its samples as float32 (S, S); and exploration.json.
+        where the model gives an expected error, errors.bin, its samples as float32 (K, S, S); and exploration.json.
     """
     stride = _stride(*prediction.photo.shape)
     sampled = np.s_[::stride, ::stride]
@@ -49,8 +50,8 @@ def pack_exploration(colorizer: Colorizer, name: str, prediction: Prediction, re
         "knots.bin": _encode_knots(prediction.bands.nested, knot_range),
         "exploration.json": json.dumps(description, ensure_ascii=False).encode(),
     }
-    if result.error_SS is not None:
-        compressed["errors.bin"] = result.error_SS.astype("<f4").tobytes()
+    if result.error_KSS is not None:
+        compressed["errors.bin"] = result.error_KSS.astype("<f4").tobytes()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in stored.items():
@@ -106,8 +107,10 @@ def _describe(
 
 
 def _describe_error(result: Colorization) -> dict[str, Any] | None:
-    """Size of the grid of samples in errors.bin, and the error that has the last colour of the scale."""
-    return None if result.error_SS is None else {"samples": result.error_SS.shape, "top": EXPECTED_ERROR.top}
+    """Grey levels and grid of the samples in errors.bin, and the error that has the last colour of the scale."""
+    if result.error_KSS is None:
+        return None
+    return {"levels": LEVELS, "samples": result.error_KSS.shape[1:], "top": EXPECTED_ERROR.top}
 
 
 def _steps(calibration: Calibration) -> dict[str, dict[int, list[int]]]:
