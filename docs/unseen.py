@@ -11,10 +11,11 @@ from skimage import data
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.photos.grey import GreyPhoto
+from huebands.photos.heatmap import EXPECTED_ERROR, heat_map
 from huebands.plots.pictures import Strip, draw_sheet
 
 PHOTOS = {"astronaut": data.astronaut, "cat": data.chelsea, "coffee": data.coffee, "rocket": data.rocket}
-COLUMNS = ("grey", "plain U-Net, paintings", "released: photos-large", "truth", "width of the bands")
+COLUMNS = ("grey", "plain U-Net, paintings", "released: photos-large", "truth", "expected error", "width of the bands")
 
 
 def main() -> None:
@@ -25,9 +26,12 @@ def main() -> None:
         truth: np.ndarray = load()
         photo = GreyPhoto.of_rgb(truth)
         result = released.colorize(truth, alpha=0.1)
-        pictures = (photo.levels_HW, default.colours.predict(photo), result.rgb, truth, result.uncertainty)
-        strips.append(Strip(name, pictures))
-    label = "width of the bands at alpha = 0.1: 8-bit levels, mean of R, G and B"
+        maps = [heat_map(*result.map(map_name)) for map_name in ("expected-error", "width")]
+        strips.append(Strip(name, (photo.levels_HW, default.colours.predict(photo), result.rgb, truth, *maps)))
+    label = (
+        "width of the bands at alpha = 0.1: 8-bit levels, mean of R, G and B; expected error: the same colours from 0 to"
+        f" {EXPECTED_ERROR.top:g} {EXPECTED_ERROR.unit}"
+    )
     rows = [("", [strip]) for strip in strips]
     draw_sheet(Path("docs/unseen.png"), rows, COLUMNS, cell=1.8, scale_label=label)
 

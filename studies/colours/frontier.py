@@ -2,9 +2,9 @@
 
     python studies/colours/frontier.py models/release/photos-large data/prepared FRONTIER.csv --undone 0.5
 
-PACKAGE is a colorizer with two heads, of whose rebalancing `--undone` is taken back already. 400 photos, spread evenly over
-val, are measured at the network's size; colours are averaged over the package's views, as `huebands colorize` does. Each row has means
-over the photos, and the error of colourfulness as a share of grey's.
+PACKAGE is a colorizer with two heads, of whose rebalancing `--undone` is taken back already. 400 photos, spread evenly
+over val, are measured at the network's size; colours are averaged over the package's views, as `huebands colorize`
+does. Each row has means over the photos, and the error of colourfulness as a share of grey's.
 """
 
 import argparse
@@ -16,10 +16,10 @@ from typing import cast
 
 import measures
 import torch
+from huebands.colorize.views import average_over_views
 from torch import Tensor
 
 from huebands.color import from_bytes, grey_levels, lightness_of_grey, to_bytes
-from huebands.models.views import average_over_views
 from huebands.data.shards import LabShard
 from huebands.models.networks import dual_head
 from huebands.models.parts.ab_bins import annealed_mean, weigh_by_frequency

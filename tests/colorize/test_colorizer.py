@@ -10,10 +10,10 @@ from skimage.color import rgb2lab
 
 from huebands import color
 from huebands.colorize.colorizer import Colorizer
-from huebands.colorize.views import VIEWS, average_over_views
 from huebands.conformal.guarantee import AlphaError, Guarantee
 from huebands.density.atypicality import p_value
 from huebands.density.model import grey_of_lightness
+from huebands.models.views import VIEWS, average_over_views
 from huebands.package.schema import PackageError
 from huebands.photos import resize
 from huebands.photos.grey import GreyPhoto
@@ -345,6 +345,10 @@ def test_views_are_averaged_and_moved_back(colorizer):
         inside = np.s_[..., 8:-8, 8:-8]
         torch.testing.assert_close(unchanged[inside], torch.cat((L_11SS, -L_11SS), dim=1)[inside])
         assert len(VIEWS.get(views, [0])) == views
+        ramp_11SS = torch.arange(32.0).expand(1, 1, 32, 32) + 2 * torch.arange(32.0)[:, None]
+        coarse = average_over_views(lambda L: torch.nn.functional.avg_pool2d(L, 4), ramp_11SS, views)
+        inside = np.s_[..., 2:-2, 2:-2]
+        torch.testing.assert_close(coarse[inside], torch.nn.functional.avg_pool2d(ramp_11SS, 4)[inside])
     grey = random_grey(90, 120)
     one, eight = (replace(colorizer.colours, views=views).predict(GreyPhoto(grey)) for views in (1, 8))
     assert not np.array_equal(one, eight)

@@ -15,6 +15,7 @@ from huebands.density.intervals import KNOTS
 from huebands.density.model import DensityError, grey_of_lightness, read_density, write_density
 from huebands.density.network import ChannelDensityNetwork, DensityNetwork
 from huebands.models.parameters import ParamsError
+from huebands.models.views import average_over_views
 from huebands.models.weights import read_weights, write_weights
 from huebands.photos.grey import GreyPhoto
 from tiny_package import write_tiny_density
@@ -116,6 +117,26 @@ class TestEstimate:
         assert estimate.atypicality == pytest.approx(model.reference.atypicality(statistics_of(features)), rel=1e-5)
         assert set(estimate.grey_SS[[0, -1]].unique().tolist()) == {30, 100}
 
+    def test_views_are_averaged_as_probabilities_where_the_description_says_so(self, written):
+        plain = read_density(written)
+        torch.nn.init.normal_(plain.network.histograms[-1].weight, std=1e5)  # else all colours are equally likely
+        model = replace(plain, description=replace(plain.description, averaged_views=4))
+        grey = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
+        seen = []
+
+        def run(L_unit_11SS):
+            seen.append(statistics_of(plain.network.encoder(L_unit_11SS)))
+            return plain.network(L_unit_11SS).exp()
+
+        with torch.inference_mode():
+            L_11SS = color.lightness_of_grey(torch.from_numpy(grey))[None, None]
+            expected = average_over_views(run, L_11SS / 50 - 1, 4)[0]
+        estimate = model.estimate(GreyPhoto(grey))
+        torch.testing.assert_close(estimate.probabilities_QSS, expected, rtol=0, atol=1e-3)
+        assert (estimate.probabilities_QSS - plain.estimate(GreyPhoto(grey)).probabilities_QSS).abs().max() > 0.05
+        mean = torch.stack(seen).mean(dim=0)
+        assert estimate.atypicality == pytest.approx(model.reference.atypicality(mean), rel=1e-4)
+
 
 class TestFiles:
     def test_a_distribution_survives_the_round_trip_with_kernels_in_half_precision(self, written, tmp_path):
@@ -180,6 +201,7 @@ class TestFiles:
             ("image_size", 16, "image_size (=16) must be an integer in [32, 4096]"),
             ("image_size", 8192, "image_size (=8192) must be an integer in [32, 4096]"),
             ("image_size", 48, "image_size (=48) must be a multiple of 32"),
+            ("averaged_views", 3, "averaged_views (=3) must be 1, 4 or 8"),
             ("lineage", {}, "lineage.git_commit is missing"),
             ("lineage.params", [], "lineage.params (=[]) must be a mapping"),
         ],

@@ -22,6 +22,7 @@ PARAMS = DensityParams(
     epochs=20,
     batch_size=2,
     views=2,
+    averaged_views=1,
     feature_gib=1.0,
     seed=3,
 )

@@ -33,19 +33,19 @@ def test_the_shape_is_kept_to_the_nearest_half_square() -> None:
 @pytest.mark.parametrize("canvas", [(32, 32), (48, 32), (128, 32), (32, 80)])
 def test_windows_of_what_does_not_depend_on_the_window_join_to_the_whole(canvas: tuple[int, int]) -> None:
     L_11HW = torch.rand(1, 1, *canvas, generator=torch.Generator().manual_seed(0))
-    windows = run_in_windows(lambda L_11SS: [torch.cat((L_11SS, -L_11SS), dim=1)], L_11HW)
+    windows = run_in_windows(lambda L_11SS: torch.cat((L_11SS, -L_11SS), dim=1), L_11HW)
     assert len(windows) == max(canvas) * 2 // 32 - 1
-    whole = blend([window for (window,) in windows], canvas)
+    whole = blend(windows, canvas)
     torch.testing.assert_close(whole, torch.cat((L_11HW, -L_11HW), dim=1))
 
 
 def test_maps_that_are_smaller_than_the_window_join_in_the_shape_of_the_canvas() -> None:
-    def half(L_11SS: Tensor) -> list[Tensor]:
-        return [torch.nn.functional.avg_pool2d(L_11SS, 2)]
+    def half(L_11SS: Tensor) -> Tensor:
+        return torch.nn.functional.avg_pool2d(L_11SS, 2)
 
     L_11HW = torch.rand(1, 1, 32, 128, generator=torch.Generator().manual_seed(1))
-    whole = blend([window for (window,) in run_in_windows(half, L_11HW)], (32, 128))
-    torch.testing.assert_close(whole, half(L_11HW)[0])
+    whole = blend(run_in_windows(half, L_11HW), (32, 128))
+    torch.testing.assert_close(whole, half(L_11HW))
 
 
 def test_windows_that_disagree_are_blended_without_a_step() -> None:

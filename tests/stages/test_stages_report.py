@@ -60,6 +60,7 @@ FIT = DensityParams(
     epochs=2,
     batch_size=4,
     views=2,
+    averaged_views=1,
     feature_gib=0.1,
     seed=0,
 )

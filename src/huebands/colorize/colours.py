@@ -17,8 +17,8 @@ from torch import Tensor
 
 from huebands import color
 from huebands.colorize.upsampling import ColourLines
-from huebands.colorize.views import average_over_views
 from huebands.models.interface import Condition, Network
+from huebands.models.views import average_over_views
 from huebands.models.windows import blend, canvas_size, run_in_windows
 from huebands.photos.grey import GreyPhoto, Size
 from huebands.photos.resize import resize
@@ -61,8 +61,8 @@ class ColourModel:
     def predict(self, photo: GreyPhoto) -> NDArray[np.uint8]:
         """Colour a photo: sRGB uint8 (H, W, 3) of the same lightness; its border stays grey."""
         L_11HW = self.canvas(photo)
-        windows = run_in_windows(lambda L_11SS: [average_over_views(self._ab, L_11SS, self.views)], L_11HW)
-        ab_12HW = blend([ab_12SS for (ab_12SS,) in windows], (L_11HW.shape[2], L_11HW.shape[3]))
+        windows = run_in_windows(lambda L_11SS: average_over_views(self._ab, L_11SS, self.views), L_11HW)
+        ab_12HW = blend(windows, (L_11HW.shape[2], L_11HW.shape[3]))
         rgb_HW3 = photo.rgb  # a border stays grey
         levels_HW, shown_HW3 = photo.levels_HW[photo.picture], rgb_HW3[photo.picture]
         lines = ColourLines.fit(L_11HW[0, 0], ab_12HW[0], photo.picture_shape, self.upsampling)

@@ -7,6 +7,7 @@ from typing import Any
 
 from huebands.models.encoders.encoder import STRIDES, EncoderName
 from huebands.models.parameters import build, check
+from huebands.models.views import check_views
 
 FORMAT, CHANNELS_FORMAT = 2, 1  # joint histograms; before, one histogram a channel
 _LARGEST_SIDE = 4096  # pixels of the network's square
@@ -44,11 +45,13 @@ class Description:
     network: NetworkDescription
     image_size: int  # side of the network's square, pixels
     lineage: Lineage
+    averaged_views: int = 1  # of a photo, whose probabilities are averaged
 
     def __post_init__(self) -> None:
         multiple, size = STRIDES[self.network.encoder], self.image_size
         check(multiple <= size <= _LARGEST_SIDE, "image_size", size, f"be an integer in [{multiple}, {_LARGEST_SIDE}]")
         check(size % multiple == 0, "image_size", size, f"be a multiple of {multiple} for this encoder")
+        check_views("averaged_views", self.averaged_views, size)
 
 
 def parse_description(content: bytes) -> Description:

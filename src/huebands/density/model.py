@@ -1,7 +1,7 @@
 """The conditional colour density as a part of a model package: its files, and its estimate for a photo."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from huebands.density.network import ChannelDensityNetwork, DensityNetwork
 from huebands.files import atomic
 from huebands.models.compiled import CompiledNetwork
 from huebands.models.parameters import ParamsError
+from huebands.models.views import average_over_views
 from huebands.models.weights import WeightsError, encode_weights, parse_weights
 from huebands.models.windows import blend, canvas_size, run_in_windows
 from huebands.photos.grey import GreyPhoto, Size
@@ -95,18 +96,17 @@ class Density:
         """Estimate the densities of a photo's pixels; those of a border are the nearest of the picture."""
         canvas = canvas_size(photo.picture_shape, self.image_size)
         (L_11HW,) = photo.lightness(Size(*canvas))
-        windows = run_in_windows(self.run, L_11HW / 50 - 1)
-        mixture = _mixture([window[0][0] for window in windows], canvas)
-        height, width = mixture.shape[-2:]
+        windows = run_in_windows(self._look, L_11HW / 50 - 1)
+        probabilities = blend([likely for likely, _ in windows], canvas)[0]
+        height, width = probabilities.shape[-2:]
         grey_SS = grey_of_lightness(resize(L_11HW, (height, width))[0, 0])
-        log_probabilities, probabilities_QSS = mixture, None
+        channels = probabilities
         if self.is_joint:
-            probabilities_QSS = mixture.exp()
-            channels = joint.channel_histograms(probabilities_QSS, grey_SS, self.network.bins)
-            log_probabilities = channels.clamp_min(_LEAST).log()
-        statistics_F = torch.stack([statistics_of(features) for _, *features in windows]).mean(dim=0)
+            channels = joint.channel_histograms(probabilities, grey_SS, self.network.bins)
+        log_probabilities = channels.clamp_min(_LEAST).log()
+        statistics_F = torch.stack([statistics_F for _, statistics_F in windows]).mean(dim=0)
         return PhotoDensity(
-            None if probabilities_QSS is None else photo.spread(probabilities_QSS),
+            photo.spread(probabilities) if self.is_joint else None,
             photo.spread(log_probabilities),
             photo.spread(grey_SS),
             float(entropy_of(log_probabilities, grey_SS).mean()),
@@ -114,15 +114,22 @@ class Density:
             self.reference.atypicality(statistics_F),
         )
 
+    def _look(self, L_unit_11SS: Tensor) -> tuple[Tensor, Tensor]:
+        """The probabilities in a square, and the statistics of its features; both are averaged over views."""
+        statistics = []
+
+        def run(L_unit_11SS: Tensor) -> Tensor:
+            log_probabilities, *features = self.run(L_unit_11SS)
+            statistics.append(statistics_of(features))
+            return log_probabilities.exp()
+
+        probabilities = average_over_views(run, L_unit_11SS, self.description.averaged_views)
+        return probabilities, torch.stack(statistics).mean(dim=0)
+
     @property
     def is_joint(self) -> bool:
         """Whether it knows the joint distribution of the channels, rather than each channel's."""
         return self.description.format != CHANNELS_FORMAT
-
-
-def _mixture(windows: Sequence[Tensor], canvas: tuple[int, int]) -> Tensor:
-    """Blend the log probabilities that a canvas's windows have, (..., S, S) each."""
-    return windows[0] if len(windows) == 1 else blend([window.exp() for window in windows], canvas).log()
 
 
 class DensityWithFeatures(nn.Module):

@@ -5,6 +5,7 @@ from typing import Any
 
 from huebands.models.encoders.encoder import STRIDES, EncoderName
 from huebands.models.parameters import check
+from huebands.models.views import check_views
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,7 @@ class DensityParams:
     epochs: int
     batch_size: int
     views: int  # of each training photo: 1: whole; 2: also mirrored; more: also crops
+    averaged_views: int  # of a new photo, shifted and mirrored: their probabilities are averaged
     feature_gib: float  # of the encoder's features on disk, data/cache/features, GiB
     seed: int
 
@@ -31,7 +33,12 @@ class DensityParams:
         multiple = STRIDES[self.encoder]
         fits = self.image_size > 0 and self.image_size % multiple == 0
         check(fits, "image_size", self.image_size, f"be a positive multiple of {multiple}")
+        check_views("averaged_views", self.averaged_views, self.image_size)
 
     def network(self) -> dict[str, Any]:
         """What `DensityNetwork` takes."""
         return {name: getattr(self, name) for name in ("encoder", "filters", "dropout", "bins")}
+
+    def description(self) -> dict[str, Any]:
+        """What distribution.json says, but for the lineage."""
+        return {"network": self.network(), "image_size": self.image_size, "averaged_views": self.averaged_views}

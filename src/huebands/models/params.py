@@ -5,8 +5,8 @@ from typing import Literal
 
 from huebands.models.parameters import check
 from huebands.models.registry import ChosenNetwork, ChosenObjective
+from huebands.models.views import check_views
 
-_LEAST_OF_VIEWS = 16  # pixels: views are moved by up to 4
 Resize = Literal["bilinear-antialias", "bicubic-then-bilinear-antialias"]
 
 
@@ -47,19 +47,8 @@ class ModelParams:
             f"be at least {smallest}, which network (={self.network.name}) and objective (={self.objective.name}) need"
         )
         check(self.image_size >= smallest, "image_size", self.image_size, must)
-        check_views(self.views, self.image_size)
+        check_views("views", self.views, self.image_size)
         check_upsampling(self.upsampling, self.image_size)
-
-
-def check_views(views: int, image_size: int) -> None:
-    """Check how many views of a photo are averaged.
-
-    Raises:
-        ParamsError: names the parameter, its value and what is allowed.
-    """
-    fits = views == 1 or image_size >= _LEAST_OF_VIEWS
-    check(views in (1, 4, 8), "views", views, "be 1, 4 or 8")
-    check(fits, "views", views, f"be 1 where image_size (={image_size}) is below {_LEAST_OF_VIEWS}")
 
 
 def check_upsampling(upsampling: UpsamplingParams, image_size: int) -> None:

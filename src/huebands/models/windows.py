@@ -5,9 +5,12 @@ and what the network gives for them is blended by weights that fall linearly fro
 """
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+Answer = TypeVar("Answer")
 
 _SQUARED = 2.0  # times the short side: up to this length a photo is squashed to one square
 _LONGEST = 8.0  # times the short side: longer canvases are squashed to this length
@@ -32,11 +35,11 @@ def canvas_size(photo: tuple[int, int], side: int) -> tuple[int, int]:
     return (longer, side) if height > width else (side, longer)
 
 
-def run_in_windows(run: Callable[[Tensor], Sequence[Tensor]], canvas_11HW: Tensor) -> list[list[Tensor]]:
+def run_in_windows(run: Callable[[Tensor], Answer], canvas_11HW: Tensor) -> list[Answer]:
     """Run a network on each window of a canvas.
 
     Args:
-        run: gives tensors for (1, 1, S, S).
+        run: takes (1, 1, S, S).
         canvas_11HW: of `canvas_size`.
 
     Returns:
@@ -45,7 +48,7 @@ def run_in_windows(run: Callable[[Tensor], Sequence[Tensor]], canvas_11HW: Tenso
     height, width = canvas_11HW.shape[-2:]
     side = min(height, width)
     return [
-        list(run(canvas_11HW[..., top : top + side, left : left + side]))
+        run(canvas_11HW[..., top : top + side, left : left + side])
         for top in range(0, height - side + 1, side // 2)
         for left in range(0, width - side + 1, side // 2)
     ]

@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from huebands.color import AB_SCALE
 from huebands.models.parameters import ParamsError, build, check
-from huebands.models.params import Resize, UpsamplingParams, check_upsampling, check_views
+from huebands.models.params import Resize, UpsamplingParams, check_upsampling
 from huebands.models.registry import ChosenNetwork
+from huebands.models.views import check_views
 
 FORMAT = 4
 FORMATS = (2, 3, 4)
@@ -44,7 +45,7 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         check(self.ab_scale == AB_SCALE, "ab_scale", self.ab_scale, f"be {AB_SCALE!r}")
-        check_views(self.views, self.image_size)
+        check_views("views", self.views, self.image_size)
         check_upsampling(self.upsampling, self.image_size)
 
 

@@ -51,8 +51,7 @@ def fit_density(settings: DensityParams) -> None:
     photos = (train.features[torch.tensor([row])] for row in range(len(train.viewed.photos)))
     reference = Reference.fit(torch.stack([statistics_of(features) for features in photos]))
     lineage = {"git_commit": git_commit(), "data_sha256": sha256, "params": asdict(settings)}
-    description = {"network": settings.network(), "image_size": settings.image_size, "lineage": lineage}
-    write_density(DENSITY, network.cpu(), reference, description)
+    write_density(DENSITY, network.cpu(), reference, {**settings.description(), "lineage": lineage})
     REPORT.mkdir(parents=True, exist_ok=True)
     atomic.write_text(REPORT / "history.csv", history_table(history))
 
