@@ -12,7 +12,9 @@ docs/results.md.j2 is the page. Its blocks also fill what stands between `<!-- r
 import argparse
 import csv
 import json
+import math
 import re
+import statistics
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,6 +30,8 @@ PAGE, TEMPLATE = Path("docs/results.md"), Path("docs/results.md.j2")
 MEASUREMENTS = (Path("reports/benchmarks"), Path("reports/results"))
 RELEASES, PIPELINE_MODEL = Path("models/release"), Path("models/generator")
 PIPELINE_CARD = Path("reports/MODEL_CARD.md")
+STUDY = Path("studies/colours/results")
+SCALING = ("1000", "4000", "base", "22000")  # trainings of the study that differ in the number of photos alone
 
 # The metrics of a package: key, name in the tables, decimals, unit of a figure.
 METRICS = (
@@ -233,6 +237,64 @@ def make_model(
     )
 
 
+@dataclass(frozen=True)
+class Study:
+    """The trainings of studies/colours, on the photos of val.
+
+    Attributes:
+        grey: figures of the same photos without colour: ciede2000, psnr, colourfulness_error.
+        trainings: name, photos, seconds, steps, and the figures of both heads, mean and annealed; by the mean head's
+            CIEDE2000.
+        frontier: rows of frontier.csv: colours of the released weights by undone and temperature.
+    """
+
+    grey: Mapping[str, float]
+    trainings: Sequence[Mapping[str, Any]]
+    frontier: Sequence[Row]
+
+    @classmethod
+    def read(cls) -> "Study":
+        """Read its reports."""
+        reports = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / STUDY).glob("*.json"))}
+        reports = {name: report for name, report in reports.items() if "recipe" in report}
+        trainings = [
+            {
+                "name": name,
+                "photos": report["train_photos"],
+                "seconds": report["seconds"],
+                "steps": report["steps"],
+                "mean": report["val"]["mean x1"]["all"],
+                "annealed": report["val"]["annealed 0.38"]["all"],
+            }
+            for name, report in reports.items()
+        ]
+        trainings.sort(key=lambda training: training["mean"]["ciede2000"])
+        grey = next(iter(reports.values()))["val"]["grey"]["all"]
+        return cls(grey, trainings, read_csv(STUDY / "frontier.csv"))
+
+    @property
+    def scaling(self) -> tuple[float, float]:
+        """CIEDE2000 of the mean head as a line in the decimal logarithm of photos: at one photo, and a decade's gain.
+
+        Least squares through the trainings of `SCALING`.
+        """
+        chosen = [training for training in self.trainings if training["name"] in SCALING]
+        decades = [math.log10(training["photos"]) for training in chosen]
+        slope, start = statistics.linear_regression(decades, [training["mean"]["ciede2000"] for training in chosen])
+        return start, -slope
+
+    def expected_at(self, photos: int) -> float:
+        """What the line of `scaling` says for so many photos."""
+        start, gain = self.scaling
+        return start - gain * math.log10(photos)
+
+    @property
+    def residual(self) -> float:
+        """The largest distance of a training of `SCALING` from the line."""
+        chosen = [training for training in self.trainings if training["name"] in SCALING]
+        return max(abs(training["mean"]["ciede2000"] - self.expected_at(training["photos"])) for training in chosen)
+
+
 def evaluated_metrics() -> dict[str, Any]:
     """The metrics of the pipeline's model, as the stage evaluate has measured them."""
     metrics: dict[str, Any] = read_json(Path("reports/evaluate/metrics.json"))
@@ -344,6 +406,7 @@ def make_context() -> dict[str, Any]:
         "training": read_csv(Path("reports/train/history.csv")),
         "density": read_csv(Path("reports/density/history.csv")),
         "measured": read_measurements(),
+        "study": Study.read(),
         "METRICS": METRICS,
         "narrower": narrower,
     }

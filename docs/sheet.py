@@ -1,9 +1,9 @@
-"""Draw docs/sheet.jpg: 24 photos that no model has seen, grey, coloured by both releases of general photos, and as shot.
+"""Draw docs/sheet.jpg: 24 photos that no model has seen, grey, coloured by two releases, and as shot.
 
     python docs/sheet.py FOLDER
 
-FOLDER has NAME.jpg or NAME.png for each row of docs/sheet.csv, which names author, source and licence of each photo: all
-are in the public domain or under CC0.
+FOLDER has NAME.jpg or NAME.png for each row of docs/sheet.csv, which names author, source and licence of each photo.
+All are in the public domain or under CC0.
 """
 
 import csv

@@ -29,8 +29,8 @@ def main() -> None:
         maps = [heat_map(*result.map(map_name)) for map_name in ("expected-error", "width")]
         strips.append(Strip(name, (photo.levels_HW, default.colours.predict(photo), result.rgb, truth, *maps)))
     label = (
-        "width of the bands at alpha = 0.1: 8-bit levels, mean of R, G and B; expected error: the same colours from 0 to"
-        f" {EXPECTED_ERROR.top:g} {EXPECTED_ERROR.unit}"
+        "width of the bands at alpha = 0.1: 8-bit levels, mean of R, G and B; expected error: the same colours"
+        f" from 0 to {EXPECTED_ERROR.top:g} {EXPECTED_ERROR.unit}"
     )
     rows = [("", [strip]) for strip in strips]
     draw_sheet(Path("docs/unseen.png"), rows, COLUMNS, cell=1.8, scale_label=label)
