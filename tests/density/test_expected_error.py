@@ -145,15 +145,15 @@ def colourful(size: tuple[int, int], seed: int) -> tuple[np.ndarray, np.ndarray]
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (1, 300), (40, 60), (61, 33), (300, 200)])
 def test_each_pixel_gets_what_it_would_get_if_every_sample_had_the_error_of_every_level(size: tuple[int, int]) -> None:
     rgb, grey = colourful(size, seed=0)
-    probabilities = torch.softmax(random_ab(25, 8, 6, seed=1, reach=3.0), dim=0)
+    probabilities = torch.softmax(random_ab(25, 16, 11, seed=1, reach=3.0), dim=0)
     ab_KQ2 = joint.ab_of_cells(LEVELS, 5)
     errors = expected_errors(probabilities, ab_KQ2, rgb, grey)
-    shown = mean_ab(rgb, (8, 6))
+    shown, pooled = mean_ab(rgb, (8, 6)), torch.nn.functional.adaptive_avg_pool2d(probabilities, (8, 6))
     every = torch.empty_like(errors)
     for place, level in enumerate(LEVELS):
         L_11 = color.lightness_of_grey(torch.tensor([[level]], dtype=torch.uint8))
         shown_at_level = color.fit_to_gamut(torch.cat((L_11.expand(1, 8, 6), shown)))[1:].flatten(1)
-        every[place] = expected_error(probabilities.flatten(1), ab_KQ2[place], shown_at_level).view(8, 6)
+        every[place] = expected_error(pooled.flatten(1), ab_KQ2[place], shown_at_level).view(8, 6)
     is_computed = errors > 0
     assert torch.equal(errors[is_computed], every[is_computed])
     assert np.array_equal(upsample(errors.numpy(), grey), upsample(every.numpy(), grey))

@@ -275,6 +275,13 @@ def test_calibrate_writes_a_calibration_of_both_networks(calibrated):
     assert "tiny" in page and calibration.weights_sha256 in page
 
 
+def test_reading_the_photos_tells_now_and_then_how_many_were_read(calibrated, capsys, monkeypatch):
+    monkeypatch.setattr("huebands.data.progress._LOG_SECONDS", 0.0)
+    read = list(photos_of(calibrated).read("test", 1, 2))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"test: {number} of {len(read)} photos" for number in range(1, len(read) + 1)] != []
+
+
 def test_what_shapes_the_bands_comes_from_the_validation_photos_alone(calibrated):
     """A family of bands that calibration or test photos had shaped would void the promise."""
 

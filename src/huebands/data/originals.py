@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from huebands.data.progress import follow
 from huebands.data.shards import ShardError
 from huebands.data.source_name import source_name
 from huebands.photos.grey import GreyPhoto
@@ -55,13 +57,14 @@ class Originals:
         return len(self._rows(split))
 
     def read(self, split: str, part: int = 0, parts: int = 1) -> Iterator[Original]:
-        """Read the photos of a split, or every `parts`-th from `part` on, in order of their rows.
+        """Read the photos of a split, or every `parts`-th from `part` on, in order of their rows; show the progress.
 
         Raises:
             ShardError: when the split is empty.
             ImageError: when a photo cannot be read.
         """
-        for row in self._rows(split).iloc[part::parts].itertuples():
+        rows = self._rows(split).iloc[part::parts]
+        for row, _ in zip(rows.itertuples(), follow(repeat(1, len(rows)), split, len(rows), done=0), strict=True):
             rgb_HW3 = read_photo(self.raw / row.file, row.file)
             title, source = row.title or row.name, source_name(row.source)
             yield Original(row.id, title, source, rgb_HW3, GreyPhoto.of_rgb(rgb_HW3))
