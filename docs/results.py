@@ -278,9 +278,8 @@ class Study:
 
         Least squares through the trainings of `SCALING`.
         """
-        chosen = [training for training in self.trainings if training["name"] in SCALING]
-        decades = [math.log10(training["photos"]) for training in chosen]
-        slope, start = statistics.linear_regression(decades, [training["mean"]["ciede2000"] for training in chosen])
+        photos, errors = zip(*self._scaled, strict=True)
+        slope, start = statistics.linear_regression([math.log10(count) for count in photos], errors)
         return start, -slope
 
     def expected_at(self, photos: int) -> float:
@@ -291,8 +290,13 @@ class Study:
     @property
     def residual(self) -> float:
         """The largest distance of a training of `SCALING` from the line."""
-        chosen = [training for training in self.trainings if training["name"] in SCALING]
-        return max(abs(training["mean"]["ciede2000"] - self.expected_at(training["photos"])) for training in chosen)
+        return max(abs(error - self.expected_at(photos)) for photos, error in self._scaled)
+
+    @property
+    def _scaled(self) -> list[tuple[int, float]]:
+        """Photos and CIEDE2000 of the trainings of `SCALING`."""
+        chosen = {training["name"]: training for training in self.trainings}
+        return [(chosen[name]["photos"], chosen[name]["mean"]["ciede2000"]) for name in SCALING]
 
 
 def evaluated_metrics() -> dict[str, Any]:

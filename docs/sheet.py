@@ -6,8 +6,8 @@ FOLDER has NAME.jpg or NAME.png for each row of docs/sheet.csv, which names auth
 All are in the public domain or under CC0.
 """
 
+import argparse
 import csv
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +24,15 @@ CELL, GAP, BLOCKS, HEADING = (210, 140), 4, 2, 20  # pixels; photos are cropped 
 
 def main() -> None:
     """Colour each photo with both models, and draw the page."""
-    folder = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="of the photos")
+    folder = parser.parse_args().folder
     models = [Colorizer.load(f"models/release/{name}").colours for name in RELEASES]
     with TABLE.open(encoding="utf-8", newline="") as file:
         names = [row["name"] for row in csv.DictReader(file)]
+    paths = {path.stem: path for path in folder.glob("*.*")}
+    if missing := [name for name in names if name not in paths]:
+        parser.error(f"{folder}: lacks {', '.join(missing)}; {TABLE} says where they come from")
     rows = -(-len(names) // BLOCKS)
     width, height = ((cell + GAP) for cell in CELL)
     block = len(COLUMNS) * width + 4 * GAP
@@ -35,8 +40,7 @@ def main() -> None:
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(13)
     for index, name in enumerate(names):
         left, top = index // rows * block, HEADING + index % rows * height
-        (path,) = folder.glob(f"{name}.*")
-        truth = read_photo(path.read_bytes(), path.name)
+        truth = read_photo(paths[name].read_bytes(), paths[name].name)
         photo = GreyPhoto.of_rgb(truth)
         pictures = [photo.rgb, *(model.predict(photo) for model in models), truth]
         for column, (heading, picture) in enumerate(zip(COLUMNS, pictures, strict=True)):

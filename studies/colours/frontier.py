@@ -12,17 +12,16 @@ import csv
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import cast
 
 import measures
 import torch
-from huebands.colorize.views import average_over_views
 from torch import Tensor
 
 from huebands.color import from_bytes, grey_levels, lightness_of_grey, to_bytes
 from huebands.data.shards import LabShard
 from huebands.models.networks import dual_head
 from huebands.models.parts.ab_bins import annealed_mean, weigh_by_frequency
+from huebands.models.views import average_over_views
 from huebands.package.read import read_package
 from huebands.photos.resize import resize
 from package import colours
@@ -45,7 +44,9 @@ def main() -> None:
     parser.add_argument("--undone", type=float, required=True, help="share of the package's rebalancing, 0 to 1")
     arguments = parser.parse_args()
     package = read_package(arguments.package)
-    network, config = cast(dual_head.Network, package.generator), package.config
+    network, config = package.generator, package.config
+    if not isinstance(network, dual_head.Network):
+        parser.error(f"{arguments.package}: network (={config['network']['name']!r}) must be dual_head")
     uniform = config["lineage"]["params"]["model"]["objective"]["lambda_uniform"]
     log_weights_Q = weigh_by_frequency(colours(LabShard(arguments.prepared, "train")), uniform).log()
     biases = {share: (arguments.undone - share) * log_weights_Q[:, None, None] for share in UNDONE}
