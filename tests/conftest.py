@@ -1,6 +1,7 @@
 """Fixtures of several test modules."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     of_service = {item.path for item in items if "url" in getattr(item, "fixturenames", ())}
     items.sort(key=lambda item: (item.get_closest_marker("pipeline") is None, item.path not in of_service))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep temporary files of tests, and of processes that they start and kill, in the folder that pytest removes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+        patch.setattr(tempfile, "tempdir", None)  # read TMPDIR anew
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -309,9 +309,13 @@ def dropouts(colorizer: Colorizer) -> list[nn.Dropout]:
 
 
 def sampler(colorizer: Colorizer) -> Colorizer:
-    """A colorizer whose every prediction is another sample: dropout is on, batch normalisation in evaluation."""
+    """A colorizer whose every prediction is another sample: dropout is on, batch normalisation in evaluation.
+
+    It looks at a photo once: averaged over views, samples would differ less, and take the longer.
+    """
     generator = copy.deepcopy(colorizer.package.generator)
     result = Colorizer(replace(colorizer.package, generator=generator), colorizer.source)
+    vars(result)["colours"] = replace(result.colours, views=1)
     for layer in dropouts(result):
         layer.train()
     # Eager: a compiled network was traced in evaluation, and has no dropout.

@@ -164,6 +164,12 @@ def test_only_dropout_layers_are_in_training_mode(dropping, photos):
     assert abs(eager - compiled).max() <= 1, "without dropout the colours are equal up to rounding"
 
 
+def test_a_sample_is_of_one_look_at_the_photo(dropping):
+    averaging = Colorizer(dropping.package, "with dropout")
+    vars(averaging)["colours"] = replace(averaging.colours, views=8)
+    assert band_pixels.sampler(averaging).colours.views == 1 and averaging.colours.views == 8
+
+
 def test_samples_that_are_equal_are_an_error(dropping, photos, monkeypatch):
     monkeypatch.setattr(band_pixels, "sampler", lambda colorizer: colorizer)  # compiled, as evaluation traced it
     with pytest.raises(RuntimeError, match="with dropout: 8 samples with dropout are equal: it is not at work"):

@@ -142,6 +142,23 @@ def test_the_discriminator_has_a_rate_and_a_memory_of_its_own() -> None:
     assert learners.generator.optimizer.param_groups[0]["betas"][0] != 0.1
 
 
+def test_weights_of_the_generator_alone_decay() -> None:
+    plain, ends = settings_with(), list[dict[str, Tensor]]()
+    for weight_decay in (0.0, 0.5):
+        objective, learners = build(replace(plain, train=replace(plain.train, weight_decay=weight_decay)))
+        learners.set_learning_rate(0.01)
+        start = weights(learners.generator.network.colour)
+        step(objective, learners)
+        discriminator = learners.helpers["discriminator"].network
+        ends.append({"colour": weights(learners.generator.network.colour), "discriminator": weights(discriminator)})
+    torch.testing.assert_close(ends[0]["colour"] - ends[1]["colour"], 0.01 * 0.5 * start, rtol=1e-3, atol=1e-6)
+    assert torch.equal(ends[0]["discriminator"], ends[1]["discriminator"])
+
+
+def weights(module: nn.Module) -> Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
+
+
 def test_losses_equal_their_formulas() -> None:
     real, fake = torch.tensor([2.0, 0.5]), torch.tensor([-3.0, 1.0])
     assert adversarial.discriminator_loss("hinge", real, fake).item() == pytest.approx(0.5 / 2 + 2 / 2)

@@ -26,7 +26,7 @@ class Learner:
     Attributes:
         network: its weights.
         parallel: the network, as the world computes it; the network itself in one process.
-        optimizer: fused Adam; it skips its update where `non_finite` is 1.
+        optimizer: fused AdamW; it skips its update where `non_finite` is 1.
         non_finite: on the device, 0 or 1, the same tensor for all learners of a training.
         gradient_clip: largest norm of the gradient; 0: no limit.
         world: the processes that train together.
@@ -129,15 +129,17 @@ def set_up(model: ModelParams, params: TrainParams, world: World = ALONE) -> tup
     helpers, precision = objective.helpers(), getattr(torch, precision_of(params))
     non_finite = torch.zeros((), device=world.device)
 
-    def learner(module: nn.Module, groups: list[dict[str, Any]]) -> Learner:
+    def learner(module: nn.Module, groups: list[dict[str, Any]], weight_decay: float = 0.0) -> Learner:
         if world.size > 1:
             count_whole_batch(module)
         module = _place(module, world)
-        optimizer = torch.optim.Adam(groups, lr=params.learning_rate, betas=(params.beta1, 0.999), fused=True)
+        rate, betas = params.learning_rate, (params.beta1, 0.999)
+        optimizer = torch.optim.AdamW(groups, lr=rate, betas=betas, weight_decay=weight_decay, fused=True)
         optimizer.found_inf = non_finite  # type: ignore[attr-defined]  # as torch.amp.GradScaler does
         return Learner(module, world.wrap(module), optimizer, non_finite, params.gradient_clip, world)
 
-    generator, learning, frozen = learner(network, network.parameter_groups()), dict[str, Learner](), {}
+    generator = learner(network, network.parameter_groups(), params.weight_decay)
+    learning, frozen = dict[str, Learner](), {}
     options = objective.optimizers()
     for name, helper in helpers.items():
         if any(parameter.requires_grad for parameter in helper.parameters()):

@@ -26,6 +26,7 @@ class TrainParams:
     warmup_epochs: int  # the learning rate rises linearly to its value
     decay: float  # and falls linearly to 0 over this share of the epochs, at the end
     beta1: float
+    weight_decay: float = 0.0  # of AdamW, for the generator: a step takes learning_rate times this share off each weight
     gradient_clip: float  # largest norm of a network's gradient; 0: no limit
     ema_decay: float  # of the average of the weights that is evaluated and packaged; 0: the last weights
     # Of the convolutions; the rest is float32. "auto": bfloat16 where the device computes it, float32 elsewhere.
@@ -45,7 +46,7 @@ class TrainParams:
         check(0 <= warmup <= self.epochs, "warmup_epochs", warmup, f"be in [0, epochs (={self.epochs})]")
         check(0 <= self.seed < 2**63, "seed", self.seed, "be in [0, 2**63)")
         check(0 <= self.jitter < 1, "jitter", self.jitter, "be in [0, 1)")
-        for name in ("lightness_jitter", "gradient_clip", "feature_views", "feature_gib"):
+        for name in ("lightness_jitter", "weight_decay", "gradient_clip", "feature_views", "feature_gib"):
             check(getattr(self, name) >= 0, name, getattr(self, name), "not be negative")
         check(self.learning_rate > 0, "learning_rate", self.learning_rate, "be positive")
         for name in ("decay", "border_share", "source_balance"):
