@@ -215,6 +215,7 @@ def sample_pixels(
     adaptivities: Sequence[float],
     shares: Sequence[float],
     seed: int,
+    samples: int = SAMPLES,
 ) -> Pixels:
     """Colorize a photo, and keep every `stride`-th pixel in both directions.
 
@@ -225,6 +226,7 @@ def sample_pixels(
         adaptivities: adaptivities of the nested intervals to compute.
         shares: shares of the quantiles to compute.
         seed: seed of dropout.
+        samples: colorizations with dropout; 0 leaves the deviation at 0.
     """
     photo = GreyPhoto.of_rgb(true_HW3)
     grey_HW, shown_HW3 = photo.levels_HW, colorizer.colours.predict(photo)
@@ -256,7 +258,7 @@ def sample_pixels(
         {name: NestedBands(shown_HW3, grey_HW, intervals).sampled(*sampled) for name, intervals in ends.items()},
         quantiles_Q3HW.permute(2, 3, 0, 1).numpy(),
         expected_3HW.permute(1, 2, 0).numpy(),
-        dropout_deviation(colorizer, photo, seed)[sampled],
+        dropout_deviation(colorizer, photo, seed, samples)[sampled],
     )
 
 
@@ -323,19 +325,19 @@ def sampler(colorizer: Colorizer) -> Colorizer:
     return result
 
 
-def dropout_deviation(colorizer: Colorizer, photo: GreyPhoto, seed: int) -> np.ndarray:
-    """Standard deviation of `SAMPLES` colorizations with dropout, float32 (H, W, 3).
+def dropout_deviation(colorizer: Colorizer, photo: GreyPhoto, seed: int, samples: int = SAMPLES) -> np.ndarray:
+    """Standard deviation of colorizations with dropout, float32 (H, W, 3); 0 where there are none.
 
     Raises:
         RuntimeError: when the samples are equal, although the generator has dropout.
     """
-    if not dropouts(colorizer):
+    if not samples or not dropouts(colorizer):
         return np.zeros((*photo.shape, 3), np.float32)
     sampling = sampler(colorizer)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        samples = [sampling.colours.predict(photo).astype(np.float32) for _ in range(SAMPLES)]
-    deviation_HW3 = np.asarray(np.std(samples, axis=0, ddof=1))
+        drawn = [sampling.colours.predict(photo).astype(np.float32) for _ in range(samples)]
+    deviation_HW3 = np.asarray(np.std(drawn, axis=0, ddof=1))
     if not deviation_HW3.any():
-        raise RuntimeError(f"{colorizer.source}: {SAMPLES} samples with dropout are equal: it is not at work")
+        raise RuntimeError(f"{colorizer.source}: {samples} samples with dropout are equal: it is not at work")
     return deviation_HW3

@@ -1,6 +1,7 @@
 """Widths and coverage of each way of making bands, on the same frozen generator.
 
-    python studies/bands/bands.py [--model FOLDER] [--prepared FOLDER] [--stride K] [--splits N] [--no-tracking]
+    python studies/bands/bands.py [--model FOLDER] [--prepared FOLDER] [--stride K] [--splits N] [--no-dropout]
+        [--no-tracking]
 
 Photos are those of the calibration and test splits at the prepared size, one of each group of near-duplicates. Every
 score is measured on the same pixels, every K-th in both directions. Each row is measured twice: calibrated on the
@@ -28,17 +29,19 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from band_pixels import Measured, Pixels, dropouts, sample_pixels
+from band_pixels import SAMPLES, Measured, Pixels, dropouts, sample_pixels
 from band_scores import ALPHA, MAPIE, OURS, Score, make_scores, quantile_shares
 from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.bands import CHANNELS
 from huebands.conformal.guarantee import MODES, AlphaError, Mode
+from huebands.data.progress import follow
 from huebands.data.shards import LabShard, ShardError, data_sha256, read_manifest
 from huebands.package.lineage import Dataset, git_commit
 from huebands.package.schema import PackageError
@@ -57,6 +60,7 @@ def main() -> None:
     parser.add_argument("--prepared", type=Path, default=Path("data/prepared"))
     parser.add_argument("--stride", type=int, default=8, help="pixels (default: 8)")
     parser.add_argument("--splits", type=int, default=100, help="random re-splits (default: 100)")
+    parser.add_argument("--no-dropout", action="store_true", help="leave out row 5, which takes half of the time")
     parser.add_argument("--threads", type=int, default=1, help="of torch (default: 1)")
     parser.add_argument("--report", type=Path, default=Path("reports/bands"))
     parser.add_argument("--no-tracking", action="store_true", help="log nothing to MLflow")
@@ -68,8 +72,9 @@ def main() -> None:
         colorizer = Colorizer.load(options.model)
         shape = colorizer.calibration.shape
         adaptivities = sorted({0.0, shape.adaptivity, 1.0})
+        samples = 0 if options.no_dropout else SAMPLES
         val, calibration, test = (
-            Pixels.join(list(read(colorizer, options.prepared, split, options.stride, split_adaptivities)))
+            Pixels.join(list(read(colorizer, options.prepared, split, options.stride, split_adaptivities, samples)))
             for split, split_adaptivities in (("val", []), ("calibration", adaptivities), ("test", adaptivities))
         )
     except (PackageError, ShardError) as error:
@@ -85,10 +90,11 @@ def main() -> None:
     }
     print("\n".join(f"{name}: {value}" for name, value in metadata.items()))
     print(f"photos were sampled in {time.perf_counter() - started:.0f} s", flush=True)
-    if not dropouts(colorizer):
-        print("5 is left out: the generator has no dropout")
+    by_dropout = bool(dropouts(colorizer)) and samples > 0
+    if not by_dropout:
+        print(f"5 is left out: {'as asked' if samples == 0 else 'the generator has no dropout'}")
 
-    scores = make_scores(pool, val, shape, bool(dropouts(colorizer)))
+    scores = make_scores(pool, val, shape, by_dropout)
     random, own_order = np.random.default_rng(SEED), np.arange(pool.photos)
     orders = [random.permutation(pool.photos) for _ in range(options.splits)]
     studies = {
@@ -137,14 +143,15 @@ def describe(colorizer: Colorizer, prepared: Path) -> dict[str, Any]:
 
 
 def read(
-    colorizer: Colorizer, prepared: Path, split: str, stride: int, adaptivities: Sequence[float]
+    colorizer: Colorizer, prepared: Path, split: str, stride: int, adaptivities: Sequence[float], samples: int
 ) -> Iterator[Pixels]:
-    """Sample the photos of a split, one of each group of near-duplicates."""
+    """Sample the photos of a split, one of each group of near-duplicates; `samples` colorizations with dropout."""
     shard, manifest = LabShard(prepared, split), read_manifest(prepared)
     leads = (manifest["split"] == split) & (manifest["id"] == manifest["group"])
-    for row in sorted(manifest[leads]["row"]):
+    rows = sorted(manifest[leads]["row"])
+    for row, _ in zip(rows, follow(repeat(1, len(rows)), split, len(rows), done=0), strict=True):
         true_HW3 = shard.rgb([row])[0].permute(1, 2, 0).numpy()
-        yield sample_pixels(colorizer, true_HW3, stride, adaptivities, quantile_shares(), SEED + row)
+        yield sample_pixels(colorizer, true_HW3, stride, adaptivities, quantile_shares(), SEED + row, samples)
 
 
 def measure(score: Score, mode: Mode, pixels: Pixels, calibrating: int, orders: Sequence[np.ndarray]) -> Measured:

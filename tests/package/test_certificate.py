@@ -160,8 +160,8 @@ class Document(HTMLParser):
         return " ".join("".join(self.words).split())
 
 
-def read(description, name="photos"):
-    return Document(write_page(name, description))
+def read(description, name="photos", remark=""):
+    return Document(write_page(name, description, remark))
 
 
 def test_tags_are_balanced_and_the_page_can_be_read_aloud():
@@ -209,11 +209,13 @@ def test_package_and_service_load_neither_jinja2_nor_matplotlib():
     assert loaded.stdout == "False\n"
 
 
-@pytest.mark.parametrize("place", ["name", "title", "id", "group", "merged", "hash"])
+@pytest.mark.parametrize("place", ["name", "remark", "title", "id", "group", "merged", "hash"])
 def test_no_text_is_read_as_html(place):
-    description, name = certified(), "photos"
+    description, name, remark = certified(), "photos", ""
     if place == "name":
         name = HOSTILE
+    elif place == "remark":
+        remark = HOSTILE
     elif place in ("title", "id"):
         description["certificate"]["worst_photos"][0][place] = HOSTILE
     elif place == "group":
@@ -222,9 +224,15 @@ def test_no_text_is_read_as_html(place):
         description["merged"]["L below 20, chroma from 35"] = HOSTILE
     else:
         description["data_sha256"] = HOSTILE
-    page = read(description, name)
+    page = read(description, name, remark)
     assert not page.of("script")
     assert HOSTILE in page.text
+
+
+def test_the_page_says_which_photos_decided_what_and_has_the_remark_on_the_model():
+    plain, remarked = read(certified()).text, read(certified(), remark="The test photos were looked at twice.").text
+    assert "decided nothing in the pipeline." in plain.replace("\n", " ") and "A remark on this model" not in plain
+    assert "A remark on this model says" in remarked and "The test photos were looked at twice." in remarked
 
 
 def test_the_promise_names_the_alphas_that_are_supported():

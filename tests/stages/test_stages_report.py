@@ -123,7 +123,7 @@ def run_calibrate(folder, settings=SETTINGS):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stage, "CALIBRATION", folder / "models/calibration")
         patch.setattr(stage, "REPORT", folder / "reports")
-        stage.write(*measure(colorizer, photos, calibration, settings), colorizer.package.config["name"])
+        stage.write(*measure(colorizer, photos, calibration, settings), colorizer.package)
     return read_calibration(folder / "models/calibration")
 
 
@@ -259,7 +259,7 @@ def test_the_fit_of_the_density_ends_with_one_line_that_says_what_to_do(fit, fol
         fit_density.main()
 
 
-def test_calibrate_writes_a_calibration_of_both_networks(calibrated):
+def test_calibrate_writes_a_calibration_of_both_networks(calibrated, tmp_path, monkeypatch):
     calibration = read_calibration(calibrated / "models/calibration")
     package = read_package(calibrated / "models/trained")
     assert calibration.photos == 9 and calibration.data_sha256 == "d" * 64
@@ -273,6 +273,11 @@ def test_calibrate_writes_a_calibration_of_both_networks(calibrated):
     assert (certificate["alpha"], certificate["test_photos"]) == (0.2, 3)
     page = (calibrated / "models/calibration/certificate.html").read_text()
     assert "tiny" in page and calibration.weights_sha256 in page
+    remark = "It learned from copies."
+    config = {**package.config, "lineage": {**package.config["lineage"], "remark": remark}}
+    monkeypatch.chdir(tmp_path)
+    stage.write(calibration, [], replace(package, config=config))
+    assert remark in (tmp_path / "models/calibration/certificate.html").read_text() and remark not in page
 
 
 def test_reading_the_photos_tells_now_and_then_how_many_were_read(calibrated, capsys, monkeypatch):

@@ -26,7 +26,7 @@ from huebands.data.shards import ShardError, data_sha256, read_manifest
 from huebands.density.model import DensityError, read_density
 from huebands.files import atomic
 from huebands.package.documents.certificate import write_page
-from huebands.package.read import read_package
+from huebands.package.read import ModelPackage, read_package
 from huebands.package.schema import CERTIFICATE, PackageError
 from huebands.photos.errors import ImageError
 from huebands.plots.bands import BandStrip
@@ -53,7 +53,7 @@ def main() -> None:
         calibration = calibrate(colorizer, photos, settings.calibrate, data_sha256(PREPARED), min_chroma, count)
         if world.rank == 0:
             calibration, strips = measure(colorizer, photos, calibration, settings.calibrate)
-            write(calibration, strips, package.config["name"])
+            write(calibration, strips, package)
     except (
         params.ParamsError, ShardError, PackageError, DensityError, ImageError, AlphaError, CalibrationError,
     ) as error:  # fmt: skip
@@ -62,12 +62,13 @@ def main() -> None:
         world.leave()
 
 
-def write(calibration: Calibration, strips: Sequence[BandStrip], name: str) -> None:
+def write(calibration: Calibration, strips: Sequence[BandStrip], package: ModelPackage) -> None:
     """Write tables and certificate, and the report, each folder as a whole."""
+    name, remark = package.config["name"], package.config["lineage"].get("remark", "")
     with atomic.replace_folder(CALIBRATION) as new:
         write_calibration(new, calibration)
         description = json.loads((new / DESCRIPTION).read_text(encoding="utf-8"))
-        atomic.write_text(new / CERTIFICATE, write_page(name, description))
+        atomic.write_text(new / CERTIFICATE, write_page(name, description, remark))
     write_report(REPORT, calibration, strips)
     for sentence in sentences_of(calibration.certificate):
         print(f"calibrate: {sentence}")

@@ -26,7 +26,7 @@ class TrainParams:
     warmup_epochs: int  # the learning rate rises linearly to its value
     decay: float  # and falls linearly to 0 over this share of the epochs, at the end
     beta1: float
-    weight_decay: float = 0.0  # of AdamW, for the generator: a step takes learning_rate times this share off each weight
+    weight_decay: float = 0.0  # of the generator: AdamW takes learning_rate times this share off each weight, each step
     gradient_clip: float  # largest norm of a network's gradient; 0: no limit
     ema_decay: float  # of the average of the weights that is evaluated and packaged; 0: the last weights
     # Of the convolutions; the rest is float32. "auto": bfloat16 where the device computes it, float32 elsewhere.

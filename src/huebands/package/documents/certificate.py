@@ -50,12 +50,13 @@ class Cell:
     opacity: float = 0.0
 
 
-def write_page(name: str, description: Mapping[str, Any]) -> str:
+def write_page(name: str, description: Mapping[str, Any], remark: str = "") -> str:
     """Write certificate.html; equal arguments give equal text.
 
     Args:
         name: name of the model.
         description: the content of calibration.json, with its certificate.
+        remark: on the training, sentences; see `package.schema.Lineage`.
     """
     certificate = description["certificate"]
     curve, grouped, strata = (certificate[key] for key in ("curve", "grouped", "strata"))
@@ -66,6 +67,7 @@ def write_page(name: str, description: Mapping[str, Any]) -> str:
         name=name,
         description=description,
         certificate=certificate,
+        remark=remark,
         promised=1 - certificate["alpha"],
         least_share=_LEAST_SHARE,
         modes={mode: {"heading": heading, "noun": noun} for mode, (heading, noun) in _MODES.items()},
