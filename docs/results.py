@@ -458,7 +458,7 @@ def block_of(blocks: Mapping[str, str], name: str) -> str:
 
 def take_tables() -> None:
     """Copy the tables of the comparisons that lie in ignored folders into reports/results."""
-    for name in ("compare", "ablation"):
+    for name in ("compare", "compare_photos_large", "compare_open", "ablation"):
         source = Path("reports") / name / "metrics.json"
         if not (ROOT / source).exists():
             print(f"{source}: not found, skipped")
