@@ -119,7 +119,7 @@ def calibrate_tiny(
     calibration = replace(calibration, certificate=certify(calibration, tests, alphas[0], seed=0))
     write_calibration(folder, calibration)
     description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    (folder / CERTIFICATE).write_text(write_page("tiny", description), encoding="utf-8")
+    (folder / CERTIFICATE).write_text(write_page(package.config, description), encoding="utf-8")
     return calibration
 
 

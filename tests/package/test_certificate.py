@@ -12,6 +12,7 @@ from huebands.conformal.groups import PARTITIONS
 from huebands.package.documents.certificate import write_page
 
 VOID = {"meta"}
+CONFIG = {"name": "photos", "lineage": {}}
 HOSTILE = "</title></style><script>alert(1)</script> & \"quotes\" 'and' <!-- größe"
 HASHES = ("tables_sha256", "weights_sha256", "distribution_sha256", "preprocessing_sha256", "data_sha256")
 MODES = ("per_channel", "joint")
@@ -161,7 +162,7 @@ class Document(HTMLParser):
 
 
 def read(description, name="photos", remark=""):
-    return Document(write_page(name, description, remark))
+    return Document(write_page({"name": name, "lineage": {"remark": remark} if remark else {}}, description))
 
 
 def test_tags_are_balanced_and_the_page_can_be_read_aloud():
@@ -179,7 +180,7 @@ def test_tags_are_balanced_and_the_page_can_be_read_aloud():
 
 
 def test_the_page_needs_no_other_file_or_host_and_no_script():
-    text = write_page("photos", certified())
+    text = write_page(CONFIG, certified())
     assert not re.search(r"https?:|//|url\(|@import|<script|\ssrc=|\shref=(?!\"#)", text)
 
 
@@ -195,7 +196,7 @@ def test_charts_have_all_that_they_refer_to_and_the_colours_of_the_page():
 def test_equal_certificates_give_equal_pages():
     description = certified()
     before = copy.deepcopy(description)
-    assert write_page("photos", description) == write_page("photos", certified())
+    assert write_page(CONFIG, description) == write_page(CONFIG, certified())
     assert description == before
 
 
@@ -283,7 +284,7 @@ def test_a_small_group_with_the_least_coverage_is_in_the_tables_only():
 
 def test_the_grid_has_five_rows_of_five_and_a_dash_where_there_are_no_pixels():
     description = certified()
-    text = write_page("photos", description)
+    text = write_page(CONFIG, description)
     grids = re.findall(r'<table class="grid">(.*?)</table>', text, re.DOTALL)
     assert len(grids) == 2 * len(MODES), "promised to all pixels, and to every group"
     for grid in grids:
@@ -300,7 +301,7 @@ def test_a_cell_is_tinted_by_its_distance_from_the_promise():
         row.update(
             coverage={"L below 20, chroma below 5": 0.5, "L below 20, chroma 5 to 10": 0.97}.get(row["group"], 0.9)
         )
-    grid = write_page("photos", description).split('<table class="grid">')[1]
+    grid = write_page(CONFIG, description).split('<table class="grid">')[1]
     tints = re.findall(r"rgb\(var\(--(\w+)\) / ([\d.]+)\)", grid.split("</tbody>")[0])
     assert tints[:3] == [("short", "0.55"), ("ample", "0.26"), ("ample", "0.00")]
 
@@ -344,7 +345,7 @@ def test_one_alpha_and_one_bin_are_enough_for_charts():
 
 
 def test_the_maps_are_described_by_their_figures_and_a_chart():
-    text, page = write_page("photos", with_maps(certified())), read(with_maps(certified()))
+    text, page = write_page(CONFIG, with_maps(certified())), read(with_maps(certified()))
     assert "expected and observed errors of tenths of the pixels differ by 0.25 on average" in page.text
     assert "<span>Expected error</span></th><td>in the plane of a and b</td><td>0.43 (0.41 to 0.46)</td>" in text
     assert "<td>0.46 (0.43 to 0.48)</td><td>150</td>" in text
@@ -367,7 +368,7 @@ def test_a_map_that_could_not_be_measured_has_no_figure():
     description = with_maps(certified(), ["width"])
     for row in description["certificate"]["maps"]["rows"]:
         row.update(sparsification=None, sparsification_low=None, sparsification_high=None, photos=0)
-    assert "<td>none</td><td>0.46 (0.43 to 0.48)</td><td>0</td>" in write_page("photos", description)
+    assert "<td>none</td><td>0.46 (0.43 to 0.48)</td><td>0</td>" in write_page(CONFIG, description)
 
 
 def test_an_older_certificate_says_nothing_of_maps():

@@ -64,11 +64,10 @@ def main() -> None:
 
 def write(calibration: Calibration, strips: Sequence[BandStrip], package: ModelPackage) -> None:
     """Write tables and certificate, and the report, each folder as a whole."""
-    name, remark = package.config["name"], package.config["lineage"].get("remark", "")
     with atomic.replace_folder(CALIBRATION) as new:
         write_calibration(new, calibration)
         description = json.loads((new / DESCRIPTION).read_text(encoding="utf-8"))
-        atomic.write_text(new / CERTIFICATE, write_page(name, description, remark))
+        atomic.write_text(new / CERTIFICATE, write_page(package.config, description))
     write_report(REPORT, calibration, strips)
     for sentence in sentences_of(calibration.certificate):
         print(f"calibrate: {sentence}")

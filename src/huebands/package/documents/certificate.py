@@ -50,13 +50,12 @@ class Cell:
     opacity: float = 0.0
 
 
-def write_page(name: str, description: Mapping[str, Any], remark: str = "") -> str:
+def write_page(config: Mapping[str, Any], description: Mapping[str, Any]) -> str:
     """Write certificate.html; equal arguments give equal text.
 
     Args:
-        name: name of the model.
+        config: config of the package.
         description: the content of calibration.json, with its certificate.
-        remark: on the training, sentences; see `package.schema.Lineage`.
     """
     certificate = description["certificate"]
     curve, grouped, strata = (certificate[key] for key in ("curve", "grouped", "strata"))
@@ -64,10 +63,10 @@ def write_page(name: str, description: Mapping[str, Any], remark: str = "") -> s
     return render(
         "huebands.package.documents",
         "certificate.html.j2",
-        name=name,
+        name=config["name"],
         description=description,
         certificate=certificate,
-        remark=remark,
+        remark=config["lineage"].get("remark", ""),
         promised=1 - certificate["alpha"],
         least_share=_LEAST_SHARE,
         modes={mode: {"heading": heading, "noun": noun} for mode, (heading, noun) in _MODES.items()},
