@@ -313,7 +313,7 @@ def dropouts(colorizer: Colorizer) -> list[nn.Dropout]:
 def sampler(colorizer: Colorizer) -> Colorizer:
     """A colorizer whose every prediction is another sample: dropout is on, batch normalisation in evaluation.
 
-    It looks at a photo once: averaged over views, samples would differ less, and take the longer.
+    It looks at a photo once: averaged over views, samples would differ less and take longer.
     """
     generator = copy.deepcopy(colorizer.package.generator)
     result = Colorizer(replace(colorizer.package, generator=generator), colorizer.source)
