@@ -43,7 +43,7 @@ def main() -> None:
     print(f"{machine()}, one thread, torch {torch.__version__}, medians of {arguments.rounds}")
     encoders = {name: Encoder(name).eval().requires_grad_(False) for name in NAMES}
     for size in SIZES:
-        compiled = {name: CompiledNetwork(encoder, size) for name, encoder in encoders.items()}
+        compiled = {name: CompiledNetwork(encoder, [(1, size, size)]) for name, encoder in encoders.items()}
         engines: list[tuple[str, int, Mapping[EncoderName, Engine]]] = [
             ("eager, batches of 4", 4, encoders),
             ("compiled, one photo", 1, compiled),

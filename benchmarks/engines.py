@@ -75,12 +75,12 @@ def onnx_runtime(network: nn.Module, size: int) -> Engine:
 
 def openvino_float32(network: nn.Module, size: int) -> Engine:
     """OpenVINO in float32, which `huebands` uses."""
-    return CompiledNetwork(network, size)
+    return CompiledNetwork(network, [(1, size, size)])
 
 
 def openvino_bfloat16(network: nn.Module, size: int) -> Engine:
     """OpenVINO in bfloat16."""
-    return CompiledNetwork(network, size, precision="bf16")
+    return CompiledNetwork(network, [(1, size, size)], precision="bf16")
 
 
 ENGINES: Mapping[str, Callable[[nn.Module, int], Engine]] = {

@@ -127,7 +127,7 @@ def plain_pix2pix(learners: Learners, settings: Params) -> PlainPix2Pix:
 def configurations(options: argparse.Namespace, device: torch.device) -> dict[str, Params]:
     """The requested parameters, by name."""
     with initialize_config_dir(str(CONF), version_base=None):
-        values = OmegaConf.to_container(compose("config", overrides=["model=cgan-unet", "train=cgan"]))
+        values = OmegaConf.to_container(compose("config", overrides=["model=cgan-unet", "train=cgan-unet"]))
     default = from_mapping(cast(dict[str, Any], values))
     batch_size = default.train.batch_size if device.type == "cuda" else 4
     settings_by_name = {"default": default, "large": changed(default, 256, batch_size, filters=64, depth=8)}

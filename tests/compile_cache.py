@@ -22,7 +22,7 @@ def compile_each_network_once() -> Iterator[None]:
     compile_anew = CompiledNetwork.__init__
 
     def initialise(self: CompiledNetwork, network: nn.Module, *arguments: Any, **named: Any) -> None:
-        key = (repr(network), _hash_weights(network), arguments, *sorted(named.items()), torch.get_num_threads())
+        key = (repr(network), _hash_weights(network), repr(arguments), *sorted(named.items()), torch.get_num_threads())
         if key in compiled:
             self.__dict__.update(compiled[key].__dict__)
         else:

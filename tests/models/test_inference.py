@@ -30,7 +30,7 @@ def network(request):
 
 def test_it_answers_as_torch_does_up_to_rounding(network):
     x = squares(3, 32)
-    (colours,) = CompiledNetwork(network, 32)(x)
+    (colours,) = CompiledNetwork(network, [(1, 32, 32)])(x)
     assert colours.dtype == torch.float32 and colours.shape == (3, 2, 32, 32)
     # Rounding in another order: some 1e-6; a level of 255 is 4e-3.
     assert torch.allclose(colours, network(x), rtol=0, atol=2e-5)
@@ -45,14 +45,14 @@ def test_all_outputs_come_in_their_order(tiny_package):
 
 
 def test_an_answer_does_not_depend_on_the_rest_of_the_batch_up_to_rounding(network):
-    run, x = CompiledNetwork(network, 32), squares(4, 32)
+    run, x = CompiledNetwork(network, [(1, 32, 32)]), squares(4, 32)
     (together,) = run(x)
     for index in range(4):
         assert torch.allclose(run(x[index : index + 1])[0][0], together[index], rtol=0, atol=2e-5)
 
 
 def test_threads_share_it_and_answers_stay_their_own(network):
-    run, x = CompiledNetwork(network, 32), squares(8, 32)
+    run, x = CompiledNetwork(network, [(1, 32, 32)]), squares(8, 32)
     alone = [run(L_unit[None])[0] for L_unit in x]
     with ThreadPoolExecutor(4) as threads:
         for _ in range(5):

@@ -89,7 +89,7 @@ class Density:
     @cached_property
     def run(self) -> CompiledNetwork:
         """Maps L_unit (B, 1, S, S) to what `DensityWithFeatures` gives, compiled."""
-        return CompiledNetwork(DensityWithFeatures(self.network), self.image_size)
+        return CompiledNetwork(DensityWithFeatures(self.network), [(1, self.image_size, self.image_size)])
 
     @torch.inference_mode()
     def estimate(self, photo: GreyPhoto) -> PhotoDensity:

@@ -180,6 +180,8 @@ def key_of(encoder: Encoder, what: Mapping[str, Any]) -> str:
         weights.update(name.encode())
         weights.update(tensor.cpu().contiguous().numpy().tobytes())
     parts = {"format": _FORMAT, "encoder": encoder.name, "weights": weights.hexdigest(), **what}
+    if encoder.side is not None:
+        parts["side"] = encoder.side
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

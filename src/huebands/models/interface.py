@@ -75,7 +75,7 @@ class Network(nn.Module, ABC):
         image_size: side of the square that it takes, S pixels.
     """
 
-    _compiled: Callable[[Tensor], Sequence[Tensor]] | None = None
+    _compiled: Callable[..., Sequence[Tensor]] | None = None
 
     def __init__(self, params: Any, image_size: int) -> None:
         super().__init__()
@@ -93,21 +93,47 @@ class Network(nn.Module, ABC):
         """
         return self.run(condition.L_unit_B1SS)[0]
 
+    @property
+    def gives_samples(self) -> bool:
+        """Whether it knows a distribution of colourings that `samples` can draw from. By default it does not."""
+        return False
+
+    def samples(self, condition: Condition, count: int, random: torch.Generator) -> Tensor:
+        """Draw colourings of photos, independently of each other.
+
+        Args:
+            condition: of B photos.
+            count: of the samples of each photo.
+            random: the only source of randomness.
+
+        Returns:
+            ab_unit (count, B, 2, S, S), float32 in [-1, 1].
+
+        Raises:
+            NotImplementedError: when it knows one colouring only, see `gives_samples`.
+        """
+        raise NotImplementedError(f"network (={self.params.name}) gives one colouring, and no samples")
+
+    @property
+    def inputs(self) -> Sequence[tuple[int, ...]]:
+        """Shapes of what `core` takes, without the batch. By default L_unit (1, S, S) alone."""
+        return [(1, self.image_size, self.image_size)]
+
     def core(self) -> nn.Module:
-        """The part that is compiled: it maps L_unit (B, 1, S, S) to a tensor or several. By default all of it."""
+        """The part that is compiled: it maps `inputs` to a tensor or several. By default all of it."""
         return self
 
-    def run(self, L_unit_B1SS: Tensor) -> Sequence[Tensor]:
+    def run(self, *inputs: Tensor) -> Sequence[Tensor]:
         """Run the core, compiled where `compiled` made it so."""
         if self._compiled is not None:
-            return self._compiled(L_unit_B1SS)
-        outputs = self.core()(L_unit_B1SS)
+            return self._compiled(*inputs)
+        outputs = self.core()(*inputs)
         return [outputs] if isinstance(outputs, Tensor) else outputs
 
     def compiled(self) -> Self:
         """Give a network with the same weights whose core runs compiled; threads may share it. In eval mode only."""
         network = copy.copy(self)
-        network._compiled = CompiledNetwork(self.core(), self.image_size)
+        network._compiled = CompiledNetwork(self.core(), self.inputs)
         return network
 
     def load_pretrained(self) -> None:

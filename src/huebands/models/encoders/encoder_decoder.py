@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from huebands.models.encoders.encoder import STRIDES, Encoder, EncoderName, fetch_weights
 from huebands.models.interface import Network, NetworkParams
@@ -44,7 +44,10 @@ class EncoderDecoderParams(NetworkParams):
 
 
 class EncoderDecoder(Network):
-    """A network with a pretrained encoder, which learns at a rate of its own or not at all."""
+    """A network with a pretrained encoder, which learns at a rate of its own or not at all.
+
+    Where `decoder` is another one than `Decoder`, the network overrides `finest`.
+    """
 
     params: EncoderDecoderParams
     encoder: Encoder
@@ -60,6 +63,13 @@ class EncoderDecoder(Network):
             self.encoder.load_imagenet()
         if self.params.encoder_rate == 0:
             self.encoder.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training or evaluation; a frozen encoder stays in evaluation, its statistics as they are."""
+        super().train(mode)
+        if not any(parameter.requires_grad for parameter in self.encoder.parameters()):
+            self.encoder.eval()
+        return self
 
     @property
     def encoder_is_frozen(self) -> bool:

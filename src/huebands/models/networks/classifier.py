@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from huebands.models.interface import Condition, NetworkParams
 from huebands.models.interface import Network as BaseNetwork
 from huebands.models.parameters import check
-from huebands.models.parts.ab_bins import BINS, annealed_mean
+from huebands.models.parts.ab_bins import BINS, annealed_mean, draw
 
 STRIDE = 4  # of the probabilities
 # Of each stage: convolutions, width in filters, stride of the last convolution, dilation.
@@ -82,6 +82,19 @@ class Network(BaseNetwork):
         (logits,) = self.run(condition.L_unit_B1SS)
         ab_unit = annealed_mean(logits, self.params.temperature)
         return F.interpolate(ab_unit, scale_factor=float(STRIDE), mode="bilinear", align_corners=False)
+
+    @property
+    def gives_samples(self) -> bool:
+        """It knows the probabilities of the bins."""
+        return True
+
+    def samples(self, condition: Condition, count: int, random: torch.Generator) -> Tensor:
+        """Draw bins, see `ab_bins.draw`; and `Network.samples`."""
+        (logits,) = self.run(condition.L_unit_B1SS)
+        ab_unit = draw(logits, count, self.params.temperature, random)
+        upsampled = F.interpolate(ab_unit.flatten(0, 1), scale_factor=float(STRIDE), mode="bilinear")
+        samples: Tensor = upsampled.unflatten(0, (count, -1))
+        return samples
 
     @classmethod
     def describe(cls, params: Params) -> str:

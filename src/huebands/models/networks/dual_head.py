@@ -16,7 +16,7 @@ from huebands.models.encoders.encoder import ORIGINS, Encoder
 from huebands.models.encoders.encoder_decoder import EncoderDecoder, EncoderDecoderParams, describe_encoder
 from huebands.models.interface import Condition
 from huebands.models.parameters import TRAINING_ONLY, check
-from huebands.models.parts.ab_bins import BINS, annealed_mean
+from huebands.models.parts.ab_bins import BINS, annealed_mean, draw
 from huebands.models.parts.decoder import Decoder
 
 _WIDEST = 4  # times `filters`: the innermost decoder blocks
@@ -81,6 +81,19 @@ class Network(EncoderDecoder):
         if self.params.shown == "annealed":
             ab_unit = annealed_mean(logits, self.params.temperature)
         return F.interpolate(ab_unit.float(), scale_factor=float(self.params.stride), mode="bilinear")
+
+    @property
+    def gives_samples(self) -> bool:
+        """It knows the probabilities of the bins."""
+        return True
+
+    def samples(self, condition: Condition, count: int, random: torch.Generator) -> Tensor:
+        """Draw bins, see `ab_bins.draw`; and `Network.samples`."""
+        _, logits = self.run(condition.L_unit_B1SS)
+        ab_unit = draw(logits, count, self.params.temperature, random)
+        upsampled = F.interpolate(ab_unit.flatten(0, 1), scale_factor=float(self.params.stride), mode="bilinear")
+        samples: Tensor = upsampled.unflatten(0, (count, -1))
+        return samples
 
     @classmethod
     def describe(cls, params: Params) -> str:

@@ -1,7 +1,7 @@
 """A U-Net whose encoder has learned on ImageNet: the generator of two-stage training."""
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from huebands.models.encoders.encoder import ORIGINS, Encoder
 from huebands.models.encoders.encoder_decoder import EncoderDecoder, EncoderDecoderParams, describe_encoder
+from huebands.models.interface import Condition
 from huebands.models.parts.decoder import Decoder
+from huebands.models.parts.dropout import drawing, has_dropout
 from huebands.models.parts.initialisation import initialise
 
 _WIDEST = 8  # times `filters`: the innermost decoder blocks
@@ -36,17 +38,23 @@ class Network(EncoderDecoder):
         initialise(self)  # all but the encoder
         self.encoder = encoder
 
-    def train(self, mode: bool = True) -> Self:
-        """Switch to training or evaluation; a frozen encoder stays in evaluation, its statistics as they are."""
-        super().train(mode)
-        if not any(parameter.requires_grad for parameter in self.encoder.parameters()):
-            self.encoder.eval()
-        return self
-
     def forward(self, L_unit_B1HW: Tensor) -> Tensor:
         """Map L_unit (B, 1, H, W) to ab_unit (B, 2, H, W), both in [-1, 1]."""
         ab_unit = torch.tanh(self.colour(self.decoder(self.encoder(L_unit_B1HW))))
         return F.interpolate(ab_unit, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+    @property
+    def gives_samples(self) -> bool:
+        """Where it has dropout, the noise z."""
+        return has_dropout(self)
+
+    def samples(self, condition: Condition, count: int, random: torch.Generator) -> Tensor:
+        """Drop in evaluation, for each sample anew; see `Network.samples`."""
+        if not self.gives_samples:
+            return super().samples(condition, count, random)
+        with drawing(random):
+            samples: Tensor = self(condition.L_unit_B1SS.repeat(count, 1, 1, 1)).unflatten(0, (count, -1))
+        return samples
 
     @classmethod
     def describe(cls, params: Params) -> str:

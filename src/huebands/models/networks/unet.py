@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from huebands.models.interface import Condition, NetworkParams
 from huebands.models.interface import Network as BaseNetwork
-from huebands.models.interface import NetworkParams
 from huebands.models.parameters import check
+from huebands.models.parts.dropout import drawing, has_dropout
 from huebands.models.parts.initialisation import initialise
-from huebands.models.parts.normalisation import Norm, normalisation
+from huebands.models.parts.normalisation import Norm
+from huebands.models.parts.unet import UNet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,38 +36,6 @@ class Params(NetworkParams):
         return int(2**self.depth)
 
 
-class UNetBlock(nn.Module):
-    """One halving, what lies inside it, one doubling; the input is handed on beside the output."""
-
-    def __init__(self, channels: int, inner_channels: int, inner: nn.Module | None, dropout: float, norm: Norm) -> None:
-        super().__init__()
-        innermost = inner is None
-        self.down = nn.Sequential(
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(channels, inner_channels, 4, stride=2, padding=1, bias=innermost),
-            # The innermost map may be 1x1, where normalisation would erase it.
-            nn.Identity() if innermost else normalisation(norm, inner_channels),
-        )
-        self.inner = inner or nn.Identity()
-        self.up = nn.Sequential(
-            nn.ReLU(),
-            nn.ConvTranspose2d(
-                inner_channels if innermost else 2 * inner_channels,
-                channels,
-                4,
-                stride=2,
-                padding=1,
-                bias=False,
-            ),
-            normalisation(norm, channels),
-            nn.Dropout(dropout),
-        )
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """Map (B, C, H, W) to (B, 2C, H, W): the input and what the block made of it."""
-        return torch.cat((x_BCHW, self.up(self.inner(self.down(x_BCHW)))), dim=1)
-
-
 class Network(BaseNetwork):
     """Map lightness to colour with skip connections at every scale."""
 
@@ -73,23 +43,27 @@ class Network(BaseNetwork):
 
     def __init__(self, params: Params, image_size: int) -> None:
         super().__init__(params, image_size)
-        channels = [params.filters * min(2**level, 8) for level in range(params.depth)]
-        block: UNetBlock | None = None
-        for level in reversed(range(1, params.depth)):
-            widest = channels[level - 1] == channels[level]
-            dropout = params.dropout if widest else 0.0
-            block = UNetBlock(channels[level - 1], channels[level], block, dropout, params.norm)
-        assert block is not None, "depth is at least 2"
-        self.down = nn.Conv2d(1, params.filters, 4, stride=2, padding=1)
-        self.inner = block
-        up = nn.ConvTranspose2d(2 * params.filters, 2, 4, stride=2, padding=1)
-        self.up = nn.Sequential(nn.ReLU(), up, nn.Tanh())
+        unet = UNet(1, 2, params.filters, params.depth, params.dropout, params.norm)
+        self.down, self.inner, self.up = unet.down, unet.inner, unet.up  # the names that packages have
         initialise(self)
 
     def forward(self, L_unit_B1HW: Tensor) -> Tensor:
         """Map L_unit (B, 1, H, W) to ab_unit (B, 2, H, W), both in [-1, 1]."""
         output: Tensor = self.up(self.inner(self.down(L_unit_B1HW)))
         return output
+
+    @property
+    def gives_samples(self) -> bool:
+        """Where it has dropout, the noise z."""
+        return has_dropout(self)
+
+    def samples(self, condition: Condition, count: int, random: torch.Generator) -> Tensor:
+        """Drop in evaluation, for each sample anew; see `Network.samples`."""
+        if not self.gives_samples:
+            return super().samples(condition, count, random)
+        with drawing(random):
+            samples: Tensor = self(condition.L_unit_B1SS.repeat(count, 1, 1, 1)).unflatten(0, (count, -1))
+        return samples
 
     @classmethod
     def describe(cls, params: Params) -> str:

@@ -90,6 +90,30 @@ def annealed_mean(logits_BQHW: Tensor, temperature: float) -> Tensor:
     return torch.einsum("bqhw,qc->bchw", probabilities, ab_unit)
 
 
+def draw(logits_BQHW: Tensor, count: int, temperature: float, random: torch.Generator) -> Tensor:
+    """Draw colourings: of each photo `count` ones, independently of each other.
+
+    Each bin gets a random bonus, the same at all places of a photo, and the annealed mean follows. The bonuses have
+    Gumbel's distribution, so that near temperature 0 the colour of each place is drawn with the bins' probabilities
+    (the Gumbel-max trick; softened as in Jang, Gu & Poole, 2017, https://arxiv.org/abs/1611.01144). As places share
+    them, one surface gets one colour.
+
+    Args:
+        logits_BQHW: of the bins.
+        count: of the samples of each photo.
+        temperature: above 0; see `annealed_mean`.
+        random: the only source of randomness.
+
+    Returns:
+        ab_unit (count, B, 2, H, W), float32.
+    """
+    shape = (count, *logits_BQHW.shape[:2], 1, 1)
+    uniform = torch.rand(shape, generator=random, device=random.device, dtype=torch.float64).clamp_min(1e-300)
+    gumbel = -(-uniform.log()).log()
+    bonus = gumbel.float().to(logits_BQHW.device)
+    return torch.stack([annealed_mean(logits_BQHW + bonus_BQ11, temperature) for bonus_BQ11 in bonus])
+
+
 def _distances(ab_unit_B2HW: Tensor) -> Tensor:
     """Squared distances to all bins' centres, CIELAB units squared, (B, BINS, H, W)."""
     ab_B12HW = (ab_unit_B2HW.float() * AB_SCALE)[:, None]

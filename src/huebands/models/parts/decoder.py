@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from huebands.models.parts.dropout import Dropout
 from huebands.models.parts.normalisation import Norm, normalisation
 
 
@@ -18,7 +19,7 @@ class DecoderBlock(nn.Module):
             nn.Conv2d(inputs + joined, outputs, 3, padding=1, bias=False),
             normalisation(norm, outputs),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
             normalisation(norm, outputs),
             nn.ReLU(),
