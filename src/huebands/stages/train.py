@@ -39,16 +39,17 @@ def main() -> None:
 def run_training(settings: params.Params) -> None:
     """Train, follow, and write the package and the report."""
     data_sha256 = shards.data_sha256(PREPARED)
-    config = describe(settings.data, settings.model, settings.train, data_sha256, git_commit())
     photos = read_photos("train", settings.train.load_size(settings.model.image_size))
+    optimisation = settings.train.limited(len(photos.ids))
+    config = describe(settings.data, settings.model, optimisation, data_sha256, git_commit())
     validation = read_photos("val", settings.model.image_size)
     datasets, world = datasets_of(settings.data, data_sha256), World.join()
     unfinished = UnfinishedTraining(UNFINISHED)
     run = unfinished.start_run(settings.register.experiment, config, datasets)
-    follower = Follower(unfinished, run, world.device, settings.train.epochs, len(photos.ids))
+    follower = Follower(unfinished, run, world.device, optimisation.epochs, len(photos.ids))
     checkpoint = unfinished.checkpoint
     try:
-        trained = train(settings.model, settings.train, photos, validation, checkpoint, data_sha256, follower, world)
+        trained = train(settings.model, optimisation, photos, validation, checkpoint, data_sha256, follower, world)
     except BaseException:
         run.fail()
         raise

@@ -95,7 +95,8 @@ def run(options: argparse.Namespace) -> None:
     data_sha256 = options.data_sha256 or identify(options.data)
     photos = read_split(options.data, "train", settings.train.load_size(settings.model.image_size))
     validation = read_split(options.data, "val", settings.model.image_size)
-    config = describe(settings.data, settings.model, settings.train, data_sha256, options.git_commit or git_commit())
+    optimisation = settings.train.limited(len(photos.ids))
+    config = describe(settings.data, settings.model, optimisation, data_sha256, options.git_commit or git_commit())
     options.out.mkdir(parents=True, exist_ok=True)
     checkpoint = options.out / "checkpoint.pt"
     world = World.join(options.device)
@@ -103,7 +104,7 @@ def run(options: argparse.Namespace) -> None:
         if world.leads:
             make_ready(options.out, fresh=not checkpoint.exists())
         follower = Follower(options.out, world.device)
-        trained = train(settings.model, settings.train, photos, validation, checkpoint, data_sha256, follower, world)
+        trained = train(settings.model, optimisation, photos, validation, checkpoint, data_sha256, follower, world)
         if world.leads:
             config = with_outcome(config, trained)
             folder = options.out / "models" / "trained"

@@ -109,8 +109,14 @@ def train(
     Raises:
         NonFiniteLossError: when a loss is not finite; the last checkpoint stays.
         CheckpointError: when the checkpoint is another run's.
-        ValueError: when there are fewer photos than processes, or processes have other parameters or data.
+        ValueError: when there are fewer photos than processes, or fewer epochs than the objective needs, or when
+            processes have other parameters or data.
     """
+    least = model.objective.least_epochs
+    if params.epochs < least:
+        limit = f", which train.photos_seen (={params.photos_seen}) allows," if params.photos_seen else ""
+        must = f"must be at least {least}, which model.objective (={model.objective.name}) needs"
+        raise ValueError(f"train.epochs (={params.epochs}){limit} {must}")
     steps_per_epoch = -(-len(photos.ids) // params.batch_size)
     if len(photos.ids) // steps_per_epoch < world.size:
         raise ValueError(

@@ -1,7 +1,7 @@
 """Parameters of the optimisation: the section `train` of params.yaml."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from huebands.models.parameters import check
 
@@ -10,7 +10,8 @@ from huebands.models.parameters import check
 class TrainParams:
     """The optimisation."""
 
-    epochs: int
+    epochs: int  # at most, see photos_seen
+    photos_seen: int = 0  # the last epoch is the one in which so many photos have been seen; 0: no limit
     batch_size: int
     flip: bool  # mirror half of the training photos
     jitter: float  # random crops from photos whose sides are larger by this share
@@ -39,6 +40,19 @@ class TrainParams:
         """Side of the photos that crops of `image_size` are taken from, pixels."""
         return round(image_size * (1 + self.jitter))
 
+    def limited(self, photos: int) -> Self:
+        """Lower `epochs` to what `photos_seen` allows.
+
+        Args:
+            photos: of the training split.
+
+        Raises:
+            ParamsError: when so few epochs do not hold `warmup_epochs`.
+        """
+        if self.photos_seen == 0:
+            return self
+        return replace(self, epochs=min(self.epochs, -(-self.photos_seen // photos)))
+
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "checkpoint_every", "picture_every"):
             check(getattr(self, name) >= 1, name, getattr(self, name), "be at least 1")
@@ -46,7 +60,9 @@ class TrainParams:
         check(0 <= warmup <= self.epochs, "warmup_epochs", warmup, f"be in [0, epochs (={self.epochs})]")
         check(0 <= self.seed < 2**63, "seed", self.seed, "be in [0, 2**63)")
         check(0 <= self.jitter < 1, "jitter", self.jitter, "be in [0, 1)")
-        for name in ("lightness_jitter", "weight_decay", "gradient_clip", "feature_views", "feature_gib"):
+        for name in ("photos_seen", "feature_views", "feature_gib"):
+            check(getattr(self, name) >= 0, name, getattr(self, name), "not be negative")
+        for name in ("lightness_jitter", "weight_decay", "gradient_clip"):
             check(getattr(self, name) >= 0, name, getattr(self, name), "not be negative")
         check(self.learning_rate > 0, "learning_rate", self.learning_rate, "be positive")
         for name in ("decay", "border_share", "source_balance"):

@@ -60,7 +60,7 @@ def import_job(out: Path, settings: params.Params) -> None:
     precision = {key: value for key, value in lineage.items() if key == "precision"}
     used = {**lineage["params"], "train": lineage["params"]["train"] | precision}
     trained = params.from_mapping({**asdict(settings), **used})
-    expected = settings.train
+    expected = settings.train.limited(len(shards.open_shard(PREPARED, "train")))
     if expected.precision == "auto":
         expected = replace(expected, precision=trained.train.precision)
     if fingerprint_of(trained.model, trained.train, "") != fingerprint_of(settings.model, expected, ""):
