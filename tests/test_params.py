@@ -65,7 +65,7 @@ def test_every_alternative_is_valid(group: str) -> None:
         (
             "model.network.name",
             "resnet",
-            r"model\.network\.name \(='resnet'\) must be one of autoencoder, classifier, dual_head, encoder_unet, unet",
+            r"model\.network\.name \(='resnet'\) must be one of autoencoder, bottleneck, classifier, diffusion,",
         ),
         ("model.network.filters", 0, r"model\.network\.filters \(=0\) must be in \[1, 1024\]"),
         ("model.network.norm", "layer", r"model\.network\.norm \(='layer'\) must be one of 'batch', 'instance'"),
@@ -73,7 +73,7 @@ def test_every_alternative_is_valid(group: str) -> None:
         (
             "model.objective.name",
             "gan",
-            r"model\.objective\.name \(='gan'\) must be one of cgan, classification, dual_head, regression",
+            r"model\.objective\.name \(='gan'\) must be one of cgan, classification, diffusion, dual_head,",
         ),
         ("model.objective.lambda_huber", -1, r"model\.objective\.lambda_huber \(=-1\.0\) must not be negative"),
         (

@@ -103,6 +103,27 @@ def test_equal_seeds_give_equal_colours(trained: tuple[Network, list[float]], ph
     assert torch.equal(colours(trained[0], photos[0]), colours(trained[0], photos[0]))
 
 
+def test_samples_are_colourings_of_their_own_and_come_back_with_their_seed(
+    trained: tuple[Network, list[float]], photos: tuple[torch.Tensor, ...]
+) -> None:
+    network, condition = trained[0], Condition(L_unit_B1SS=photos[0])
+
+    def drawn(seed: int) -> torch.Tensor:
+        with torch.inference_mode():
+            return network.samples(condition, 2, torch.Generator().manual_seed(seed))
+
+    if not network.gives_samples:
+        with pytest.raises(NotImplementedError, match=r"network \(=\w+\) gives one colouring"):
+            drawn(0)
+        return
+    samples = drawn(0)
+    assert samples.shape == (2, *photos[1].shape) and samples.dtype == torch.float32
+    assert samples.isfinite().all() and samples.abs().max() <= 1
+    assert torch.equal(samples, drawn(0))
+    assert not torch.equal(samples[0], samples[1]) and not torch.equal(samples, drawn(1))
+    assert torch.equal(colours(network, photos[0]), colours(network, photos[0])), "the network is what it was"
+
+
 def test_a_package_keeps_the_colours(
     trained: tuple[Network, list[float]], photos: tuple[torch.Tensor, ...], written: Path
 ) -> None:

@@ -1,0 +1,93 @@
+"""The evidence lower bound of the network `vae`, with rare colours and edges weighing more.
+
+    loss = lambda_colour E[w(ab*) Huber(ab - ab*)] + lambda_gradient E[|grad ab - grad ab*|]
+           + lambda_divergence KL(q(z | ab*, L) || p(z | L)) / Z
+
+w are the weights of Zhang et al.'s classes. The divergence is a Monte-Carlo estimate from the one z that is drawn.
+
+Source: Kingma & Welling, 2014, https://arxiv.org/abs/1312.6114; the two first terms are those of Deshpande et al.,
+2017, https://arxiv.org/abs/1612.00958, section 3.1, with Huber's loss in place of the square.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from huebands.color import from_units, lab_to_srgb
+from huebands.models.interface import Condition, Learners, ObjectiveParams
+from huebands.models.interface import Objective as BaseObjective
+from huebands.models.parameters import check
+from huebands.models.parts import ab_bins
+from huebands.models.parts.losses import clipped_share
+
+_STRIDE = 4  # of the network's colours
+
+
+@dataclass(frozen=True, kw_only=True)
+class Params(ObjectiveParams):
+    """How the terms weigh."""
+
+    name: Literal["vae"]
+    lambda_colour: float
+    huber_delta: float  # ab_unit
+    lambda_uniform: float  # of the bins' weights: 1: every pixel weighs alike; near 0: every bin does, however rare
+    lambda_gradient: float
+    lambda_divergence: float  # of the mean over the latent numbers
+
+    def __post_init__(self) -> None:
+        for name in ("lambda_colour", "huber_delta", "lambda_divergence"):
+            check(getattr(self, name) > 0, name, getattr(self, name), "be above 0")
+        check(0 < self.lambda_uniform <= 1, "lambda_uniform", self.lambda_uniform, "be in (0, 1]")
+        check(self.lambda_gradient >= 0, "lambda_gradient", self.lambda_gradient, "not be negative")
+
+
+class Objective(BaseObjective):
+    """Make the true colours likely, by way of a latent that says which of a photo's colourings they are."""
+
+    figures = ("generator", "colour", "gradient", "divergence", "clipped", "generator_gradient")
+    params: Params
+
+    def __init__(self, params: Params) -> None:
+        super().__init__(params)
+        self.weights_Q = torch.ones(ab_bins.BINS)
+
+    def prepare(self, ab_unit_truth: Iterable[Tensor]) -> None:
+        """Weigh the bins by how often the training photos have them."""
+        self.weights_Q = ab_bins.weigh_by_frequency(ab_unit_truth, self.params.lambda_uniform)
+
+    def step(self, learners: Learners, condition: Condition, ab_unit_truth: Tensor, epoch: int) -> dict[str, Tensor]:
+        """Update the generator once; "divergence" is in nats a latent number."""
+        L_unit = condition.L_unit_B1SS
+        truth = F.avg_pool2d(ab_unit_truth, _STRIDE)
+        with learners.autocast():
+            ab_unit, divergence_B = learners.generator.parallel(L_unit, truth)
+        ab_unit = ab_unit.float()
+        weights = self.weights_Q[ab_bins.nearest(truth)][:, None]
+        terms = {
+            "colour": (weights * F.huber_loss(ab_unit, truth, reduction="none", delta=self.params.huber_delta)).mean(),
+            "gradient": sum(
+                ((ab_unit - truth).diff(dim=axis).abs().mean() for axis in (2, 3)), start=ab_unit.new_zeros(())
+            ),
+            "divergence": divergence_B.float().mean() / learners.generator.network.params.latent,  # type: ignore[union-attr]
+        }
+        loss = torch.stack([getattr(self.params, f"lambda_{name}") * term for name, term in terms.items()]).sum()
+        shown = from_units(F.avg_pool2d(L_unit, _STRIDE), ab_unit.detach())
+        return {
+            **{name: term.detach() for name, term in terms.items()},
+            "generator": loss.detach(),
+            "clipped": clipped_share(lab_to_srgb(shown)),
+            "generator_gradient": learners.generator.update(loss).detach(),
+        }
+
+    @classmethod
+    def describe(cls, params: Params) -> str:
+        """Say what was learned, for the model card."""
+        return (
+            "It learned the evidence lower bound. Weights of the objective: colour"
+            f" {params.lambda_colour:g} (lambda_uniform {params.lambda_uniform:g}), gradient"
+            f" {params.lambda_gradient:g}, divergence {params.lambda_divergence:g}."
+        )
