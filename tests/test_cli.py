@@ -18,6 +18,7 @@ from huebands.conformal.guarantee import MODES
 from huebands.package.read import read_package
 from huebands.registry.connection import TrackingError
 from joint_density import with_joint_density
+from several_colourings import with_samples
 from tiny_package import write_uncalibrated
 from tiny_photos import PlainScorer, tiny_photo, write_prepared
 
@@ -56,6 +57,34 @@ def test_a_photo_gets_three_files_in_the_current_folder(colorize, tiny_package, 
     assert all(path.is_file() for path in results(tmp_path, "cat"))
     assert output[0].startswith(f"model: {tiny_package} (tiny, package ")
     assert output[1].startswith("photos/cat.png -> cat.colorized.png (8 x 6, bands ")
+
+
+def test_samples_are_written_and_measured(colorize, tiny_package, tmp_path, monkeypatch):
+    photo, several = write_photo(tmp_path / "cat.png"), with_samples(tiny_package)
+    monkeypatch.setattr("huebands.colorize.colorizer.Colorizer.load", lambda source: several)
+    code, output, errors = colorize(photo, "--samples", 2, "--seed", 3)
+    assert (code, errors) == (0, [])
+    expected = several.colorize(np.full((6, 8), 100, np.uint8), samples=2, seed=3)
+    for number, sample in enumerate(expected.samples, 1):
+        np.testing.assert_array_equal(np.array(Image.open(tmp_path / f"cat.sample-{number}.png")), sample)
+    shares = ", ".join(f"{share:.1%}" for share in expected.samples_outside)
+    assert f"; outside the bands: {shares} of the samples' channel values" in output[1]
+    assert colorize(tmp_path)[1][1:] == colorize(photo)[1][1:], "samples are results, not photos"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--samples", "2"], "which knows one colouring only"),
+        (["--samples", "9"], "samples (=9) must be an integer in [1, 8]"),
+        (["--samples", "-1"], "samples (=-1) must be an integer in [1, 8]"),
+        (["--seed", "1"], "--seed (=1) is that of the samples: give --samples too"),
+    ],
+)
+def test_samples_that_cannot_be_drawn_are_refused(colorize, tmp_path, arguments, message):
+    code, output, errors = colorize(write_photo(tmp_path / "cat.png"), *arguments)
+    assert (code, output, len(errors)) == (2, [], 1)
+    assert message in errors[0] and not results(tmp_path, "cat")[0].exists()
 
 
 def test_output_alpha_and_mode_are_used(colorize, tmp_path):

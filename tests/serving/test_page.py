@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from huebands.colorize.sampling import Sampling
 from huebands.conformal.guarantee import Guarantee
 from huebands.conformal.luminance import propagate
 from huebands.photos.grey import GreyPhoto
@@ -21,6 +22,7 @@ from huebands.serving.workers.exploration import MAX_SHOWN, describe_tables
 from huebands.serving.workers.jobs import Job
 from huebands.serving.workers.worker import work
 from joint_density import with_joint_density
+from several_colourings import with_samples
 
 DESKTOP, PHONE = {"width": 1400, "height": 900}, {"width": 360, "height": 740}
 MOST = 95  # percent: the highest confidence that 19 calibration photos allow
@@ -519,6 +521,70 @@ def test_the_downloads_show_the_chosen_map(page, joint):
         expect(page.locator("#files-status")).to_be_empty()
         expect(page.get_by_role("alert")).to_have_text("not now")
         assert dict(forms[-1])["map"] == map_name
+
+
+@pytest.fixture(scope="module")
+def several(tiny_package):
+    return with_samples(tiny_package)
+
+
+def offer_samples(page, url, several):
+    """Let the page believe that the served model is one of several colourings; gives the fields of its requests."""
+    requests = []
+
+    def explore(route):
+        texts = re.findall(r'name="(\w+)"\r\n\r\n([\w.-]+)', route.request.post_data_buffer.decode("latin-1"))
+        fields = dict(texts)
+        requests.append(fields)
+        count = int(fields.get("samples", 0))
+        sampling = Sampling(count=count, seed=int(fields["seed"])) if count else None
+        guarantee = Guarantee(alpha=float(fields.get("alpha", 0.1)), mode=fields.get("mode", "per_channel"))
+        job = Job(kind="explore", content=noise(), name="cat.png", guarantee=guarantee, sampling=sampling)
+        route.fulfill(body=work(several, job).body, content_type="application/zip")
+
+    model = httpx.get(f"{url}/model").json()
+    page.route("**/model", lambda route: route.fulfill(json={**model, "samples": 8}))
+    page.route("**/explore", explore)
+    page.reload()
+    return requests
+
+
+def test_alternatives_are_drawn_chosen_and_compared_with_the_bands(page, url, several):
+    requests = offer_samples(page, url, several)
+    explore(page, noise())
+    page.get_by_role("button", name="Draw alternatives").click()
+    strip = page.get_by_role("group", name="Colourings of this photo")
+    expect(strip.get_by_role("radio")).to_have_count(5)
+    result = several.colorize(noise(), samples=4, seed=0)
+    np.testing.assert_array_equal(pixels_of(page, "colorized"), result.rgb)
+    strip.get_by_role("radio", name="Alternative 2").check(force=True)
+    np.testing.assert_array_equal(pixels_of(page, "colorized"), result.samples[1])
+    share = f"{100 * round(result.samples_outside[1], 4):.1f}%"
+    note = f"Alternative 2: {share} of its channel values lie outside the 90% bands."
+    expect(page.locator("#alternatives .hint")).to_have_text(note)
+    strip.get_by_role("radio", name="Colorized").check(force=True)
+    np.testing.assert_array_equal(pixels_of(page, "colorized"), result.rgb)
+    page.get_by_role("button", name="Draw others").click()
+    expect(strip.get_by_role("radio", name="Colorized")).to_be_checked()
+    page.wait_for_function("document.querySelector('#alternatives .hint').textContent === ''")
+    strip.get_by_role("radio", name="Alternative 1").check(force=True)
+    np.testing.assert_array_equal(pixels_of(page, "colorized"), several.colorize(noise(), samples=1, seed=1).samples[0])
+    assert [fields.get("seed") for fields in requests] == [None, "0", "1"]
+
+
+def test_another_photo_begins_without_alternatives(page, url, several):
+    offer_samples(page, url, several)
+    explore(page, noise())
+    page.get_by_role("button", name="Draw alternatives").click()
+    expect(page.locator("#alternatives .strip")).to_be_visible()
+    explore(page, noise())
+    expect(page.locator("#alternatives .strip")).to_be_hidden()
+    expect(page.get_by_role("button", name="Draw alternatives")).to_be_visible()
+
+
+def test_a_model_of_one_colouring_offers_no_alternatives(page):
+    explore(page, noise())
+    expect(page.locator("#alternatives")).to_be_hidden()
 
 
 def test_a_model_without_an_expected_error_offers_no_choice(page):

@@ -27,6 +27,20 @@ def add_model(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("--model", metavar="PATH|models:/...", help=text)
 
 
+def add_samples(parser: argparse.ArgumentParser) -> None:
+    """Add the number of samples, 0 by default, and their seed."""
+    parser.add_argument(
+        "--samples",
+        type=int,
+        default=0,
+        metavar="N",
+        help="write N further colourings, STEM.sample-1.png and so on, of a model that knows several (default: none)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=None, help="of the samples: equal seeds give equal samples (default: 0)"
+    )
+
+
 def number(text: str) -> float | str:
     """Read a number; other text is left to the calibration, which says what alpha may be."""
     try:

@@ -5,28 +5,39 @@ from pathlib import Path
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.result import Colorization
+from huebands.colorize.sampling import MAX_SAMPLES, SamplesError, Sampling
 from huebands.conformal.error_map import MapName
 from huebands.conformal.guarantee import Guarantee
 from huebands.photos.errors import ImageError
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.read import find_photos
 
-RESULTS = (".colorized.png", ".uncertainty.png")  # endings of the pictures that `Colorization.save` writes
+# Endings of the pictures that `Colorization.save` writes.
+RESULTS = (
+    ".colorized.png",
+    ".uncertainty.png",
+    *(f".sample-{number}.png" for number in range(1, MAX_SAMPLES + 1)),
+)
 
 
 def colorize_photos(
-    colorizer: Colorizer, photos: Sequence[Path], guarantee: Guarantee, folder: Path, map_name: MapName | None = None
-) -> Iterator[tuple[Path, Path | None, Colorization | ImageError | OSError]]:
-    """Colorize photos one by one, each into its three files, of which the third shows a map, see `Colorization.files`.
+    colorizer: Colorizer,
+    photos: Sequence[Path],
+    guarantee: Guarantee,
+    folder: Path,
+    map_name: MapName | None = None,
+    sampling: Sampling | None = None,
+) -> Iterator[tuple[Path, Path | None, Colorization | ImageError | SamplesError | OSError]]:
+    """Colorize photos one by one, each into its files, of which the third shows a map, see `Colorization.files`.
 
     Yields:
         The photo, its colorized picture, and the result; or None, and the error of this photo.
     """
     for photo, stem in unique_stems(photos).items():
         try:
-            result = colorizer.choose(colorizer.predict(GreyPhoto.read(photo)), guarantee)
+            result = colorizer.choose(colorizer.predict(GreyPhoto.read(photo)), guarantee, sampling)
             yield photo, result.save(folder, stem, map_name)[0], result
-        except (ImageError, OSError) as error:
+        except (ImageError, SamplesError, OSError) as error:
             yield photo, None, error
 
 

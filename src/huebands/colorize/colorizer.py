@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from huebands.colorize.colours import ColourModel
 from huebands.colorize.prediction import Prediction
 from huebands.colorize.result import Colorization
+from huebands.colorize.sampling import SamplesError, Sampling
 from huebands.conformal.bands import CHANNELS, NestedBands
 from huebands.conformal.calibration import Calibration
 from huebands.conformal.groups import texture_of
@@ -103,6 +104,8 @@ class Colorizer:
         *,
         delta: float | None = None,
         grouped: bool = False,
+        samples: int = 0,
+        seed: int = 0,
     ) -> Colorization:
         """Colorize one photo and give its bands.
 
@@ -114,16 +117,39 @@ class Colorizer:
             name: name of the photo in errors.
             delta: None, or the probability with which the draw of the calibration photos may break the guarantee.
             grouped: guarantee alpha in each group of pixels (lightness and chroma, texture, photo) as well.
+            samples: how many further colourings to draw, at most `sampling.MAX_SAMPLES`; 0: none.
+            seed: of the samples, in [0, 2**63).
 
         Raises:
             AlphaError: when alpha is not in [1/(n+1), 1) for n calibration photos.
             ModeError: when the mode is unknown.
             RiskError: when delta is not in (0, 1), or so few photos do not support alpha with it.
+            SamplesError: when the model knows one colouring only, or so many are not possible.
             ImageError: when the photo cannot be read.
         """
         guarantee = Guarantee(alpha=alpha, mode=mode, delta=delta, grouped=grouped)
         self.calibration.check(guarantee)  # an error before the work, where the guarantee is not supported
-        return self.choose(self.predict(GreyPhoto.read(image, name)), guarantee)
+        sampling = Sampling(count=samples, seed=seed) if samples else None
+        self.check_samples(sampling)
+        return self.choose(self.predict(GreyPhoto.read(image, name)), guarantee, sampling)
+
+    @property
+    def gives_samples(self) -> bool:
+        """Whether it knows several colourings of a photo."""
+        return self.package.generator.gives_samples
+
+    def check_samples(self, sampling: Sampling | None) -> None:
+        """Check that the model can draw samples, where they are asked for.
+
+        Raises:
+            SamplesError: when it knows one colouring only.
+        """
+        if sampling is not None and not self.gives_samples:
+            name = self.package.generator.params.name
+            raise SamplesError(
+                f"samples (={sampling.count}) must be left out: {self.source} has the network {name}, which knows one"
+                " colouring only"
+            )
 
     def predict(self, photo: GreyPhoto, shape: Shape | None = None) -> Prediction:
         """Find the colours of a photo, and its bands at every step. The networks run here only.
@@ -148,13 +174,18 @@ class Colorizer:
         bands = PhotoBands(nested, shape.grouping, texture_SS, estimate.entropy, estimate.atypicality)
         return Prediction(photo, rgb_HW3, bands, errors_KSS)
 
-    def choose(self, prediction: Prediction, guarantee: Guarantee) -> Colorization:
-        """Choose the bands that keep a guarantee; fast, compared with `predict`.
+    def choose(
+        self, prediction: Prediction, guarantee: Guarantee, sampling: Sampling | None = None
+    ) -> Colorization:  # fmt: skip
+        """Choose the bands that keep a guarantee: fast, compared with `predict`, where no samples are asked for.
 
         Raises:
             AlphaError: when the calibration photos do not support alpha.
             RiskError: when they do not support alpha with delta.
+            SamplesError: when so many samples cannot be drawn.
         """
+        self.check_samples(sampling)
+        samples = self.colours.samples(prediction.photo, sampling) if sampling else ()
         steps = common = self.calibration.steps(guarantee)
         if guarantee.grouped:
             steps = prediction.bands.widest_steps(self.calibration.group_steps(guarantee))
@@ -167,6 +198,7 @@ class Colorizer:
             steps=common,
             likeness=self.likeness(prediction),
             error_KSS=self.expected_error(prediction),
+            samples=samples,
         )
 
     def expected_error(self, prediction: Prediction) -> NDArray[np.float32] | None:

@@ -5,7 +5,7 @@ photo's border, which stays grey. Its colours are upsampled to the picture's siz
 are handled in tiles, so that memory grows with the photo's bytes, not with float copies.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from huebands import color
+from huebands.colorize.sampling import Sampling
 from huebands.colorize.upsampling import ColourLines
 from huebands.models.interface import Condition, Network
 from huebands.models.views import average_over_views
@@ -61,8 +62,28 @@ class ColourModel:
     def predict(self, photo: GreyPhoto) -> NDArray[np.uint8]:
         """Colour a photo: sRGB uint8 (H, W, 3) of the same lightness; its border stays grey."""
         L_11HW = self.canvas(photo)
-        windows = run_in_windows(lambda L_11SS: average_over_views(self._ab, L_11SS, self.views), L_11HW)
-        ab_12HW = blend(windows, (L_11HW.shape[2], L_11HW.shape[3]))
+        return self._paint(photo, L_11HW, self._look(self._ab, L_11HW))
+
+    @torch.inference_mode()
+    def samples(self, photo: GreyPhoto, sampling: Sampling) -> tuple[NDArray[np.uint8], ...]:
+        """Draw colourings of a photo, each as `predict` gives one; views and windows of a photo share their noise.
+
+        Raises:
+            SamplesError: when the photo is too large for so many.
+            NotImplementedError: when the network knows one colouring only.
+        """
+        sampling.check(photo)
+        L_11HW = self.canvas(photo)
+        ab_1CHW = self._look(lambda L_11SS: self._drawn_ab(L_11SS, sampling), L_11HW)
+        return tuple(self._paint(photo, L_11HW, ab_12HW) for ab_12HW in ab_1CHW.split(2, dim=1))
+
+    def _look(self, run: Callable[[Tensor], Tensor], L_11HW: Tensor) -> Tensor:
+        """Average over views, in windows where the canvas is long, what `run` gives for squares (1, 1, S, S)."""
+        windows = run_in_windows(lambda L_11SS: average_over_views(run, L_11SS, self.views), L_11HW)
+        return blend(windows, (L_11HW.shape[2], L_11HW.shape[3]))
+
+    def _paint(self, photo: GreyPhoto, L_11HW: Tensor, ab_12HW: Tensor) -> NDArray[np.uint8]:
+        """Bring a canvas's colours to the photo: sRGB uint8 (H, W, 3)."""
         rgb_HW3 = photo.rgb  # a border stays grey
         levels_HW, shown_HW3 = photo.levels_HW[photo.picture], rgb_HW3[photo.picture]
         lines = ColourLines.fit(L_11HW[0, 0], ab_12HW[0], photo.picture_shape, self.upsampling)
@@ -92,6 +113,12 @@ class ColourModel:
         """Give a square's a and b (1, 2, S, S), CIELAB units."""
         condition, random = Condition(L_unit_B1SS=L_11SS / 50 - 1), torch.Generator().manual_seed(0)
         return self.compiled.colours(condition, random) * color.AB_SCALE
+
+    def _drawn_ab(self, L_11SS: Tensor, sampling: Sampling) -> Tensor:
+        """Draw a and b of a square, one sample after the other: (1, 2 count, S, S), CIELAB units."""
+        condition, random = Condition(L_unit_B1SS=L_11SS / 50 - 1), torch.Generator().manual_seed(sampling.seed)
+        samples_N12SS = self.compiled.samples(condition, sampling.count, random)
+        return samples_N12SS.flatten(0, 2)[None] * color.AB_SCALE
 
 
 def _tiles(height: int, width: int) -> Iterator[tuple[range, range]]:

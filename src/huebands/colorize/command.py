@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huebands.colorize.arguments import MAPS, add_alpha, add_mode, add_model, add_photos, number
+from huebands.colorize.arguments import MAPS, add_alpha, add_mode, add_model, add_photos, add_samples, number
 from huebands.colorize.complaint import complain, expand_photos
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what STEM.uncertainty.png shows: the expected error of the colours, in CIEDE2000, or the width of the"
         " bands (default: the expected error where the model gives one, else the width)",
     )
+    add_samples(parser)
     parser.add_argument(
         "--output",
         type=Path,
@@ -59,6 +60,7 @@ def run(options: argparse.Namespace) -> int:
     """Colorize the photos; gives the exit code."""
     from huebands.colorize.batch import colorize_photos
     from huebands.colorize.colorizer import Colorizer
+    from huebands.colorize.sampling import Sampling
     from huebands.conformal.error_map import choose_map
     from huebands.conformal.guarantee import Guarantee
 
@@ -66,6 +68,8 @@ def run(options: argparse.Namespace) -> int:
         colorizer = Colorizer.load(options.model)
         guarantee = Guarantee(alpha=options.alpha, mode=options.mode, delta=options.delta, grouped=options.grouped)
         colorizer.calibration.check(guarantee)
+        sampling = Sampling.asked(options.samples, options.seed)
+        colorizer.check_samples(sampling)
         map_name = choose_map(options.map, colorizer.calibration.maps)
         options.output.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
@@ -75,7 +79,8 @@ def run(options: argparse.Namespace) -> int:
     print(f"model: {model}; uncertainty.png shows the {map_name.replace('-', ' ')}")
 
     photos, code = expand_photos(options.photos)
-    for photo, colorized, result in colorize_photos(colorizer, photos, guarantee, options.output, map_name):
+    results = colorize_photos(colorizer, photos, guarantee, options.output, map_name, sampling)
+    for photo, colorized, result in results:
         if isinstance(result, Exception):
             code = complain(result, photo)
         else:
@@ -89,4 +94,8 @@ def _describe(result: "Colorization", unlike_p_value: float) -> str:
     unlike = f"; unlike the calibration photos, p = {result.likeness:.3f}" if is_unlike else ""
     expected_error = result.expected_error
     error = "" if expected_error is None else f", expected error {expected_error.mean():.1f}"
-    return f"{width} x {height}, bands {result.width.mean():.1f} of 255 levels wide{error}{unlike}"
+    samples = ""
+    if result.samples:
+        shares = ", ".join(f"{share:.1%}" for share in result.samples_outside)
+        samples = f"; outside the bands: {shares} of the samples' {result.guarantee.unit}"
+    return f"{width} x {height}, bands {result.width.mean():.1f} of 255 levels wide{error}{samples}{unlike}"

@@ -35,6 +35,7 @@ class Colorization:
             with the calibration photos.
         error_KSS: expected error of pixels with each of K grey levels, `density.expected_error.LEVELS`, at samples
             spread evenly over the photo; None where the model gives none.
+        samples: further colourings, uint8 (H, W, 3) each. They need not lie inside the bands, see `share_outside`.
     """
 
     rgb: NDArray[np.uint8]
@@ -44,6 +45,7 @@ class Colorization:
     steps: NDArray[np.int_]
     likeness: float
     error_KSS: NDArray[np.float32] | None = None
+    samples: tuple[NDArray[np.uint8], ...] = ()
 
     @cached_property
     def width(self) -> NDArray[np.float32]:
@@ -52,6 +54,24 @@ class Colorization:
         for band in self.bands.values():
             total += band[..., 1] - band[..., 0]
         return total / np.float32(len(self.bands))
+
+    def share_outside(self, rgb_HW3: NDArray[np.uint8]) -> float:
+        """The share of a picture's channel values, or in the joint mode of its pixels, that are outside the bands.
+
+        Args:
+            rgb_HW3: of the photo's size.
+        """
+        outside_3HW = []
+        for index, band_HW2 in enumerate(self.bands.values()):
+            values_HW = rgb_HW3[..., index]
+            outside_3HW.append((values_HW < band_HW2[..., 0]) | (values_HW > band_HW2[..., 1]))
+        is_joint = self.guarantee.mode == "joint"
+        return float((np.logical_or.reduce(outside_3HW) if is_joint else np.stack(outside_3HW)).mean())
+
+    @cached_property
+    def samples_outside(self) -> tuple[float, ...]:
+        """`share_outside` of each sample."""
+        return tuple(self.share_outside(sample) for sample in self.samples)
 
     @cached_property
     def expected_error(self) -> NDArray[np.float32] | None:
@@ -86,7 +106,7 @@ class Colorization:
         return heat_map(*self.map())
 
     def files(self, stem: str, map_name: MapName | None = None) -> Iterator[tuple[str, bytes]]:
-        """Make the three files, one after the other: colours, bands and uncertainty, by their names.
+        """Make the files, one after the other: colours, bands, uncertainty, and the samples, by their names.
 
         Args:
             stem: of the names.
@@ -103,9 +123,11 @@ class Colorization:
         yield f"{stem}.bands.npz", _npz(arrays)
         levels_HW = heat_levels(map_HW, scale)
         yield f"{stem}.uncertainty.png", encode_png(levels_HW, palette=magma(), text=scale.describe())
+        for number, sample in enumerate(self.samples, 1):
+            yield f"{stem}.sample-{number}.png", encode_png(sample)
 
     def save(self, folder: Path | str, stem: str, map_name: MapName | None = None) -> list[Path]:
-        """Write the three files into a folder, made if need be; files of the same names are replaced, each as a whole.
+        """Write the files into a folder, made if need be; files of the same names are replaced, each as a whole.
 
         A symbolic link of such a name is replaced too, not followed. Arguments and errors are those of `files`.
         """

@@ -47,6 +47,11 @@ class Guarantee:
     delta: float | None = None
     grouped: bool = False
 
+    @property
+    def unit(self) -> str:
+        """What alpha counts."""
+        return "channel values" if self.mode == "per_channel" else "pixels"
+
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ModeError(f"mode (={self.mode!r}) must be one of {', '.join(map(repr, MODES))}")

@@ -14,6 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.sampling import SamplesError, Sampling
 from huebands.conformal.calibration import Calibration
 from huebands.conformal.error_map import MapError, MapName, choose_map
 from huebands.conformal.guarantee import Guarantee, Mode
@@ -22,7 +24,7 @@ from huebands.serving.monitoring.request_record import record_of
 from huebands.serving.workers.jobs import Job, Kind, UnservedError
 
 DEFAULT_ALPHA = 0.1
-_FIELDS = ("image", "alpha", "mode", "delta", "grouped", "map")
+_FIELDS = ("image", "alpha", "mode", "delta", "grouped", "map", "samples", "seed")
 _MAX_TEXT = 1024  # bytes of a field that is no file
 
 
@@ -37,7 +39,7 @@ class _Parser(MultiPartParser):
             file.close()
 
 
-async def read_job(request: Request, kind: Kind, calibration: Calibration) -> Job:
+async def read_job(request: Request, kind: Kind, colorizer: Colorizer) -> Job:
     """Read a multipart form; the photo is not decoded yet.
 
     Raises:
@@ -48,9 +50,9 @@ async def read_job(request: Request, kind: Kind, calibration: Calibration) -> Jo
         raise HTTPException(415, f"content type (={media_type!r}) must be multipart/form-data with a file 'image'")
     try:
         async with asyncio.timeout(MAX_UPLOAD), aclosing(request.stream()) as stream:
-            parser = _Parser(request.headers, stream, max_files=4, max_fields=8, max_part_size=_MAX_TEXT)
+            parser = _Parser(request.headers, stream, max_files=4, max_fields=10, max_part_size=_MAX_TEXT)
             try:
-                return await _to_job(await _parse(parser), kind, calibration, record_of(request).id)
+                return await _to_job(await _parse(parser), kind, colorizer, record_of(request).id)
             finally:
                 parser.close()
     except TimeoutError as error:
@@ -72,7 +74,7 @@ async def _parse(parser: _Parser) -> FormData:
         raise HTTPException(400, f"the form cannot be read: {type(error).__name__}") from error
 
 
-async def _to_job(form: FormData, kind: Kind, calibration: Calibration, request_id: str) -> Job:
+async def _to_job(form: FormData, kind: Kind, colorizer: Colorizer, request_id: str) -> Job:
     for field in form:
         if field not in _FIELDS:
             raise HTTPException(422, f"field {field!r} is unknown: the fields are {', '.join(_FIELDS)}")
@@ -82,7 +84,8 @@ async def _to_job(form: FormData, kind: Kind, calibration: Calibration, request_
     if not isinstance(file, UploadFile):
         problem = "is missing" if file is None else "is a text"
         raise HTTPException(422, f"field 'image' {problem}: send the photo itself, as a file")
-    guarantee, map_name = _check_guarantee(form, calibration), _check_map(form, calibration)
+    guarantee, map_name = _check_guarantee(form, colorizer.calibration), _check_map(form, colorizer.calibration)
+    sampling = _check_samples(form, kind, colorizer)
     # A lone surrogate, which some charsets can produce, could not be written into an answer.
     name = (file.filename or "image").encode("utf-8", "replace").decode()[:200]
     return Job(
@@ -91,6 +94,7 @@ async def _to_job(form: FormData, kind: Kind, calibration: Calibration, request_
         name=name,
         guarantee=guarantee,
         map_name=map_name,
+        sampling=sampling,
         request_id=request_id,
     )
 
@@ -116,6 +120,28 @@ def _check_map(form: FormData, calibration: Calibration) -> MapName:
         return choose_map(_text(form, "map", "")[:40] if "map" in form else None, calibration.maps)
     except MapError as error:
         raise HTTPException(422, str(error)) from error
+
+
+def _check_samples(form: FormData, kind: Kind, colorizer: Colorizer) -> Sampling | None:
+    """The requested samples, if the model can draw them and the answer has room for them."""
+    if "samples" not in form:
+        if "seed" in form:
+            raise HTTPException(422, "field 'seed' is that of the samples: give 'samples' too, or leave it out")
+        return None
+    if kind == "colorize":
+        raise HTTPException(422, "field 'samples' must be left out: /colorize answers with one picture; use /bands")
+    try:
+        sampling = Sampling(count=_whole(form, "samples", ""), seed=_whole(form, "seed", "0"))
+        colorizer.check_samples(sampling)
+    except SamplesError as error:
+        raise HTTPException(422, str(error)) from error
+    return sampling
+
+
+def _whole(form: FormData, field: str, default: str) -> int:
+    """A whole number; any other text goes to the check, whose error says what is allowed."""
+    text = _text(form, field, default)
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else cast(int, text[:40])
 
 
 def _text(form: FormData, field: str, default: str) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from huebands import __version__
+from huebands.colorize.sampling import MAX_PIXELS as MAX_PIXELS_DRAWN
+from huebands.colorize.sampling import MAX_SAMPLES
 from huebands.conformal.calibration import Calibration
 from huebands.conformal.error_map import MAPS, MapName
 from huebands.conformal.guarantee import MODES
@@ -31,8 +33,8 @@ _REFUSALS = {
 }
 
 
-def describe_api(calibration: Calibration) -> Document:
-    """Make the OpenAPI 3.1 document of a service with this calibration."""
+def describe_api(calibration: Calibration, gives_samples: bool) -> Document:
+    """Make the OpenAPI 3.1 document of a service with this calibration, whose model may know several colourings."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -60,7 +62,8 @@ def describe_api(calibration: Calibration) -> Document:
                     "bands",
                     "Colorize a photo and give its bands: a zip of NAME.colorized.png, NAME.bands.npz (R, G and B, each"
                     " uint8 (height, width, 2) = [lower, upper]; alpha; expected_error, float16 (height, width) in"
-                    " CIEDE2000, if the model gives one), NAME.uncertainty.png and report.json.",
+                    " CIEDE2000, if the model gives one), NAME.uncertainty.png, report.json, and NAME.sample-1.png and"
+                    " so on where samples were asked for.",
                     _file("application/zip"),
                     {"Content-Disposition": _header("string", "The name of the archive.")},
                 )
@@ -70,14 +73,20 @@ def describe_api(calibration: Calibration) -> Document:
                     "explore",
                     "A zip for the page: colorized.png, grey.png (of every stride-th row and column, at"
                     f" most {MAX_SHOWN:,} pixels), knots.bin and exploration.json, from which the bands of any"
-                    " confidence follow, and errors.bin, samples of the expected error, if the model gives one.",
+                    " confidence follow; errors.bin, samples of the expected error, if the model gives one; and"
+                    " sample-1.png and so on where samples were asked for.",
                     _file("application/zip"),
                     {},
                 )
             },
         },
         "components": {
-            "schemas": {"Form": _form(calibration.smallest_alpha, calibration.maps), "Error": _ERROR, "Model": _MODEL},
+            "schemas": {
+                "Form": _form(calibration.smallest_alpha, calibration.maps),
+                "FormWithSamples": _form_with_samples(calibration, gives_samples),
+                "Error": _ERROR,
+                "Model": _MODEL,
+            },
             "headers": _MODEL_HEADERS,
         },
     }
@@ -103,6 +112,11 @@ _MODEL: Document = {
         },
         "modes": {"type": "array", "items": {"enum": list(MODES)}},
         "maps": {"type": "array", "items": {"enum": list(MAPS)}, "description": "Of uncertainty; the usual one first."},
+        "samples": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "How many further colourings of a photo can be asked for; 0: the model knows one only.",
+        },
         "calibration_photos": {"type": "integer", "minimum": 1},
         "min_chroma": {"type": "number", "description": "Least mean chroma of the calibration photos, CIELAB units."},
         "unlike_p_value": {
@@ -195,6 +209,27 @@ def _form(smallest_alpha: float, maps: Sequence[MapName]) -> Document:
     }
 
 
+def _form_with_samples(calibration: Calibration, gives_samples: bool) -> Document:
+    form = _form(calibration.smallest_alpha, calibration.maps)
+    if gives_samples:
+        form["properties"] |= {
+            "samples": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MAX_SAMPLES,
+                "description": f"Further colourings to draw, of at most {MAX_PIXELS_DRAWN:,} pixels together.",
+            },
+            "seed": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 2**63 - 1,
+                "default": 0,
+                "description": "Of the samples, with which it is given: equal seeds give equal samples.",
+            },
+        }
+    return form
+
+
 def _file(media_type: str) -> Document:
     """Content of bytes or text, without a schema."""
     return {media_type: {}}
@@ -223,7 +258,7 @@ def _post_photo(name: str, description: str, content: Document, headers: Documen
         str(status): _answer(reason, _json("Error"), retry_header if status == 503 else {})
         for status, reason in _REFUSALS.items()
     }
-    form = {"$ref": "#/components/schemas/Form"}
+    form = {"$ref": f"#/components/schemas/{'Form' if name == 'colorize' else 'FormWithSamples'}"}
     return {
         "operationId": name,
         "summary": description,

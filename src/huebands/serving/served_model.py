@@ -10,6 +10,7 @@ from typing import Any
 
 from huebands import __version__
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.sampling import MAX_SAMPLES
 from huebands.conformal.guarantee import MODES
 from huebands.package.choose import INSTALLED, default_package, released_sha256
 from huebands.package.read import read_package
@@ -121,6 +122,7 @@ def describe_model(colorizer: Colorizer) -> dict[str, Any]:
         "alphas": {"smallest": calibration.smallest_alpha, "below": 1, "default": DEFAULT_ALPHA},
         "modes": list(MODES),
         "maps": list(calibration.maps),
+        "samples": MAX_SAMPLES if colorizer.gives_samples else 0,
         "calibration_photos": calibration.photos,
         "min_chroma": calibration.min_chroma,
         "unlike_p_value": calibration.unlike_p_value,

@@ -10,13 +10,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Scope
 
+from huebands.colorize.sampling import SamplesError
 from huebands.conformal.guarantee import AlphaError, ModeError
 from huebands.serving.workers.jobs import Job, Measurements
 from huebands.statistics.losses import RiskError
 
 CAUSES = frozenset(
     (
-        *("format", "image", "alpha", "delta", "mode", "field", "form", "too_large", "stalled"),  # in what was sent
+        *("format", "image", "alpha", "delta", "mode", "samples", "field", "form"),  # in what was sent
+        *("too_large", "stalled"),  # in its size, or the time that it took
         *("not_found", "method", "disconnected", "other"),  # in how it was sent
         *("busy", "starting", "stopping", "timeout", "died", "failed"),  # in the service
     )
@@ -32,7 +34,13 @@ _CAUSE_OF_STATUS = {
     415: "form",
     422: "field",
 }
-_CAUSE_OF_ERROR = ((AlphaError, "alpha"), (RiskError, "delta"), (ModeError, "mode"), (ClientDisconnect, "disconnected"))
+_CAUSE_OF_ERROR = (
+    (AlphaError, "alpha"),
+    (RiskError, "delta"),
+    (ModeError, "mode"),
+    (SamplesError, "samples"),
+    (ClientDisconnect, "disconnected"),
+)
 
 
 @dataclass

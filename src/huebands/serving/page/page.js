@@ -1,5 +1,6 @@
 // The page: a photo is uploaded once, then the bands of any confidence are computed here.
 
+import { Alternatives } from "./alternatives.js";
 import { Downloads } from "./downloads.js";
 import { readExploration, stepsAt } from "./exploration.js";
 import { HeatMap, drawScale } from "./heat.js";
@@ -13,6 +14,7 @@ const chosen = (group) => $(group).querySelector("input:checked").value;
 const readout = new Readout($("readout"));
 const heat = new HeatMap(document.querySelector(".heat canvas"), showMean);
 const stage = new Stage($("stage"), showPixel);
+const alternatives = new Alternatives($("alternatives"), showColouring);
 let photo = null; // the photo on the page: an exploration, its downloads and the crosshair
 let request = null; // an AbortController of the newest upload
 
@@ -36,9 +38,10 @@ async function open(file) {
 
 function show(exploration, file) {
   const { description, nestedBands } = exploration;
-  photo = { ...exploration, downloads: new Downloads(file), point: null };
+  photo = { ...exploration, file, downloads: new Downloads(file), point: null, pixels: nestedBands.shown };
   copy(exploration.grey, document.querySelector(".grey canvas"));
   copy(exploration.colorized, document.querySelector(".colorized canvas"));
+  alternatives.begin(exploration.colorized);
   heat.explore(exploration);
   drawScale($("scale"), description.tables.heat);
   offerMaps(exploration.errorMap);
@@ -81,6 +84,26 @@ function nameMap(map) {
   document.querySelector(".heat figcaption").textContent = name;
   $("stage").setAttribute("aria-label", `Grey, colorized and ${name.toLowerCase()}. Arrow keys move the crosshair.`);
   document.querySelector(".handle.second").setAttribute("aria-label", `Border between colorized and ${name.toLowerCase()}`);
+}
+
+/** Shows one of the photo's colourings; the bands stay as they are. */
+function showColouring(canvas) {
+  copy(canvas, document.querySelector(".colorized canvas"));
+  photo.pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  if (photo.point !== null) showPixel({ ...photo.point, byKey: false });
+}
+
+async function drawAlternatives() {
+  const note = $("alternatives").querySelector(".hint");
+  const onWait = (seconds) => { note.textContent = `The service is busy; next try in ${seconds} s…`; };
+  $("error").textContent = "";
+  note.textContent = "Drawing…";
+  try {
+    await alternatives.draw(photo.file, chosenGuarantee(), { onWait, signal: new AbortController().signal });
+  } catch (error) {
+    note.textContent = "";
+    showError(error);
+  }
 }
 
 function copy(source, target) {
@@ -144,7 +167,7 @@ function showPixel({ row, column, byKey }) {
       x: column * description.stride,
       y: row * description.stride,
       grey,
-      shown: Array.from(nestedBands.shown.subarray(4 * pixel, 4 * pixel + 3)),
+      shown: Array.from(photo.pixels.subarray(4 * pixel, 4 * pixel + 3)),
       bounds: nestedBands.boundsOfPixel(row, column, steps, mode),
       gamutRange: [0, 1, 2].map((channel) => nestedBands.gamutRange(grey, channel)),
       error: errorMap === null ? null : errorMap.at(row, column),
@@ -217,6 +240,7 @@ function listen() {
   $("mode").addEventListener("change", update);
   $("map").addEventListener("change", update);
   $("arrangement").addEventListener("change", () => stage.arrange(chosen("arrangement") === "split"));
+  $("alternatives").querySelector("button").addEventListener("click", drawAlternatives);
   $("files").addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (button !== null) download(button.dataset.ending);
@@ -225,7 +249,8 @@ function listen() {
 
 async function showModel() {
   try {
-    const { limits, name, version } = await getJson("model");
+    const { limits, name, samples, version } = await getJson("model");
+    alternatives.offer(samples > 0);
     $("limits").textContent =
       `${limits.formats.join(", ")}; up to ${Math.round(limits.pixels / 1e6)} megapixels and ${Math.round(limits.body_bytes / 2 ** 20)} MB. Only its lightness is used, so colour photos are fine.`;
     $("model").textContent = `Model ${name}, version ${version}.`;

@@ -13,24 +13,25 @@ import numpy as np
 
 from huebands import __version__
 from huebands.colorize.result import Colorization
+from huebands.colorize.sampling import Sampling
 from huebands.conformal.bands import CHANNELS
 from huebands.conformal.error_map import MapName, choose_map
 from huebands.conformal.guarantee import Guarantee
 from huebands.package.read import ModelPackage
 from huebands.photos.heatmap import EXPECTED_ERROR
+from huebands.serving.workers.jobs import Job
 
 
-def pack_archive(package: ModelPackage, name: str, result: Colorization, map_name: MapName | None = None) -> bytes:
-    """Pack the three files and the report; stored as they are, since they are compressed already.
+def pack_archive(package: ModelPackage, job: Job, result: Colorization) -> bytes:
+    """Pack the files and the report; stored as they are, since they are compressed already.
 
     Args:
         package: the model package.
-        name: name of the photo.
+        job: names the photo, and says what was asked for.
         result: its colorization.
-        map_name: map that the third file shows; None: the usual one.
     """
-    map_name = choose_map(map_name, result.maps)
-    report = json.dumps(_report(package, name, result, map_name), indent=2, ensure_ascii=False)
+    name, map_name = job.name, choose_map(job.map_name, result.maps)
+    report = json.dumps(_report(package, job, result, map_name), indent=2, ensure_ascii=False)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for file, content in chain(result.files(safe_stem(name), map_name), [("report.json", report.encode())]):
@@ -44,10 +45,10 @@ def safe_stem(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", stem)[:80].strip("._") or "photo"
 
 
-def _report(package: ModelPackage, name: str, result: Colorization, map_name: MapName) -> dict[str, Any]:
+def _report(package: ModelPackage, job: Job, result: Colorization, map_name: MapName) -> dict[str, Any]:
     height, width = result.grey.shape
     return {
-        "photo": name,
+        "photo": job.name,
         "width": width,
         "height": height,
         **asdict(result.guarantee),
@@ -55,6 +56,7 @@ def _report(package: ModelPackage, name: str, result: Colorization, map_name: Ma
         "mean_band_width": round(float(result.width.mean()), 3),
         **_describe_error(result),
         "map": map_name,
+        **describe_samples(job.sampling, result),
         "likeness": {
             "p_value": round(result.likeness, 4),
             "meaning": "chance that a photo exchangeable with the calibration photos is as unlike them as this one;"
@@ -76,11 +78,18 @@ def _describe_error(result: Colorization) -> dict[str, Any]:
     return {"expected_error": {**rounded, "unit": EXPECTED_ERROR.unit}}
 
 
+def describe_samples(sampling: Sampling | None, result: Colorization) -> dict[str, Any]:
+    """The seed of the samples, and of each the share outside the bands; nothing where none were asked for."""
+    if sampling is None:
+        return {}
+    outside = [round(share, 4) for share in result.samples_outside]
+    return {"samples": {"seed": sampling.seed, "outside": outside, "unit": result.guarantee.unit}}
+
+
 def _promise(guarantee: Guarantee) -> str:
-    unit = "channel values" if guarantee.mode == "per_channel" else "pixels"
     sentences = [
         "For a photo exchangeable with the calibration photos, the expected share of its"
-        f" {unit} that leave their bands is at most {guarantee.alpha:g}."
+        f" {guarantee.unit} that leave their bands is at most {guarantee.alpha:g}."
     ]
     if guarantee.delta is not None:
         sentences.append(

@@ -24,27 +24,32 @@ from huebands.density.expected_error import LEVELS
 from huebands.density.intervals import KNOTS, PARTS
 from huebands.photos.heatmap import EXPECTED_ERROR, magma
 from huebands.photos.write import encode_png
+from huebands.serving.workers.archive import describe_samples
+from huebands.serving.workers.jobs import Job
 
 MAX_SHOWN = 1_500_000  # pixels
 _MAX_SIDE = 8192  # pixels: some browsers have no larger canvas
 CONFIDENCES = range(50, 100)  # percent
 
 
-def pack_exploration(colorizer: Colorizer, name: str, prediction: Prediction, result: Colorization) -> bytes:
+def pack_exploration(colorizer: Colorizer, job: Job, prediction: Prediction, result: Colorization) -> bytes:
     """Pack the archive.
 
     Returns:
         A zip: colorized.png and grey.png, of every `stride`-th row and column; knots.bin, see `_encode_knots`;
-        where the model gives an expected error, errors.bin, its samples as float32 (K, S, S); and exploration.json.
+        where the model gives an expected error, errors.bin, its samples as float32 (K, S, S); the job's further
+        colourings, sample-1.png and so on; and exploration.json.
     """
     stride = _stride(*prediction.photo.shape)
     sampled = np.s_[::stride, ::stride]
-    description = _describe(colorizer, name, prediction, result, stride)
+    description = _describe(colorizer, job, prediction, result, stride)
     knots = description["knots"]
     stored = {
         "colorized.png": encode_png(np.ascontiguousarray(prediction.rgb[sampled])),
         "grey.png": encode_png(np.ascontiguousarray(prediction.photo.levels_HW[sampled])),
     }
+    for number, sample_HW3 in enumerate(result.samples, 1):
+        stored[f"sample-{number}.png"] = encode_png(np.ascontiguousarray(sample_HW3[sampled]))
     knot_range = range(knots["first"], knots["first"] + knots["count"])
     compressed = {
         "knots.bin": _encode_knots(prediction.bands.nested, knot_range),
@@ -80,7 +85,7 @@ def _encode_knots(nested: NestedBands, knots: range) -> bytes:
 
 
 def _describe(
-    colorizer: Colorizer, name: str, prediction: Prediction, result: Colorization, stride: int
+    colorizer: Colorizer, job: Job, prediction: Prediction, result: Colorization, stride: int
 ) -> dict[str, Any]:
     height, width = prediction.photo.shape
     steps = _steps(colorizer.calibration)
@@ -90,11 +95,12 @@ def _describe(
     first, last = int(all_steps.min()) // STEPS_PER_KNOT, min(int(all_steps.max()) // STEPS_PER_KNOT + 1, KNOTS)
     package = colorizer.package
     return {
-        "photo": name,
+        "photo": job.name,
         "width": width,
         "height": height,
         "stride": stride,
         "samples": list(prediction.bands.nested.intervals.size),
+        "colourings": describe_samples(job.sampling, result).get("samples"),
         "knots": {"first": first, "count": last + 1 - first, "parts": PARTS, "steps_per_knot": STEPS_PER_KNOT},
         "steps": steps,
         "likeness": result.likeness,

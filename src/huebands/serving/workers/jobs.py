@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from huebands.colorize.sampling import Sampling
 from huebands.conformal.error_map import MapName
 from huebands.conformal.guarantee import Guarantee
 
@@ -19,6 +20,7 @@ class Job:
         name: name of the file, as the client gave it.
         guarantee: guarantee that its bands are to keep; the calibration supports it.
         map_name: map of uncertainty that the archive shows; None: the model's usual one.
+        sampling: further colourings that the archive is to hold; None: none.
         request_id: ID of the HTTP request, for the log.
     """
 
@@ -27,6 +29,7 @@ class Job:
     name: str
     guarantee: Guarantee
     map_name: MapName | None = None
+    sampling: Sampling | None = None
     request_id: str = ""
 
 
@@ -69,7 +72,7 @@ class Refusal:
     Attributes:
         status: status of the HTTP answer.
         reason: one line for the client.
-        cause: label of the metrics, of a short closed list: "format" or "image".
+        cause: label of the metrics, of a short closed list: "format", "image" or "samples".
     """
 
     status: int

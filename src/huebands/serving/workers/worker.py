@@ -15,7 +15,7 @@ from PIL import UnidentifiedImageError
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.prediction import Prediction
 from huebands.colorize.result import Colorization
-from huebands.conformal.bands import CHANNELS
+from huebands.colorize.sampling import SamplesError
 from huebands.conformal.guarantee import Guarantee
 from huebands.metrics.chroma import mean_chroma
 from huebands.package.read import read_package
@@ -41,8 +41,14 @@ def work(colorizer: Colorizer, job: Job) -> Outcome:
     except ImageError as error:
         return _refuse(job, error)
     decoded = time.perf_counter()
-    prediction = colorizer.predict(GreyPhoto.of_rgb(rgb_HW3))
-    result = colorizer.choose(prediction, job.guarantee)
+    photo = GreyPhoto.of_rgb(rgb_HW3)
+    try:
+        if job.sampling is not None:
+            job.sampling.check(photo)  # before the work
+    except SamplesError as error:
+        return Refusal(status=422, reason=f"{job.name}: {error}", cause="samples")
+    prediction = colorizer.predict(photo)
+    result = colorizer.choose(prediction, job.guarantee, job.sampling)
     colorized = time.perf_counter()
     outside = share_outside(rgb_HW3, result, colorizer.calibration.min_chroma)
     del rgb_HW3  # frees much memory where the photo is large
@@ -78,12 +84,7 @@ def share_outside(rgb_HW3: NDArray[np.uint8], result: Colorization, min_chroma: 
     """
     if (rgb_HW3 == rgb_HW3[..., :1]).all() or mean_chroma(rgb_HW3) < min_chroma:
         return None
-    outside_3HW = []
-    for index, channel in enumerate(CHANNELS):
-        lower, upper = result.bands[channel][..., 0], result.bands[channel][..., 1]
-        outside_3HW.append((rgb_HW3[..., index] < lower) | (rgb_HW3[..., index] > upper))
-    missed = np.logical_or.reduce(outside_3HW) if result.guarantee.mode == "joint" else np.stack(outside_3HW)
-    return float(missed.mean())
+    return result.share_outside(rgb_HW3)
 
 
 def prepare(folder: str, package_sha256: str) -> Callable[[Task], Reply]:
@@ -123,10 +124,10 @@ def _encode(
     if job.kind == "colorize":
         return encode_png(result.rgb), "image/png", {}
     if job.kind == "explore":
-        return pack_exploration(colorizer, job.name, prediction, result), "application/zip", {}
+        return pack_exploration(colorizer, job, prediction, result), "application/zip", {}
     disposition = f"attachment; filename*=UTF-8''{quote(safe_stem(job.name))}.huebands.zip"
     return (
-        pack_archive(colorizer.package, job.name, result, job.map_name),
+        pack_archive(colorizer.package, job, result),
         "application/zip",
         {"Content-Disposition": disposition},
     )
