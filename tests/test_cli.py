@@ -13,11 +13,13 @@ from PIL import Image
 
 from huebands import cli
 from huebands.colorize import arguments
+from huebands.colorize.hints import HintRequest, Point
 from huebands.conformal.error_map import MAPS
 from huebands.conformal.guarantee import MODES
 from huebands.package.read import read_package
 from huebands.registry.connection import TrackingError
 from joint_density import with_joint_density
+from painted_hints import with_hints
 from several_colourings import with_samples
 from tiny_package import write_uncalibrated
 from tiny_photos import PlainScorer, tiny_photo, write_prepared
@@ -85,6 +87,51 @@ def test_samples_that_cannot_be_drawn_are_refused(colorize, tmp_path, arguments,
     code, output, errors = colorize(write_photo(tmp_path / "cat.png"), *arguments)
     assert (code, output, len(errors)) == (2, [], 1)
     assert message in errors[0] and not results(tmp_path, "cat")[0].exists()
+
+
+@pytest.fixture
+def hinting(tiny_package, monkeypatch):
+    """A model that takes hints, in place of any that is named."""
+    colorizer = with_hints(tiny_package)
+    monkeypatch.setattr("huebands.colorize.colorizer.Colorizer.load", lambda source: colorizer)
+    return colorizer
+
+
+def test_hints_colour_the_photo_and_the_guarantee_is_not_claimed(colorize, hinting, tmp_path):
+    photo = write_photo(tmp_path / "cat.png")
+    picture = Image.new("RGBA", (8, 6))
+    picture.putpixel((7, 5), (60, 60, 200, 255))
+    picture.save(tmp_path / "hints.png")
+    code, output, errors = colorize(photo, "--hint", "1,1,#c83c3c", "--hints", tmp_path / "hints.png")
+    assert (code, errors) == (0, [])
+    request = HintRequest((Point(1, 1, (200, 60, 60)),), tmp_path / "hints.png")
+    expected = hinting.colorize(np.full((6, 8), 100, np.uint8), hints=request)
+    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "cat.colorized.png")), expected.rgb)
+    assert "; the guarantee does not reach hints" in output[1]
+    for x, y in expected.hints.unusual:
+        assert f"({x}, {y})" in output[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--hint", "1,1"], "hint (='1,1') must have the form X,Y,#RRGGBB"),
+        (["--hint", "8,1,#ffffff"], "hint (=8,1) must lie on the photo: x in [0, 7], y in [0, 5]"),
+        (["--hints", "none.png"], "none.png: No such file or directory"),
+        (["dog.png", "--hint", "1,1,#ffffff"], "hints are for one photo, and 2 are given"),
+    ],
+)
+def test_hints_that_do_not_fit_are_refused(colorize, hinting, tmp_path, arguments, message):
+    write_photo(tmp_path / "dog.png")
+    code, _, errors = colorize(write_photo(tmp_path / "cat.png"), *arguments)
+    assert (code, len(errors)) == (2, 1)
+    assert message in errors[0] and not results(tmp_path, "cat")[0].exists()
+
+
+def test_a_model_without_hints_refuses_them_before_the_work(colorize, tmp_path):
+    code, output, errors = colorize(write_photo(tmp_path / "cat.png"), "--hint", "1,1,#ffffff")
+    assert (code, output, len(errors)) == (2, [], 1)
+    assert errors[0].endswith("has the network unet, which takes none")
 
 
 def test_output_alpha_and_mode_are_used(colorize, tmp_path):

@@ -65,7 +65,7 @@ def test_the_descriptions_name_the_maps_of_the_model(tiny_package, joint):
     client = client_of(tiny_package)
     assert client.get("/model").json()["maps"] == ["width"]
     assert describe_model(joint)["maps"] == ["expected-error", "width"]
-    field = describe_api(joint.calibration, False)["components"]["schemas"]["Form"]["properties"]["map"]
+    field = describe_api(joint)["components"]["schemas"]["Form"]["properties"]["map"]
     assert (field["enum"], field["default"]) == (["expected-error", "width"], "expected-error")
     field = client.get("/openapi.json").json()["components"]["schemas"]["Form"]["properties"]["map"]
     assert (field["enum"], field["default"]) == (["width"], "width")

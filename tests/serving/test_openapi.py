@@ -100,4 +100,4 @@ def test_the_document_lists_every_route(app, document):
 def test_the_ranges_are_those_of_the_loaded_calibration(app, document):
     alpha = document["components"]["schemas"]["Form"]["properties"]["alpha"]
     assert alpha["minimum"] == app.state.colorizer.calibration.smallest_alpha
-    assert document == describe_api(app.state.colorizer.calibration, False)
+    assert document == describe_api(app.state.colorizer)

@@ -110,6 +110,6 @@ def test_too_many_pixels_are_refused(client, monkeypatch):
 
 def test_the_descriptions_name_the_fields(client, colorizer):
     assert client.get("/model").json()["samples"] == 8
-    schemas = describe_api(colorizer.calibration, colorizer.gives_samples)["components"]["schemas"]
+    schemas = describe_api(colorizer)["components"]["schemas"]
     assert {"samples", "seed"} <= set(schemas["FormWithSamples"]["properties"])
     assert not {"samples", "seed"} & set(schemas["Form"]["properties"])

@@ -41,6 +41,24 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_hints(parser: argparse.ArgumentParser) -> None:
+    """Add hints, points and a picture, none by default."""
+    parser.add_argument(
+        "--hint",
+        action="append",
+        default=[],
+        metavar="X,Y,#RRGGBB",
+        help="colour the photo at this pixel, counted from 0 at the left and the top, with a model that takes hints;"
+        " may be repeated; for one photo",
+    )
+    parser.add_argument(
+        "--hints",
+        type=Path,
+        metavar="PNG",
+        help="likewise, by a picture of the photo's size that is transparent where no colour is given",
+    )
+
+
 def number(text: str) -> float | str:
     """Read a number; other text is left to the calibration, which says what alpha may be."""
     try:

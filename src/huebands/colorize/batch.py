@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.hints import HintRequest, HintsError
 from huebands.colorize.result import Colorization
 from huebands.colorize.sampling import MAX_SAMPLES, SamplesError, Sampling
 from huebands.conformal.error_map import MapName
@@ -27,7 +28,8 @@ def colorize_photos(
     folder: Path,
     map_name: MapName | None = None,
     sampling: Sampling | None = None,
-) -> Iterator[tuple[Path, Path | None, Colorization | ImageError | SamplesError | OSError]]:
+    hints: HintRequest | None = None,
+) -> Iterator[tuple[Path, Path | None, Colorization | ImageError | SamplesError | HintsError | OSError]]:
     """Colorize photos one by one, each into its files, of which the third shows a map, see `Colorization.files`.
 
     Yields:
@@ -35,9 +37,9 @@ def colorize_photos(
     """
     for photo, stem in unique_stems(photos).items():
         try:
-            result = colorizer.choose(colorizer.predict(GreyPhoto.read(photo)), guarantee, sampling)
+            result = colorizer.choose(colorizer.predict(GreyPhoto.read(photo), hints=hints), guarantee, sampling)
             yield photo, result.save(folder, stem, map_name)[0], result
-        except (ImageError, SamplesError, OSError) as error:
+        except (ImageError, SamplesError, HintsError, OSError) as error:
             yield photo, None, error
 
 

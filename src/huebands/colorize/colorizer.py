@@ -1,6 +1,6 @@
 """From a model package and a photo to colours and bands, at the photo's own size."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from huebands.colorize.colours import ColourModel
+from huebands.colorize.hints import USUAL, HintRequest, HintsError, HintsReport, point_radius
 from huebands.colorize.prediction import Prediction
 from huebands.colorize.result import Colorization
 from huebands.colorize.sampling import SamplesError, Sampling
@@ -106,6 +107,7 @@ class Colorizer:
         grouped: bool = False,
         samples: int = 0,
         seed: int = 0,
+        hints: HintRequest | None = None,
     ) -> Colorization:
         """Colorize one photo and give its bands.
 
@@ -119,19 +121,22 @@ class Colorizer:
             grouped: guarantee alpha in each group of pixels (lightness and chroma, texture, photo) as well.
             samples: how many further colourings to draw, at most `sampling.MAX_SAMPLES`; 0: none.
             seed: of the samples, in [0, 2**63).
+            hints: colours that someone has painted on the photo.
 
         Raises:
             AlphaError: when alpha is not in [1/(n+1), 1) for n calibration photos.
             ModeError: when the mode is unknown.
             RiskError: when delta is not in (0, 1), or so few photos do not support alpha with it.
             SamplesError: when the model knows one colouring only, or so many are not possible.
+            HintsError: when the model takes no hints, or these do not fit the photo.
             ImageError: when the photo cannot be read.
         """
         guarantee = Guarantee(alpha=alpha, mode=mode, delta=delta, grouped=grouped)
         self.calibration.check(guarantee)  # an error before the work, where the guarantee is not supported
         sampling = Sampling(count=samples, seed=seed) if samples else None
         self.check_samples(sampling)
-        return self.choose(self.predict(GreyPhoto.read(image, name)), guarantee, sampling)
+        self.check_hints(hints)
+        return self.choose(self.predict(GreyPhoto.read(image, name), hints=hints), guarantee, sampling)
 
     @property
     def gives_samples(self) -> bool:
@@ -151,20 +156,39 @@ class Colorizer:
                 " colouring only"
             )
 
-    def predict(self, photo: GreyPhoto, shape: Shape | None = None) -> Prediction:
+    @property
+    def takes_hints(self) -> bool:
+        """Whether its colours follow hints."""
+        return self.package.generator.takes_hints
+
+    def check_hints(self, hints: HintRequest | None) -> None:
+        """Check that the model takes hints, where there are any.
+
+        Raises:
+            HintsError: when it takes none.
+        """
+        if hints is not None and not self.takes_hints:
+            name = self.package.generator.params.name
+            raise HintsError(f"hints must be left out: {self.source} has the network {name}, which takes none")
+
+    def predict(self, photo: GreyPhoto, shape: Shape | None = None, hints: HintRequest | None = None) -> Prediction:
         """Find the colours of a photo, and its bands at every step. The networks run here only.
 
         Args:
             photo: photo of any size.
             shape: shape of the bands; the calibration's unless given.
+            hints: colours that someone has painted on it.
 
         Raises:
             PackageError: when the package has no calibration and no shape is given, or no density.
+            HintsError: when the model takes no hints, or these do not fit the photo.
         """
+        self.check_hints(hints)
+        placed = None if hints is None else hints.on(photo)
         shape, colours, density = shape or self.calibration.shape, self.colours, self.density
         # Both at once, from one lightness at full size.
         photo.lightness(colours.first_size(photo), Size(*canvas_size(photo.picture_shape, density.image_size)))
-        rgb_HW3, estimate = colours.predict(photo), density.estimate(photo)
+        rgb_HW3, estimate = colours.predict(photo, placed), density.estimate(photo)
         with torch.inference_mode():
             nested = NestedBands(rgb_HW3, photo.levels_HW, estimate.intervals(shape.adaptivity))
             errors_KSS = None
@@ -172,7 +196,8 @@ class Colorizer:
                 errors_KSS = expected_errors(probabilities_QSS, estimate.ab(LEVELS), rgb_HW3, photo.levels_HW)
         texture_SS = texture_of(estimate.L_SS)
         bands = PhotoBands(nested, shape.grouping, texture_SS, estimate.entropy, estimate.atypicality)
-        return Prediction(photo, rgb_HW3, bands, errors_KSS)
+        unhinted_HW3 = None if placed is None else colours.predict(photo)
+        return Prediction(photo, rgb_HW3, bands, errors_KSS, placed, unhinted_HW3)
 
     def choose(
         self, prediction: Prediction, guarantee: Guarantee, sampling: Sampling | None = None
@@ -185,7 +210,7 @@ class Colorizer:
             SamplesError: when so many samples cannot be drawn.
         """
         self.check_samples(sampling)
-        samples = self.colours.samples(prediction.photo, sampling) if sampling else ()
+        samples = self.colours.samples(prediction.photo, sampling, prediction.hints) if sampling else ()
         steps = common = self.calibration.steps(guarantee)
         if guarantee.grouped:
             steps = prediction.bands.widest_steps(self.calibration.group_steps(guarantee))
@@ -199,7 +224,21 @@ class Colorizer:
             likeness=self.likeness(prediction),
             error_KSS=self.expected_error(prediction),
             samples=samples,
+            hints=self.judge_hints(prediction),
         )
+
+    def judge_hints(self, prediction: Prediction) -> HintsReport | None:
+        """Say which of a photo's hints lie outside the bands that it has without hints; None where there are none.
+
+        These are the bands of each channel at `USUAL`, or at the smallest alpha that the calibration supports.
+        """
+        hints, unhinted_HW3 = prediction.hints, prediction.unhinted_HW3
+        if hints is None or unhinted_HW3 is None:
+            return None
+        alpha = max(USUAL, self.calibration.smallest_alpha)
+        nested = replace(prediction.bands.nested, shown_HW3=unhinted_HW3)
+        unusual = hints.outside(nested, self.calibration.steps(Guarantee(alpha=alpha)), prediction.rgb)
+        return HintsReport(point_radius(prediction.photo.shape), alpha, unusual)
 
     def expected_error(self, prediction: Prediction) -> NDArray[np.float32] | None:
         """The calibrated expected error, (K, S, S) in CIEDE2000; see `Colorization.error_KSS`."""

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huebands.colorize.arguments import MAPS, add_alpha, add_mode, add_model, add_photos, add_samples, number
+from huebands.colorize.arguments import MAPS, add_alpha, add_hints, add_mode, add_model, add_photos, add_samples, number
 from huebands.colorize.complaint import complain, expand_photos
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " bands (default: the expected error where the model gives one, else the width)",
     )
     add_samples(parser)
+    add_hints(parser)
     parser.add_argument(
         "--output",
         type=Path,
@@ -60,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
     """Colorize the photos; gives the exit code."""
     from huebands.colorize.batch import colorize_photos
     from huebands.colorize.colorizer import Colorizer
+    from huebands.colorize.hints import HintRequest, HintsError
     from huebands.colorize.sampling import Sampling
     from huebands.conformal.error_map import choose_map
     from huebands.conformal.guarantee import Guarantee
@@ -70,6 +72,8 @@ def run(options: argparse.Namespace) -> int:
         colorizer.calibration.check(guarantee)
         sampling = Sampling.asked(options.samples, options.seed)
         colorizer.check_samples(sampling)
+        hints = HintRequest.asked(options.hint, options.hints)
+        colorizer.check_hints(hints)
         map_name = choose_map(options.map, colorizer.calibration.maps)
         options.output.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
@@ -79,7 +83,9 @@ def run(options: argparse.Namespace) -> int:
     print(f"model: {model}; uncertainty.png shows the {map_name.replace('-', ' ')}")
 
     photos, code = expand_photos(options.photos)
-    results = colorize_photos(colorizer, photos, guarantee, options.output, map_name, sampling)
+    if hints is not None and len(photos) > 1:
+        return complain(HintsError(f"hints are for one photo, and {len(photos)} are given"))
+    results = colorize_photos(colorizer, photos, guarantee, options.output, map_name, sampling, hints)
     for photo, colorized, result in results:
         if isinstance(result, Exception):
             code = complain(result, photo)
@@ -98,4 +104,8 @@ def _describe(result: "Colorization", unlike_p_value: float) -> str:
     if result.samples:
         shares = ", ".join(f"{share:.1%}" for share in result.samples_outside)
         samples = f"; outside the bands: {shares} of the samples' {result.guarantee.unit}"
-    return f"{width} x {height}, bands {result.width.mean():.1f} of 255 levels wide{error}{samples}{unlike}"
+    hints = ""
+    if result.hints is not None:
+        unusual = result.hints.in_words
+        hints = f"; the guarantee does not reach hints{f'; {unusual}' if unusual else ''}"
+    return f"{width} x {height}, bands {result.width.mean():.1f} of 255 levels wide{error}{samples}{hints}{unlike}"

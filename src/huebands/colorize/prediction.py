@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from huebands.colorize.hints import Hints
 from huebands.conformal.photo_bands import PhotoBands
 from huebands.photos.grey import GreyPhoto
 
@@ -20,9 +21,13 @@ class Prediction:
         bands: at every step.
         expected_error_KSS: mean CIEDE2000 under the density for pixels with each of K grey levels, at samples spread
             evenly over the photo, not calibrated; None where the model has no joint density.
+        hints: on the photo, which `rgb` follows; None: there are none.
+        unhinted_HW3: the colours without the hints; None: there are none.
     """
 
     photo: GreyPhoto
     rgb: NDArray[np.uint8]
     bands: PhotoBands
     expected_error_KSS: Tensor | None = None
+    hints: Hints | None = None
+    unhinted_HW3: NDArray[np.uint8] | None = None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from huebands.colorize.hints import HintsReport
 from huebands.conformal.error_map import MAPS, MapName, choose_map, upsample
 from huebands.conformal.guarantee import Guarantee
 from huebands.files import atomic
@@ -35,6 +36,7 @@ class Colorization:
             with the calibration photos.
         error_KSS: expected error of pixels with each of K grey levels, `density.expected_error.LEVELS`, at samples
             spread evenly over the photo; None where the model gives none.
+        hints: what there is to say of the photo's hints, under which the guarantee does not hold; None: it has none.
         samples: further colourings, uint8 (H, W, 3) each. They need not lie inside the bands, see `share_outside`.
     """
 
@@ -46,6 +48,7 @@ class Colorization:
     likeness: float
     error_KSS: NDArray[np.float32] | None = None
     samples: tuple[NDArray[np.uint8], ...] = ()
+    hints: HintsReport | None = None
 
     @cached_property
     def width(self) -> NDArray[np.float32]:

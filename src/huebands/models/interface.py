@@ -25,9 +25,18 @@ class Condition:
 
     Attributes:
         L_unit_B1SS: lightness, L / 50 - 1, in [-1, 1].
+        hints_B3SS: where someone has painted, ab_unit and 1, elsewhere zeros; None: nobody has.
     """
 
     L_unit_B1SS: Tensor
+    hints_B3SS: Tensor | None = None
+
+    @property
+    def painted(self) -> Tensor:
+        """`hints_B3SS`, of zeros where nobody has painted."""
+        if self.hints_B3SS is not None:
+            return self.hints_B3SS
+        return torch.zeros_like(self.L_unit_B1SS).repeat(1, 3, 1, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +101,11 @@ class Network(nn.Module, ABC):
             ab_unit (B, 2, S, S), float32 in [-1, 1].
         """
         return self.run(condition.L_unit_B1SS)[0]
+
+    @property
+    def takes_hints(self) -> bool:
+        """Whether its colours follow `Condition.hints_B3SS`. By default they do not."""
+        return False
 
     @property
     def gives_samples(self) -> bool:

@@ -76,7 +76,7 @@ def _photo_route(kind: Kind) -> Route:
 async def _answer_photo(request: Request, kind: Kind) -> Response:
     state, record, reservation = request.app.state, record_of(request), request.state.reservation
     job = await read_job(request, kind, state.colorizer)
-    reservation.resize(len(job.content))  # the form around the photo is gone
+    reservation.resize(job.bytes)  # the form around the photo is gone
     start = time.perf_counter()
     outcome = await _while_connected(request, state.admission.pool.submit(job))
     if outcome is None:
@@ -126,8 +126,7 @@ async def _show_metrics(request: Request) -> Response:
 
 
 async def _show_api(request: Request) -> Response:
-    colorizer = request.app.state.colorizer
-    return JSONResponse(describe_api(colorizer.calibration, colorizer.gives_samples))
+    return JSONResponse(describe_api(request.app.state.colorizer))
 
 
 async def _refuse_path(scope: Scope, receive: Receive, send: Send) -> None:

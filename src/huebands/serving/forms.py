@@ -15,6 +15,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.hints import HintRequest, HintsError
 from huebands.colorize.sampling import SamplesError, Sampling
 from huebands.conformal.calibration import Calibration
 from huebands.conformal.error_map import MapError, MapName, choose_map
@@ -24,8 +25,8 @@ from huebands.serving.monitoring.request_record import record_of
 from huebands.serving.workers.jobs import Job, Kind, UnservedError
 
 DEFAULT_ALPHA = 0.1
-_FIELDS = ("image", "alpha", "mode", "delta", "grouped", "map", "samples", "seed")
-_MAX_TEXT = 1024  # bytes of a field that is no file
+_FIELDS = ("image", "alpha", "mode", "delta", "grouped", "map", "samples", "seed", "hint", "hints")
+_MAX_TEXT = 8192  # bytes of a field that is no file
 
 
 class _Parser(MultiPartParser):
@@ -50,7 +51,7 @@ async def read_job(request: Request, kind: Kind, colorizer: Colorizer) -> Job:
         raise HTTPException(415, f"content type (={media_type!r}) must be multipart/form-data with a file 'image'")
     try:
         async with asyncio.timeout(MAX_UPLOAD), aclosing(request.stream()) as stream:
-            parser = _Parser(request.headers, stream, max_files=4, max_fields=10, max_part_size=_MAX_TEXT)
+            parser = _Parser(request.headers, stream, max_files=4, max_fields=12, max_part_size=_MAX_TEXT)
             try:
                 return await _to_job(await _parse(parser), kind, colorizer, record_of(request).id)
             finally:
@@ -85,7 +86,7 @@ async def _to_job(form: FormData, kind: Kind, colorizer: Colorizer, request_id: 
         problem = "is missing" if file is None else "is a text"
         raise HTTPException(422, f"field 'image' {problem}: send the photo itself, as a file")
     guarantee, map_name = _check_guarantee(form, colorizer.calibration), _check_map(form, colorizer.calibration)
-    sampling = _check_samples(form, kind, colorizer)
+    sampling, hints = _check_samples(form, kind, colorizer), await _check_hints(form, colorizer)
     # A lone surrogate, which some charsets can produce, could not be written into an answer.
     name = (file.filename or "image").encode("utf-8", "replace").decode()[:200]
     return Job(
@@ -95,6 +96,7 @@ async def _to_job(form: FormData, kind: Kind, colorizer: Colorizer, request_id: 
         guarantee=guarantee,
         map_name=map_name,
         sampling=sampling,
+        hints=hints,
         request_id=request_id,
     )
 
@@ -136,6 +138,20 @@ def _check_samples(form: FormData, kind: Kind, colorizer: Colorizer) -> Sampling
     except SamplesError as error:
         raise HTTPException(422, str(error)) from error
     return sampling
+
+
+async def _check_hints(form: FormData, colorizer: Colorizer) -> HintRequest | None:
+    """The hints, if the model takes any; whether they fit the photo is seen when it is decoded."""
+    picture = form.get("hints")
+    if isinstance(picture, str):
+        raise HTTPException(422, "field 'hints' is a text: send a PNG as a file; points go into the field 'hint'")
+    content = None if picture is None else await picture.read()
+    try:
+        hints = HintRequest.asked(_text(form, "hint", "").split(), content)
+        colorizer.check_hints(hints)
+    except HintsError as error:
+        raise HTTPException(422, str(error)) from error
+    return hints
 
 
 def _whole(form: FormData, field: str, default: str) -> int:

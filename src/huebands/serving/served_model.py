@@ -122,6 +122,7 @@ def describe_model(colorizer: Colorizer) -> dict[str, Any]:
         "alphas": {"smallest": calibration.smallest_alpha, "below": 1, "default": DEFAULT_ALPHA},
         "modes": list(MODES),
         "maps": list(calibration.maps),
+        "hints": colorizer.takes_hints,
         "samples": MAX_SAMPLES if colorizer.gives_samples else 0,
         "calibration_photos": calibration.photos,
         "min_chroma": calibration.min_chroma,

@@ -1,11 +1,11 @@
 """Deep Koalarization: what a classifier says of the whole photo is fused into the map of an encoder that learns.
 
-The encoder's map has a quarter of a quarter of the places, S / 8 on each side. Each of them gets the same features of
+The encoder's map has S / 8 places on each side. Each of them gets the same features of
 the whole photo beside its own, and a convolution of 1 x 1 mixes both. A decoder makes colours of the result.
 
 Source: Baldassarre, Gonzalez Morin & Rodes-Guirao, 2017, https://arxiv.org/abs/1712.03400. Their classifier is
-Inception-ResNet-v2, whose weights cannot be had from a package registry; this one is Inception v3, and what it gives
-are the 2,048 features before its classes.
+Inception-ResNet-v2; this one is Inception v3, whose weights are pinned, and what it gives are the 2,048 features before
+its classes. Normalisation and dropout are added.
 """
 
 from dataclasses import dataclass

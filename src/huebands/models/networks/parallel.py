@@ -3,8 +3,8 @@
 Both see the whole photo. What counts as foreground is a mask of saliency: how far a place's lightness is from that of
 the whole photo, more in the middle than at the edges. The fusion network gets lightness, mask and both colourings.
 
-Source: Kumar, Jha & Singh, 2022, ParaColorizer, https://arxiv.org/abs/2208.08295, whose masks come from a segmentation
-network; saliency by lightness is that of Achanta et al., 2009, Frequency-tuned salient region detection.
+Source: Kumar, Banerjee, Saurav & Singh, 2022, ParaColorizer, https://arxiv.org/abs/2208.08295; saliency by lightness is
+that of Achanta et al., 2009, Frequency-tuned salient region detection.
 """
 
 from dataclasses import dataclass

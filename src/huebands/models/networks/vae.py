@@ -4,7 +4,7 @@ A pretrained encoder and a decoder make a map of the photo's lightness. The late
 suit this map is meant. The prior p(z | L) is a mixture of Gaussians, a mixture density network of the photo's features;
 q(z | ab, L), which training needs, sees the true colours.
 
-Source: Deshpande et al., 2017, https://arxiv.org/abs/1612.00958, whose autoencoder and mixture density network learn
+Source: Deshpande et al., 2017, https://arxiv.org/abs/1612.01958, whose autoencoder and mixture density network learn
 one after the other; here they learn together, as in Sohn, Lee & Yan, 2015, Learning Structured Output Representation.
 """
 

@@ -6,7 +6,7 @@
 
 m_p is the mask of the part, and each discriminator sees the photo with the colours of its part alone.
 
-Source: Kumar, Jha & Singh, 2022, https://arxiv.org/abs/2208.08295.
+Source: Kumar, Banerjee, Saurav & Singh, 2022, https://arxiv.org/abs/2208.08295.
 """
 
 import math

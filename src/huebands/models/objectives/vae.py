@@ -5,8 +5,10 @@
 
 w are the weights of Zhang et al.'s classes. The divergence is a Monte-Carlo estimate from the one z that is drawn.
 
-Source: Kingma & Welling, 2014, https://arxiv.org/abs/1312.6114; the two first terms are those of Deshpande et al.,
-2017, https://arxiv.org/abs/1612.00958, section 3.1, with Huber's loss in place of the square.
+With these weights the bound is a weighted one, as in Higgins et al., 2017, beta-VAE.
+
+Source: Kingma & Welling, 2014, https://arxiv.org/abs/1312.6114; the two first terms follow Deshpande et al., 2017,
+https://arxiv.org/abs/1612.01958, section 3.1: Huber's loss and the absolute difference replace the squares.
 """
 
 from collections.abc import Iterable

@@ -57,12 +57,13 @@ def _report(package: ModelPackage, job: Job, result: Colorization, map_name: Map
         **_describe_error(result),
         "map": map_name,
         **describe_samples(job.sampling, result),
+        **describe_hints(result),
         "likeness": {
             "p_value": round(result.likeness, 4),
             "meaning": "chance that a photo exchangeable with the calibration photos is as unlike them as this one;"
             " the promise does not reach photos of another kind",
         },
-        "promise": _promise(result.guarantee),
+        "promise": _promise(result.guarantee) if result.hints is None else result.hints.promise,
         "model": {"name": package.config["name"], "package_sha256": package.package_sha256},
         "huebands": __version__,
     }
@@ -84,6 +85,15 @@ def describe_samples(sampling: Sampling | None, result: Colorization) -> dict[st
         return {}
     outside = [round(share, 4) for share in result.samples_outside]
     return {"samples": {"seed": sampling.seed, "outside": outside, "unit": result.guarantee.unit}}
+
+
+def describe_hints(result: Colorization) -> dict[str, Any]:
+    """Which hints are unusual, and what replaces the promise; nothing where there are no hints."""
+    if result.hints is None:
+        return {}
+    unusual = [{"x": x, "y": y} for x, y in result.hints.unusual]
+    about = {"radius": result.hints.radius, "alpha": result.hints.alpha, "unusual": unusual}
+    return {"hints": {**about, "promise": result.hints.promise}}
 
 
 def _promise(guarantee: Guarantee) -> str:

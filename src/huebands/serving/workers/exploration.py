@@ -24,7 +24,7 @@ from huebands.density.expected_error import LEVELS
 from huebands.density.intervals import KNOTS, PARTS
 from huebands.photos.heatmap import EXPECTED_ERROR, magma
 from huebands.photos.write import encode_png
-from huebands.serving.workers.archive import describe_samples
+from huebands.serving.workers.archive import describe_hints, describe_samples
 from huebands.serving.workers.jobs import Job
 
 MAX_SHOWN = 1_500_000  # pixels
@@ -100,6 +100,7 @@ def _describe(
         "height": height,
         "stride": stride,
         "samples": list(prediction.bands.nested.intervals.size),
+        "hints": describe_hints(result).get("hints"),
         "colourings": describe_samples(job.sampling, result).get("samples"),
         "knots": {"first": first, "count": last + 1 - first, "parts": PARTS, "steps_per_knot": STEPS_PER_KNOT},
         "steps": steps,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from huebands.colorize.hints import HintRequest
 from huebands.colorize.sampling import Sampling
 from huebands.conformal.error_map import MapName
 from huebands.conformal.guarantee import Guarantee
@@ -21,6 +22,7 @@ class Job:
         guarantee: guarantee that its bands are to keep; the calibration supports it.
         map_name: map of uncertainty that the archive shows; None: the model's usual one.
         sampling: further colourings that the archive is to hold; None: none.
+        hints: colours that someone has painted on the photo; None: none.
         request_id: ID of the HTTP request, for the log.
     """
 
@@ -30,7 +32,14 @@ class Job:
     guarantee: Guarantee
     map_name: MapName | None = None
     sampling: Sampling | None = None
+    hints: HintRequest | None = None
     request_id: str = ""
+
+    @property
+    def bytes(self) -> int:
+        """The size of the photo's file and, where there is one, of the picture of its hints."""
+        picture = self.hints.picture if self.hints is not None else None
+        return len(self.content) + (len(picture) if isinstance(picture, bytes) else 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +81,7 @@ class Refusal:
     Attributes:
         status: status of the HTTP answer.
         reason: one line for the client.
-        cause: label of the metrics, of a short closed list: "format", "image" or "samples".
+        cause: label of the metrics, of a short closed list: "format", "image", "samples" or "hints".
     """
 
     status: int
