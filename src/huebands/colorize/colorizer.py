@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from huebands.colorize.colours import ColourModel
-from huebands.colorize.hints import USUAL, HintRequest, HintsError, HintsReport, point_radius
+from huebands.colorize.hints import HintRequest, HintsError
+from huebands.colorize.hints_report import USUAL, HintsReport
 from huebands.colorize.prediction import Prediction
 from huebands.colorize.result import Colorization
 from huebands.colorize.sampling import SamplesError, Sampling
@@ -237,8 +238,8 @@ class Colorizer:
             return None
         alpha = max(USUAL, self.calibration.smallest_alpha)
         nested = replace(prediction.bands.nested, shown_HW3=unhinted_HW3)
-        unusual = hints.outside(nested, self.calibration.steps(Guarantee(alpha=alpha)), prediction.rgb)
-        return HintsReport(point_radius(prediction.photo.shape), alpha, unusual)
+        steps = self.calibration.steps(Guarantee(alpha=alpha))
+        return HintsReport.of(hints, nested, alpha, steps, prediction.rgb)
 
     def expected_error(self, prediction: Prediction) -> NDArray[np.float32] | None:
         """The calibrated expected error, (K, S, S) in CIEDE2000; see `Colorization.error_KSS`."""

@@ -18,11 +18,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from huebands import color
-from huebands.conformal.bands import NestedBands
 from huebands.photos.grey import GreyPhoto
 
 MAX_POINTS = 200
-USUAL = 0.1  # alpha of the bands outside which a hint is unusual
 MAX_PAINTED = 16_000_000  # pixels
 _RADIUS = 0.008  # of a point's disk, of the photo's short side
 _OPAQUE = 128  # alpha at and above which a pixel of a picture is a hint
@@ -144,27 +142,6 @@ class Hints:
         rgb_N3: NDArray[np.uint8] = color.to_bytes(color.lab_to_srgb(color.fit_to_gamut(lab_31N)))[:, 0].T.numpy()
         return rgb_N3
 
-    def outside(
-        self, nested: NestedBands, steps: NDArray[np.integer], rgb_HW3: NDArray[np.uint8]
-    ) -> tuple[tuple[int, int], ...]:  # fmt: skip
-        """The spots whose colour lies outside its band.
-
-        Args:
-            nested: the photo's bands around its colours without hints.
-            steps: of the bands, (3,).
-            rgb_HW3: the photo's colours with the hints.
-
-        Returns:
-            X and y of each.
-        """
-        spots = []
-        for row, column in self.spots:
-            pixel = nested.sampled(slice(row, row + 1), slice(column, column + 1))
-            lower_3, upper_3 = pixel.at(steps)[0, 0].T
-            if ((rgb_HW3[row, column] < lower_3) | (rgb_HW3[row, column] > upper_3)).any():
-                spots.append((column, row))
-        return tuple(spots)
-
     def on_canvas(self, photo: GreyPhoto, size: tuple[int, int]) -> Tensor:
         """What a network gets of them.
 
@@ -189,35 +166,6 @@ class Hints:
         hinted = count > 0
         means = [np.divide(total, count, where=hinted, out=np.zeros(len(count))) / color.AB_SCALE for total in sums]
         return torch.from_numpy(np.stack([*means, hinted]).astype(np.float32)).view(1, 3, *size)
-
-
-@dataclass(frozen=True)
-class HintsReport:
-    """What there is to say of a photo's hints.
-
-    Attributes:
-        radius: of a point's disk, pixels.
-        alpha: of the bands that the hints were compared with.
-        unusual: x and y of the spots whose colour lies outside its band without hints.
-    """
-
-    radius: int
-    alpha: float
-    unusual: tuple[tuple[int, int], ...]
-
-    @property
-    def promise(self) -> str:
-        """What holds in place of the guarantee."""
-        return (
-            "The guarantee does not reach this photo: the calibration photos had no hints. The bands are those that it"
-            " has without them, widened where a hint leaves them."
-        )
-
-    @property
-    def in_words(self) -> str:
-        """Where a hint is unusual; "" where none is."""
-        places = ", ".join(f"({x}, {y})" for x, y in self.unusual)
-        return f"unusual here: the hint at {places}" if places else ""
 
 
 def point_radius(shape: tuple[int, int]) -> int:

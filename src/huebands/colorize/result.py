@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from huebands.colorize.hints import HintsReport
+from huebands.colorize.hints_report import HintsReport
 from huebands.conformal.error_map import MAPS, MapName, choose_map, upsample
 from huebands.conformal.guarantee import Guarantee
 from huebands.files import atomic

@@ -78,10 +78,8 @@ class Network(EncoderDecoder):
 
     def forward(self, L_unit_B1SS: Tensor, hints_B3SS: Tensor) -> tuple[Tensor, Tensor]:
         """Map L_unit (B, 1, S, S) and hints (B, 3, S, S) to ab_unit (B, 2, s, s) and logits (B, BINS, s, s)."""
-        features, side = self.encoder(L_unit_B1SS), L_unit_B1SS.shape[-1]
-        joined = [
-            torch.cat((part, pool_hints(hints_B3SS, side // part.shape[-1])), dim=1) for part in features[self.finest :]
-        ]
+        features, side = self.encoder(L_unit_B1SS)[-len(self.decoder) - 1 :], L_unit_B1SS.shape[-1]
+        joined = [torch.cat((part, pool_hints(hints_B3SS, side // part.shape[-1])), dim=1) for part in features]
         x = self.decoder(joined)
         return torch.tanh(self.colour(x)), self.bins(x)
 
