@@ -13,6 +13,7 @@ from PIL import Image
 
 from huebands import cli
 from huebands.colorize import arguments
+from huebands.colorize.exemplar import Exemplar
 from huebands.colorize.hints import HintRequest, Point
 from huebands.conformal.error_map import MAPS
 from huebands.conformal.guarantee import MODES
@@ -20,6 +21,7 @@ from huebands.package.read import read_package
 from huebands.registry.connection import TrackingError
 from joint_density import with_joint_density
 from painted_hints import with_hints
+from reference_colours import with_reference
 from several_colourings import with_samples
 from tiny_package import write_uncalibrated
 from tiny_photos import PlainScorer, tiny_photo, write_prepared
@@ -107,7 +109,7 @@ def test_hints_colour_the_photo_and_the_guarantee_is_not_claimed(colorize, hinti
     request = HintRequest((Point(1, 1, (200, 60, 60)),), tmp_path / "hints.png")
     expected = hinting.colorize(np.full((6, 8), 100, np.uint8), hints=request)
     np.testing.assert_array_equal(np.array(Image.open(tmp_path / "cat.colorized.png")), expected.rgb)
-    assert "; the guarantee does not reach hints" in output[1]
+    assert "; the guarantee does not reach it" in output[1]
     for x, y in expected.hints.unusual:
         assert f"({x}, {y})" in output[1]
 
@@ -128,8 +130,23 @@ def test_hints_that_do_not_fit_are_refused(colorize, hinting, tmp_path, argument
     assert message in errors[0] and not results(tmp_path, "cat")[0].exists()
 
 
-def test_a_model_without_hints_refuses_them_before_the_work(colorize, tmp_path):
-    code, output, errors = colorize(write_photo(tmp_path / "cat.png"), "--hint", "1,1,#ffffff")
+def test_a_reference_photo_gives_its_colours(colorize, tiny_package, tmp_path, monkeypatch):
+    colorizer = with_reference(tiny_package)
+    monkeypatch.setattr("huebands.colorize.colorizer.Colorizer.load", lambda source: colorizer)
+    Image.fromarray(tiny_photo(0)).save(tmp_path / "like.png")
+    photo = write_photo(tmp_path / "photos/cat.png")
+    code, output, errors = colorize(tmp_path / "photos", "--like", "like.png")
+    assert (code, errors) == (0, [])
+    expected = colorizer.colorize(photo, like=Exemplar.read(tmp_path / "like.png"))
+    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "cat.colorized.png")), expected.rgb)
+    assert "; the guarantee does not reach it" in output[1]
+    code, output, errors = colorize(photo, "--like", "none.jpg")
+    assert (code, output, len(errors)) == (2, [], 1) and "reference none.jpg" in errors[0]
+
+
+@pytest.mark.parametrize("arguments", [["--hint", "1,1,#ffffff"], ["--like", "none.jpg"]])
+def test_a_model_without_guidance_refuses_it_before_the_work(colorize, tmp_path, arguments):
+    code, output, errors = colorize(write_photo(tmp_path / "cat.png"), *arguments)
     assert (code, output, len(errors)) == (2, [], 1)
     assert errors[0].endswith("has the network unet, which takes none")
 

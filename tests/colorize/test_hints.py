@@ -155,10 +155,9 @@ def test_an_unusual_hint_is_told_and_a_usual_one_is_not(tiny_package: Path) -> N
 
 def test_the_guarantee_is_not_claimed_for_hints(colorizer: Colorizer) -> None:
     result = colorizer.colorize(two_surfaces(), hints=HintRequest((Point(10, 10, RED),)))
-    assert result.hints is not None
-    assert result.hints.promise.startswith(
-        "The guarantee does not reach this photo: the calibration photos had no hints."
-    )
+    assert result.caveat is not None
+    assert result.caveat.startswith("The guarantee does not reach this photo: the calibration photos had no hints.")
+    assert colorizer.colorize(two_surfaces()).caveat is None
 
 
 def test_a_model_without_hints_refuses_by_name(tiny_package: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_sample_is_the_same_without_the_compiled_network(colorizer: Colorizer)
 
 def test_a_model_of_one_colouring_refuses_by_name(tiny_package: Path) -> None:
     colorizer = Colorizer.load(tiny_package)
-    assert not colorizer.gives_samples
+    assert not colorizer.abilities.samples
     message = r"samples \(=2\) must be left out: \S+tiny has the network unet, which knows one colouring only"
     with pytest.raises(SamplesError, match=message):
         colorizer.colorize(PHOTO, samples=2)

@@ -124,6 +124,21 @@ def test_hints_change_the_colours_where_a_network_takes_them(
     torch.testing.assert_close(painted(torch.zeros(len(L_unit), 3, side, side)), plain, rtol=0, atol=1e-6)
 
 
+def test_a_reference_gives_its_colours_where_a_network_takes_one(
+    trained: tuple[Network, list[float]], photos: tuple[torch.Tensor, ...]
+) -> None:
+    network, (L_unit, ab_unit) = trained[0], photos
+    # The photo itself in colour is the reference from which most can be learned.
+    condition = Condition(L_unit_B1SS=L_unit, exemplar_B3SS=torch.cat((L_unit, ab_unit), dim=1))
+    with torch.inference_mode():
+        alike = network.colours(condition, torch.Generator().manual_seed(0))
+    plain = colours(network, L_unit)
+    if network.takes_exemplar:
+        assert (alike - ab_unit).abs().mean() < 0.5 * (plain - ab_unit).abs().mean()
+    else:
+        assert torch.equal(alike, plain)
+
+
 def test_samples_are_colourings_of_their_own_and_come_back_with_their_seed(
     trained: tuple[Network, list[float]], photos: tuple[torch.Tensor, ...]
 ) -> None:

@@ -76,10 +76,11 @@ def test_the_report_and_the_page_learn_what_is_unusual_and_that_nothing_is_promi
     exploration = json.loads(opened(send(client, "/explore", hint=TEXT)).read("exploration.json"))
     assert report["hints"] == exploration["hints"]
     assert report["hints"]["unusual"] == [{"x": x, "y": y} for x, y in result.hints.unusual]
-    assert report["promise"] == report["hints"]["promise"] == result.hints.promise
+    assert report["promise"] == exploration["caveat"] == result.caveat
     plain = json.loads(opened(send(client)).read("report.json"))
     assert "hints" not in plain and plain["promise"].startswith("For a photo exchangeable")
-    assert json.loads(opened(send(client, "/explore")).read("exploration.json"))["hints"] is None
+    exploration = json.loads(opened(send(client, "/explore")).read("exploration.json"))
+    assert exploration["hints"] is exploration["caveat"] is None
 
 
 @pytest.mark.parametrize(

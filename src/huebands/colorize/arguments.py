@@ -59,6 +59,15 @@ def add_hints(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_like(parser: argparse.ArgumentParser) -> None:
+    """Add a reference photo, none by default."""
+    parser.add_argument(
+        "--like",
+        metavar="PHOTO",
+        help="take the colours from this photo, with a model that takes a reference",
+    )
+
+
 def number(text: str) -> float | str:
     """Read a number; other text is left to the calibration, which says what alpha may be."""
     try:

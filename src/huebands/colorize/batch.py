@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.exemplar import Exemplar
 from huebands.colorize.hints import HintRequest, HintsError
 from huebands.colorize.result import Colorization
 from huebands.colorize.sampling import MAX_SAMPLES, SamplesError, Sampling
@@ -29,6 +30,7 @@ def colorize_photos(
     map_name: MapName | None = None,
     sampling: Sampling | None = None,
     hints: HintRequest | None = None,
+    like: Exemplar | None = None,
 ) -> Iterator[tuple[Path, Path | None, Colorization | ImageError | SamplesError | HintsError | OSError]]:
     """Colorize photos one by one, each into its files, of which the third shows a map, see `Colorization.files`.
 
@@ -37,7 +39,8 @@ def colorize_photos(
     """
     for photo, stem in unique_stems(photos).items():
         try:
-            result = colorizer.choose(colorizer.predict(GreyPhoto.read(photo), hints=hints), guarantee, sampling)
+            prediction = colorizer.predict(GreyPhoto.read(photo), hints=hints, like=like)
+            result = colorizer.choose(prediction, guarantee, sampling)
             yield photo, result.save(folder, stem, map_name)[0], result
         except (ImageError, SamplesError, HintsError, OSError) as error:
             yield photo, None, error

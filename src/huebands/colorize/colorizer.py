@@ -9,12 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from huebands.colorize.abilities import Abilities
 from huebands.colorize.colours import ColourModel
-from huebands.colorize.hints import HintRequest, HintsError
+from huebands.colorize.exemplar import Exemplar
+from huebands.colorize.guidance import Guidance
+from huebands.colorize.hints import HintRequest
 from huebands.colorize.hints_report import USUAL, HintsReport
 from huebands.colorize.prediction import Prediction
 from huebands.colorize.result import Colorization
-from huebands.colorize.sampling import SamplesError, Sampling
+from huebands.colorize.sampling import Sampling
 from huebands.conformal.bands import CHANNELS, NestedBands
 from huebands.conformal.calibration import Calibration
 from huebands.conformal.groups import texture_of
@@ -92,6 +95,11 @@ class Colorizer:
             raise PackageError(f"{self.source}: has no colour density; make a complete package with `dvc repro`")
         return self.package.density
 
+    @property
+    def abilities(self) -> Abilities:
+        """What it can be asked for beside the colours of a grey photo."""
+        return Abilities(self.package.generator, self.source)
+
     @cached_property
     def colours(self) -> ColourModel:
         """The generator with its preprocessing."""
@@ -109,6 +117,7 @@ class Colorizer:
         samples: int = 0,
         seed: int = 0,
         hints: HintRequest | None = None,
+        like: Exemplar | None = None,
     ) -> Colorization:
         """Colorize one photo and give its bands.
 
@@ -123,6 +132,7 @@ class Colorizer:
             samples: how many further colourings to draw, at most `sampling.MAX_SAMPLES`; 0: none.
             seed: of the samples, in [0, 2**63).
             hints: colours that someone has painted on the photo.
+            like: a reference photo, whose colours it is to take.
 
         Raises:
             AlphaError: when alpha is not in [1/(n+1), 1) for n calibration photos.
@@ -130,66 +140,43 @@ class Colorizer:
             RiskError: when delta is not in (0, 1), or so few photos do not support alpha with it.
             SamplesError: when the model knows one colouring only, or so many are not possible.
             HintsError: when the model takes no hints, or these do not fit the photo.
+            ExemplarError: when the model takes no reference.
             ImageError: when the photo cannot be read.
         """
         guarantee = Guarantee(alpha=alpha, mode=mode, delta=delta, grouped=grouped)
         self.calibration.check(guarantee)  # an error before the work, where the guarantee is not supported
         sampling = Sampling(count=samples, seed=seed) if samples else None
-        self.check_samples(sampling)
-        self.check_hints(hints)
-        return self.choose(self.predict(GreyPhoto.read(image, name), hints=hints), guarantee, sampling)
+        self.abilities.check_samples(sampling)
+        prediction = self.predict(GreyPhoto.read(image, name), hints=hints, like=like)
+        return self.choose(prediction, guarantee, sampling)
 
-    @property
-    def gives_samples(self) -> bool:
-        """Whether it knows several colourings of a photo."""
-        return self.package.generator.gives_samples
-
-    def check_samples(self, sampling: Sampling | None) -> None:
-        """Check that the model can draw samples, where they are asked for.
-
-        Raises:
-            SamplesError: when it knows one colouring only.
-        """
-        if sampling is not None and not self.gives_samples:
-            name = self.package.generator.params.name
-            raise SamplesError(
-                f"samples (={sampling.count}) must be left out: {self.source} has the network {name}, which knows one"
-                " colouring only"
-            )
-
-    @property
-    def takes_hints(self) -> bool:
-        """Whether its colours follow hints."""
-        return self.package.generator.takes_hints
-
-    def check_hints(self, hints: HintRequest | None) -> None:
-        """Check that the model takes hints, where there are any.
-
-        Raises:
-            HintsError: when it takes none.
-        """
-        if hints is not None and not self.takes_hints:
-            name = self.package.generator.params.name
-            raise HintsError(f"hints must be left out: {self.source} has the network {name}, which takes none")
-
-    def predict(self, photo: GreyPhoto, shape: Shape | None = None, hints: HintRequest | None = None) -> Prediction:
+    def predict(
+        self,
+        photo: GreyPhoto,
+        shape: Shape | None = None,
+        hints: HintRequest | None = None,
+        like: Exemplar | None = None,
+    ) -> Prediction:
         """Find the colours of a photo, and its bands at every step. The networks run here only.
 
         Args:
             photo: photo of any size.
             shape: shape of the bands; the calibration's unless given.
             hints: colours that someone has painted on it.
+            like: a reference photo, whose colours it is to take.
 
         Raises:
             PackageError: when the package has no calibration and no shape is given, or no density.
             HintsError: when the model takes no hints, or these do not fit the photo.
+            ExemplarError: when the model takes no reference.
         """
-        self.check_hints(hints)
-        placed = None if hints is None else hints.on(photo)
+        self.abilities.check_hints(hints)
+        self.abilities.check_exemplar(like)
+        guidance = Guidance(hints=None if hints is None else hints.on(photo), exemplar=like)
         shape, colours, density = shape or self.calibration.shape, self.colours, self.density
         # Both at once, from one lightness at full size.
         photo.lightness(colours.first_size(photo), Size(*canvas_size(photo.picture_shape, density.image_size)))
-        rgb_HW3, estimate = colours.predict(photo, placed), density.estimate(photo)
+        rgb_HW3, estimate = colours.predict(photo, guidance), density.estimate(photo)
         with torch.inference_mode():
             nested = NestedBands(rgb_HW3, photo.levels_HW, estimate.intervals(shape.adaptivity))
             errors_KSS = None
@@ -197,8 +184,8 @@ class Colorizer:
                 errors_KSS = expected_errors(probabilities_QSS, estimate.ab(LEVELS), rgb_HW3, photo.levels_HW)
         texture_SS = texture_of(estimate.L_SS)
         bands = PhotoBands(nested, shape.grouping, texture_SS, estimate.entropy, estimate.atypicality)
-        unhinted_HW3 = None if placed is None else colours.predict(photo)
-        return Prediction(photo, rgb_HW3, bands, errors_KSS, placed, unhinted_HW3)
+        unhinted_HW3 = None if guidance.hints is None else colours.predict(photo, Guidance(exemplar=like))
+        return Prediction(photo, rgb_HW3, bands, errors_KSS, guidance, unhinted_HW3)
 
     def choose(
         self, prediction: Prediction, guarantee: Guarantee, sampling: Sampling | None = None
@@ -210,8 +197,8 @@ class Colorizer:
             RiskError: when they do not support alpha with delta.
             SamplesError: when so many samples cannot be drawn.
         """
-        self.check_samples(sampling)
-        samples = self.colours.samples(prediction.photo, sampling, prediction.hints) if sampling else ()
+        self.abilities.check_samples(sampling)
+        samples = self.colours.samples(prediction.photo, sampling, prediction.guidance) if sampling else ()
         steps = common = self.calibration.steps(guarantee)
         if guarantee.grouped:
             steps = prediction.bands.widest_steps(self.calibration.group_steps(guarantee))
@@ -226,6 +213,7 @@ class Colorizer:
             error_KSS=self.expected_error(prediction),
             samples=samples,
             hints=self.judge_hints(prediction),
+            caveat=prediction.guidance.caveat,
         )
 
     def judge_hints(self, prediction: Prediction) -> HintsReport | None:
@@ -233,7 +221,7 @@ class Colorizer:
 
         These are the bands of each channel at `USUAL`, or at the smallest alpha that the calibration supports.
         """
-        hints, unhinted_HW3 = prediction.hints, prediction.unhinted_HW3
+        hints, unhinted_HW3 = prediction.guidance.hints, prediction.unhinted_HW3
         if hints is None or unhinted_HW3 is None:
             return None
         alpha = max(USUAL, self.calibration.smallest_alpha)

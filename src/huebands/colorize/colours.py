@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from huebands import color
-from huebands.colorize.hints import Hints
+from huebands.colorize.guidance import UNGUIDED, Guidance
 from huebands.colorize.sampling import Sampling
 from huebands.colorize.upsampling import ColourLines
 from huebands.models.interface import Condition, Network
@@ -60,15 +60,20 @@ class ColourModel:
         return self.network.compiled()
 
     @torch.inference_mode()
-    def predict(self, photo: GreyPhoto, hints: Hints | None = None) -> NDArray[np.uint8]:
+    def predict(self, photo: GreyPhoto, guidance: Guidance = UNGUIDED) -> NDArray[np.uint8]:
         """Colour a photo: sRGB uint8 (H, W, 3) of the same lightness; its border stays grey, but for hints."""
-        x_1CHW = self._condition(photo, hints)
-        return self._paint(photo, hints, x_1CHW, self._look(self._ab, x_1CHW))
+        x_1CHW, exemplar_13SS = self._inputs(photo, guidance)
+
+        def ab(x_1CSS: Tensor) -> Tensor:
+            condition, random = _to_condition(x_1CSS, exemplar_13SS), torch.Generator().manual_seed(0)
+            return self.compiled.colours(condition, random) * color.AB_SCALE
+
+        return self._paint(photo, guidance, x_1CHW, self._look(ab, x_1CHW))
 
     @torch.inference_mode()
     def samples(
-        self, photo: GreyPhoto, sampling: Sampling, hints: Hints | None = None
-    ) -> tuple[NDArray[np.uint8], ...]:  # fmt: skip
+        self, photo: GreyPhoto, sampling: Sampling, guidance: Guidance = UNGUIDED
+    ) -> tuple[NDArray[np.uint8], ...]:
         """Draw colourings of a photo, each as `predict` gives one; views and windows of a photo share their noise.
 
         Raises:
@@ -76,23 +81,38 @@ class ColourModel:
             NotImplementedError: when the network knows one colouring only.
         """
         sampling.check(photo)
-        x_1CHW = self._condition(photo, hints)
-        ab_1CHW = self._look(lambda x_1CSS: self._drawn_ab(x_1CSS, sampling), x_1CHW)
-        return tuple(self._paint(photo, hints, x_1CHW, ab_12HW) for ab_12HW in ab_1CHW.split(2, dim=1))
+        x_1CHW, exemplar_13SS = self._inputs(photo, guidance)
 
-    def _condition(self, photo: GreyPhoto, hints: Hints | None) -> Tensor:
-        """The canvas's lightness in [0, 100], and below it the hints where there are any: (1, 1 or 4, H, W)."""
-        L_11HW = self.canvas(photo)
-        if hints is None:
-            return L_11HW
-        return torch.cat((L_11HW, hints.on_canvas(photo, (L_11HW.shape[2], L_11HW.shape[3]))), dim=1)
+        def drawn_ab(x_1CSS: Tensor) -> Tensor:
+            """One sample after the other, (1, 2 count, S, S)."""
+            condition, random = _to_condition(x_1CSS, exemplar_13SS), torch.Generator().manual_seed(sampling.seed)
+            samples_N12SS = self.compiled.samples(condition, sampling.count, random)
+            return samples_N12SS.flatten(0, 2)[None] * color.AB_SCALE
+
+        ab_1CHW = self._look(drawn_ab, x_1CHW)
+        return tuple(self._paint(photo, guidance, x_1CHW, ab_12HW) for ab_12HW in ab_1CHW.split(2, dim=1))
+
+    def _inputs(self, photo: GreyPhoto, guidance: Guidance) -> tuple[Tensor, Tensor | None]:
+        """What networks look at.
+
+        Returns:
+            The canvas's lightness in [0, 100], with the hints below it where there are any, (1, 1 or 4, H, W); and the
+            exemplar on a square, where there is one.
+        """
+        x_1CHW, exemplar_13SS = self.canvas(photo), None
+        if guidance.hints is not None:
+            size = (x_1CHW.shape[2], x_1CHW.shape[3])
+            x_1CHW = torch.cat((x_1CHW, guidance.hints.on_canvas(photo, size)), dim=1)
+        if guidance.exemplar is not None:
+            exemplar_13SS = guidance.exemplar.on_square(self.image_size)
+        return x_1CHW, exemplar_13SS
 
     def _look(self, run: Callable[[Tensor], Tensor], x_1CHW: Tensor) -> Tensor:
         """Average over views, in windows where the canvas is long, what `run` gives for squares (1, C, S, S)."""
         windows = run_in_windows(lambda x_1CSS: average_over_views(run, x_1CSS, self.views), x_1CHW)
         return blend(windows, (x_1CHW.shape[2], x_1CHW.shape[3]))
 
-    def _paint(self, photo: GreyPhoto, hints: Hints | None, x_1CHW: Tensor, ab_12HW: Tensor) -> NDArray[np.uint8]:
+    def _paint(self, photo: GreyPhoto, guidance: Guidance, x_1CHW: Tensor, ab_12HW: Tensor) -> NDArray[np.uint8]:
         """Bring a canvas's colours to the photo: sRGB uint8 (H, W, 3)."""
         rgb_HW3 = photo.rgb  # a border stays grey
         levels_HW, shown_HW3 = photo.levels_HW[photo.picture], rgb_HW3[photo.picture]
@@ -104,8 +124,8 @@ class ColourModel:
             lab_3HW = torch.cat((L_HW[None], lines.ab(L_HW, rows, columns)))
             coloured_3HW = color.to_bytes(color.lab_to_srgb(color.fit_to_gamut(lab_3HW)))
             shown_HW3[tile] = coloured_3HW.permute(1, 2, 0).numpy()
-        if hints is not None:
-            hints.apply(rgb_HW3, photo)
+        if guidance.hints is not None:
+            guidance.hints.apply(rgb_HW3, photo)
         return rgb_HW3
 
     def canvas(self, photo: GreyPhoto) -> Tensor:
@@ -121,21 +141,11 @@ class ColourModel:
             return Size(*canvas)
         return Size(max(round(scale * height), 1), max(round(scale * width), 1), "bicubic")
 
-    def _ab(self, x_1CSS: Tensor) -> Tensor:
-        """Give a square's a and b (1, 2, S, S), CIELAB units."""
-        return self.compiled.colours(_to_condition(x_1CSS), torch.Generator().manual_seed(0)) * color.AB_SCALE
 
-    def _drawn_ab(self, x_1CSS: Tensor, sampling: Sampling) -> Tensor:
-        """Draw a and b of a square, one sample after the other: (1, 2 count, S, S), CIELAB units."""
-        random = torch.Generator().manual_seed(sampling.seed)
-        samples_N12SS = self.compiled.samples(_to_condition(x_1CSS), sampling.count, random)
-        return samples_N12SS.flatten(0, 2)[None] * color.AB_SCALE
-
-
-def _to_condition(x_1CSS: Tensor) -> Condition:
-    """What a network gets: of lightness in [0, 100] alone, or of lightness and hints."""
+def _to_condition(x_1CSS: Tensor, exemplar_13SS: Tensor | None) -> Condition:
+    """What a network gets, of what `_inputs` gives."""
     hints_13SS = x_1CSS[:, 1:] if x_1CSS.shape[1] > 1 else None
-    return Condition(L_unit_B1SS=x_1CSS[:, :1] / 50 - 1, hints_B3SS=hints_13SS)
+    return Condition(L_unit_B1SS=x_1CSS[:, :1] / 50 - 1, hints_B3SS=hints_13SS, exemplar_B3SS=exemplar_13SS)
 
 
 def _tiles(height: int, width: int) -> Iterator[tuple[range, range]]:

@@ -4,7 +4,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huebands.colorize.arguments import MAPS, add_alpha, add_hints, add_mode, add_model, add_photos, add_samples, number
+from huebands.colorize.arguments import (
+    MAPS,
+    add_alpha,
+    add_hints,
+    add_like,
+    add_mode,
+    add_model,
+    add_photos,
+    add_samples,
+    number,
+)
 from huebands.colorize.complaint import complain, expand_photos
 
 if TYPE_CHECKING:
@@ -43,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_samples(parser)
     add_hints(parser)
+    add_like(parser)
     parser.add_argument(
         "--output",
         type=Path,
@@ -61,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
     """Colorize the photos; gives the exit code."""
     from huebands.colorize.batch import colorize_photos
     from huebands.colorize.colorizer import Colorizer
+    from huebands.colorize.exemplar import Exemplar
     from huebands.colorize.hints import HintRequest, HintsError
     from huebands.colorize.sampling import Sampling
     from huebands.conformal.error_map import choose_map
@@ -71,9 +83,11 @@ def run(options: argparse.Namespace) -> int:
         guarantee = Guarantee(alpha=options.alpha, mode=options.mode, delta=options.delta, grouped=options.grouped)
         colorizer.calibration.check(guarantee)
         sampling = Sampling.asked(options.samples, options.seed)
-        colorizer.check_samples(sampling)
+        colorizer.abilities.check_samples(sampling)
         hints = HintRequest.asked(options.hint, options.hints)
-        colorizer.check_hints(hints)
+        colorizer.abilities.check_hints(hints)
+        colorizer.abilities.check_exemplar(options.like)
+        like = None if options.like is None else Exemplar.read(options.like)
         map_name = choose_map(options.map, colorizer.calibration.maps)
         options.output.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
@@ -85,7 +99,7 @@ def run(options: argparse.Namespace) -> int:
     photos, code = expand_photos(options.photos)
     if hints is not None and len(photos) > 1:
         return complain(HintsError(f"hints are for one photo, and {len(photos)} are given"))
-    results = colorize_photos(colorizer, photos, guarantee, options.output, map_name, sampling, hints)
+    results = colorize_photos(colorizer, photos, guarantee, options.output, map_name, sampling, hints, like)
     for photo, colorized, result in results:
         if isinstance(result, Exception):
             code = complain(result, photo)
@@ -104,8 +118,8 @@ def _describe(result: "Colorization", unlike_p_value: float) -> str:
     if result.samples:
         shares = ", ".join(f"{share:.1%}" for share in result.samples_outside)
         samples = f"; outside the bands: {shares} of the samples' {result.guarantee.unit}"
-    hints = ""
-    if result.hints is not None:
-        unusual = result.hints.in_words
-        hints = f"; the guarantee does not reach hints{f'; {unusual}' if unusual else ''}"
-    return f"{width} x {height}, bands {result.width.mean():.1f} of 255 levels wide{error}{samples}{hints}{unlike}"
+    caveat = "" if result.caveat is None else "; the guarantee does not reach it"
+    hints = f"; {result.hints.in_words}" if result.hints is not None and result.hints.unusual else ""
+    return (
+        f"{width} x {height}, bands {result.width.mean():.1f} of 255 levels wide{error}{samples}{caveat}{hints}{unlike}"
+    )

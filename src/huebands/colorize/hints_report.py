@@ -1,4 +1,4 @@
-"""What there is to say of the hints on a photo: which are unusual, and that the guarantee does not reach them."""
+"""What there is to say of the hints on a photo: which are unusual."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -47,14 +47,6 @@ class HintsReport:
                 unusual.append((column, row))
         height, width = unhinted.grey_HW.shape
         return cls(point_radius((height, width)), alpha, tuple(unusual))
-
-    @property
-    def promise(self) -> str:
-        """What holds in place of the guarantee."""
-        return (
-            "The guarantee does not reach this photo: the calibration photos had no hints. The bands are those that it"
-            " has without them, widened where a hint leaves them."
-        )
 
     @property
     def in_words(self) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from huebands.colorize.hints import Hints
+from huebands.colorize.guidance import UNGUIDED, Guidance
 from huebands.conformal.photo_bands import PhotoBands
 from huebands.photos.grey import GreyPhoto
 
@@ -21,7 +21,7 @@ class Prediction:
         bands: at every step.
         expected_error_KSS: mean CIEDE2000 under the density for pixels with each of K grey levels, at samples spread
             evenly over the photo, not calibrated; None where the model has no joint density.
-        hints: on the photo, which `rgb` follows; None: there are none.
+        guidance: that `rgb` follows.
         unhinted_HW3: the colours without the hints; None: there are none.
     """
 
@@ -29,5 +29,5 @@ class Prediction:
     rgb: NDArray[np.uint8]
     bands: PhotoBands
     expected_error_KSS: Tensor | None = None
-    hints: Hints | None = None
+    guidance: Guidance = UNGUIDED
     unhinted_HW3: NDArray[np.uint8] | None = None

@@ -36,7 +36,8 @@ class Colorization:
             with the calibration photos.
         error_KSS: expected error of pixels with each of K grey levels, `density.expected_error.LEVELS`, at samples
             spread evenly over the photo; None where the model gives none.
-        hints: what there is to say of the photo's hints, under which the guarantee does not hold; None: it has none.
+        hints: what there is to say of the photo's hints; None: it has none.
+        caveat: what holds in place of the guarantee where the colours follow hints or a reference; None: it holds.
         samples: further colourings, uint8 (H, W, 3) each. They need not lie inside the bands, see `share_outside`.
     """
 
@@ -49,6 +50,7 @@ class Colorization:
     error_KSS: NDArray[np.float32] | None = None
     samples: tuple[NDArray[np.uint8], ...] = ()
     hints: HintsReport | None = None
+    caveat: str | None = None
 
     @cached_property
     def width(self) -> NDArray[np.float32]:

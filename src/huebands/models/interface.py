@@ -26,10 +26,12 @@ class Condition:
     Attributes:
         L_unit_B1SS: lightness, L / 50 - 1, in [-1, 1].
         hints_B3SS: where someone has painted, ab_unit and 1, elsewhere zeros; None: nobody has.
+        exemplar_B3SS: L_unit and ab_unit of a photo whose colours are wanted; None: there is none.
     """
 
     L_unit_B1SS: Tensor
     hints_B3SS: Tensor | None = None
+    exemplar_B3SS: Tensor | None = None
 
     @property
     def painted(self) -> Tensor:
@@ -105,6 +107,11 @@ class Network(nn.Module, ABC):
     @property
     def takes_hints(self) -> bool:
         """Whether its colours follow `Condition.hints_B3SS`. By default they do not."""
+        return False
+
+    @property
+    def takes_exemplar(self) -> bool:
+        """Whether its colours follow `Condition.exemplar_B3SS`. By default they do not."""
         return False
 
     @property

@@ -15,6 +15,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.exemplar import ExemplarError
 from huebands.colorize.hints import HintRequest, HintsError
 from huebands.colorize.sampling import SamplesError, Sampling
 from huebands.conformal.calibration import Calibration
@@ -25,7 +26,7 @@ from huebands.serving.monitoring.request_record import record_of
 from huebands.serving.workers.jobs import Job, Kind, UnservedError
 
 DEFAULT_ALPHA = 0.1
-_FIELDS = ("image", "alpha", "mode", "delta", "grouped", "map", "samples", "seed", "hint", "hints")
+_FIELDS = ("image", "alpha", "mode", "delta", "grouped", "map", "samples", "seed", "hint", "hints", "like")
 _MAX_TEXT = 8192  # bytes of a field that is no file
 
 
@@ -87,6 +88,7 @@ async def _to_job(form: FormData, kind: Kind, colorizer: Colorizer, request_id: 
         raise HTTPException(422, f"field 'image' {problem}: send the photo itself, as a file")
     guarantee, map_name = _check_guarantee(form, colorizer.calibration), _check_map(form, colorizer.calibration)
     sampling, hints = _check_samples(form, kind, colorizer), await _check_hints(form, colorizer)
+    like = await _check_like(form, colorizer)
     # A lone surrogate, which some charsets can produce, could not be written into an answer.
     name = (file.filename or "image").encode("utf-8", "replace").decode()[:200]
     return Job(
@@ -97,6 +99,7 @@ async def _to_job(form: FormData, kind: Kind, colorizer: Colorizer, request_id: 
         map_name=map_name,
         sampling=sampling,
         hints=hints,
+        like=like,
         request_id=request_id,
     )
 
@@ -134,7 +137,7 @@ def _check_samples(form: FormData, kind: Kind, colorizer: Colorizer) -> Sampling
         raise HTTPException(422, "field 'samples' must be left out: /colorize answers with one picture; use /bands")
     try:
         sampling = Sampling(count=_whole(form, "samples", ""), seed=_whole(form, "seed", "0"))
-        colorizer.check_samples(sampling)
+        colorizer.abilities.check_samples(sampling)
     except SamplesError as error:
         raise HTTPException(422, str(error)) from error
     return sampling
@@ -148,10 +151,25 @@ async def _check_hints(form: FormData, colorizer: Colorizer) -> HintRequest | No
     content = None if picture is None else await picture.read()
     try:
         hints = HintRequest.asked(_text(form, "hint", "").split(), content)
-        colorizer.check_hints(hints)
+        colorizer.abilities.check_hints(hints)
     except HintsError as error:
         raise HTTPException(422, str(error)) from error
     return hints
+
+
+async def _check_like(form: FormData, colorizer: Colorizer) -> bytes | None:
+    """The file of a reference photo, if the model takes one; it is not decoded yet."""
+    file = form.get("like")
+    if file is None:
+        return None
+    if not isinstance(file, UploadFile):
+        raise HTTPException(422, "field 'like' is a text: send the reference photo itself, as a file")
+    content = await file.read()
+    try:
+        colorizer.abilities.check_exemplar(content)
+    except ExemplarError as error:
+        raise HTTPException(422, str(error)) from error
+    return content
 
 
 def _whole(form: FormData, field: str, default: str) -> int:

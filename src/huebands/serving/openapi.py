@@ -119,6 +119,7 @@ _MODEL: Document = {
             "description": "How many further colourings of a photo can be asked for; 0: the model knows one only.",
         },
         "hints": {"type": "boolean", "description": "Whether the colours follow hints."},
+        "like": {"type": "boolean", "description": "Whether the colours follow a reference photo."},
         "calibration_photos": {"type": "integer", "minimum": 1},
         "min_chroma": {"type": "number", "description": "Least mean chroma of the calibration photos, CIELAB units."},
         "unlike_p_value": {
@@ -207,6 +208,7 @@ def _form(colorizer: Colorizer) -> Document:
                 " the model gives one, or the width of the bands.",
             },
             **_hints(colorizer),
+            **_like(colorizer),
         },
         "required": ["image"],
         "additionalProperties": False,
@@ -214,7 +216,7 @@ def _form(colorizer: Colorizer) -> Document:
 
 
 def _hints(colorizer: Colorizer) -> Document:
-    if not colorizer.takes_hints:
+    if not colorizer.abilities.hints:
         return {}
     return {
         "hint": {
@@ -232,8 +234,21 @@ def _hints(colorizer: Colorizer) -> Document:
     }
 
 
+def _like(colorizer: Colorizer) -> Document:
+    if not colorizer.abilities.exemplar:
+        return {}
+    return {
+        "like": {
+            "type": "string",
+            "format": "binary",
+            "contentMediaType": "application/octet-stream",
+            "description": f"A reference photo in colour, as a file, whose colours the photo takes: {_FORMATS}.",
+        }
+    }
+
+
 def _samples(colorizer: Colorizer) -> Document:
-    if not colorizer.gives_samples:
+    if not colorizer.abilities.samples:
         return {}
     return {
         "samples": {

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Scope
 
+from huebands.colorize.exemplar import ExemplarError
 from huebands.colorize.hints import HintsError
 from huebands.colorize.sampling import SamplesError
 from huebands.conformal.guarantee import AlphaError, ModeError
@@ -18,7 +19,7 @@ from huebands.statistics.losses import RiskError
 
 CAUSES = frozenset(
     (
-        *("format", "image", "alpha", "delta", "mode", "samples", "hints", "field", "form"),  # in what was sent
+        *("format", "image", "alpha", "delta", "mode", "samples", "hints", "like", "field", "form"),  # in what was sent
         *("too_large", "stalled"),  # in its size, or the time that it took
         *("not_found", "method", "disconnected", "other"),  # in how it was sent
         *("busy", "starting", "stopping", "timeout", "died", "failed"),  # in the service
@@ -41,6 +42,7 @@ _CAUSE_OF_ERROR = (
     (ModeError, "mode"),
     (SamplesError, "samples"),
     (HintsError, "hints"),
+    (ExemplarError, "like"),
     (ClientDisconnect, "disconnected"),
 )
 

@@ -63,7 +63,7 @@ def _report(package: ModelPackage, job: Job, result: Colorization, map_name: Map
             "meaning": "chance that a photo exchangeable with the calibration photos is as unlike them as this one;"
             " the promise does not reach photos of another kind",
         },
-        "promise": _promise(result.guarantee) if result.hints is None else result.hints.promise,
+        "promise": _promise(result.guarantee) if result.caveat is None else result.caveat,
         "model": {"name": package.config["name"], "package_sha256": package.package_sha256},
         "huebands": __version__,
     }
@@ -88,12 +88,11 @@ def describe_samples(sampling: Sampling | None, result: Colorization) -> dict[st
 
 
 def describe_hints(result: Colorization) -> dict[str, Any]:
-    """Which hints are unusual, and what replaces the promise; nothing where there are no hints."""
+    """Which hints are unusual; nothing where there are no hints."""
     if result.hints is None:
         return {}
     unusual = [{"x": x, "y": y} for x, y in result.hints.unusual]
-    about = {"radius": result.hints.radius, "alpha": result.hints.alpha, "unusual": unusual}
-    return {"hints": {**about, "promise": result.hints.promise}}
+    return {"hints": {"radius": result.hints.radius, "alpha": result.hints.alpha, "unusual": unusual}}
 
 
 def _promise(guarantee: Guarantee) -> str:

@@ -101,6 +101,7 @@ def _describe(
         "stride": stride,
         "samples": list(prediction.bands.nested.intervals.size),
         "hints": describe_hints(result).get("hints"),
+        "caveat": result.caveat,
         "colourings": describe_samples(job.sampling, result).get("samples"),
         "knots": {"first": first, "count": last + 1 - first, "parts": PARTS, "steps_per_knot": STEPS_PER_KNOT},
         "steps": steps,

@@ -23,6 +23,7 @@ class Job:
         map_name: map of uncertainty that the archive shows; None: the model's usual one.
         sampling: further colourings that the archive is to hold; None: none.
         hints: colours that someone has painted on the photo; None: none.
+        like: the file of a reference photo, whose colours it is to take; None: none.
         request_id: ID of the HTTP request, for the log.
     """
 
@@ -33,13 +34,14 @@ class Job:
     map_name: MapName | None = None
     sampling: Sampling | None = None
     hints: HintRequest | None = None
+    like: bytes | None = None
     request_id: str = ""
 
     @property
     def bytes(self) -> int:
-        """The size of the photo's file and, where there is one, of the picture of its hints."""
+        """The size of the photo's file, of the picture of its hints, and of its reference."""
         picture = self.hints.picture if self.hints is not None else None
-        return len(self.content) + (len(picture) if isinstance(picture, bytes) else 0)
+        return sum(len(file) for file in (self.content, picture, self.like) if isinstance(file, bytes))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,7 @@ class Refusal:
     Attributes:
         status: status of the HTTP answer.
         reason: one line for the client.
-        cause: label of the metrics, of a short closed list: "format", "image", "samples" or "hints".
+        cause: label of the metrics, of a short closed list: "format", "image", "samples", "hints" or "like".
     """
 
     status: int

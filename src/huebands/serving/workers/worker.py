@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.exemplar import Exemplar, ExemplarError
 from huebands.colorize.hints import HintsError
 from huebands.colorize.prediction import Prediction
 from huebands.colorize.result import Colorization
@@ -46,11 +47,14 @@ def work(colorizer: Colorizer, job: Job) -> Outcome:
     try:
         if job.sampling is not None:
             job.sampling.check(photo)  # before the work
-        prediction = colorizer.predict(photo, hints=job.hints)
+        like = None if job.like is None else Exemplar.read(job.like, "like")
+        prediction = colorizer.predict(photo, hints=job.hints, like=like)
     except SamplesError as error:
         return Refusal(status=422, reason=f"{job.name}: {error}", cause="samples")
     except HintsError as error:
         return Refusal(status=422, reason=f"{job.name}: {error}", cause="hints")
+    except ExemplarError as error:
+        return Refusal(status=422, reason=f"{job.name}: {error}", cause="like")
     result = colorizer.choose(prediction, job.guarantee, job.sampling)
     colorized = time.perf_counter()
     outside = share_outside(rgb_HW3, result, colorizer.calibration.min_chroma)
