@@ -40,3 +40,15 @@ def test_without_warm_up_and_decay_it_is_constant() -> None:
 def test_it_is_always_positive_and_never_above_the_rate(warmup: int, decay: float) -> None:
     actual = rates(replace(TRAIN, warmup_epochs=warmup, decay=decay))
     assert all(0 < rate <= RATE for rate in actual)
+
+
+@pytest.mark.parametrize(
+    ("photos_seen", "photos", "epochs"), [(0, 94, 10), (1000, 94, 10), (900, 100, 9), (901, 100, 10), (250, 100, 3)]
+)
+def test_photos_seen_ends_the_training_in_the_epoch_that_reaches_it(photos_seen: int, photos: int, epochs: int) -> None:
+    assert replace(TRAIN, photos_seen=photos_seen).limited(photos).epochs == epochs
+
+
+def test_too_few_epochs_for_the_warm_up_are_named() -> None:
+    with pytest.raises(params.ParamsError, match=r"warmup_epochs \(=2\) must be in \[0, epochs \(=1\)\]"):
+        replace(TRAIN, photos_seen=50).limited(100)

@@ -166,6 +166,15 @@ def test_pretraining_is_hubers_loss_alone() -> None:
     assert not learners.helpers["discriminator"].optimizer.state
 
 
+def test_fewer_epochs_than_the_objective_needs_are_named(tmp_path: Path) -> None:
+    limited = dataclasses.replace(PARAMS, photos_seen=PHOTOS, warmup_epochs=0).limited(PHOTOS)
+    message = (
+        r"train\.epochs \(=1\), which train\.photos_seen \(=\d+\) allows, must be at least 3, which model\.objective"
+    )
+    with pytest.raises(ValueError, match=message):
+        run(limited, tmp_path, Recorder(), learning(pretrain_epochs=3))
+
+
 def test_gradients_are_clipped_to_the_norm_and_logged_as_they_were() -> None:
     norms: dict[float, list[float]] = {}
     for clip in (0.0, 0.5):
