@@ -172,7 +172,7 @@ def test_fewer_epochs_than_the_objective_needs_are_named(tmp_path: Path) -> None
         r"train\.epochs \(=1\), which train\.photos_seen \(=\d+\) allows, must be at least 3, which model\.objective"
     )
     with pytest.raises(ValueError, match=message):
-        run(limited, tmp_path, Recorder(), learning(pretrain_epochs=3))
+        run(limited, tmp_path, Recorder(), model=learning(pretrain_epochs=3))
 
 
 def test_gradients_are_clipped_to_the_norm_and_logged_as_they_were() -> None:

@@ -24,7 +24,7 @@ export class Alternatives {
     this.element.hidden = !isPossible;
   }
 
-  /** Begins with another photo, of which nothing is drawn yet. */
+  /** Begins with another photo, or with other hints, of which nothing is drawn yet. */
   begin(colorized) {
     this.colorized = colorized;
     this.seed = 0;
@@ -36,15 +36,15 @@ export class Alternatives {
 
   /** Draws some, others each time.
    *
-   * @param file the photo.
+   * @param photo the fields of a form that send the photo and its hints.
    * @param guarantee {alpha, mode, confidence}: of the bands that the pictures are compared with.
    * @param options what `post` takes.
    */
-  async draw(file, { alpha, mode, confidence }, options) {
+  async draw(photo, { alpha, mode, confidence }, options) {
     const { colorized, seed } = this;
-    const response = await post("explore", { image: file, alpha, mode, samples: COUNT, seed }, options);
+    const response = await post("explore", { ...photo, alpha, mode, samples: COUNT, seed }, options);
     const { samples, description } = await readExploration(await response.arrayBuffer());
-    if (this.colorized !== colorized) return; // another photo has come meanwhile
+    if (this.colorized !== colorized) return; // another photo, or another hint, has come meanwhile
     const { outside, unit } = description.colourings;
     const notes = outside.map(
       (share, index) => `Alternative ${index + 1}: ${(100 * share).toFixed(1)}% of its ${unit} lie outside the ${confidence}% bands.`,

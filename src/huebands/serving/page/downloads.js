@@ -6,7 +6,7 @@ import { post } from "./requests.js";
 const TYPES = { png: "image/png", npz: "application/zip", zip: "application/zip" };
 
 export class Downloads {
-  /** @param photo the file that was uploaded. */
+  /** @param photo the fields of a form that send the photo and its hints. */
   constructor(photo) {
     this.photo = photo;
     this.archive = { key: null };
@@ -19,7 +19,7 @@ export class Downloads {
   async save(ending, { alpha, mode, map, ...options }) {
     const key = `${alpha} ${mode} ${map}`;
     if (this.archive.key !== key) {
-      const response = await post("bands", { image: this.photo, alpha, mode, map }, options);
+      const response = await post("bands", { ...this.photo, alpha, mode, map }, options);
       const buffer = await response.arrayBuffer();
       this.archive = { key, buffer, entries: await readArchive(buffer) };
     }
@@ -33,7 +33,8 @@ export class Downloads {
   }
 }
 
-function saveAs(name, content) {
+/** Saves a file, whose ending says its type. */
+export function saveAs(name, content) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([content], { type: TYPES[name.split(".").pop()] }));
   link.download = name;

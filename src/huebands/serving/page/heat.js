@@ -15,13 +15,14 @@ export class HeatMap {
     this.drawing = 0;
   }
 
-  /** Prepares for another photo. */
+  /** Prepares for another photo, or for other hints. */
   explore({ nestedBands, errorMap, description }) {
     this.nestedBands = nestedBands;
     this.errorMap = errorMap;
     this.showsErrors = false;
-    this.canvas.width = nestedBands.width;
-    this.canvas.height = nestedBands.height;
+    const { width, height } = nestedBands;
+    // A canvas that is set to a size is empty: where the size stays, so does the map until the next one is drawn.
+    if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
     const heat = description.tables.heat;
     this.levels = Uint32Array.from({ length: 256 }, (_, level) => {
       const bytes = Uint8Array.of(heat[3 * level], heat[3 * level + 1], heat[3 * level + 2], 255);

@@ -4,7 +4,10 @@ import { Alternatives } from "./alternatives.js";
 import { Downloads } from "./downloads.js";
 import { readExploration, stepsAt } from "./exploration.js";
 import { HeatMap, drawScale } from "./heat.js";
+import { Hints } from "./hints.js";
+import { Intake } from "./intake.js";
 import { Readout } from "./readout.js";
+import { Reference } from "./reference.js";
 import { Refusal, getJson, post } from "./requests.js";
 import { Stage } from "./stage.js";
 
@@ -13,22 +16,24 @@ const chosen = (group) => $(group).querySelector("input:checked").value;
 
 const readout = new Readout($("readout"));
 const heat = new HeatMap(document.querySelector(".heat canvas"), showMean);
-const stage = new Stage($("stage"), showPixel);
+const stage = new Stage($("stage"), showPixel, (pixel) => hints.add(pixel));
 const alternatives = new Alternatives($("alternatives"), showColouring);
-let photo = null; // the photo on the page: an exploration, its downloads and the crosshair
+const hints = new Hints($("hints"), stage, { onExplored: showGuided, onError: showError });
+const reference = new Reference($("reference"), { onExplored: showGuided, onError: showError });
+let photo = null; // the photo on the page: an exploration, the fields it was asked with, its downloads and the crosshair
 let request = null; // an AbortController of the newest upload
 
 async function open(file) {
   request?.abort();
   request = new AbortController();
   const { signal } = request;
-  $("error").textContent = "";
+  showError(null);
   showProgress(`Colorizing ${file.name}…`);
   try {
     const onWait = (seconds) => showProgress(`The service is busy; next try in ${seconds} s…`);
     const response = await post("explore", { image: file }, { signal, onWait });
     const exploration = await readExploration(await response.arrayBuffer());
-    if (!signal.aborted) show(exploration, file);
+    if (!signal.aborted) begin(exploration, file);
   } catch (error) {
     if (error.name !== "AbortError") showError(error);
   } finally {
@@ -36,15 +41,11 @@ async function open(file) {
   }
 }
 
-function show(exploration, file) {
+/** Shows another photo. */
+function begin(exploration, file) {
   const { description, nestedBands } = exploration;
-  photo = { ...exploration, file, downloads: new Downloads(file), point: null, pixels: nestedBands.shown };
-  copy(exploration.grey, document.querySelector(".grey canvas"));
-  copy(exploration.colorized, document.querySelector(".colorized canvas"));
-  alternatives.begin(exploration.colorized);
-  heat.explore(exploration);
+  show(exploration, { image: file }, null);
   drawScale($("scale"), description.tables.heat);
-  offerMaps(exploration.errorMap);
   $("photo").textContent = `${description.photo}, ${description.width} × ${description.height}`;
   $("done").textContent = `${description.photo} is colorized.`;
   $("stride").textContent = describeStride(description.stride);
@@ -57,7 +58,24 @@ function show(exploration, file) {
   document.body.classList.add("explored");
   $("result").hidden = false;
   stage.show(nestedBands.width, nestedBands.height);
+  hints.begin(file, description);
+  reference.begin(file);
   update();
+}
+
+/** Shows the photo with other hints or another reference; all that someone has set stays. */
+function showGuided(exploration, fields) {
+  show(exploration, fields, photo.point);
+  update();
+}
+
+function show(exploration, fields, point) {
+  photo = { ...exploration, fields, downloads: new Downloads(fields), point, pixels: exploration.nestedBands.shown };
+  copy(exploration.grey, document.querySelector(".grey canvas"));
+  copy(exploration.colorized, document.querySelector(".colorized canvas"));
+  alternatives.begin(exploration.colorized);
+  heat.explore(exploration);
+  offerMaps(exploration.errorMap);
 }
 
 function describeStride(stride) {
@@ -96,10 +114,10 @@ function showColouring(canvas) {
 async function drawAlternatives() {
   const note = $("alternatives").querySelector(".hint");
   const onWait = (seconds) => { note.textContent = `The service is busy; next try in ${seconds} s…`; };
-  $("error").textContent = "";
+  showError(null);
   note.textContent = "Drawing…";
   try {
-    await alternatives.draw(photo.file, chosenGuarantee(), { onWait, signal: new AbortController().signal });
+    await alternatives.draw(photo.fields, chosenGuarantee(), { onWait, signal: new AbortController().signal });
   } catch (error) {
     note.textContent = "";
     showError(error);
@@ -140,15 +158,18 @@ function chosenGuarantee() {
 function update() {
   if (photo === null) return;
   const { confidence, mode, steps } = chosenGuarantee();
-  $("confidence").setAttribute("aria-valuetext", `${confidence}%`);
-  const share = `On average over photos like the calibration photos, at least ${confidence}% of`;
-  const sentenceEnd = { per_channel: "the channel values lie in their bands.", joint: "the pixels have all three channels in their bands." };
-  $("promise").textContent =
-    `${share} ${sentenceEnd[mode]} The promise is about photos as a whole: it says nothing about one pixel, and does not hold for photos of another kind.`;
   const map = chosen("map");
+  $("confidence").setAttribute("aria-valuetext", `${confidence}%`);
+  $("promise").textContent = photo.description.caveat ?? promiseOf(confidence, mode);
   nameMap(map);
   heat.draw(steps, mode, map);
   if (photo.point !== null) showPixel({ ...photo.point, byKey: false });
+}
+
+function promiseOf(confidence, mode) {
+  const share = `On average over photos like the calibration photos, at least ${confidence}% of`;
+  const sentenceEnd = { per_channel: "the channel values lie in their bands.", joint: "the pixels have all three channels in their bands." };
+  return `${share} ${sentenceEnd[mode]} The promise is about photos as a whole: it says nothing about one pixel, and does not hold for photos of another kind.`;
 }
 
 function showMean(mean, isComplete) {
@@ -176,8 +197,10 @@ function showPixel({ row, column, byKey }) {
   );
 }
 
+/** Shows an error; null: none. */
 function showError(error) {
-  $("error").textContent = error instanceof Refusal ? error.message : `This page failed: ${error.message}`;
+  if (error === null) $("error").textContent = "";
+  else $("error").textContent = error instanceof Refusal ? error.message : `This page failed: ${error.message}`;
 }
 
 function showProgress(text) {
@@ -190,7 +213,7 @@ async function download(ending) {
   const status = $("files-status");
   const onWait = (seconds) => { status.textContent = `The service is busy; next try in ${seconds} s…`; };
   const { downloads } = photo;
-  $("error").textContent = "";
+  showError(null);
   status.textContent = "Making the files at full size…";
   try {
     await downloads.save(ending, { alpha, mode, map: chosen("map"), onWait, signal: new AbortController().signal });
@@ -201,39 +224,8 @@ async function download(ending) {
   }
 }
 
-async function openExample(name) {
-  try {
-    const response = await fetch(`page/examples/${name}`);
-    if (!response.ok) throw new Refusal(`The example ${name} was not found.`);
-    await open(new File([await response.blob()], name, { type: "image/jpeg" }));
-  } catch (error) {
-    showError(error);
-  }
-}
-
 function listen() {
-  $("file").addEventListener("change", (event) => {
-    const [file] = event.target.files;
-    if (file !== undefined) open(file);
-    event.target.value = ""; // so that the same photo can be chosen again
-  });
-  let entered = 0; // elements of the page that the dragged file is over
-  const mark = (change) => {
-    entered = change === 0 ? 0 : entered + change;
-    document.body.classList.toggle("dragging", entered > 0);
-  };
-  document.addEventListener("dragenter", () => mark(1));
-  document.addEventListener("dragleave", () => mark(-1));
-  document.addEventListener("dragover", (event) => event.preventDefault());
-  document.addEventListener("drop", (event) => {
-    event.preventDefault();
-    mark(0);
-    const [file] = event.dataTransfer.files;
-    if (file !== undefined) open(file);
-  });
-  document.querySelectorAll(".example").forEach((button) => {
-    button.addEventListener("click", () => openExample(button.dataset.photo));
-  });
+  new Intake({ onPhoto: open, onReference: (file) => reference.take(file), onError: showError });
   $("cancel").addEventListener("click", () => request?.abort());
   $("confidence").addEventListener("input", (event) => { setConfidence(Number(event.target.value)); update(); });
   $("confidence-number").addEventListener("change", (event) => { setConfidence(Number(event.target.value)); update(); });
@@ -249,8 +241,10 @@ function listen() {
 
 async function showModel() {
   try {
-    const { limits, name, samples, version } = await getJson("model");
+    const { hints: takesHints, like: takesReference, limits, name, samples, version } = await getJson("model");
     alternatives.offer(samples > 0);
+    hints.offer(takesHints === true);
+    reference.offer(takesReference === true);
     $("limits").textContent =
       `${limits.formats.join(", ")}; up to ${Math.round(limits.pixels / 1e6)} megapixels and ${Math.round(limits.body_bytes / 2 ** 20)} MB. Only its lightness is used, so colour photos are fine.`;
     $("model").textContent = `Model ${name}, version ${version}.`;

@@ -1,4 +1,4 @@
-// The three pictures of a photo, in one frame with borders to drag or side by side, and the crosshair.
+// The three pictures of a photo, in one frame with borders to drag or side by side, the crosshair, and dots of colour.
 
 const FINE = 1;
 const COARSE = 10;
@@ -70,17 +70,22 @@ class Borders {
 
 export class Stage {
   /**
-   * @param element with three .view, each with a canvas and a .cross, and two .handle.
+   * @param element with three .view, each with a canvas, a .dots and a .cross, and two .handle.
    * @param onPoint called with {row, column, byKey} when the crosshair moves.
+   * @param onPaint called with {row, column} when someone paints there.
    */
-  constructor(element, onPoint) {
+  constructor(element, onPoint, onPaint) {
     this.element = element;
     this.views = [...element.querySelectorAll(".view")];
     this.onPoint = onPoint;
+    this.onPaint = onPaint;
+    this.isPainting = false;
     this.pinned = false;
     this.borders = new Borders(element);
     element.addEventListener("pointermove", (event) => this.#hover(event));
     element.addEventListener("pointerup", (event) => this.#pin(event));
+    element.addEventListener("click", (event) => this.#paintByClick(event));
+    element.addEventListener("keydown", (event) => this.#paintByKey(event));
     element.addEventListener("keydown", (event) => this.#step(event));
   }
 
@@ -96,6 +101,31 @@ export class Stage {
   /** Shows the pictures in one frame (split) or side by side. */
   arrange(split) {
     this.element.classList.toggle("split", split);
+  }
+
+  /** Lets clicks and keys paint; else a click pins the crosshair. */
+  setPainting(isPainting) {
+    this.isPainting = isPainting;
+    this.element.classList.toggle("painting", isPainting);
+  }
+
+  /** Shows dots over the pictures: {row, column, colour, isUnusual} each. */
+  mark(dots) {
+    for (const view of this.views) {
+      const rings = dots.map(({ row, column, colour, isUnusual }) => {
+        const ring = document.createElement("i");
+        ring.classList.toggle("unusual", isUnusual);
+        ring.style.borderColor = colour;
+        ring.style.left = this.#percent(column, this.size.width);
+        ring.style.top = this.#percent(row, this.size.height);
+        return ring;
+      });
+      view.querySelector(".dots").replaceChildren(...rings);
+    }
+  }
+
+  #percent(index, count) {
+    return `${((index + 0.5) / count) * 100}%`;
   }
 
   #pixelUnder(event) {
@@ -116,13 +146,24 @@ export class Stage {
     if (pixel !== null) this.#moveTo(pixel.row, pixel.column, false);
   }
 
-  /** A click pins the crosshair, another releases it; a touch always moves it. */
+  /** A click pins the crosshair, another releases it, unless it paints; a touch always moves the crosshair. */
   #pin(event) {
     const pixel = this.#pixelUnder(event);
-    if (pixel === null) return;
     const touched = event.pointerType !== "mouse";
+    if (pixel === null || (this.isPainting && !touched)) return;
     this.pinned = touched || !this.pinned;
     this.#moveTo(pixel.row, pixel.column, false);
+  }
+
+  #paintByClick(event) {
+    const isOnPicture = event.target.closest(".frame") !== null; // not on its caption
+    if (this.isPainting && isOnPicture) this.onPaint(this.#pixelUnder(event));
+  }
+
+  #paintByKey(event) {
+    if (!this.isPainting || event.target !== this.element || ![" ", "Enter"].includes(event.key)) return;
+    event.preventDefault(); // Space scrolls otherwise
+    if (!event.repeat) this.onPaint({ ...this.point });
   }
 
   #step(event) {
@@ -144,8 +185,8 @@ export class Stage {
   #moveTo(row, column, byKey) {
     this.point = { row, column };
     this.element.classList.toggle("pinned", this.pinned);
-    this.element.style.setProperty("--x", `${((column + 0.5) / this.size.width) * 100}%`);
-    this.element.style.setProperty("--y", `${((row + 0.5) / this.size.height) * 100}%`);
+    this.element.style.setProperty("--x", this.#percent(column, this.size.width));
+    this.element.style.setProperty("--y", this.#percent(row, this.size.height));
     this.onPoint({ row, column, byKey });
   }
 }
