@@ -3,7 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Candidate:
         params: a few flat values that identify it.
         colorize: from a photo's name and grey levels, uint8 (H, W), to sRGB uint8 (H, W, 3).
         judged_by_inception: whether FID and KID can judge it.
+        colorizer: of a package; None of any other kind.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Candidate:
     params: Mapping[str, Any]
     colorize: Callable[[str, NDArray[np.uint8]], NDArray[np.uint8]]
     judged_by_inception: bool = True
+    colorizer: Colorizer | None = field(default=None, repr=False)
 
 
 def find_candidate(text: str, prepared: Path) -> Candidate:
@@ -129,6 +131,7 @@ def _package(name: str, source: str | Path) -> Candidate:
         {"package": config["name"], "package_sha256": sha256},
         lambda _, grey_HW: colorizer.colours.predict(GreyPhoto(grey_HW)),
         judged,
+        colorizer,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from huebands.comparison.candidates import Candidate, check_names, default_candidates, find_candidate
 from huebands.comparison.compare import Comparison, compare
 from huebands.comparison.external import outside_candidate
+from huebands.comparison.guided import helped_candidates
 from huebands.comparison.own_photos import SPLITS, ComparisonError, PhotoSet, read_folder, read_prepared
 from huebands.comparison.report import write_report
 from huebands.comparison.table import summary
@@ -30,7 +31,9 @@ class Request:
         candidates: as `find_candidate` takes them; the default ones when there are none.
         commands: outside colorizers, NAME=COMMAND.
         timeout: seconds a photo, for outside colorizers.
-        train: the prepared dataset whose training split teaches the baselines.
+        train: the prepared dataset whose training split teaches the baselines, and has the references.
+        hints: of each photo, for models that take hints: see `guided.helped_candidates`; 0: none.
+        references: whether models that take a reference photo get one.
         output: folder, made if need be.
         experiment: name of the MLflow experiment; None logs nothing.
     """
@@ -41,6 +44,8 @@ class Request:
     train: Path
     output: Path
     experiment: str | None
+    hints: int = 0
+    references: bool = False
 
 
 def read_photos(folder: Path | None, size: int | None, split: str | None = None) -> PhotoSet:
@@ -68,6 +73,7 @@ def run(request: Request, photos: PhotoSet, print_line: Callable[[str], None]) -
         print_line(f"{name}: has no colour and is left out: a grey result would be perfect")
     candidates = [find_candidate(text, request.train) for text in request.candidates]
     candidates = candidates or default_candidates(request.train)
+    candidates += helped_candidates(candidates, photos.photos, request.hints, request.references, request.train)
     candidates += [outside_candidate(text, photos.photos, request.timeout) for text in request.commands]
     check_names(candidates)
     request.output.mkdir(parents=True, exist_ok=True)

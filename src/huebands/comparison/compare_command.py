@@ -34,6 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " names into the folder {colours}, once for all; may be repeated",
     )
     parser.add_argument(
+        "--hints",
+        type=int,
+        default=0,
+        metavar="N",
+        help="compare each model that takes hints once more, with N random points of each photo in their true colours",
+    )
+    parser.add_argument(
+        "--references",
+        action="store_true",
+        help="compare each model that takes a reference photo once more, with the nearest training photo as reference",
+    )
+    parser.add_argument(
         "--timeout", type=float, default=600, metavar="SECONDS", help="for an outside colorizer, a photo (default: 600)"
     )
     parser.add_argument(
@@ -85,6 +97,8 @@ def run(options: argparse.Namespace) -> int:
         commands=options.outside,
         timeout=options.timeout,
         train=options.train,
+        hints=options.hints,
+        references=options.references,
         output=options.output,
         experiment=None if options.no_tracking else options.experiment,
     )
