@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test test-slow lint docs results serve bento container ui compare ablation bundle bench soak pipeline-small retrain retrain-plan retrain-branch retrain-report params lock
+.PHONY: help install repro test test-slow lint docs results serve bento container ui compare families ablation bundle bench soak pipeline-small retrain retrain-plan retrain-branch retrain-report params lock
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -64,6 +64,9 @@ ui: install ## show runs and models on http://localhost:5000
 
 compare: install ## compare the model with the baselines on the test split
 	$(BIN)/huebands compare
+
+families: install ## train, calibrate and compare every family of conf/model on photos, or those of FAMILIES; JOBS at a time
+	$(BIN)/python -m huebands.comparison.families
 
 ablation: install ## train and compare what conf/ablation.yaml lists, on photos; JOBS at a time
 	$(BIN)/python -m huebands.comparison.ablation

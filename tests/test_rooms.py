@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "plots": "files photos",
     "training": "color data fetch files models package params photos registry",
     "colorize": "color conformal data density files metrics models package params photos plots registry statistics",
-    "comparison": "color colorize conformal data fetch files metrics package photos registry statistics",
+    "comparison": "color colorize conformal data fetch files metrics models package photos registry statistics",
     "promotion": "colorize conformal data fetch files metrics package params photos registry statistics training",
     "serving": "color colorize conformal density files metrics package photos registry statistics",
     "stages": (

@@ -9,7 +9,7 @@ import yaml
 
 from composition import composed
 from huebands import params
-from huebands.comparison import ablation
+from huebands.comparison import ablation, experiments
 from tiny_package import write_trained
 from tiny_photos import tiny_photo, write_prepared
 
@@ -42,13 +42,15 @@ def test_an_output_is_taken_out_of_its_experiment(tmp_path: Path, monkeypatch: p
     run("git", "update-ref", "refs/exps/ab/" + "c" * 38 + "/ablation-full", "HEAD")
     (tmp_path / "out/full").mkdir(parents=True)
     (tmp_path / "out/full/stale").touch()
-    ablation.take_output("ablation-full", ablation.TRAINED, tmp_path / "out/full")
+    experiments.take_output("ablation-full", ablation.TRAINED, tmp_path / "out/full")
     assert [path.name for path in (tmp_path / "out/full").iterdir()] == ["generator.safetensors"]
     assert (tmp_path / "out/full/generator.safetensors").read_bytes() == b"weights\0"
-    with pytest.raises(ablation.AblationError, match=r"^ablation-other: models/trained cannot be taken .*dvc queue"):
-        ablation.take_output("ablation-other", ablation.TRAINED, tmp_path / "out/other")
-    with pytest.raises(ablation.AblationError, match=r"^ablation-full: data/prepared cannot be taken"):
-        ablation.take_output("ablation-full", ablation.PREPARED, tmp_path / "out/full")
+    with pytest.raises(
+        experiments.ExperimentError, match=r"^ablation-other: models/trained cannot be taken .*dvc queue"
+    ):
+        experiments.take_output("ablation-other", ablation.TRAINED, tmp_path / "out/other")
+    with pytest.raises(experiments.ExperimentError, match=r"^ablation-full: data/prepared cannot be taken"):
+        experiments.take_output("ablation-full", ablation.PREPARED, tmp_path / "out/full")
     assert [str(path.relative_to(tmp_path)) for path in (tmp_path / "out").rglob("*")] == [
         "out/full",
         "out/full/generator.safetensors",
@@ -58,5 +60,7 @@ def test_an_output_is_taken_out_of_its_experiment(tmp_path: Path, monkeypatch: p
 def test_generators_that_were_trained_on_other_data_are_refused(tmp_path: Path) -> None:
     write_trained(tmp_path / "other")
     data = write_prepared(tmp_path / "prepared", {"val": [tiny_photo(0)]})
-    with pytest.raises(ablation.AblationError, match=r"other: trained on the data 111111111111, while .*prepared is "):
+    with pytest.raises(
+        experiments.ExperimentError, match=r"other: trained on the data 111111111111, while .*prepared is "
+    ):
         ablation.judge([tmp_path / "other"], data)
