@@ -1,7 +1,7 @@
 """Every family on the same photos: trained, calibrated and compared (`make families`).
 
-Each file of conf/model is a queued DVC experiment on data=photos, up to the stage calibrate, in a copy of the tree and in
-the same MLflow store. Their packages are compared on the test split: with hints of the truth too where a family takes
+Each file of conf/model is a queued DVC experiment on data=photos, up to the stage calibrate, in a copy of the tree and
+in the same MLflow store. Their packages are compared on the test split: with hints of the truth too where a family takes
 them, and with the nearest training photo as a reference. reports/families/families.csv has what a comparison of colours
 does not know: weights, time, bands.
 """
@@ -37,7 +37,7 @@ def main() -> None:
     """Train the families that are missing, and compare all; the variable FAMILIES chooses some."""
     try:
         names = family_names(os.environ.get("FAMILIES", ""))
-        run_missing({experiment_of(name): [*BASE, f"model={name}"] for name in names}, ["calibrate"])
+        run_missing({experiment_of(name): [*BASE, f"model={name}"] for name in names}, ["evaluate", "calibrate"])
         for name in names:
             take_package(name)
         data = REPORT / "prepared"  # the dataset of the working tree may be another
