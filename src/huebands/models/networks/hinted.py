@@ -1,10 +1,14 @@
 """A colorizer that takes hints: colours that someone has painted on the photo are further inputs.
 
 A pretrained encoder sees the photo. The decoder, which ends at stride 4, gets the hints beside the encoder's map at
-every scale, so that a hint reaches far where the photo is of one kind. One head gives a colour for each place, the
-other the probabilities of the bins of the ab plane.
+every scale. One head gives a colour for each place, the other the probabilities of the bins of the ab plane.
 
-Source: Zhang et al., 2017, https://arxiv.org/abs/1705.02999, whose network sees the hints at the photo's size only.
+From some hundred photos a network learns their colours by heart, and no longer looks at hints. So what the hints add to
+its colours is computed, by regression over places: each place takes the hints' differences from the network's colours,
+weighted by how alike the places are in learned features and how near, and by nothing where no hint is alike.
+
+Source: Zhang et al., 2017, https://arxiv.org/abs/1705.02999, whose network sees the hints at the photo's size only; the
+regression is that of Nadaraya, 1964, and Watson, 1964, with a learned kernel and a prior that nothing differs.
 """
 
 from dataclasses import dataclass
@@ -25,6 +29,7 @@ from huebands.models.parts.simulated_hints import pool_hints
 STRIDE = 4  # of the colours
 _WIDEST, _DROPPING = 4, 1  # of the decoder
 _HINT = 3  # channels
+_ALIKE = 16  # numbers by which places are compared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +57,10 @@ class Network(EncoderDecoder):
         inputs = self.decoder.outputs
         self.colour = nn.Sequential(nn.Conv2d(inputs, inputs, 3, padding=1), nn.ReLU(), nn.Conv2d(inputs, 2, 1))
         self.bins = nn.Sequential(nn.Conv2d(inputs, inputs, 3, padding=1), nn.ReLU(), nn.Conv2d(inputs, BINS, 1))
-        for module in (*self.decoder.modules(), *self.colour.modules(), *self.bins.modules()):
+        self.alike = nn.Conv2d(inputs, _ALIKE, 1)
+        # Of the kernel: what likeness and distance (in sides of the photo) weigh, and the weight of the prior, as logs.
+        self.log_kernel_3 = nn.Parameter(torch.tensor([1.5, 2.5, -2.0]))
+        for module in (*self.decoder.modules(), *self.colour.modules(), *self.bins.modules(), self.alike):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 if module.bias is not None:
@@ -76,23 +84,64 @@ class Network(EncoderDecoder):
         """L_unit and the hints."""
         return [(1, self.image_size, self.image_size), (_HINT, self.image_size, self.image_size)]
 
-    def forward(self, L_unit_B1SS: Tensor, hints_B3SS: Tensor) -> tuple[Tensor, Tensor]:
-        """Map L_unit (B, 1, S, S) and hints (B, 3, S, S) to ab_unit (B, 2, s, s) and logits (B, BINS, s, s)."""
+    def forward(self, L_unit_B1SS: Tensor, hints_B3SS: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Look at a photo with its hints.
+
+        Args:
+            L_unit_B1SS: lightness.
+            hints_B3SS: as `Condition.hints_B3SS`.
+
+        Returns:
+            The first head's ab_unit (B, 2, s, s), before the regression; logits (B, BINS, s, s); and the share
+            (B, N, N) of each hinted place's difference (in columns) that each place takes, N = s^2.
+        """
         features, side = self.encoder(L_unit_B1SS)[-len(self.decoder) - 1 :], L_unit_B1SS.shape[-1]
         joined = [torch.cat((part, pool_hints(hints_B3SS, side // part.shape[-1])), dim=1) for part in features]
         x = self.decoder(joined)
-        return torch.tanh(self.colour(x)), self.bins(x)
+        mask_BN = pool_hints(hints_B3SS, STRIDE)[:, 2].flatten(1)
+        return torch.tanh(self.colour(x)), self.bins(x), self._shares(self.alike(x), mask_BN)
+
+    def _shares(self, alike_BEss: Tensor, mask_BN: Tensor) -> Tensor:
+        """The regression's weights, (B, N, N): rows add up to less than 1, and to 0 where there are no hints."""
+        likeness, nearness, prior = self.log_kernel_3.exp()
+        unit_BEN = F.normalize(alike_BEss.flatten(2), dim=1)
+        cosine_BNN = unit_BEN.transpose(1, 2) @ unit_BEN
+        place = torch.arange(alike_BEss.shape[-1], device=mask_BN.device) / alike_BEss.shape[-1]
+        places_N2 = torch.stack(torch.meshgrid(place, place, indexing="ij"), dim=-1).flatten(0, 1)
+        squared_NN = (places_N2[:, None] - places_N2).square().sum(dim=2)
+        weights_BNN = torch.exp(likeness * (cosine_BNN - 1) - nearness * squared_NN) * mask_BN[:, None]
+        shares_BNN: Tensor = weights_BNN / (weights_BNN.sum(dim=2, keepdim=True) + prior)
+        return shares_BNN
+
+    @staticmethod
+    def follow(ab_unit_B2ss: Tensor, hints_B3SS: Tensor, shares_BNN: Tensor) -> Tensor:
+        """Bring colours to the hints: ab_unit (B, 2, s, s).
+
+        Args:
+            ab_unit_B2ss: without the regression.
+            hints_B3SS: as `Condition.hints_B3SS`.
+            shares_BNN: as `forward` gives them.
+        """
+        hints = pool_hints(hints_B3SS, STRIDE)
+        difference_B2N = ((hints[:, :2] - ab_unit_B2ss) * hints[:, 2:]).flatten(2)
+        change = (difference_B2N @ shares_BNN.transpose(1, 2)).unflatten(2, ab_unit_B2ss.shape[-2:])
+        ab_unit: Tensor = (ab_unit_B2ss + change).clamp(-1, 1)
+        return ab_unit
 
     def colours(self, condition: Condition, random: torch.Generator) -> Tensor:
-        """Give the first head's colours, brought to the photo's size bilinearly: ab_unit (B, 2, S, S)."""
-        ab_unit, _ = self.run(condition.L_unit_B1SS, condition.painted)
-        return F.interpolate(ab_unit.float(), scale_factor=float(STRIDE), mode="bilinear", align_corners=False)
+        """Give the first head's colours as they follow the hints, enlarged bilinearly: ab_unit (B, 2, S, S)."""
+        hints = condition.painted
+        ab_unit, _, shares = self.run(condition.L_unit_B1SS, hints)
+        followed = self.follow(ab_unit.float(), hints, shares)
+        return F.interpolate(followed, scale_factor=float(STRIDE), mode="bilinear", align_corners=False)
 
     def samples(self, condition: Condition, count: int, random: torch.Generator) -> Tensor:
-        """Draw bins, see `ab_bins.draw`; and `Network.samples`."""
-        _, logits = self.run(condition.L_unit_B1SS, condition.painted)
-        ab_unit = draw(logits, count, self.params.temperature, random)
-        upsampled = F.interpolate(ab_unit.flatten(0, 1), scale_factor=float(STRIDE), mode="bilinear")
+        """Draw bins, see `ab_bins.draw`, and let each colouring follow the hints; see `Network.samples`."""
+        hints = condition.painted
+        _, logits, shares = self.run(condition.L_unit_B1SS, hints)
+        drawn = draw(logits, count, self.params.temperature, random)
+        followed = torch.stack([self.follow(ab_unit, hints, shares) for ab_unit in drawn])
+        upsampled = F.interpolate(followed.flatten(0, 1), scale_factor=float(STRIDE), mode="bilinear")
         samples: Tensor = upsampled.unflatten(0, (count, -1))
         return samples
 
@@ -102,5 +151,6 @@ class Network(EncoderDecoder):
         return (
             f"A decoder ({params.filters} filters) that gets painted hints at every scale and ends at stride {STRIDE},"
             f" around the encoder {ORIGINS[params.encoder]}, with two heads: a colour for each place, which a photo is"
-            f" shown, and the probabilities of {BINS} bins of the ab plane. {describe_encoder(params)}"
+            f" shown, and the probabilities of {BINS} bins of the ab plane. A regression over places with a learned"
+            f" kernel lets the colours follow the hints. {describe_encoder(params)}"
         )

@@ -1,11 +1,15 @@
 """What the network `hinted` learns: colours and bins of photos with hints that are drawn from the truth.
 
-    loss = lambda_huber Huber(ab) + lambda_classes cross-entropy of the bins, all pixels weighing alike
+    loss = lambda_huber (Huber(ab) + Huber(spread)) + lambda_classes cross-entropy of the bins
+
+Pixels weigh alike. ab are the colours that follow the hints. spread are the hints' colours on a grey photo, by the same
+kernel: so the kernel learns what looks alike also from photos whose colours the network knows by heart.
 
 Source: Zhang et al., 2017, https://arxiv.org/abs/1705.02999: Huber's loss of the colours, and the classification of
 their hint network's second branch.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,24 +44,29 @@ class Params(ObjectiveParams):
 class Objective(BaseObjective):
     """Bring colours near the truth, with the help of the hints that a photo happens to get."""
 
-    figures = ("generator", "huber", "classes", "clipped", "generator_gradient")
+    figures = ("generator", "huber", "spread", "classes", "clipped", "generator_gradient")
     params: Params
 
     def step(self, learners: Learners, condition: Condition, ab_unit_truth: Tensor, epoch: int) -> dict[str, Tensor]:
         """Update the generator once, on hints drawn from torch's global generator."""
         L_unit, hints = condition.L_unit_B1SS, simulate_hints(ab_unit_truth)
         with learners.autocast():
-            ab_unit, logits = learners.generator.parallel(L_unit, hints)
-        ab_unit, logits = ab_unit.float(), logits.float()
+            ab_unit, logits, shares = learners.generator.parallel(L_unit, hints)
+        ab_unit, logits, shares = ab_unit.float(), logits.float(), shares.float()
+        follow: Callable[..., Tensor] = learners.generator.network.follow  # type: ignore[assignment]
+        followed, spread = (follow(start, hints, shares) for start in (ab_unit, torch.zeros_like(ab_unit)))
         truth = F.interpolate(ab_unit_truth, ab_unit.shape[-2:], mode="area")
         bins, shares = ab_bins.spread(truth)
         likelihoods = F.log_softmax(logits, dim=1).gather(1, bins)
         terms = {
-            "huber": huber_loss(ab_unit, truth, self.params.huber_delta),
+            "huber": huber_loss(followed, truth, self.params.huber_delta),
+            "spread": huber_loss(spread, truth, self.params.huber_delta),
             "classes": -(shares * likelihoods).sum(dim=1).mean(),
         }
-        loss = torch.stack([getattr(self.params, f"lambda_{name}") * term for name, term in terms.items()]).sum()
-        shown = from_units(F.interpolate(L_unit, ab_unit.shape[-2:], mode="area"), ab_unit.detach())
+        weights = {"huber": self.params.lambda_huber, "spread": self.params.lambda_huber}
+        weights["classes"] = self.params.lambda_classes
+        loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+        shown = from_units(F.interpolate(L_unit, ab_unit.shape[-2:], mode="area"), followed.detach())
         return {
             **{name: term.detach() for name, term in terms.items()},
             "generator": loss.detach(),
