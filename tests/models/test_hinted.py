@@ -57,8 +57,8 @@ def test_two_hints_pull_each_to_its_own_side(network: Network) -> None:
 
 def test_shares_add_up_to_less_than_one_and_to_none_without_hints(network: Network) -> None:
     for hints, most in ((hint_at(32, 12), 1.0), (torch.zeros(1, 3, SIDE, SIDE), 0.0)):
-        _, _, shares = network(two_surfaces(), hints)
-        assert shares.shape == (1, (SIDE // STRIDE) ** 2, (SIDE // STRIDE) ** 2)
+        _, _, hinted, shares = network(two_surfaces(), hints)
+        assert shares.shape == (1, (SIDE // STRIDE) ** 2, hinted.shape[1])
         assert shares.min() >= 0 and shares.sum(dim=2).max() <= most
 
 

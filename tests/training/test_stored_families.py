@@ -17,7 +17,7 @@ FAMILIES = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 
 def is_frozen(family: str) -> bool:
     network = composed(f"model={family}")["model"]["network"]
-    return network.get("pretrained", False) and network["encoder_rate"] == 0
+    return network.get("pretrained", False) and network.get("encoder_rate") == 0
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if is_frozen(family)])

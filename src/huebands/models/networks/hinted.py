@@ -30,6 +30,7 @@ STRIDE = 4  # of the colours
 _WIDEST, _DROPPING = 4, 1  # of the decoder
 _HINT = 3  # channels
 _ALIKE = 16  # numbers by which places are compared
+_MOST = 256  # hinted places that the regression uses; a quarter of those of a square of 128 pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ class Network(EncoderDecoder):
         """L_unit and the hints."""
         return [(1, self.image_size, self.image_size), (_HINT, self.image_size, self.image_size)]
 
-    def forward(self, L_unit_B1SS: Tensor, hints_B3SS: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, L_unit_B1SS: Tensor, hints_B3SS: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Look at a photo with its hints.
 
         Args:
@@ -92,55 +93,59 @@ class Network(EncoderDecoder):
             hints_B3SS: as `Condition.hints_B3SS`.
 
         Returns:
-            The first head's ab_unit (B, 2, s, s), before the regression; logits (B, BINS, s, s); and the share
-            (B, N, N) of each hinted place's difference (in columns) that each place takes, N = s^2.
+            The first head's ab_unit (B, 2, s, s), before the regression; logits (B, BINS, s, s); the numbers (B, K) of
+            hinted places, and of others where there are fewer; and the share (B, s^2, K) of each one's difference that
+            each place takes, 0 of places without a hint.
         """
         features, side = self.encoder(L_unit_B1SS)[-len(self.decoder) - 1 :], L_unit_B1SS.shape[-1]
         joined = [torch.cat((part, pool_hints(hints_B3SS, side // part.shape[-1])), dim=1) for part in features]
         x = self.decoder(joined)
         mask_BN = pool_hints(hints_B3SS, STRIDE)[:, 2].flatten(1)
-        return torch.tanh(self.colour(x)), self.bins(x), self._shares(self.alike(x), mask_BN)
+        mask_BK, hinted_BK = mask_BN.topk(min(_MOST, mask_BN.shape[1]), dim=1)
+        return torch.tanh(self.colour(x)), self.bins(x), hinted_BK, self._shares(self.alike(x), mask_BK, hinted_BK)
 
-    def _shares(self, alike_BEss: Tensor, mask_BN: Tensor) -> Tensor:
-        """The regression's weights, (B, N, N): rows add up to less than 1, and to 0 where there are no hints."""
+    def _shares(self, alike_BEss: Tensor, mask_BK: Tensor, hinted_BK: Tensor) -> Tensor:
+        """The regression's weights, (B, N, K): rows add up to less than 1, and to 0 where there are no hints."""
         likeness, nearness, prior = self.log_kernel_3.exp()
-        unit_BEN = F.normalize(alike_BEss.flatten(2), dim=1)
-        cosine_BNN = unit_BEN.transpose(1, 2) @ unit_BEN
-        place = torch.arange(alike_BEss.shape[-1], device=mask_BN.device) / alike_BEss.shape[-1]
-        places_N2 = torch.stack(torch.meshgrid(place, place, indexing="ij"), dim=-1).flatten(0, 1)
-        squared_NN = (places_N2[:, None] - places_N2).square().sum(dim=2)
-        weights_BNN = torch.exp(likeness * (cosine_BNN - 1) - nearness * squared_NN) * mask_BN[:, None]
-        shares_BNN: Tensor = weights_BNN / (weights_BNN.sum(dim=2, keepdim=True) + prior)
-        return shares_BNN
+        place = torch.arange(alike_BEss.shape[-1], device=mask_BK.device) / alike_BEss.shape[-1]
+        places_1N2 = torch.stack(torch.meshgrid(place, place, indexing="ij"), dim=-1).flatten(0, 1)[None]
+        unit_BNE = F.normalize(alike_BEss.flatten(2), dim=1).transpose(1, 2)
+        cosine_BNK = unit_BNE @ _at(unit_BNE, hinted_BK).transpose(1, 2)
+        hinted_BK2 = _at(places_1N2.expand(len(mask_BK), -1, -1), hinted_BK)
+        squared_BNK = (places_1N2[:, :, None] - hinted_BK2[:, None]).square().sum(dim=3)
+        weights_BNK = torch.exp(likeness * (cosine_BNK - 1) - nearness * squared_BNK) * mask_BK[:, None]
+        shares_BNK: Tensor = weights_BNK / (weights_BNK.sum(dim=2, keepdim=True) + prior)
+        return shares_BNK
 
     @staticmethod
-    def follow(ab_unit_B2ss: Tensor, hints_B3SS: Tensor, shares_BNN: Tensor) -> Tensor:
+    def follow(ab_unit_B2ss: Tensor, hints_B3SS: Tensor, hinted_BK: Tensor, shares_BNK: Tensor) -> Tensor:
         """Bring colours to the hints: ab_unit (B, 2, s, s).
 
         Args:
             ab_unit_B2ss: without the regression.
             hints_B3SS: as `Condition.hints_B3SS`.
-            shares_BNN: as `forward` gives them.
+            hinted_BK: as `forward` gives them.
+            shares_BNK: likewise.
         """
-        hints = pool_hints(hints_B3SS, STRIDE)
-        difference_B2N = ((hints[:, :2] - ab_unit_B2ss) * hints[:, 2:]).flatten(2)
-        change = (difference_B2N @ shares_BNN.transpose(1, 2)).unflatten(2, ab_unit_B2ss.shape[-2:])
+        difference_BN2 = (pool_hints(hints_B3SS, STRIDE)[:, :2] - ab_unit_B2ss).flatten(2).transpose(1, 2)
+        change_BN2 = shares_BNK @ _at(difference_BN2, hinted_BK)
+        change = change_BN2.transpose(1, 2).unflatten(2, ab_unit_B2ss.shape[-2:])
         ab_unit: Tensor = (ab_unit_B2ss + change).clamp(-1, 1)
         return ab_unit
 
     def colours(self, condition: Condition, random: torch.Generator) -> Tensor:
         """Give the first head's colours as they follow the hints, enlarged bilinearly: ab_unit (B, 2, S, S)."""
         hints = condition.painted
-        ab_unit, _, shares = self.run(condition.L_unit_B1SS, hints)
-        followed = self.follow(ab_unit.float(), hints, shares)
+        ab_unit, _, hinted, shares = self.run(condition.L_unit_B1SS, hints)
+        followed = self.follow(ab_unit.float(), hints, hinted, shares)
         return F.interpolate(followed, scale_factor=float(STRIDE), mode="bilinear", align_corners=False)
 
     def samples(self, condition: Condition, count: int, random: torch.Generator) -> Tensor:
         """Draw bins, see `ab_bins.draw`, and let each colouring follow the hints; see `Network.samples`."""
         hints = condition.painted
-        _, logits, shares = self.run(condition.L_unit_B1SS, hints)
+        _, logits, hinted, shares = self.run(condition.L_unit_B1SS, hints)
         drawn = draw(logits, count, self.params.temperature, random)
-        followed = torch.stack([self.follow(ab_unit, hints, shares) for ab_unit in drawn])
+        followed = torch.stack([self.follow(ab_unit, hints, hinted, shares) for ab_unit in drawn])
         upsampled = F.interpolate(followed.flatten(0, 1), scale_factor=float(STRIDE), mode="bilinear")
         samples: Tensor = upsampled.unflatten(0, (count, -1))
         return samples
@@ -154,3 +159,8 @@ class Network(EncoderDecoder):
             f" shown, and the probabilities of {BINS} bins of the ab plane. A regression over places with a learned"
             f" kernel lets the colours follow the hints. {describe_encoder(params)}"
         )
+
+
+def _at(values_BNC: Tensor, places_BK: Tensor) -> Tensor:
+    """The values at places, (B, K, C)."""
+    return values_BNC.gather(1, places_BK.long()[..., None].expand(-1, -1, values_BNC.shape[2]))

@@ -51,10 +51,10 @@ class Objective(BaseObjective):
         """Update the generator once, on hints drawn from torch's global generator."""
         L_unit, hints = condition.L_unit_B1SS, simulate_hints(ab_unit_truth)
         with learners.autocast():
-            ab_unit, logits, shares = learners.generator.parallel(L_unit, hints)
+            ab_unit, logits, hinted, shares = learners.generator.parallel(L_unit, hints)
         ab_unit, logits, shares = ab_unit.float(), logits.float(), shares.float()
         follow: Callable[..., Tensor] = learners.generator.network.follow  # type: ignore[assignment]
-        followed, spread = (follow(start, hints, shares) for start in (ab_unit, torch.zeros_like(ab_unit)))
+        followed, spread = (follow(start, hints, hinted, shares) for start in (ab_unit, torch.zeros_like(ab_unit)))
         truth = F.interpolate(ab_unit_truth, ab_unit.shape[-2:], mode="area")
         bins, shares = ab_bins.spread(truth)
         likelihoods = F.log_softmax(logits, dim=1).gather(1, bins)
