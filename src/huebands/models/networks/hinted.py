@@ -108,11 +108,10 @@ class Network(EncoderDecoder):
         """The regression's weights, (B, N, K): rows add up to less than 1, and to 0 where there are no hints."""
         likeness, nearness, prior = self.log_kernel_3.exp()
         place = torch.arange(alike_BEss.shape[-1], device=mask_BK.device) / alike_BEss.shape[-1]
-        places_1N2 = torch.stack(torch.meshgrid(place, place, indexing="ij"), dim=-1).flatten(0, 1)[None]
+        places_N2 = torch.stack(torch.meshgrid(place, place, indexing="ij"), dim=-1).flatten(0, 1)
         unit_BNE = F.normalize(alike_BEss.flatten(2), dim=1).transpose(1, 2)
         cosine_BNK = unit_BNE @ _at(unit_BNE, hinted_BK).transpose(1, 2)
-        hinted_BK2 = _at(places_1N2.expand(len(mask_BK), -1, -1), hinted_BK)
-        squared_BNK = (places_1N2[:, :, None] - hinted_BK2[:, None]).square().sum(dim=3)
+        squared_BNK = (places_N2[:, None] - places_N2[hinted_BK][:, None]).square().sum(dim=3)
         weights_BNK = torch.exp(likeness * (cosine_BNK - 1) - nearness * squared_BNK) * mask_BK[:, None]
         shares_BNK: Tensor = weights_BNK / (weights_BNK.sum(dim=2, keepdim=True) + prior)
         return shares_BNK
