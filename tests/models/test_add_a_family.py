@@ -38,7 +38,7 @@ def test_the_family_of_the_page_keeps_the_contract(tmp_path: Path) -> None:
         [*command, "-k", "local or file"], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
-    assert re.search(r"^10 passed", done.stdout, re.M), done.stdout
+    assert re.search(r"^12 passed", done.stdout, re.M), done.stdout
 
 
 def test_a_family_makes_no_other_train_again_and_a_shared_part_makes_all() -> None:

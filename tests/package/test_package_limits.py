@@ -99,7 +99,8 @@ def test_the_page_and_the_model_get_the_level(strict: Path) -> None:
     model = describe_model(colorizer)
     assert (model["min_chroma"], model["unlike_p_value"]) == (190.0, 0.5)
     prediction = colorizer.predict(GreyPhoto.of_rgb(COLOURFUL))
-    packed = pack_exploration(colorizer, "cat", prediction, colorizer.choose(prediction, Guarantee()))
+    job = Job(kind="explore", content=b"", name="cat", guarantee=Guarantee())
+    packed = pack_exploration(colorizer, job, prediction, colorizer.choose(prediction, job.guarantee))
     assert json.loads(zipfile.ZipFile(io.BytesIO(packed)).read("exploration.json"))["unlike_p_value"] == 0.5
 
 

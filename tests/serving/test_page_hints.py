@@ -501,6 +501,9 @@ def test_another_photo_ends_the_request_of_the_one_before(painting):
     click_at(painting, 3, 4)
     expect(painting.locator("#hints .status")).to_have_text("Colorizing with 1 dot…")
     explore_another(painting)
+    for _ in range(100):  # the browser tells of it a little later
+        if not ended:
+            painting.wait_for_timeout(50)
     assert ended == [route.request for route in waiting]
     assert len(ended) == 1
     assert rings(painting) == []

@@ -11,18 +11,19 @@ system has the network's size, and guided upsampling brings its colours along th
 """
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse import linalg
 from torch import Tensor
 
 from huebands.models.interface import Condition, NetworkParams
 from huebands.models.interface import Network as BaseNetwork
 from huebands.models.parameters import check
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 _NEIGHBOURS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0))
 _LEAST_WEIGHT = 1e-5  # of a neighbour: no surface is cut off, so the system has one solution
@@ -63,6 +64,9 @@ class Network(BaseNetwork):
         return torch.from_numpy(ab_unit).to(L_unit_B1SS).clamp(-1, 1)
 
     def _spread(self, L_SS: NDArray[np.float64], hints_3SS: NDArray[np.float64]) -> NDArray[np.float64]:
+        from scipy import sparse  # a machine that only trains may lack it
+        from scipy.sparse import linalg
+
         ab_2SS, hinted_SS = hints_3SS[:2], hints_3SS[2] > 0
         if not hinted_SS.any():
             return np.zeros_like(ab_2SS)
@@ -73,8 +77,10 @@ class Network(BaseNetwork):
         spread_N2[free_N] = solve.solve(-(rows_FN[:, ~free_N] @ colours_N2[~free_N]))
         return np.ascontiguousarray(spread_N2.T.reshape(ab_2SS.shape))
 
-    def weights(self, L_SS: NDArray[np.float64]) -> sparse.csr_array:
+    def weights(self, L_SS: NDArray[np.float64]) -> "sparse.csr_array":
         """The weights w of all places' neighbours, (S^2, S^2); each row adds up to 1."""
+        from scipy import sparse
+
         height, width = L_SS.shape
         padded = np.pad(L_SS, 1, constant_values=np.nan)
         index_SS = np.arange(L_SS.size).reshape(L_SS.shape)
