@@ -36,7 +36,8 @@ class ExponentialMovingAverage:
         decay = min(self._decay, (1 + step) / (10 + step))
         averages, counters = _tensors(self.network)
         weights, counts = _tensors(network)
-        get_ema_multi_avg_fn(decay)(averages, weights, step)
+        if averages:  # a method without weights has none
+            get_ema_multi_avg_fn(decay)(averages, weights, step)
         for counter, count in zip(counters, counts, strict=True):
             counter.copy_(count)
 
