@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.hints import HintRequest, Point
 from huebands.data.preparation import encode_square, measure, squash
 from huebands.metrics.chroma import mean_chroma
 from huebands.photos.grey import GreyPhoto
 from huebands.serving.workers.worker import share_outside
+from painted_hints import with_hints
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,14 @@ def test_grey_and_toned_photos_have_no_known_true_colours(colorizer):
         "the threshold of the calibration decides"
     )
     assert share_outside(grey, result, min_chroma=0.0) is None
+
+
+def test_a_photo_that_follows_hints_says_nothing_of_the_promise(colorizer):
+    hinting, photo = with_hints(colorizer), colourful()
+    hinted = hinting.colorize(photo, alpha=0.3, hints=HintRequest((Point(1, 1, (200, 0, 0)),)))
+    assert hinted.share_outside(photo) > 0
+    assert share_outside(photo, hinted, min_chroma=5.0) is None
+    assert share_outside(photo, hinting.colorize(photo, alpha=0.3), min_chroma=5.0) is not None
 
 
 def test_a_strip_has_the_chroma_of_its_colours():

@@ -54,7 +54,7 @@ class Measurements:
         band_width: mean over pixels and channels, 8-bit levels.
         likeness: conformal p-value of the photo's likeness to the calibration photos.
         outside: share of the channel values (per_channel) or pixels (joint) of a photo in colour whose true value is
-            outside its band; None for a grey photo.
+            outside its band; None for a grey photo, and where the colours follow hints or a reference.
         seconds: time that each part of the work took: decode, colorize, encode.
     """
 

@@ -87,9 +87,10 @@ def share_outside(rgb_HW3: NDArray[np.uint8], result: Colorization, min_chroma: 
         min_chroma: mean chroma below which a photo counts as nearly grey, CIELAB units; the calibration's.
 
     Returns:
-        None for a grey, toned or nearly grey photo: its colours are not those of the scene.
+        None for a grey, toned or nearly grey photo: its colours are not those of the scene. None too where the colours
+        follow hints or a reference: the guarantee does not reach the photo, so it says nothing of the promise.
     """
-    if (rgb_HW3 == rgb_HW3[..., :1]).all() or mean_chroma(rgb_HW3) < min_chroma:
+    if result.caveat is not None or (rgb_HW3 == rgb_HW3[..., :1]).all() or mean_chroma(rgb_HW3) < min_chroma:
         return None
     return result.share_outside(rgb_HW3)
 
