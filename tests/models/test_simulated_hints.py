@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from huebands.models.parts.simulated_hints import pool_hints, simulate_hints
+from huebands.models.networks.hinted import pool_hints
+from huebands.models.objectives.hinted import simulate_hints
 
 SIDE = 112  # squares of up to 4 x 4
 

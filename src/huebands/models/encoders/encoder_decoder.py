@@ -53,6 +53,21 @@ class EncoderDecoder(Network):
     encoder: Encoder
     decoder: Decoder
 
+    def build(self, stride: int, widest: int, dropping: int, joined: int = 0) -> None:
+        """Build the encoder, and a decoder that ends at a stride.
+
+        Args:
+            stride: of the decoder's map: 2, 4 or 8.
+            widest: times `filters`: the innermost decoder blocks.
+            dropping: how many of these drop.
+            joined: further channels of each of the encoder's maps.
+        """
+        self.encoder = Encoder(self.params.encoder)
+        finest = stride.bit_length() - 2  # of the encoder's maps, which begin at stride 2
+        channels = [channels + joined for channels in self.encoder.channels[finest:]]
+        params = self.params
+        self.decoder = Decoder(channels, params.filters, widest, params.norm, params.dropout, dropping)
+
     def load_pretrained(self) -> None:
         """Load ImageNet's weights, and freeze the encoder where its rate is 0.
 

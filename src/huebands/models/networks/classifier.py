@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from huebands.models.interface import Condition, NetworkParams
 from huebands.models.interface import Network as BaseNetwork
 from huebands.models.parameters import check
 from huebands.models.parts.ab_bins import BINS, annealed_mean, draw
+from huebands.models.parts.enlarge import enlarge
 
 STRIDE = 4  # of the probabilities
 # Of each stage: convolutions, width in filters, stride of the last convolution, dilation.
@@ -81,7 +81,7 @@ class Network(BaseNetwork):
         """Give the annealed mean, brought to the photo's size bilinearly: ab_unit (B, 2, S, S)."""
         (logits,) = self.run(condition.L_unit_B1SS)
         ab_unit = annealed_mean(logits, self.params.temperature)
-        return F.interpolate(ab_unit, scale_factor=float(STRIDE), mode="bilinear", align_corners=False)
+        return enlarge(ab_unit, STRIDE)
 
     @property
     def gives_samples(self) -> bool:
@@ -91,10 +91,7 @@ class Network(BaseNetwork):
     def samples(self, condition: Condition, count: int, random: torch.Generator) -> Tensor:
         """Draw bins, see `ab_bins.draw`; and `Network.samples`."""
         (logits,) = self.run(condition.L_unit_B1SS)
-        ab_unit = draw(logits, count, self.params.temperature, random)
-        upsampled = F.interpolate(ab_unit.flatten(0, 1), scale_factor=float(STRIDE), mode="bilinear")
-        samples: Tensor = upsampled.unflatten(0, (count, -1))
-        return samples
+        return enlarge(draw(logits, count, self.params.temperature, random), STRIDE)
 
     @classmethod
     def describe(cls, params: Params) -> str:

@@ -18,11 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from huebands.models.encoders.encoder import ORIGINS, Encoder
+from huebands.models.encoders.encoder import ORIGINS
 from huebands.models.encoders.encoder_decoder import EncoderDecoder, EncoderDecoderParams, describe_encoder
 from huebands.models.interface import Condition
 from huebands.models.parameters import check
-from huebands.models.parts.decoder import Decoder
+from huebands.models.parts.enlarge import enlarge
 
 STRIDE = 4  # of the colours
 DEVIATION = 0.15  # of a and b of photos, ab_unit: colours are diffused in units of it
@@ -55,9 +55,7 @@ class Network(EncoderDecoder):
 
     def __init__(self, params: Params, image_size: int) -> None:
         super().__init__(params, image_size)
-        self.encoder = Encoder(params.encoder)
-        channels = self.encoder.channels[STRIDE.bit_length() - 2 :]
-        self.decoder = Decoder(channels, params.filters, _WIDEST, params.norm, params.dropout, _DROPPING)
+        self.build(STRIDE, _WIDEST, _DROPPING)
         self.denoiser = Denoiser(self.decoder.outputs, params.channels)
 
     @property
@@ -105,9 +103,7 @@ class Network(EncoderDecoder):
         L_unit = condition.L_unit_B1SS.repeat(count, 1, 1, 1)
         noise = torch.randn(len(L_unit), *self.inputs[1], generator=random, device=random.device).to(L_unit.device)
         (ab_unit,) = self.run(L_unit, noise)
-        upsampled = F.interpolate(ab_unit.float(), scale_factor=float(STRIDE), mode="bilinear", align_corners=False)
-        samples: Tensor = upsampled.unflatten(0, (count, -1))
-        return samples
+        return enlarge(ab_unit.unflatten(0, (count, -1)), STRIDE)
 
     @classmethod
     def describe(cls, params: Params) -> str:

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from typing import Literal, Self
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from huebands.models.encoders.encoder import ORIGINS, Encoder
+from huebands.models.encoders.encoder import ORIGINS
 from huebands.models.encoders.encoder_decoder import EncoderDecoder, EncoderDecoderParams, describe_encoder
 from huebands.models.interface import Condition
 from huebands.models.parameters import TRAINING_ONLY, check
 from huebands.models.parts.ab_bins import BINS, annealed_mean, draw
-from huebands.models.parts.decoder import Decoder
+from huebands.models.parts.enlarge import enlarge
+from huebands.models.parts.heads import build_heads, initialise_heads
 
 _WIDEST = 4  # times `filters`: the innermost decoder blocks
 _DROPPING = 1  # innermost decoder block with dropout
@@ -47,21 +47,9 @@ class Network(EncoderDecoder):
 
     def __init__(self, params: Params, image_size: int) -> None:
         super().__init__(params, image_size)
-        self.encoder = Encoder(params.encoder)
-        finest = params.stride.bit_length() - 2  # of the encoder's maps, which begin at stride 2
-        channels = self.encoder.channels[finest:]
-        self.decoder = Decoder(channels, params.filters, _WIDEST, params.norm, params.dropout, _DROPPING)
-        inputs = self.decoder.outputs
-        self.colour = nn.Sequential(nn.Conv2d(inputs, inputs, 3, padding=1), nn.ReLU(), nn.Conv2d(inputs, 2, 1))
-        self.bins = nn.Sequential(nn.Conv2d(inputs, inputs, 3, padding=1), nn.ReLU(), nn.Conv2d(inputs, BINS, 1))
-        for module in (*self.decoder.modules(), *self.colour.modules(), *self.bins.modules()):
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        # Before the training the first head gives grey, and the second makes all bins nearly equally likely.
-        for head in (self.colour, self.bins):
-            nn.init.normal_(head[-1].get_parameter("weight"), 0.0, 0.01)
+        self.build(params.stride, _WIDEST, _DROPPING)
+        self.colour, self.bins = build_heads(self.decoder.outputs)
+        initialise_heads(self.colour, self.bins, self.decoder)
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training or evaluation; the encoder keeps ImageNet's statistics: batches of photos are small."""
@@ -80,7 +68,7 @@ class Network(EncoderDecoder):
         ab_unit, logits = self.run(condition.L_unit_B1SS)
         if self.params.shown == "annealed":
             ab_unit = annealed_mean(logits, self.params.temperature)
-        return F.interpolate(ab_unit.float(), scale_factor=float(self.params.stride), mode="bilinear")
+        return enlarge(ab_unit, self.params.stride)
 
     @property
     def gives_samples(self) -> bool:
@@ -90,10 +78,7 @@ class Network(EncoderDecoder):
     def samples(self, condition: Condition, count: int, random: torch.Generator) -> Tensor:
         """Draw bins, see `ab_bins.draw`; and `Network.samples`."""
         _, logits = self.run(condition.L_unit_B1SS)
-        ab_unit = draw(logits, count, self.params.temperature, random)
-        upsampled = F.interpolate(ab_unit.flatten(0, 1), scale_factor=float(self.params.stride), mode="bilinear")
-        samples: Tensor = upsampled.unflatten(0, (count, -1))
-        return samples
+        return enlarge(draw(logits, count, self.params.temperature, random), self.params.stride)
 
     @classmethod
     def describe(cls, params: Params) -> str:

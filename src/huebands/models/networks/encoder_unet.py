@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from huebands.models.encoders.encoder import ORIGINS, Encoder
 from huebands.models.encoders.encoder_decoder import EncoderDecoder, EncoderDecoderParams, describe_encoder
-from huebands.models.interface import Condition
 from huebands.models.parts.decoder import Decoder
-from huebands.models.parts.dropout import drawing, has_dropout
 from huebands.models.parts.initialisation import initialise
+from huebands.models.parts.samples_by_dropout import SamplesByDropout
 
 _WIDEST = 8  # times `filters`: the innermost decoder blocks
 _DROPPING = 2  # innermost decoder blocks with dropout: the noise z
@@ -25,7 +24,7 @@ class Params(EncoderDecoderParams):
     name: Literal["encoder_unet"]
 
 
-class Network(EncoderDecoder):
+class Network(SamplesByDropout, EncoderDecoder):
     """Map lightness to colour at half the resolution, as photos store it, and bring it up bilinearly."""
 
     params: Params
@@ -42,19 +41,6 @@ class Network(EncoderDecoder):
         """Map L_unit (B, 1, H, W) to ab_unit (B, 2, H, W), both in [-1, 1]."""
         ab_unit = torch.tanh(self.colour(self.decoder(self.encoder(L_unit_B1HW))))
         return F.interpolate(ab_unit, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-    @property
-    def gives_samples(self) -> bool:
-        """Where it has dropout, the noise z."""
-        return has_dropout(self)
-
-    def samples(self, condition: Condition, count: int, random: torch.Generator) -> Tensor:
-        """Drop in evaluation, for each sample anew; see `Network.samples`."""
-        if not self.gives_samples:
-            return super().samples(condition, count, random)
-        with drawing(random):
-            samples: Tensor = self(condition.L_unit_B1SS.repeat(count, 1, 1, 1)).unflatten(0, (count, -1))
-        return samples
 
     @classmethod
     def describe(cls, params: Params) -> str:

@@ -12,7 +12,7 @@ trained.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from huebands.models.encoders.encoder import ORIGINS, STRIDES, Encoder, EncoderName, fetch_weights
 from huebands.models.interface import Condition, NetworkParams
 from huebands.models.interface import Network as BaseNetwork
-from huebands.models.parameters import TRAINING_ONLY, check
+from huebands.models.parameters import check
+from huebands.models.parts.enlarge import enlarge
 
 STRIDE = 4  # of the places that are compared
 _MAPS = slice(1, 4)  # of the encoder's: those at the strides 4, 8 and 16
@@ -40,7 +41,6 @@ class Params(NetworkParams):
     method: Literal["statistics", "correspondence"]
     temperature: float  # of the correspondence, in units of the cosine
     doubted: float  # the best cosine of a place at and below which statistics alone give its colour; 1 is trusted fully
-    pretrained: bool = field(default=True, metadata=TRAINING_ONLY)  # ImageNet's weights; false serves tests
 
     def __post_init__(self) -> None:
         check(0 < self.temperature <= 1, "temperature", self.temperature, "be in (0, 1]")
@@ -73,8 +73,7 @@ class Network(BaseNetwork):
         Raises:
             FetchError, OSError: when the weights cannot be fetched.
         """
-        if self.params.pretrained:
-            self.encoder.load_imagenet()
+        self.encoder.load_imagenet()
 
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation: nothing learns."""
@@ -95,7 +94,7 @@ class Network(BaseNetwork):
         if exemplar is None:
             return torch.zeros_like(L_unit).repeat(1, 2, 1, 1)
         (ab_unit,) = self.run(L_unit, exemplar)
-        return F.interpolate(ab_unit.float(), scale_factor=float(STRIDE), mode="bilinear", align_corners=False)
+        return enlarge(ab_unit, STRIDE)
 
     def forward(self, L_unit_B1SS: Tensor, exemplar_B3SS: Tensor) -> Tensor:
         """Map L_unit (B, 1, S, S) and a reference's L_unit and ab_unit (B, 3, S, S) to ab_unit (B, 2, s, s)."""
@@ -128,7 +127,7 @@ class Network(BaseNetwork):
     @classmethod
     def assets(cls, params: Params) -> Iterator[Path]:
         """Fetch the archive of the encoder's weights, where they are pinned."""
-        if params.pretrained and (archive := fetch_weights(params.encoder)) is not None:
+        if (archive := fetch_weights(params.encoder)) is not None:
             yield archive
 
 

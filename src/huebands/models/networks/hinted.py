@@ -18,13 +18,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from huebands.models.encoders.encoder import ORIGINS, Encoder
+from huebands.models.encoders.encoder import ORIGINS
 from huebands.models.encoders.encoder_decoder import EncoderDecoder, EncoderDecoderParams, describe_encoder
 from huebands.models.interface import Condition
 from huebands.models.parameters import check
 from huebands.models.parts.ab_bins import BINS, draw
-from huebands.models.parts.decoder import Decoder
-from huebands.models.parts.simulated_hints import pool_hints
+from huebands.models.parts.enlarge import enlarge
+from huebands.models.parts.heads import build_heads, initialise_heads
 
 STRIDE = 4  # of the colours
 _WIDEST, _DROPPING = 4, 1  # of the decoder
@@ -52,23 +52,13 @@ class Network(EncoderDecoder):
 
     def __init__(self, params: Params, image_size: int) -> None:
         super().__init__(params, image_size)
-        self.encoder = Encoder(params.encoder)
-        channels = [channels + _HINT for channels in self.encoder.channels[STRIDE.bit_length() - 2 :]]
-        self.decoder = Decoder(channels, params.filters, _WIDEST, params.norm, params.dropout, _DROPPING)
+        self.build(STRIDE, _WIDEST, _DROPPING, _HINT)
         inputs = self.decoder.outputs
-        self.colour = nn.Sequential(nn.Conv2d(inputs, inputs, 3, padding=1), nn.ReLU(), nn.Conv2d(inputs, 2, 1))
-        self.bins = nn.Sequential(nn.Conv2d(inputs, inputs, 3, padding=1), nn.ReLU(), nn.Conv2d(inputs, BINS, 1))
+        self.colour, self.bins = build_heads(inputs)
         self.alike = nn.Conv2d(inputs, _ALIKE, 1)
         # Of the kernel: what likeness and distance (in sides of the photo) weigh, and the weight of the prior, as logs.
         self.log_kernel_3 = nn.Parameter(torch.tensor([1.5, 2.5, -2.0]))
-        for module in (*self.decoder.modules(), *self.colour.modules(), *self.bins.modules(), self.alike):
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        # Before the training the first head gives grey, and the second makes all bins nearly equally likely.
-        for head in (self.colour, self.bins):
-            nn.init.normal_(head[-1].get_parameter("weight"), 0.0, 0.01)
+        initialise_heads(self.colour, self.bins, self.decoder, self.alike)
 
     @property
     def takes_hints(self) -> bool:
@@ -136,18 +126,14 @@ class Network(EncoderDecoder):
         """Give the first head's colours as they follow the hints, enlarged bilinearly: ab_unit (B, 2, S, S)."""
         hints = condition.painted
         ab_unit, _, hinted, shares = self.run(condition.L_unit_B1SS, hints)
-        followed = self.follow(ab_unit.float(), hints, hinted, shares)
-        return F.interpolate(followed, scale_factor=float(STRIDE), mode="bilinear", align_corners=False)
+        return enlarge(self.follow(ab_unit.float(), hints, hinted, shares), STRIDE)
 
     def samples(self, condition: Condition, count: int, random: torch.Generator) -> Tensor:
         """Draw bins, see `ab_bins.draw`, and let each colouring follow the hints; see `Network.samples`."""
         hints = condition.painted
         _, logits, hinted, shares = self.run(condition.L_unit_B1SS, hints)
         drawn = draw(logits, count, self.params.temperature, random)
-        followed = torch.stack([self.follow(ab_unit, hints, hinted, shares) for ab_unit in drawn])
-        upsampled = F.interpolate(followed.flatten(0, 1), scale_factor=float(STRIDE), mode="bilinear")
-        samples: Tensor = upsampled.unflatten(0, (count, -1))
-        return samples
+        return enlarge(torch.stack([self.follow(ab_unit, hints, hinted, shares) for ab_unit in drawn]), STRIDE)
 
     @classmethod
     def describe(cls, params: Params) -> str:
@@ -163,3 +149,10 @@ class Network(EncoderDecoder):
 def _at(values_BNC: Tensor, places_BK: Tensor) -> Tensor:
     """The values at places, (B, K, C)."""
     return values_BNC.gather(1, places_BK.long()[..., None].expand(-1, -1, values_BNC.shape[2]))
+
+
+def pool_hints(hints_B3SS: Tensor, stride: int) -> Tensor:
+    """Give every place of a coarser map the mean colour of the hints on it and 1, or zeros: (B, 3, S / n, S / n)."""
+    sums = F.avg_pool2d(hints_B3SS, stride) * stride**2
+    count = sums[:, 2:]
+    return torch.cat((sums[:, :2] / count.clamp_min(1), count.clamp_max(1)), dim=1)

@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 
-from huebands.models.interface import Condition, NetworkParams
-from huebands.models.interface import Network as BaseNetwork
+from huebands.models.interface import NetworkParams
 from huebands.models.parameters import check
-from huebands.models.parts.dropout import drawing, has_dropout
 from huebands.models.parts.initialisation import initialise
 from huebands.models.parts.normalisation import Norm
+from huebands.models.parts.samples_by_dropout import SamplesByDropout
 from huebands.models.parts.unet import UNet
 
 
@@ -36,7 +34,7 @@ class Params(NetworkParams):
         return int(2**self.depth)
 
 
-class Network(BaseNetwork):
+class Network(SamplesByDropout):
     """Map lightness to colour with skip connections at every scale."""
 
     params: Params
@@ -51,19 +49,6 @@ class Network(BaseNetwork):
         """Map L_unit (B, 1, H, W) to ab_unit (B, 2, H, W), both in [-1, 1]."""
         output: Tensor = self.up(self.inner(self.down(L_unit_B1HW)))
         return output
-
-    @property
-    def gives_samples(self) -> bool:
-        """Where it has dropout, the noise z."""
-        return has_dropout(self)
-
-    def samples(self, condition: Condition, count: int, random: torch.Generator) -> Tensor:
-        """Drop in evaluation, for each sample anew; see `Network.samples`."""
-        if not self.gives_samples:
-            return super().samples(condition, count, random)
-        with drawing(random):
-            samples: Tensor = self(condition.L_unit_B1SS.repeat(count, 1, 1, 1)).unflatten(0, (count, -1))
-        return samples
 
     @classmethod
     def describe(cls, params: Params) -> str:

@@ -16,11 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from huebands.models.encoders.encoder import ORIGINS, Encoder
+from huebands.models.encoders.encoder import ORIGINS
 from huebands.models.encoders.encoder_decoder import EncoderDecoder, EncoderDecoderParams, describe_encoder
 from huebands.models.interface import Condition
 from huebands.models.parameters import check
-from huebands.models.parts.decoder import Decoder
+from huebands.models.parts.enlarge import enlarge
 from huebands.models.parts.normalisation import normalisation
 
 STRIDE = 4  # of the colours
@@ -88,12 +88,12 @@ class Network(EncoderDecoder):
 
     def __init__(self, params: Params, image_size: int) -> None:
         super().__init__(params, image_size)
-        self.encoder = Encoder(params.encoder)
-        channels = self.encoder.channels[STRIDE.bit_length() - 2 :]
-        self.decoder = Decoder(channels, params.filters, _WIDEST, params.norm, params.dropout, _DROPPING)
+        self.build(STRIDE, _WIDEST, _DROPPING)
         width, latent = self.decoder.outputs, params.latent
         numbers = params.components * (2 * latent + 1)
-        self.prior = nn.Sequential(nn.Linear(channels[-1], _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, numbers))
+        self.prior = nn.Sequential(
+            nn.Linear(self.encoder.channels[-1], _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, numbers)
+        )
         self.posterior = _Posterior(width, latent, params)
         self.layout = nn.Sequential(
             nn.Linear(latent, width * _LAYOUT**2), nn.ReLU(), nn.Unflatten(1, (width, _LAYOUT, _LAYOUT))
@@ -162,7 +162,7 @@ class Network(EncoderDecoder):
 
     def _drawn(self, L_unit_B1SS: Tensor, noise_BN: Tensor) -> Tensor:
         (ab_unit,) = self.run(L_unit_B1SS, noise_BN)
-        return F.interpolate(ab_unit.float(), scale_factor=float(STRIDE), mode="bilinear", align_corners=False)
+        return enlarge(ab_unit, STRIDE)
 
     @classmethod
     def describe(cls, params: Params) -> str:

@@ -19,6 +19,7 @@ from huebands.color import from_units, lab_to_srgb
 from huebands.models.interface import Condition, Learners, ObjectiveParams
 from huebands.models.interface import Objective as BaseObjective
 from huebands.models.parameters import check
+from huebands.models.parts.judging import discriminator_loss
 from huebands.models.parts.losses import adversarial_loss, clipped_share, huber_loss, mean_chroma, perceptual_loss
 from huebands.models.parts.normalisation import Norm
 from huebands.models.parts.patchgan import PatchGAN
@@ -126,7 +127,7 @@ class Objective(BaseObjective):
         if self.params.lambda_adversarial > 0 and not pretraining:
             real, fake = (torch.cat((L_unit, ab), dim=1) for ab in (ab_unit_truth, ab_unit.detach()))
             with learners.autocast():
-                figures["discriminator"] = _discriminator_loss(discriminator.parallel, real, fake)
+                figures["discriminator"] = discriminator_loss(discriminator.parallel, real, fake)
             figures["discriminator_gradient"] = discriminator.update(figures["discriminator"])
         discriminator.network.requires_grad_(False)
         with learners.autocast():
@@ -182,12 +183,3 @@ def _rgb(L_unit: Tensor, ab_unit: Tensor) -> Tensor:
     """SRGB (B, 3, S, S) in float32, whatever else is computed in."""
     with torch.autocast(L_unit.device.type, enabled=False):
         return lab_to_srgb(from_units(L_unit, ab_unit))
-
-
-def _discriminator_loss(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    """Half the sum of the losses on real and made-up photos: the half slows D down, as in pix2pix."""
-    losses = (
-        adversarial_loss(discriminator(fake).float(), 0.0),
-        adversarial_loss(discriminator(real).float(), 1.0),
-    )
-    return (losses[0] + losses[1]) / 2

@@ -7,7 +7,6 @@ Gaussian over the ab plane; the mean weight of their pixels is 1.
 Source: Zhang, Isola & Efros, 2016, https://arxiv.org/abs/1603.08511, section 2.2.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,10 +16,10 @@ from torch import Tensor
 
 from huebands.color import from_units, lab_to_srgb
 from huebands.models.interface import Condition, Learners, ObjectiveParams
-from huebands.models.interface import Objective as BaseObjective
 from huebands.models.parameters import check
 from huebands.models.parts import ab_bins
 from huebands.models.parts.losses import clipped_share
+from huebands.models.parts.weighted_bins import WeighsBins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,19 +33,11 @@ class Params(ObjectiveParams):
         check(0 < self.lambda_uniform <= 1, "lambda_uniform", self.lambda_uniform, "be in (0, 1]")
 
 
-class Objective(BaseObjective):
+class Objective(WeighsBins):
     """Make the truth's bins likely; for networks that give logits of `ab_bins`."""
 
     figures = ("generator", "accuracy", "clipped", "generator_gradient")
     params: Params
-
-    def __init__(self, params: Params) -> None:
-        super().__init__(params)
-        self.weights_Q = torch.ones(ab_bins.BINS)
-
-    def prepare(self, ab_unit_truth: Iterable[Tensor]) -> None:
-        """Weigh the bins by how often the training photos have them."""
-        self.weights_Q = ab_bins.weigh_by_frequency(ab_unit_truth, self.params.lambda_uniform)
 
     def step(self, learners: Learners, condition: Condition, ab_unit_truth: Tensor, epoch: int) -> dict[str, Tensor]:
         """Update the generator on the weighted cross-entropy, a mean over places; "accuracy" counts likeliest bins."""

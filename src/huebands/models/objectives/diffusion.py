@@ -20,10 +20,9 @@ from torch import Tensor
 from huebands.color import from_units, lab_to_srgb
 from huebands.models.interface import Condition, Learners, ObjectiveParams
 from huebands.models.interface import Objective as BaseObjective
+from huebands.models.networks.diffusion import DEVIATION, STRIDE
 from huebands.models.parameters import check
 from huebands.models.parts.losses import clipped_share
-
-_STRIDE, _DEVIATION = 4, 0.15  # of the network's colours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,7 @@ class Objective(BaseObjective):
     def step(self, learners: Learners, condition: Condition, ab_unit_truth: Tensor, epoch: int) -> dict[str, Tensor]:
         """Update the generator on the squared error of v; "clipped" counts the colours that it implies."""
         L_unit = condition.L_unit_B1SS
-        truth = F.avg_pool2d(ab_unit_truth, _STRIDE)[None] / _DEVIATION
+        truth = F.avg_pool2d(ab_unit_truth, STRIDE)[None] / DEVIATION
         noise = torch.randn(self.params.noises, *truth.shape[1:], device=truth.device)
         time_NB = torch.rand(noise.shape[:2], device=truth.device)
         alpha, sigma = (wave(time_NB * math.pi / 2)[..., None, None, None] for wave in (torch.cos, torch.sin))
@@ -54,10 +53,10 @@ class Objective(BaseObjective):
         with learners.autocast():
             v = learners.generator.parallel(L_unit, noisy, time_NB)
         loss = F.mse_loss(v.float(), alpha * noise - sigma * truth)
-        implied = (alpha * noisy - sigma * v.detach().float())[0] * _DEVIATION
+        implied = (alpha * noisy - sigma * v.detach().float())[0] * DEVIATION
         return {
             "generator": loss.detach(),
-            "clipped": clipped_share(lab_to_srgb(from_units(F.avg_pool2d(L_unit, _STRIDE), implied.clamp(-1, 1)))),
+            "clipped": clipped_share(lab_to_srgb(from_units(F.avg_pool2d(L_unit, STRIDE), implied.clamp(-1, 1)))),
             "generator_gradient": learners.generator.update(loss).detach(),
         }
 

@@ -4,7 +4,7 @@ A discriminator, where its weight is above 0, judges the colours at their low re
 normalisation, R1 (a penalty on its gradient at true colours) and a learning rate of its own hold it steady.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from huebands.color import from_units, lab_to_srgb
 from huebands.models.interface import Condition, Learners, ObjectiveParams
-from huebands.models.interface import Objective as BaseObjective
 from huebands.models.parameters import check
 from huebands.models.parts import ab_bins, adversarial
+from huebands.models.parts.judging import release
 from huebands.models.parts.losses import clipped_share, huber_loss
 from huebands.models.parts.spectral_patchgan import SpectralPatchGAN, gradient_penalty
+from huebands.models.parts.weighted_bins import WeighsBins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ class Params(ObjectiveParams):
         return self.adversarial_from if self.lambda_adversarial > 0 else 1
 
 
-class Objective(BaseObjective):
+class Objective(WeighsBins):
     """Huber's loss of the first head, the weighted cross-entropy of the second, and a discriminator.
 
     "adversarial" and "features" are the generator's terms, unweighted. "discriminator" is the discriminator's loss
@@ -89,10 +90,6 @@ class Objective(BaseObjective):
     )  # fmt: skip
     chance = adversarial.CHANCE
     params: Params
-
-    def __init__(self, params: Params) -> None:
-        super().__init__(params)
-        self.weights_Q = torch.ones(ab_bins.BINS)
 
     def helpers(self) -> dict[str, nn.Module]:
         """The discriminator, where its weight is above 0."""
@@ -107,10 +104,6 @@ class Objective(BaseObjective):
     def judged_from(self) -> int | None:
         """`adversarial_from`, where the discriminator's weight is above 0."""
         return self.params.adversarial_from if self.params.lambda_adversarial > 0 else None
-
-    def prepare(self, ab_unit_truth: Iterable[Tensor]) -> None:
-        """Weigh the bins by how often the training photos have them."""
-        self.weights_Q = ab_bins.weigh_by_frequency(ab_unit_truth, self.params.lambda_uniform)
 
     def step(self, learners: Learners, condition: Condition, ab_unit_truth: Tensor, epoch: int) -> dict[str, Tensor]:
         """Update the generator and, from its first epoch on, before it the discriminator."""
@@ -133,8 +126,7 @@ class Objective(BaseObjective):
         figures["generator"] = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         figures["generator_gradient"] = learners.generator.update(figures["generator"])
         figures["clipped"] = clipped_share(lab_to_srgb(from_units(L_unit, ab_unit.detach())))
-        for helper in learners.helpers.values():
-            helper.network.requires_grad_(True)
+        release(learners)
         return {name: figure.detach() for name, figure in (figures | terms).items()}
 
     def _update_discriminator(self, learners: Learners, real: Tensor, fake: Tensor) -> dict[str, Tensor]:

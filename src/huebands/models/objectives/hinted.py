@@ -5,11 +5,16 @@
 Pixels weigh alike. ab are the colours that follow the hints. spread are the hints' colours on a grey photo, by the same
 kernel: so the kernel learns what looks alike also from photos whose colours the network knows by heart.
 
-Source: Zhang et al., 2017, https://arxiv.org/abs/1705.02999: Huber's loss of the colours, and the classification of
-their hint network's second branch.
+Hints are given as a person might. Most photos get few: their number has a geometric distribution from 0 on, with a mean
+of 7, so an eighth of the photos gets none. A hint is a square of up to 1/28 of the photo's side, more often near the
+middle than at the edges, and shows the mean colour of what it covers.
+
+Source: Zhang et al., 2017, https://arxiv.org/abs/1705.02999: Huber's loss of the colours, the classification of their
+hint network's second branch, and the hints of section 3.2; there the number begins at 1, and some photos get all of
+their colours.
 """
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,10 +25,15 @@ from torch import Tensor
 from huebands.color import from_units, lab_to_srgb
 from huebands.models.interface import Condition, Learners, ObjectiveParams
 from huebands.models.interface import Objective as BaseObjective
+from huebands.models.networks.hinted import STRIDE, Network
 from huebands.models.parameters import check
 from huebands.models.parts import ab_bins
 from huebands.models.parts.losses import clipped_share, huber_loss
-from huebands.models.parts.simulated_hints import simulate_hints
+
+_CHANCE_OF_NO_MORE = 1 / 8
+_MOST = 64  # hints of one photo
+_LARGEST = 1 / 28  # side of a hint's square, of the photo's
+_SPREAD = 1 / 4  # deviation of a hint's place from the middle, of the photo's side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,20 +63,19 @@ class Objective(BaseObjective):
         with learners.autocast():
             ab_unit, logits, hinted, shares = learners.generator.parallel(L_unit, hints)
         ab_unit, logits, shares = ab_unit.float(), logits.float(), shares.float()
-        follow: Callable[..., Tensor] = learners.generator.network.follow  # type: ignore[assignment]
-        followed, spread = (follow(start, hints, hinted, shares) for start in (ab_unit, torch.zeros_like(ab_unit)))
-        truth = F.interpolate(ab_unit_truth, ab_unit.shape[-2:], mode="area")
-        bins, shares = ab_bins.spread(truth)
+        starts = (ab_unit, torch.zeros_like(ab_unit))
+        followed, spread = (Network.follow(start, hints, hinted, shares) for start in starts)
+        truth = F.avg_pool2d(ab_unit_truth, STRIDE)
+        bins, probabilities = ab_bins.spread(truth)
         likelihoods = F.log_softmax(logits, dim=1).gather(1, bins)
         terms = {
             "huber": huber_loss(followed, truth, self.params.huber_delta),
             "spread": huber_loss(spread, truth, self.params.huber_delta),
-            "classes": -(shares * likelihoods).sum(dim=1).mean(),
+            "classes": -(probabilities * likelihoods).sum(dim=1).mean(),
         }
-        weights = {"huber": self.params.lambda_huber, "spread": self.params.lambda_huber}
-        weights["classes"] = self.params.lambda_classes
-        loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-        shown = from_units(F.interpolate(L_unit, ab_unit.shape[-2:], mode="area"), followed.detach())
+        loss = self.params.lambda_huber * (terms["huber"] + terms["spread"])
+        loss = loss + self.params.lambda_classes * terms["classes"]
+        shown = from_units(F.avg_pool2d(L_unit, STRIDE), followed.detach())
         return {
             **{name: term.detach() for name, term in terms.items()},
             "generator": loss.detach(),
@@ -82,3 +91,30 @@ class Objective(BaseObjective):
             f" {ab_bins.BINS} colour bins (lambda_classes {params.lambda_classes:g}) on photos with hints drawn from"
             " their true colours."
         )
+
+
+def simulate_hints(ab_unit_B2SS: Tensor, random: torch.Generator | None = None) -> Tensor:
+    """Draw hints.
+
+    Args:
+        ab_unit_B2SS: true colours.
+        random: on the CPU; None: torch's global generator.
+
+    Returns:
+        As `Condition.hints_B3SS`: (B, 3, S, S), on the colours' device.
+    """
+    side = ab_unit_B2SS.shape[-1]
+    largest = max(1, round(_LARGEST * side))
+    hints = F.pad(torch.zeros_like(ab_unit_B2SS), (0, 0, 0, 0, 0, 1))
+    uniform_B = torch.rand(len(ab_unit_B2SS), generator=random).clamp_min(1e-12)
+    numbers = (uniform_B.log() / math.log(1 - _CHANCE_OF_NO_MORE)).floor().clamp_max(_MOST).int().tolist()
+    for hints_3SS, ab_unit_2SS, number in zip(hints, ab_unit_B2SS, numbers, strict=True):
+        sizes = torch.randint(1, largest + 1, (number,), generator=random)
+        middles = side * (0.5 + _SPREAD * torch.randn(number, 2, generator=random))
+        corners = (middles - sizes[:, None] / 2).round().long().clamp_min(0)
+        corners = torch.minimum(corners, side - sizes[:, None])
+        for size, (top, left) in zip(sizes.tolist(), corners.tolist(), strict=True):
+            square = (..., slice(top, top + size), slice(left, left + size))
+            hints_3SS[:2][square] = ab_unit_2SS[square].mean(dim=(1, 2), keepdim=True)
+            hints_3SS[2][square[1:]] = 1
+    return hints

@@ -22,7 +22,8 @@ from huebands.color import from_units, lab_to_srgb
 from huebands.models.interface import Condition, Learners, ObjectiveParams
 from huebands.models.interface import Objective as BaseObjective
 from huebands.models.parameters import check
-from huebands.models.parts.losses import adversarial_loss, clipped_share, huber_loss
+from huebands.models.parts.judging import judge, release
+from huebands.models.parts.losses import clipped_share, huber_loss
 from huebands.models.parts.normalisation import Norm
 from huebands.models.parts.patchgan import PatchGAN
 
@@ -103,14 +104,13 @@ class Objective(BaseObjective):
             figures["huber"] = figures["huber"] + (share * errors).mean() / share.mean()
             if params.lambda_adversarial > 0:
                 real, fake = (torch.cat((L_unit, share * ab), dim=1) for ab in (ab_unit_truth, part))
-                for figure, value in _judge(learners, name, real, fake).items():
-                    figures[figure] = figures[figure] + value
+                for figure, value in judge(learners, name, real, fake).items():
+                    figures[figure] = figures[figure] + value / (1 if figure == "adversarial" else len(_PARTS))
         figures["fusion"] = huber_loss(ab_unit, ab_unit_truth, params.huber_delta)
         terms = ("adversarial", "huber", "fusion")
         figures["generator"] = torch.stack([getattr(params, f"lambda_{term}") * figures[term] for term in terms]).sum()
         figures["generator_gradient"] = learners.generator.update(figures["generator"])
-        for helper in learners.helpers.values():
-            helper.network.requires_grad_(True)
+        release(learners)
         figures["clipped"] = clipped_share(lab_to_srgb(from_units(L_unit, ab_unit.detach())))
         return {name: figure.detach() for name, figure in figures.items()}
 
@@ -122,20 +122,3 @@ class Objective(BaseObjective):
             f" loss. Weights of the objective: adversarial {params.lambda_adversarial:g}, Huber"
             f" {params.lambda_huber:g}, fusion {params.lambda_fusion:g}."
         )
-
-
-def _judge(learners: Learners, name: str, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-    """Update a part's discriminator, and give its generator's term."""
-    discriminator = learners.helpers[name]
-    with learners.autocast():
-        judged = [discriminator.parallel(photo).float() for photo in (fake.detach(), real)]
-    loss = (adversarial_loss(judged[0], 0.0) + adversarial_loss(judged[1], 1.0)) / 2
-    gradient = discriminator.update(loss)
-    discriminator.network.requires_grad_(False)
-    with learners.autocast():
-        adversarial = adversarial_loss(discriminator.network(fake).float(), 1.0)
-    return {
-        "discriminator": loss / len(_PARTS),
-        "discriminator_gradient": gradient / len(_PARTS),
-        "adversarial": adversarial,
-    }

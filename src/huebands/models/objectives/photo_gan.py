@@ -21,7 +21,8 @@ from huebands.models.interface import Condition, Learners, ObjectiveParams
 from huebands.models.interface import Objective as BaseObjective
 from huebands.models.parameters import check
 from huebands.models.parts.initialisation import initialise
-from huebands.models.parts.losses import adversarial_loss, clipped_share
+from huebands.models.parts.judging import judge, release
+from huebands.models.parts.losses import clipped_share
 
 _LAYERS = 4  # strided blocks
 
@@ -114,20 +115,12 @@ class Objective(BaseObjective):
         figures["l1"] = F.l1_loss(ab_unit, ab_unit_truth)
         loss = self.params.lambda_l1 * figures["l1"]
         if self.params.lambda_adversarial > 0:
-            discriminator = learners.helpers["discriminator"]
-            real, fake = torch.cat((L_unit, ab_unit_truth), dim=1), torch.cat((L_unit, ab_unit), dim=1)
-            with learners.autocast():
-                judged = [discriminator.parallel(photo).float() for photo in (fake.detach(), real)]
-            figures["discriminator"] = (adversarial_loss(judged[0], 0.0) + adversarial_loss(judged[1], 1.0)) / 2
-            figures["discriminator_gradient"] = discriminator.update(figures["discriminator"])
-            discriminator.network.requires_grad_(False)
-            with learners.autocast():
-                figures["adversarial"] = adversarial_loss(discriminator.network(fake).float(), 1.0)
+            real, fake = (torch.cat((L_unit, ab), dim=1) for ab in (ab_unit_truth, ab_unit))
+            figures |= judge(learners, "discriminator", real, fake)
             loss = loss + self.params.lambda_adversarial * figures["adversarial"]
         figures["generator"] = loss
         figures["generator_gradient"] = learners.generator.update(loss)
-        for helper in learners.helpers.values():
-            helper.network.requires_grad_(True)
+        release(learners)
         figures["clipped"] = clipped_share(lab_to_srgb(from_units(L_unit, ab_unit.detach())))
         return {name: figure.detach() for name, figure in figures.items()}
 

@@ -11,9 +11,8 @@ Source: Kingma & Welling, 2014, https://arxiv.org/abs/1312.6114; the two first t
 https://arxiv.org/abs/1612.01958, section 3.1: Huber's loss and the absolute difference replace the squares.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -21,12 +20,11 @@ from torch import Tensor
 
 from huebands.color import from_units, lab_to_srgb
 from huebands.models.interface import Condition, Learners, ObjectiveParams
-from huebands.models.interface import Objective as BaseObjective
+from huebands.models.networks.vae import STRIDE, Network
 from huebands.models.parameters import check
 from huebands.models.parts import ab_bins
 from huebands.models.parts.losses import clipped_share
-
-_STRIDE = 4  # of the network's colours
+from huebands.models.parts.weighted_bins import WeighsBins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,24 +45,16 @@ class Params(ObjectiveParams):
         check(self.lambda_gradient >= 0, "lambda_gradient", self.lambda_gradient, "not be negative")
 
 
-class Objective(BaseObjective):
+class Objective(WeighsBins):
     """Make the true colours likely, by way of a latent that says which of a photo's colourings they are."""
 
     figures = ("generator", "colour", "gradient", "divergence", "clipped", "generator_gradient")
     params: Params
 
-    def __init__(self, params: Params) -> None:
-        super().__init__(params)
-        self.weights_Q = torch.ones(ab_bins.BINS)
-
-    def prepare(self, ab_unit_truth: Iterable[Tensor]) -> None:
-        """Weigh the bins by how often the training photos have them."""
-        self.weights_Q = ab_bins.weigh_by_frequency(ab_unit_truth, self.params.lambda_uniform)
-
     def step(self, learners: Learners, condition: Condition, ab_unit_truth: Tensor, epoch: int) -> dict[str, Tensor]:
         """Update the generator once; "divergence" is in nats a latent number."""
         L_unit = condition.L_unit_B1SS
-        truth = F.avg_pool2d(ab_unit_truth, _STRIDE)
+        truth = F.avg_pool2d(ab_unit_truth, STRIDE)
         with learners.autocast():
             ab_unit, divergence_B = learners.generator.parallel(L_unit, truth)
         ab_unit = ab_unit.float()
@@ -74,10 +64,10 @@ class Objective(BaseObjective):
             "gradient": sum(
                 ((ab_unit - truth).diff(dim=axis).abs().mean() for axis in (2, 3)), start=ab_unit.new_zeros(())
             ),
-            "divergence": divergence_B.float().mean() / learners.generator.network.params.latent,  # type: ignore[union-attr]
+            "divergence": divergence_B.float().mean() / cast(Network, learners.generator.network).params.latent,
         }
         loss = torch.stack([getattr(self.params, f"lambda_{name}") * term for name, term in terms.items()]).sum()
-        shown = from_units(F.avg_pool2d(L_unit, _STRIDE), ab_unit.detach())
+        shown = from_units(F.avg_pool2d(L_unit, STRIDE), ab_unit.detach())
         return {
             **{name: term.detach() for name, term in terms.items()},
             "generator": loss.detach(),

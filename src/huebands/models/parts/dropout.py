@@ -22,11 +22,6 @@ class Dropout(nn.Dropout):
         return x * kept / (1 - self.p)
 
 
-def has_dropout(network: nn.Module) -> bool:
-    """Whether any layer of a network drops values."""
-    return any(isinstance(layer, Dropout) and layer.p > 0 for layer in network.modules())
-
-
 @contextmanager
 def drawing(random: torch.Generator) -> Iterator[None]:
     """Within the block, and in this thread, let networks in evaluation drop what this generator says."""
