@@ -109,7 +109,7 @@ def test_hints_colour_the_photo_and_the_guarantee_is_not_claimed(colorize, hinti
     request = HintRequest((Point(1, 1, (200, 60, 60)),), tmp_path / "hints.png")
     expected = hinting.colorize(np.full((6, 8), 100, np.uint8), hints=request)
     np.testing.assert_array_equal(np.array(Image.open(tmp_path / "cat.colorized.png")), expected.rgb)
-    assert "; the guarantee does not reach it" in output[1]
+    assert "; the guarantee does not reach this photo" in output[1]
     for x, y in expected.hints.unusual:
         assert f"({x}, {y})" in output[1]
 
@@ -139,7 +139,7 @@ def test_a_reference_photo_gives_its_colours(colorize, tiny_package, tmp_path, m
     assert (code, errors) == (0, [])
     expected = colorizer.colorize(photo, like=Exemplar.read(tmp_path / "like.png"))
     np.testing.assert_array_equal(np.array(Image.open(tmp_path / "cat.colorized.png")), expected.rgb)
-    assert "; the guarantee does not reach it" in output[1]
+    assert "; the guarantee does not reach this photo" in output[1]
     code, output, errors = colorize(photo, "--like", "none.jpg")
     assert (code, output, len(errors)) == (2, [], 1) and "reference none.jpg" in errors[0]
 

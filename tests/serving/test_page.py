@@ -561,8 +561,11 @@ def test_alternatives_are_drawn_chosen_and_compared_with_the_bands(page, url, se
     np.testing.assert_array_equal(pixels_of(page, "colorized"), result.samples[1])
     share = f"{100 * round(result.samples_outside[1], 4):.1f}%"
     note = f"Alternative 2: {share} of its channel values lie outside the 90% bands."
-    expect(page.locator("#alternatives .hint")).to_have_text(note)
+    expect(page.locator("#alternatives .hint")).to_contain_text(note)
+    expect(page.locator("#alternatives .hint")).to_contain_text("the downloads are of the first colouring")
+    expect(page.locator(".colorized figcaption")).to_have_text("Alternative 2")
     strip.get_by_role("radio", name="Colorized").check(force=True)
+    expect(page.locator(".colorized figcaption")).to_have_text("Colorized")
     np.testing.assert_array_equal(pixels_of(page, "colorized"), result.rgb)
     with page.expect_response("**/explore"):
         page.get_by_role("button", name="Draw others").click()

@@ -118,7 +118,7 @@ def _describe(result: "Colorization", unlike_p_value: float) -> str:
     if result.samples:
         shares = ", ".join(f"{share:.1%}" for share in result.samples_outside)
         samples = f"; outside the bands: {shares} of the samples' {result.guarantee.unit}"
-    caveat = "" if result.caveat is None else "; the guarantee does not reach it"
+    caveat = "" if result.caveat is None else "; the guarantee does not reach this photo"
     hints = f"; {result.hints.in_words}" if result.hints is not None and result.hints.unusual else ""
     return (
         f"{width} x {height}, bands {result.width.mean():.1f} of 255 levels wide{error}{samples}{caveat}{hints}{unlike}"

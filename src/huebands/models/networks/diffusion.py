@@ -117,7 +117,7 @@ class Network(EncoderDecoder):
 
 
 class Denoiser(nn.Module):
-    """A U-Net of residual blocks at three scales, told the time by scaling and shifting its maps.
+    """A U-Net of residual blocks at three scales; an embedding of time scales and shifts their maps.
 
     Args:
         condition: channels of the photo's map.
@@ -126,45 +126,47 @@ class Denoiser(nn.Module):
 
     def __init__(self, condition: int, channels: int) -> None:
         super().__init__()
-        wide, told = 2 * channels, 4 * channels
-        self.time = nn.Sequential(nn.Linear(2 * _FREQUENCIES, told), nn.SiLU(), nn.Linear(told, told), nn.SiLU())
+        wide, embedding = 2 * channels, 4 * channels
+        self.time = nn.Sequential(
+            nn.Linear(2 * _FREQUENCIES, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU()
+        )
         self.first = nn.Conv2d(condition + 2, channels, 3, padding=1)
         self.down = nn.ModuleList(
-            [_Block(channels, channels, told), _Block(channels, wide, told), _Block(wide, wide, told)]
+            [_Block(channels, channels, embedding), _Block(channels, wide, embedding), _Block(wide, wide, embedding)]
         )
-        self.up = nn.ModuleList([_Block(2 * wide, wide, told), _Block(wide + channels, channels, told)])
+        self.up = nn.ModuleList([_Block(2 * wide, wide, embedding), _Block(wide + channels, channels, embedding)])
         self.last = nn.Sequential(nn.GroupNorm(_GROUPS, channels), nn.SiLU(), nn.Conv2d(channels, 2, 3, padding=1))
         nn.init.zeros_(self.last[-1].get_parameter("weight"))
 
     def forward(self, x_BCss: Tensor, noisy_B2ss: Tensor, time_B: Tensor) -> Tensor:
         """Estimate v (B, 2, s, s) of noisy colours at times in [0, 1], in units of `DEVIATION`."""
-        told = self.time(_waves(time_B))
+        embedding = self.time(_waves(time_B))
         x, kept = self.first(torch.cat((x_BCss, noisy_B2ss), dim=1)), list[Tensor]()
         for level, block in enumerate(self.down):
-            x = block(F.avg_pool2d(x, 2) if level else x, told)
+            x = block(F.avg_pool2d(x, 2) if level else x, embedding)
             kept.append(x)
         x = kept.pop()
         for block in self.up:
-            x = block(torch.cat((F.interpolate(x, scale_factor=2.0, mode="nearest"), kept.pop()), dim=1), told)
+            x = block(torch.cat((F.interpolate(x, scale_factor=2.0, mode="nearest"), kept.pop()), dim=1), embedding)
         v: Tensor = self.last(x)
         return v
 
 
 class _Block(nn.Module):
-    """Two convolutions, the second of which is told the time, added to the input."""
+    """Two convolutions, with an embedding of time between them, added to the input."""
 
-    def __init__(self, inputs: int, outputs: int, told: int) -> None:
+    def __init__(self, inputs: int, outputs: int, embedding: int) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(1 if inputs % _GROUPS else _GROUPS, inputs)
         self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.told = nn.Linear(told, 2 * outputs)
+        self.modulation = nn.Linear(embedding, 2 * outputs)
         self.inner_norm = nn.GroupNorm(_GROUPS, outputs)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.straight = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
-    def forward(self, x_BCHW: Tensor, told_BC: Tensor) -> Tensor:
+    def forward(self, x_BCHW: Tensor, embedding_BC: Tensor) -> Tensor:
         x = self.first(F.silu(self.norm(x_BCHW)))
-        scale, shift = self.told(told_BC)[..., None, None].chunk(2, dim=1)
+        scale, shift = self.modulation(embedding_BC)[..., None, None].chunk(2, dim=1)
         y: Tensor = self.straight(x_BCHW) + self.second(F.silu(self.inner_norm(x) * (1 + scale) + shift))
         return y
 

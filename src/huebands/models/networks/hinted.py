@@ -3,8 +3,8 @@
 A pretrained encoder sees the photo. The decoder, which ends at stride 4, gets the hints beside the encoder's map at
 every scale. One head gives a colour for each place, the other the probabilities of the bins of the ab plane.
 
-From some hundred photos a network learns their colours by heart, and no longer looks at hints. So what the hints add to
-its colours is computed, by regression over places: each place takes the hints' differences from the network's colours,
+A network memorises the colours of some hundred photos, and no longer looks at hints. So what the hints add to its
+colours is computed, by regression over places: each place takes the hints' differences from the network's colours,
 weighted by how alike the places are in learned features and how near, and by nothing where no hint is alike.
 
 Source: Zhang et al., 2017, https://arxiv.org/abs/1705.02999, whose network sees the hints at the photo's size only; the

@@ -16,7 +16,7 @@ from huebands.color import from_units, lab_to_srgb
 from huebands.models.interface import Condition, Learners, ObjectiveParams
 from huebands.models.parameters import check
 from huebands.models.parts import ab_bins, adversarial
-from huebands.models.parts.judging import release
+from huebands.models.parts.judging import unfreeze
 from huebands.models.parts.losses import clipped_share, huber_loss
 from huebands.models.parts.spectral_patchgan import SpectralPatchGAN, gradient_penalty
 from huebands.models.parts.weighted_bins import WeighsBins
@@ -126,7 +126,7 @@ class Objective(WeighsBins):
         figures["generator"] = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         figures["generator_gradient"] = learners.generator.update(figures["generator"])
         figures["clipped"] = clipped_share(lab_to_srgb(from_units(L_unit, ab_unit.detach())))
-        release(learners)
+        unfreeze(learners)
         return {name: figure.detach() for name, figure in (figures | terms).items()}
 
     def _update_discriminator(self, learners: Learners, real: Tensor, fake: Tensor) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
     loss = lambda_huber (Huber(ab) + Huber(spread)) + lambda_classes cross-entropy of the bins
 
 Pixels weigh alike. ab are the colours that follow the hints. spread are the hints' colours on a grey photo, by the same
-kernel: so the kernel learns what looks alike also from photos whose colours the network knows by heart.
+kernel: so the kernel learns what looks alike also from photos whose colours the network has memorised.
 
 Hints are given as a person might. Most photos get few: their number has a geometric distribution from 0 on, with a mean
 of 7, so an eighth of the photos gets none. A hint is a square of up to 1/28 of the photo's side, more often near the

@@ -22,7 +22,7 @@ from huebands.color import from_units, lab_to_srgb
 from huebands.models.interface import Condition, Learners, ObjectiveParams
 from huebands.models.interface import Objective as BaseObjective
 from huebands.models.parameters import check
-from huebands.models.parts.judging import judge, release
+from huebands.models.parts.judging import judge, unfreeze
 from huebands.models.parts.losses import clipped_share, huber_loss
 from huebands.models.parts.normalisation import Norm
 from huebands.models.parts.patchgan import PatchGAN
@@ -110,7 +110,7 @@ class Objective(BaseObjective):
         terms = ("adversarial", "huber", "fusion")
         figures["generator"] = torch.stack([getattr(params, f"lambda_{term}") * figures[term] for term in terms]).sum()
         figures["generator_gradient"] = learners.generator.update(figures["generator"])
-        release(learners)
+        unfreeze(learners)
         figures["clipped"] = clipped_share(lab_to_srgb(from_units(L_unit, ab_unit.detach())))
         return {name: figure.detach() for name, figure in figures.items()}
 

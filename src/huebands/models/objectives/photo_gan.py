@@ -21,7 +21,7 @@ from huebands.models.interface import Condition, Learners, ObjectiveParams
 from huebands.models.interface import Objective as BaseObjective
 from huebands.models.parameters import check
 from huebands.models.parts.initialisation import initialise
-from huebands.models.parts.judging import judge, release
+from huebands.models.parts.judging import judge, unfreeze
 from huebands.models.parts.losses import clipped_share
 
 _LAYERS = 4  # strided blocks
@@ -120,7 +120,7 @@ class Objective(BaseObjective):
             loss = loss + self.params.lambda_adversarial * figures["adversarial"]
         figures["generator"] = loss
         figures["generator_gradient"] = learners.generator.update(loss)
-        release(learners)
+        unfreeze(learners)
         figures["clipped"] = clipped_share(lab_to_srgb(from_units(L_unit, ab_unit.detach())))
         return {name: figure.detach() for name, figure in figures.items()}
 

@@ -21,7 +21,7 @@ def discriminator_loss(discriminator: nn.Module, real: Tensor, fake: Tensor) -> 
 def judge(learners: Learners, name: str, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     """Update a discriminator, and give its figures and its generator's term, "adversarial".
 
-    The discriminator's weights ask for no gradient afterwards, until `release`.
+    The discriminator's weights ask for no gradient afterwards, until `unfreeze`.
 
     Args:
         learners: of the training.
@@ -39,7 +39,7 @@ def judge(learners: Learners, name: str, real: Tensor, fake: Tensor) -> dict[str
     return {"discriminator": loss, "discriminator_gradient": gradient, "adversarial": adversarial}
 
 
-def release(learners: Learners) -> None:
+def unfreeze(learners: Learners) -> None:
     """Let all helpers that learn do so again."""
     for helper in learners.helpers.values():
         helper.network.requires_grad_(True)

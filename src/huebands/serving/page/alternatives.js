@@ -8,7 +8,7 @@ const COUNT = 4; // pictures that are drawn at a time
 export class Alternatives {
   /**
    * @param element with a button, a .strip for the pictures and a .hint.
-   * @param onChoose called with the canvas that is to be shown.
+   * @param onChoose called with the canvas that is to be shown, and its name.
    */
   constructor(element, onChoose) {
     this.element = element;
@@ -47,7 +47,7 @@ export class Alternatives {
     if (this.colorized !== colorized) return; // another photo, or another hint, has come meanwhile
     const { outside, unit } = description.colourings;
     const notes = outside.map(
-      (share, index) => `Alternative ${index + 1}: ${(100 * share).toFixed(1)}% of its ${unit} lie outside the ${confidence}% bands.`,
+      (share, index) => `Alternative ${index + 1}: ${(100 * share).toFixed(1)}% of its ${unit} lie outside the ${confidence}% bands. The map of uncertainty and the downloads are of the first colouring.`,
     );
     this.pictures = [colorized, ...samples];
     this.notes = ["", ...notes];
@@ -62,7 +62,7 @@ export class Alternatives {
     const label = document.createElement("label");
     const input = Object.assign(document.createElement("input"), { type: "radio", name: "alternative", value: index });
     input.checked = index === 0;
-    const name = Object.assign(document.createElement("span"), { textContent: index === 0 ? "Colorized" : `Alternative ${index}` });
+    const name = Object.assign(document.createElement("span"), { textContent: nameOf(index) });
     const thumbnail = document.createElement("canvas");
     const scale = Math.min(1, 320 / Math.max(picture.width, picture.height));
     thumbnail.width = Math.max(1, Math.round(scale * picture.width));
@@ -75,6 +75,10 @@ export class Alternatives {
   #choose() {
     const index = Number(this.strip.querySelector("input:checked").value);
     this.note.textContent = this.notes[index];
-    this.onChoose(this.pictures[index]);
+    this.onChoose(this.pictures[index], nameOf(index));
   }
+}
+
+function nameOf(index) {
+  return index === 0 ? "Colorized" : `Alternative ${index}`;
 }

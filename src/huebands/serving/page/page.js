@@ -73,6 +73,7 @@ function show(exploration, fields, point) {
   photo = { ...exploration, fields, downloads: new Downloads(fields), point, pixels: exploration.nestedBands.shown };
   copy(exploration.grey, document.querySelector(".grey canvas"));
   copy(exploration.colorized, document.querySelector(".colorized canvas"));
+  document.querySelector(".colorized figcaption").textContent = "Colorized";
   alternatives.begin(exploration.colorized);
   heat.explore(exploration);
   offerMaps(exploration.errorMap);
@@ -105,7 +106,8 @@ function nameMap(map) {
 }
 
 /** Shows one of the photo's colourings; the bands stay as they are. */
-function showColouring(canvas) {
+function showColouring(canvas, name) {
+  document.querySelector(".colorized figcaption").textContent = name;
   copy(canvas, document.querySelector(".colorized canvas"));
   photo.pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
   if (photo.point !== null) showPixel({ ...photo.point, byKey: false });
