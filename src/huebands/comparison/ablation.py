@@ -11,10 +11,8 @@ from pathlib import Path
 import yaml
 
 from huebands.comparison.command import Request, run
-from huebands.comparison.experiments import ExperimentError, run_missing, take_output
+from huebands.comparison.experiments import ExperimentError, check_data, run_missing, take_output
 from huebands.comparison.own_photos import read_prepared
-from huebands.data.shards import data_sha256
-from huebands.package.read import read_package
 
 CONF, REPORT = Path("conf/ablation.yaml"), Path("reports/ablation")
 TRAINED, PREPARED = "models/trained", "data/prepared"
@@ -46,14 +44,7 @@ def judge(generators: Sequence[Path], data: Path) -> None:
         ExperimentError: when a generator was trained on other data.
         ValueError, OSError: when a package, the data or the report cannot be read or written.
     """
-    sha256 = data_sha256(data)
-    for folder in generators:
-        trained = read_package(folder).config["lineage"]["data_sha256"]
-        if trained != sha256:
-            raise ExperimentError(
-                f"{folder}: trained on the data {trained[:12]}, while {data} is {sha256[:12]}; run"
-                f" `dvc exp remove ablation-{folder.name}` and train it again"
-            )
+    check_data({f"ablation-{folder.name}": folder for folder in generators}, data)
     request = Request(
         candidates=["grey", "lightness", *(f"{folder.name}={folder}" for folder in generators)],
         commands=[],

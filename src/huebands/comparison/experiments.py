@@ -6,7 +6,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from huebands.data.shards import data_sha256
 from huebands.files import atomic
+from huebands.package.read import read_package
 
 
 class ExperimentError(RuntimeError):
@@ -53,6 +55,27 @@ def take_output(experiment: str, output: str, folder: Path) -> None:
             f"{experiment}: {output} cannot be taken ({error}); `dvc queue logs {experiment}` shows what failed,"
             f" `dvc exp remove {experiment}` lets it be trained again"
         ) from error
+
+
+def check_data(packages: Mapping[str, Path], data: Path) -> None:
+    """Check that packages were trained on the data that they are compared on.
+
+    Args:
+        packages: folders, by the names of the experiments that made them.
+        data: a prepared dataset.
+
+    Raises:
+        ExperimentError: when one was trained on other data.
+        PackageError, ShardError: when a package or the data cannot be read.
+    """
+    sha256 = data_sha256(data)
+    for experiment, folder in packages.items():
+        trained = read_package(folder).config["lineage"]["data_sha256"]
+        if trained != sha256:
+            raise ExperimentError(
+                f"{folder}: trained on the data {trained[:12]}, while {data} is {sha256[:12]}; run"
+                f" `dvc exp remove {experiment}` and train it again"
+            )
 
 
 def _dvc(*arguments: str) -> str:

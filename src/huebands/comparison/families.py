@@ -18,7 +18,7 @@ from typing import Any
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.comparison.command import Request, run
-from huebands.comparison.experiments import ExperimentError, run_missing, take_output
+from huebands.comparison.experiments import ExperimentError, check_data, run_missing, take_output
 from huebands.comparison.own_photos import PhotoSet, read_prepared
 from huebands.files import atomic
 from huebands.package.write import assemble
@@ -42,6 +42,7 @@ def main() -> None:
             take_package(name)
         data = REPORT / "prepared"  # the dataset of the working tree may be another
         take_output(experiment_of(names[0]), PREPARED, data)
+        check_data({experiment_of(name): REPORT / "models" / name for name in names}, data)
         photos = read_prepared(data)
         request = Request(
             candidates=["grey", "lightness", *(f"{name}={REPORT / 'models' / name}" for name in names)],
