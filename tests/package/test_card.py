@@ -52,6 +52,16 @@ def test_equal_packages_have_equal_cards(calibration: dict[str, Any]) -> None:
     )
 
 
+def test_the_card_tells_of_photos_with_hints_where_they_were_calibrated(calibration: dict[str, Any]) -> None:
+    certificate = {"curve": [{**row, "coverage": 0.987} for row in calibration["certificate"]["curve"]]}
+    with_hints = {"law": {"mean": 8.0}, "certificate": certificate}
+    card = write_card(tiny_config(), EVALUATION, calibration, PHOTOS, with_hints)
+    assert "true colours, 8 a photo on average. It does not reach a hint that is a guess." in card
+    assert card.count("98.7%") == len(certificate["curve"])
+    assert card.index("98.7%") < card.index("\n\n## What it does not promise")
+    assert "hint" not in write_card(tiny_config(), EVALUATION, calibration, PHOTOS)
+
+
 def test_the_card_names_the_precision_where_it_is_known(calibration: dict[str, Any]) -> None:
     config = tiny_config()
     config["lineage"]["precision"] = "bfloat16"

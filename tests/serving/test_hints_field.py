@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 
 from huebands.colorize.hints import HintRequest, Point
+from huebands.conformal.guarantee import Guarantee
 from huebands.photos.write import encode_png
 from huebands.serving.openapi import describe_api
+from huebands.serving.served_model import describe_model
 from in_process import Client, build_in_process
-from painted_hints import with_hints
+from painted_hints import calibrate_with_hints, with_calibrations, with_hints, without_calibration
 
 PHOTO = np.full((24, 30), 120, np.uint8)
 POINTS = (Point(3, 4, (200, 60, 60)), Point(25, 20, (60, 60, 200)))
@@ -81,6 +83,27 @@ def test_the_report_and_the_page_learn_what_is_unusual_and_that_nothing_is_promi
     assert "hints" not in plain and plain["promise"].startswith("For a photo exchangeable")
     exploration = json.loads(opened(send(client, "/explore")).read("exploration.json"))
     assert exploration["hints"] is exploration["caveat"] is None
+
+
+def test_a_model_that_is_calibrated_under_hints_promises_for_true_ones(client, colorizer, tiny_package):
+    calibrated = without_calibration(tiny_package)
+    calibrated = with_calibrations(calibrated, calibrate_with_hints(calibrated))
+    client.app.state.colorizer = client.app.state.admission.pool.colorizer = calibrated
+    try:
+        report = json.loads(opened(send(client, hint=TEXT)).read("report.json"))
+        exploration = json.loads(opened(send(client, "/explore", hint=TEXT)).read("exploration.json"))
+        plain = json.loads(opened(send(client)).read("report.json"))
+    finally:
+        client.app.state.colorizer = client.app.state.admission.pool.colorizer = colorizer
+    law = calibrated.package.hints_calibration.law.in_words
+    assert report["promise"] == f"{plain['promise']} {law}"
+    assert (exploration["caveat"], exploration["law"]) == (None, law)
+    assert (
+        exploration["steps"]["joint"]["90"]
+        == calibrated.package.hints_calibration.steps(Guarantee(alpha=0.1, mode="joint")).tolist()
+    )
+    assert describe_model(calibrated)["hints_certificate"]["around_hints"]
+    assert describe_model(colorizer)["hints_certificate"] is None
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from huebands.photos.heatmap import heat_map
 from huebands.photos.write import encode_png
 from huebands.serving.workers.jobs import Job
 from huebands.serving.workers.worker import work
-from painted_hints import with_hints
+from painted_hints import calibrate_with_hints, draw_photo, with_calibrations, with_hints, without_calibration
 from several_colourings import with_samples
 
 __all__ = ["page", "visit"]  # fixtures
@@ -129,12 +129,25 @@ def painting(page, url, service):
     return page
 
 
-def click_at(page, column, row, view="grey"):
-    """Click a pixel of the picture that is shown, by mouse or by finger."""
+def on_screen(page, column, row, view="grey"):
+    """Where a pixel of the picture that is shown lies on the screen."""
     page.locator("#stage").scroll_into_view_if_needed()
     frame = page.locator(f".{view} canvas").bounding_box()
     width, height = page.locator(f".{view} canvas").evaluate("(canvas) => [canvas.width, canvas.height]")
-    place = frame["x"] + (column + 0.5) / width * frame["width"], frame["y"] + (row + 0.5) / height * frame["height"]
+    return frame["x"] + (column + 0.5) / width * frame["width"], frame["y"] + (row + 0.5) / height * frame["height"]
+
+
+def read_at(page, column, row):
+    """The intervals that the readout shows at a pixel under the mouse."""
+    page.mouse.move(*on_screen(page, column, row))
+    place, _, intervals = reading(page)
+    assert place == (column, row)
+    return intervals
+
+
+def click_at(page, column, row, view="grey"):
+    """Click a pixel of the picture that is shown, by mouse or by finger."""
+    place = on_screen(page, column, row, view)
     if page.evaluate("navigator.maxTouchPoints") > 0:
         page.touchscreen.tap(*place)
     else:
@@ -207,6 +220,36 @@ def test_a_dot_is_sent_with_its_place_and_colour_and_the_colours_follow(page, ur
     height, width = pixels_of(page, "grey").shape[:2]
     assert place == pytest.approx([100 * 7.5 / width, 100 * 15.5 / height], abs=0.001)
     assert (colour, is_dashed) == ("rgb(0, 255, 0)", False)
+
+
+def test_a_dot_recolours_its_surface_and_narrows_the_bands_there(page, url, tiny_package):
+    """With a model that takes hints and is calibrated under them, and the worker that serves it."""
+    colorizer = without_calibration(tiny_package)
+    colorizer = with_calibrations(colorizer, calibrate_with_hints(colorizer))
+    photo = draw_photo(0, "page")
+    content = encode_png(photo.grey.levels_HW)
+
+    def answer(route):
+        hints = HintRequest.asked(form_of(route.request).get("hint", "").split(), None)
+        job = Job(kind="explore", content=content, name="cat.png", guarantee=Guarantee(), hints=hints)
+        route.fulfill(body=work(colorizer, job).body, content_type="application/zip")
+
+    model = httpx.get(f"{url}/model").json()
+    page.route("**/model", lambda route: route.fulfill(json={**model, "hints": True}))
+    page.route("**/explore", answer)
+    page.reload()
+    explore(page, content)
+    before, bands = pixels_of(page, "colorized"), read_at(page, 20, 24)
+    page.get_by_role("button", name="Paint hints").click()
+    dot(page, 6, 28, "#{:02x}{:02x}{:02x}".format(*photo.rgb[28, 6]))
+    after, narrowed = pixels_of(page, "colorized"), read_at(page, 20, 24)
+    far = np.hypot(*(np.indices((32, 32)) - np.array([28, 6])[:, None, None])) > 6
+    lower = (np.indices((32, 32))[0] > 17) & far
+    error_before, error_after = (np.abs(shown.astype(int) - photo.rgb)[lower].mean() for shown in (before, after))
+    assert error_after < 0.5 * error_before, "the surface gets the hint's colour, beyond the dot"
+    assert sum(high - low for low, high in narrowed) < 0.8 * sum(high - low for low, high in bands)
+    expect(page.locator("#promise")).to_contain_text("at least 90% of the channel values")
+    expect(page.locator("#promise")).to_contain_text("it does not reach a hint that is a guess")
 
 
 def test_all_three_pictures_take_dots_and_show_them(painting, service):

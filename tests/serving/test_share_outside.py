@@ -1,5 +1,7 @@
 """Which uploads have known true colours, and the share of these outside the bands."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,9 @@ def test_a_photo_that_follows_hints_says_nothing_of_the_promise(colorizer):
     assert hinted.share_outside(photo) > 0
     assert share_outside(photo, hinted, min_chroma=5.0) is None
     assert share_outside(photo, hinting.colorize(photo, alpha=0.3), min_chroma=5.0) is not None
+    # Nor does one whose bands are calibrated on photos with hints: another promise is watched.
+    calibrated = replace(hinted, caveat=None, law="Hints must be true.")
+    assert share_outside(photo, calibrated, min_chroma=5.0) is None
 
 
 def test_a_strip_has_the_chroma_of_its_colours():

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from PIL import Image
 
-from huebands.colorize.calibration import calibrate, choose_bands, count_split, measure
+from huebands.colorize.calibration import calibrate, choose_bands, count_split, laws, measure, measure_all
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.params import CalibrateParams
 from huebands.conformal.bands import STEPS
@@ -38,10 +38,12 @@ from huebands.package.read import read_package
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.read import read_photo
 from huebands.photos.write import encode_png
+from huebands.registry.reports import StageFolders, find_hints_report
 from huebands.stages import calibrate as stage
 from huebands.stages import evaluate, fit_density
 from huebands.statistics.risk_control import first_step
 from joint_density import with_joint_density
+from painted_hints import with_hints
 from tiny_package import network_of, seal, tiny_config, write_tiny_density
 from toy_calibration import read_calibration
 
@@ -51,6 +53,7 @@ ALPHAS = (0.1, 0.2, 0.3, 0.5)  # of nine photos
 SETTINGS = CalibrateParams(
     adaptivity=0.5, alphas=(0.01, *ALPHAS), report_alpha=0.2, unlike_p_value=0.05, heatmaps=2, seed=0
 )
+REPORTED = (("coverage", "csv"), ("coverage", "png"), ("heatmaps", "png"))
 FIT = DensityParams(
     encoder="efficientnet-lite0",
     filters=2,
@@ -123,7 +126,7 @@ def run_calibrate(folder, settings=SETTINGS):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stage, "CALIBRATION", folder / "models/calibration")
         patch.setattr(stage, "REPORT", folder / "reports")
-        stage.write(*measure(colorizer, photos, calibration, settings), colorizer.package)
+        stage.write([measure(colorizer, photos, calibration, settings)], colorizer.package)
     return read_calibration(folder / "models/calibration")
 
 
@@ -276,8 +279,28 @@ def test_calibrate_writes_a_calibration_of_both_networks(calibrated, tmp_path, m
     remark = "It learned from copies."
     config = {**package.config, "lineage": {**package.config["lineage"], "remark": remark}}
     monkeypatch.chdir(tmp_path)
-    stage.write(calibration, [], replace(package, config=config))
+    stage.write([(calibration, [])], replace(package, config=config))
     assert remark in (tmp_path / "models/calibration/certificate.html").read_text() and remark not in page
+
+
+def test_calibrate_reports_photos_with_hints_beside_those_without(calibrated, tmp_path, monkeypatch):
+    """Where the network takes hints; the whole stage but for its files' names."""
+    photos, colorizer = photos_of(calibrated), with_hints(colorizer_of(calibrated))
+    calibrations = [calibrate(colorizer, photos, SETTINGS, "d" * 64, 4.0, law=law) for law in laws(colorizer, photos)]
+    monkeypatch.chdir(tmp_path)
+    stage.write(measure_all(colorizer, photos, calibrations, SETTINGS), colorizer.package)
+    metrics = json.loads((tmp_path / "reports/calibrate/metrics.json").read_text())
+    assert set(metrics["hints"]) - set(metrics) == {"nearest_to_hints"}
+    assert metrics["hints"]["photos"] == metrics["photos"]
+    assert {path.name for path in (tmp_path / "reports/calibrate").iterdir()} == {
+        "metrics.json",
+        *(f"{name}{of}.{kind}" for name, kind in REPORTED for of in ("", "-hints")),
+    }
+    names = {"calibration.npz", "calibration.json", "calibration-hints.npz", "calibration-hints.json"}
+    assert {path.name for path in (tmp_path / "models/calibration").iterdir()} == {*names, "certificate.html"}
+    folders = StageFolders(calibration=tmp_path / "models/calibration")
+    assert find_hints_report(folders)["law"]["mean"] == 8
+    assert find_hints_report(StageFolders(calibration=calibrated / "models/calibration")) is None
 
 
 def test_reading_the_photos_tells_now_and_then_how_many_were_read(calibrated, capsys, monkeypatch):
@@ -403,7 +426,9 @@ def test_the_counts_of_many_processes_add_up_to_that_of_one_to_the_bit(folder, g
     photos, colorizer = photos_of(folder), colorizer_of(folder)
     shape, _ = choose_bands(colorizer, photos, SETTINGS)
     whole = count_split(colorizer, photos, shape)
-    first, second = (count_split(colorizer, photos, shape, rank, 2).all_reduce(torch.device("cpu")) for rank in (0, 1))
+    first, second = (
+        count_split(colorizer, photos, shape, None, rank, 2).all_reduce(torch.device("cpu")) for rank in (0, 1)
+    )
     for name, table in whole.tables().items():
         assert np.array_equal((first + second).tables()[name], table)
         assert not np.array_equal(first.tables()[name], table)

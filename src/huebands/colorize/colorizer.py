@@ -1,6 +1,6 @@
 """From a model package and a photo to colours and bands, at the photo's own size."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -26,6 +26,7 @@ from huebands.conformal.photo_bands import PhotoBands
 from huebands.conformal.shape import Shape
 from huebands.density.atypicality import p_value
 from huebands.density.expected_error import LEVELS, expected_errors
+from huebands.density.hinted import HintKernel
 from huebands.density.model import Density
 from huebands.models.windows import canvas_size
 from huebands.package.choose import default_package, released_sha256
@@ -83,6 +84,19 @@ class Colorizer:
                 f"{self.source}: has no calibration, so no bands; make a complete package with `dvc repro`"
             )
         return self.package.calibration
+
+    def calibration_given(self, hints: object | None, like: object | None) -> Calibration:
+        """The calibration of photos with such guidance, or where there is none that of photos without.
+
+        Args:
+            hints: None: there are none.
+            like: a reference photo; None: there is none.
+
+        Raises:
+            PackageError: when the package has no calibration.
+        """
+        with_hints = self.package.hints_calibration
+        return self.calibration if hints is None or like is not None or with_hints is None else with_hints
 
     @property
     def density(self) -> Density:
@@ -144,7 +158,8 @@ class Colorizer:
             ImageError: when the photo cannot be read.
         """
         guarantee = Guarantee(alpha=alpha, mode=mode, delta=delta, grouped=grouped)
-        self.calibration.check(guarantee)  # an error before the work, where the guarantee is not supported
+        # An error before the work, where the guarantee is not supported.
+        self.calibration_given(hints, like).check(guarantee)
         sampling = Sampling(count=samples, seed=seed) if samples else None
         self.abilities.check_samples(sampling)
         prediction = self.predict(GreyPhoto.read(image, name), hints=hints, like=like)
@@ -156,6 +171,7 @@ class Colorizer:
         shape: Shape | None = None,
         hints: HintRequest | None = None,
         like: Exemplar | None = None,
+        kernel: HintKernel | None = None,
     ) -> Prediction:
         """Find the colours of a photo, and its bands at every step. The networks run here only.
 
@@ -164,6 +180,7 @@ class Colorizer:
             shape: shape of the bands; the calibration's unless given.
             hints: colours that someone has painted on it.
             like: a reference photo, whose colours it is to take.
+            kernel: how far hints reach in the density; the calibration's unless a shape is given, None: nowhere.
 
         Raises:
             PackageError: when the package has no calibration and no shape is given, or no density.
@@ -173,19 +190,28 @@ class Colorizer:
         self.abilities.check_hints(hints)
         self.abilities.check_exemplar(like)
         guidance = Guidance(hints=None if hints is None else hints.on(photo), exemplar=like)
-        shape, colours, density = shape or self.calibration.shape, self.colours, self.density
+        if shape is None:
+            calibration = self.calibration_given(hints, like)
+            shape, kernel = calibration.shape, None if calibration.law is None else calibration.law.kernel
+        colours, density = self.colours, self.density
         # Both at once, from one lightness at full size.
         photo.lightness(colours.first_size(photo), Size(*canvas_size(photo.picture_shape, density.image_size)))
         rgb_HW3, estimate = colours.predict(photo, guidance), density.estimate(photo)
         with torch.inference_mode():
+            unhinted = None
+            if guidance.hints is not None:
+                unhinted_HW3 = colours.predict(photo, Guidance(exemplar=like))
+                usual = self.package.calibration.shape if self.package.calibration is not None else shape
+                unhinted = NestedBands(unhinted_HW3, photo.levels_HW, estimate.intervals(usual.adaptivity))
+                if kernel is not None:
+                    estimate = estimate.given(guidance.hints.on_samples(photo, estimate.size), kernel)
             nested = NestedBands(rgb_HW3, photo.levels_HW, estimate.intervals(shape.adaptivity))
             errors_KSS = None
             if (probabilities_QSS := estimate.probabilities_QSS) is not None:
                 errors_KSS = expected_errors(probabilities_QSS, estimate.ab(LEVELS), rgb_HW3, photo.levels_HW)
         texture_SS = texture_of(estimate.L_SS)
         bands = PhotoBands(nested, shape.grouping, texture_SS, estimate.entropy, estimate.atypicality)
-        unhinted_HW3 = None if guidance.hints is None else colours.predict(photo, Guidance(exemplar=like))
-        return Prediction(photo, rgb_HW3, bands, errors_KSS, guidance, unhinted_HW3)
+        return Prediction(photo, rgb_HW3, bands, errors_KSS, guidance, unhinted)
 
     def choose(
         self, prediction: Prediction, guarantee: Guarantee, sampling: Sampling | None = None
@@ -199,9 +225,10 @@ class Colorizer:
         """
         self.abilities.check_samples(sampling)
         samples = self.colours.samples(prediction.photo, sampling, prediction.guidance) if sampling else ()
-        steps = common = self.calibration.steps(guarantee)
+        calibration = self.calibration_of(prediction)
+        steps = common = calibration.steps(guarantee)
         if guarantee.grouped:
-            steps = prediction.bands.widest_steps(self.calibration.group_steps(guarantee))
+            steps = prediction.bands.widest_steps(calibration.group_steps(guarantee))
         bands_HW32 = prediction.bands.at(steps, guarantee.mode)
         return Colorization(
             rgb=prediction.rgb,
@@ -213,29 +240,33 @@ class Colorizer:
             error_KSS=self.expected_error(prediction),
             samples=samples,
             hints=self.judge_hints(prediction),
-            caveat=prediction.guidance.caveat,
+            caveat=prediction.guidance.caveat if calibration.law is None else None,
+            law=None if calibration.law is None else calibration.law.in_words,
         )
+
+    def calibration_of(self, prediction: Prediction) -> Calibration:
+        """The calibration that chooses a prediction's bands, see `calibration_given`."""
+        return self.calibration_given(prediction.guidance.hints, prediction.guidance.exemplar)
 
     def judge_hints(self, prediction: Prediction) -> HintsReport | None:
         """Say which of a photo's hints lie outside the bands that it has without hints; None where there are none.
 
         These are the bands of each channel at `USUAL`, or at the smallest alpha that the calibration supports.
         """
-        hints, unhinted_HW3 = prediction.guidance.hints, prediction.unhinted_HW3
-        if hints is None or unhinted_HW3 is None:
+        hints = prediction.guidance.hints
+        if hints is None or prediction.unhinted is None:
             return None
         alpha = max(USUAL, self.calibration.smallest_alpha)
-        nested = replace(prediction.bands.nested, shown_HW3=unhinted_HW3)
         steps = self.calibration.steps(Guarantee(alpha=alpha))
-        return HintsReport.of(hints, nested, alpha, steps, prediction.rgb)
+        return HintsReport.of(hints, prediction.unhinted, alpha, steps, prediction.rgb)
 
     def expected_error(self, prediction: Prediction) -> NDArray[np.float32] | None:
         """The calibrated expected error, (K, S, S) in CIEDE2000; see `Colorization.error_KSS`."""
-        curve, errors_KSS = self.calibration.error_curve, prediction.expected_error_KSS
+        curve, errors_KSS = self.calibration_of(prediction).error_curve, prediction.expected_error_KSS
         if curve is None or errors_KSS is None:
             return None
         return curve.calibrate(errors_KSS.numpy())
 
     def likeness(self, prediction: Prediction) -> float:
-        """The p-value of a photo's atypicality score among those of the calibration photos."""
+        """The p-value of a photo's atypicality score, which hints do not change, among the calibration photos'."""
         return p_value(prediction.bands.atypicality, self.calibration.table.atypicality)

@@ -81,12 +81,12 @@ def run(options: argparse.Namespace) -> int:
     try:
         colorizer = Colorizer.load(options.model)
         guarantee = Guarantee(alpha=options.alpha, mode=options.mode, delta=options.delta, grouped=options.grouped)
-        colorizer.calibration.check(guarantee)
         sampling = Sampling.asked(options.samples, options.seed)
         colorizer.abilities.check_samples(sampling)
         hints = HintRequest.asked(options.hint, options.hints)
         colorizer.abilities.check_hints(hints)
         colorizer.abilities.check_exemplar(options.like)
+        colorizer.calibration_given(hints, options.like).check(guarantee)
         like = None if options.like is None else Exemplar.read(options.like)
         map_name = choose_map(options.map, colorizer.calibration.maps)
         options.output.mkdir(parents=True, exist_ok=True)
@@ -119,6 +119,7 @@ def _describe(result: "Colorization", unlike_p_value: float) -> str:
         shares = ", ".join(f"{share:.1%}" for share in result.samples_outside)
         samples = f"; outside the bands: {shares} of the samples' {result.guarantee.unit}"
     caveat = "" if result.caveat is None else "; the guarantee does not reach this photo"
+    caveat += "" if result.law is None else "; the guarantee needs hints of true colours"
     hints = f"; {result.hints.in_words}" if result.hints is not None and result.hints.unusual else ""
     return (
         f"{width} x {height}, bands {result.width.mean():.1f} of 255 levels wide{error}{samples}{caveat}{hints}{unlike}"

@@ -20,7 +20,7 @@ class Guidance:
 
     @property
     def caveat(self) -> str | None:
-        """What holds in place of the guarantee, which is calibrated on photos without guidance; None: it holds."""
+        """What holds in place of a guarantee that is calibrated on photos without guidance; None: it holds."""
         given = [
             *(["hints"] if self.hints is not None else []),
             *(["reference photo"] if self.exemplar is not None else []),

@@ -97,9 +97,8 @@ class HintRequest:
                 painted.
         """
         rgb_HW3, painted_HW = _read_picture(self.picture, photo.shape)
-        radius = point_radius(photo.shape)
         for point in self.points:
-            _paint_point(rgb_HW3, painted_HW, point, radius)
+            _paint_point(rgb_HW3, painted_HW, point)
         rows_N, columns_N = painted_HW.nonzero()
         if not len(rows_N):
             raise HintsError("hints must have a painted pixel: the picture is transparent all over")
@@ -107,7 +106,7 @@ class HintRequest:
             raise HintsError(f"hints cover {len(rows_N):,} pixels, and must cover at most {MAX_PAINTED:,}")
         picture_HW = painted_HW
         for point in self.points:  # each point is a spot of its own
-            rows, columns, _ = _disk(point, radius, photo.shape)
+            rows, columns, _ = disk_of(point.x, point.y, photo.shape)
             picture_HW[rows, columns] = False
         spots = [*_centres(picture_HW), *dict.fromkeys((point.y, point.x) for point in self.points)]
         rgb_N3 = rgb_HW3[rows_N, columns_N]
@@ -152,20 +151,26 @@ class Hints:
         Returns:
             (1, 3, height, width): the mean ab_unit of the hinted pixels that fall on a place and 1, or zeros.
         """
+        return self._on_places(photo.picture, size)[None]
+
+    def on_samples(self, photo: GreyPhoto, size: tuple[int, int]) -> Tensor:
+        """The same on samples that are spread evenly over the whole photo: (3, height, width)."""
+        return self._on_places((slice(0, photo.shape[0]), slice(0, photo.shape[1])), size)
+
+    def _on_places(self, part: tuple[slice, slice], size: tuple[int, int]) -> Tensor:
+        """The hints on places that are spread evenly over a part of the photo, (3, height, width)."""
         places = []
         inside = np.ones(len(self.rows_N), bool)
-        for pixels, range_of_picture, length in zip(
-            (self.rows_N, self.columns_N), photo.picture, size, strict=True
-        ):  # fmt: skip
-            offset = pixels - range_of_picture.start
-            inside &= (offset >= 0) & (pixels < range_of_picture.stop)
-            places.append(offset * length // (range_of_picture.stop - range_of_picture.start))
+        for pixels, inside_part, length in zip((self.rows_N, self.columns_N), part, size, strict=True):
+            offset = pixels - inside_part.start
+            inside &= (offset >= 0) & (pixels < inside_part.stop)
+            places.append(offset * length // (inside_part.stop - inside_part.start))
         place = (places[0] * size[1] + places[1])[inside]
         count = np.bincount(place, minlength=size[0] * size[1])
         sums = [np.bincount(place, weights=ab[inside], minlength=len(count)) for ab in self.ab_N2.T]
         hinted = count > 0
         means = [np.divide(total, count, where=hinted, out=np.zeros(len(count))) / color.AB_SCALE for total in sums]
-        return torch.from_numpy(np.stack([*means, hinted]).astype(np.float32)).view(1, 3, *size)
+        return torch.from_numpy(np.stack([*means, hinted]).astype(np.float32)).view(3, *size)
 
 
 def point_radius(shape: tuple[int, int]) -> int:
@@ -173,24 +178,25 @@ def point_radius(shape: tuple[int, int]) -> int:
     return max(1, round(_RADIUS * min(shape)))
 
 
-def _paint_point(rgb_HW3: NDArray[np.uint8], painted_HW: NDArray[np.bool_], point: Point, radius: int) -> None:
+def _paint_point(rgb_HW3: NDArray[np.uint8], painted_HW: NDArray[np.bool_], point: Point) -> None:
     height, width = painted_HW.shape
     if point.y >= height or point.x >= width:
         raise HintsError(
             f"hint (={point.x},{point.y}) must lie on the photo: x in [0, {width - 1}], y in [0, {height - 1}]"
         )
-    rows, columns, disk = _disk(point, radius, (height, width))
+    rows, columns, disk = disk_of(point.x, point.y, (height, width))
     rgb_HW3[rows, columns][disk] = point.rgb
     painted_HW[rows, columns] |= disk
 
 
-def _disk(point: Point, radius: int, shape: tuple[int, int]) -> tuple[slice, slice, NDArray[np.bool_]]:
-    """The part of a photo around a point, and which of its pixels are in the disk."""
+def disk_of(x: int, y: int, shape: tuple[int, int]) -> tuple[slice, slice, NDArray[np.bool_]]:
+    """The part of a photo around a point, its rows and columns, and which of its pixels are in the point's disk."""
+    radius = point_radius(shape)
     rows, columns = (
         slice(max(place - radius, 0), min(place + radius + 1, length))
-        for place, length in zip((point.y, point.x), shape, strict=True)
+        for place, length in zip((y, x), shape, strict=True)
     )
-    down, right = np.ogrid[rows.start - point.y : rows.stop - point.y, columns.start - point.x : columns.stop - point.x]
+    down, right = np.ogrid[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
     return rows, columns, down**2 + right**2 <= radius**2
 
 

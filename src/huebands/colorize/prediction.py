@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from huebands.colorize.guidance import UNGUIDED, Guidance
+from huebands.conformal.bands import NestedBands
 from huebands.conformal.photo_bands import PhotoBands
 from huebands.photos.grey import GreyPhoto
 
@@ -22,7 +23,7 @@ class Prediction:
         expected_error_KSS: mean CIEDE2000 under the density for pixels with each of K grey levels, at samples spread
             evenly over the photo, not calibrated; None where the model has no joint density.
         guidance: that `rgb` follows.
-        unhinted_HW3: the colours without the hints; None: there are none.
+        unhinted: the bands, around the colours, without the hints; None: there are none.
     """
 
     photo: GreyPhoto
@@ -30,4 +31,4 @@ class Prediction:
     bands: PhotoBands
     expected_error_KSS: Tensor | None = None
     guidance: Guidance = UNGUIDED
-    unhinted_HW3: NDArray[np.uint8] | None = None
+    unhinted: NestedBands | None = None

@@ -38,6 +38,7 @@ class Colorization:
             spread evenly over the photo; None where the model gives none.
         hints: what there is to say of the photo's hints; None: it has none.
         caveat: what holds in place of the guarantee where the colours follow hints or a reference; None: it holds.
+        law: what the guarantee needs of the photo's hints, where the calibration photos had hints; None: nothing.
         samples: further colourings, uint8 (H, W, 3) each. They need not lie inside the bands, see `share_outside`.
     """
 
@@ -51,6 +52,7 @@ class Colorization:
     samples: tuple[NDArray[np.uint8], ...] = ()
     hints: HintsReport | None = None
     caveat: str | None = None
+    law: str | None = None
 
     @cached_property
     def width(self) -> NDArray[np.float32]:

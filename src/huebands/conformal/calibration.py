@@ -20,6 +20,7 @@ from huebands.conformal.bands import STEPS
 from huebands.conformal.error_map import MAPS, ErrorCurve, MapName
 from huebands.conformal.groups import GROUPS
 from huebands.conformal.guarantee import AlphaError, Guarantee, Mode
+from huebands.conformal.law import HintLaw
 from huebands.conformal.scores import JOINT, KINDS
 from huebands.conformal.shape import Shape
 from huebands.conformal.table import LossTable
@@ -41,6 +42,7 @@ class Calibration:
         min_chroma: least mean chroma of the calibration photos, CIELAB units; greyer ones were left out.
         unlike_p_value: atypicality p-value at or below which a photo counts as unlike the calibration photos.
         error_curve: calibrates the map of the expected error; None where the density is not one over colours.
+        law: of the hints that the photos had; None: they had none.
         certificate: what was measured on the test split, as `coverage.certify` gives it; empty until then.
 
     Raises:
@@ -56,6 +58,7 @@ class Calibration:
     min_chroma: float
     unlike_p_value: float
     error_curve: ErrorCurve | None = None
+    law: HintLaw | None = None
     certificate: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

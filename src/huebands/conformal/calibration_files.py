@@ -1,4 +1,7 @@
-"""Reads and writes the two files of a calibration: tables in calibration.npz, the rest in calibration.json."""
+"""Reads and writes the two files of a calibration: tables in calibration.npz, the rest in calibration.json.
+
+A calibration on photos with hints has the names calibration-hints.npz and calibration-hints.json.
+"""
 
 import hashlib
 import io
@@ -16,13 +19,15 @@ from huebands.conformal.calibration import Calibration
 from huebands.conformal.error_map import ErrorCurve
 from huebands.conformal.groups import Grouping
 from huebands.conformal.guarantee import Guarantee
+from huebands.conformal.law import HintLaw
 from huebands.conformal.shape import Shape
 from huebands.conformal.table import CalibrationError, LossTable
 from huebands.files import atomic
 from huebands.models.parameters import ParamsError, below, build, check
 
 FORMAT = 4
-TABLES, DESCRIPTION = "calibration.npz", "calibration.json"
+TABLES, DESCRIPTION = NAMES = ("calibration.npz", "calibration.json")
+WITH_HINTS = ("calibration-hints.npz", "calibration-hints.json")
 # Files of format 2 lack these two, which were the same for all packages of that time.
 _OF_FORMAT_2 = {"min_chroma": 5.0, "unlike_p_value": 0.05}
 _BEFORE_FORMAT_4 = {"evenness": "adaptivity", "strangeness": "atypicality"}  # names that changed
@@ -83,6 +88,7 @@ class _Description:
     merged: dict[str, str]
     certificate: dict[str, Any]
     error_curve: Any = None  # of an `ErrorCurve`; left out where there is none, as in files of an earlier version
+    law: Any = None  # of a `HintLaw`; left out where there is none
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -99,8 +105,13 @@ class _Description:
                 build(_Reached, {name: value for name, value in row.items() if name in names})
 
 
-def write_calibration(folder: Path | str, calibration: Calibration) -> None:
-    """Write calibration.npz, then calibration.json; the same calibration gives the same bytes."""
+def write_calibration(folder: Path | str, calibration: Calibration) -> Path:
+    """Write the tables, then the description; the same calibration gives the same bytes.
+
+    Returns:
+        The path of the description.
+    """
+    tables_name, description_name = NAMES if calibration.law is None else WITH_HINTS
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **calibration.table.tables())
     grouping = calibration.shape.grouping
@@ -125,43 +136,50 @@ def write_calibration(folder: Path | str, calibration: Calibration) -> None:
         merged=grouping.merged(),
         certificate=dict(calibration.certificate),
         error_curve=calibration.error_curve,
+        law=calibration.law,
     )
     values = {key: value for key, value in asdict(description).items() if value is not None}
     text = json.dumps(values, indent=2, allow_nan=False) + "\n"
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    atomic.write_bytes(folder / TABLES, buffer.getvalue())
-    atomic.write_text(folder / DESCRIPTION, text)
+    atomic.write_bytes(folder / tables_name, buffer.getvalue())
+    atomic.write_text(folder / description_name, text)
+    return folder / description_name
 
 
-def parse_calibration(folder: Path | str, contents: Mapping[str, bytes]) -> Calibration:
+def parse_calibration(
+    folder: Path | str, contents: Mapping[str, bytes], names: tuple[str, str] = NAMES
+) -> Calibration:  # fmt: skip
     """Make a calibration of its files' contents, and check that they agree.
 
     Args:
         folder: folder of the files, for the error.
         contents: by name, of both files and maybe others.
+        names: of the two files, `NAMES` or `WITH_HINTS`.
 
     Raises:
         CalibrationError: names the file and what is wrong with it.
     """
-    path, tables_path = Path(folder) / DESCRIPTION, Path(folder) / TABLES
+    tables_path, path = (Path(folder) / name for name in names)
     try:
-        description = build(_Description, _upgrade(json.loads(contents[DESCRIPTION])))
+        description = build(_Description, _upgrade(json.loads(contents[path.name])))
         with below("shape"):
             shape = description.shape.build()
         with below("error_curve"):
             curve = None if description.error_curve is None else build(ErrorCurve, description.error_curve)
+        check((description.law is None) == (names == NAMES), "law", description.law, f"fit the name {path.name}")
+        with below("law"):
+            law = None if description.law is None else build(HintLaw, description.law)
     except ParamsError as error:
         raise CalibrationError(f"{path}: {error}; {_REMEDY}") from None
     except (ValueError, RecursionError) as error:
         raise CalibrationError(f"{path}: not JSON ({error}); {_REMEDY}") from None
-    sha256 = hashlib.sha256(contents[TABLES]).hexdigest()
+    sha256 = hashlib.sha256(contents[tables_path.name]).hexdigest()
     if sha256 != description.tables_sha256:
         raise CalibrationError(
-            f"{tables_path}: sha256 (={sha256}) is not {description.tables_sha256}, "
-            f"which {DESCRIPTION} names; {_REMEDY}"
+            f"{tables_path}: sha256 (={sha256}) is not {description.tables_sha256}, which {path.name} names; {_REMEDY}"
         )
-    table = _read_table(tables_path, contents[TABLES])
+    table = _read_table(tables_path, contents[tables_path.name])
     try:
         calibration = Calibration(
             shape,
@@ -173,6 +191,7 @@ def parse_calibration(folder: Path | str, contents: Mapping[str, bytes]) -> Cali
             min_chroma=description.min_chroma,
             unlike_p_value=description.unlike_p_value,
             error_curve=curve,
+            law=law,
             certificate=description.certificate,
         )
     except CalibrationError as error:

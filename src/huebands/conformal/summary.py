@@ -13,7 +13,7 @@ def metrics_of(calibration: Calibration) -> dict[str, Any]:
     """Sum up a calibration with its certificate, at the certificate's alpha."""
     certificate = calibration.certificate
     alpha = certificate["alpha"]
-    return {
+    figures = {
         "alpha": alpha,
         "photos": {"calibration": calibration.photos, "test": certificate["test_photos"]},
         "smallest_alpha": round(calibration.smallest_alpha, 6),
@@ -25,6 +25,10 @@ def metrics_of(calibration: Calibration) -> dict[str, Any]:
         "unlike": certificate["likeness"]["share"],
         **_figures_of_maps(certificate["maps"]),
     }
+    if (around := certificate.get("around_hints")) is not None:
+        nearest = around[0]
+        figures["nearest_to_hints"] = {key: nearest[key] for key in ("coverage", "width", "width_without")}
+    return figures
 
 
 def curve_rows(certificate: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -44,14 +48,15 @@ def curve_rows(certificate: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def sentences_of(certificate: Mapping[str, Any]) -> Iterator[str]:
-    """Describe the coverage and the width of the bands of each mode."""
-    alpha = certificate["alpha"]
+def sentences_of(calibration: Calibration) -> Iterator[str]:
+    """Describe the coverage and the width of the bands of each mode, from the certificate."""
+    certificate = calibration.certificate
+    alpha, hints = certificate["alpha"], "" if calibration.law is None else "with hints, "
     rows = [(row["mode"], row) for row in certificate["curve"] if row["alpha"] == alpha]
     rows += [(f"{row['mode']}, each group", row) for row in certificate["grouped"]]
     for name, row in rows:
         yield (
-            f"{name} at alpha {alpha:g}: covers {row['coverage']:.1%} "
+            f"{hints}{name} at alpha {alpha:g}: covers {row['coverage']:.1%} "
             f"({row['coverage_low']:.1%} to {row['coverage_high']:.1%}), width {row['width']:.1f} of 255 levels"
         )
 

@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,9 @@ from huebands.models.weights import WeightsError, encode_weights, parse_weights
 from huebands.models.windows import blend, canvas_size, run_in_windows
 from huebands.photos.grey import GreyPhoto, Size
 from huebands.photos.resize import resize
+
+if TYPE_CHECKING:  # the fit of the density does not depend on it
+    from huebands.density.hinted import HintKernel
 
 WEIGHTS, DESCRIPTION = "distribution.safetensors", "distribution.json"  # names of the package's format
 
@@ -46,6 +49,7 @@ class PhotoDensity:
         entropy: mean of the channels' entropies, nats.
         L_SS: lightness at the network's size; (H, W) where the photo is long, see `models.windows`.
         atypicality: distance from the training photos.
+        side: samples on a side of the square that the network sees.
     """
 
     probabilities_QSS: Tensor | None
@@ -54,6 +58,7 @@ class PhotoDensity:
     entropy: float
     L_SS: Tensor
     atypicality: float
+    side: int
 
     @property
     def size(self) -> tuple[int, int]:
@@ -71,9 +76,38 @@ class PhotoDensity:
         Raises:
             ValueError: when there is no joint histogram.
         """
+        _ = self.joint
+        return joint.ab_of_cells(levels, self.log_probabilities_3BSS.shape[1])
+
+    @property
+    def joint(self) -> Tensor:
+        """`probabilities_QSS`.
+
+        Raises:
+            ValueError: when there is no joint histogram.
+        """
         if self.probabilities_QSS is None:
             raise ValueError("this density has no joint histogram; fit it again")
-        return joint.ab_of_cells(levels, self.log_probabilities_3BSS.shape[1])
+        return self.probabilities_QSS
+
+    def given(self, hints_3SS: Tensor, kernel: "HintKernel") -> "PhotoDensity":
+        """The densities of the same photo with hints.
+
+        Args:
+            hints_3SS: ab_unit and 1 at hinted samples, elsewhere zeros.
+            kernel: how far they reach.
+
+        Raises:
+            ValueError: when there is no joint histogram.
+        """
+        probabilities_QSS = kernel.follow(self.joint, self.grey_SS, hints_3SS, self.side)
+        log_probabilities_3BSS = _log_channels(probabilities_QSS, self.grey_SS, self.log_probabilities_3BSS.shape[1])
+        return replace(
+            self,
+            probabilities_QSS=probabilities_QSS,
+            log_probabilities_3BSS=log_probabilities_3BSS,
+            entropy=float(entropy_of(log_probabilities_3BSS, self.grey_SS).mean()),
+        )
 
 
 @dataclass(frozen=True)
@@ -100,10 +134,11 @@ class Density:
         probabilities = blend([likely for likely, _ in windows], canvas)[0]
         height, width = probabilities.shape[-2:]
         grey_SS = grey_of_lightness(resize(L_11HW, (height, width))[0, 0])
-        channels = probabilities
-        if self.is_joint:
-            channels = joint.channel_histograms(probabilities, grey_SS, self.network.bins)
-        log_probabilities = channels.clamp_min(_LEAST).log()
+        log_probabilities = (
+            _log_channels(probabilities, grey_SS, self.network.bins)
+            if self.is_joint
+            else probabilities.clamp_min(_LEAST).log()
+        )
         statistics_F = torch.stack([statistics_F for _, statistics_F in windows]).mean(dim=0)
         return PhotoDensity(
             photo.spread(probabilities) if self.is_joint else None,
@@ -112,6 +147,7 @@ class Density:
             float(entropy_of(log_probabilities, grey_SS).mean()),
             photo.spread(L_11HW[0, 0]),
             self.reference.atypicality(statistics_F),
+            self.image_size // self.network.stride,
         )
 
     def _look(self, L_unit_11SS: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,6 +179,11 @@ class DensityWithFeatures(nn.Module):
         """Map L_unit (B, 1, S, S) to the log probabilities and the encoder's maps."""
         features = self.network.encoder(L_unit_B1SS)
         return self.network.decode(features), *features
+
+
+def _log_channels(probabilities_QSS: Tensor, grey_SS: Tensor, bins: int) -> Tensor:
+    """Logarithms of each channel's histogram, (3, bins, S, S), of a joint one."""
+    return joint.channel_histograms(probabilities_QSS, grey_SS, bins).clamp_min(_LEAST).log()
 
 
 def grey_of_lightness(L: Tensor) -> Tensor:

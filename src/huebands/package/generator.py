@@ -17,6 +17,7 @@ from huebands.package.hashes import check_hash, hash_files
 from huebands.package.schema import (
     CONFIG,
     FILES,
+    OPTIONAL,
     WEIGHTS,
     PackageConfig,
     PackageError,
@@ -63,7 +64,7 @@ def read_files(folder: Path, package_sha256: str | None = None) -> dict[str, byt
     if folder.is_dir() and not (folder / CONFIG).exists():
         raise PackageError(f"{folder / CONFIG}: missing; {folder} is not a model package")
     try:
-        files = read_folder(folder, FILES)
+        files = read_folder(folder, (*FILES, *OPTIONAL))
         if MANIFEST in files:
             check_manifest(folder, files)
     except FolderError as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from huebands.files.manifest import FolderError, hashes_of, read_folder
-from huebands.package.schema import FILES, PackageError
+from huebands.package.schema import FILES, OPTIONAL, PackageError
 
 
 def hash_package(folder: Path) -> str:
@@ -16,7 +16,7 @@ def hash_package(folder: Path) -> str:
         PackageError: when the folder holds something that is not a file of a package.
     """
     try:
-        return hash_files(read_folder(folder, FILES))
+        return hash_files(read_folder(folder, (*FILES, *OPTIONAL)))
     except FolderError as error:
         raise PackageError(str(error)) from error
 

@@ -4,6 +4,7 @@
 - config.json: network, preprocessing and lineage;
 - distribution.safetensors and distribution.json: the colour density that shapes the bands;
 - calibration.npz and calibration.json: the conformal tables;
+- calibration-hints.npz and calibration-hints.json: likewise, of photos with hints, where the network takes them;
 - certificate.html and MODEL_CARD.md: for people;
 - manifest.json: the hash of every other file.
 
@@ -23,7 +24,7 @@ from huebands.density.model import Density, DensityError, parse_density
 from huebands.models.interface import Network
 from huebands.package.generator import TrainedGenerator, parse_generator, read_files
 from huebands.package.hashes import hash_files
-from huebands.package.schema import CALIBRATION, CERTIFICATE, DENSITY, PackageError
+from huebands.package.schema import CALIBRATION, CERTIFICATE, DENSITY, HINTS_CALIBRATION, PackageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,7 @@ class ModelPackage:
     config: dict[str, Any]  # as it stands in config.json
     density: Density | None  # None: trained, but not calibrated
     calibration: Calibration | None  # None: likewise
+    hints_calibration: Calibration | None = None  # on photos with hints; None: there is none
     certificate: bytes | None  # the page certificate.html; None: likewise
     weights_sha256: str  # of generator.safetensors
     preprocessing_sha256: str  # of network and preprocessing
@@ -65,13 +67,14 @@ def parse_package(folder: Path, files: Mapping[str, bytes]) -> ModelPackage:
         PackageError: names the file, the value and what to do.
     """
     generator = parse_generator(folder, files)  # first: a calibration cannot belong to damaged weights
-    density, calibration = _parse_bands(folder, files, generator)
+    density, calibration, hints_calibration = _parse_bands(folder, files, generator)
     return ModelPackage(
         folder=folder,
         generator=generator.network,
         config=generator.config,
         density=density,
         calibration=calibration,
+        hints_calibration=hints_calibration,
         certificate=files.get(CERTIFICATE) if calibration else None,
         weights_sha256=generator.weights_sha256,
         preprocessing_sha256=generator.preprocessing_sha256,
@@ -81,16 +84,18 @@ def parse_package(folder: Path, files: Mapping[str, bytes]) -> ModelPackage:
 
 def _parse_bands(
     folder: Path, files: Mapping[str, bytes], generator: TrainedGenerator
-) -> tuple[Density | None, Calibration | None]:
-    names = (*CALIBRATION, *DENSITY, CERTIFICATE)
-    present = [name for name in names if name in files]
+) -> tuple[Density | None, Calibration | None, Calibration | None]:
+    required = (*CALIBRATION, *DENSITY, CERTIFICATE)
+    present = [name for name in (*required, *HINTS_CALIBRATION) if name in files]
     if not present:
-        return None, None
-    for name in names:
+        return None, None, None
+    has_hints = any(name in files for name in HINTS_CALIBRATION)
+    for name in (*required, *(HINTS_CALIBRATION if has_hints else ())):
         if name not in present:
             raise PackageError(f"{folder / name}: missing beside {present[0]}; calibrate with `dvc repro`")
     try:
         density, calibration = parse_density(folder, files), parse_calibration(folder, files)
+        hints_calibration = parse_calibration(folder, files, HINTS_CALIBRATION) if has_hints else None
     except (DensityError, CalibrationError) as error:
         raise PackageError(str(error)) from error
     hashes = {
@@ -98,10 +103,11 @@ def _parse_bands(
         "distribution_sha256": density.sha256,
         "preprocessing_sha256": generator.preprocessing_sha256,
     }
-    for key, sha256 in hashes.items():
-        if (calibrated := getattr(calibration, key)) != sha256:
-            raise PackageError(
-                f"{folder / CALIBRATION[1]}: {key} (={calibrated!r}) must be the package's {sha256!r}:"
-                " the calibration belongs to another model; calibrate again with `dvc repro`"
-            )
-    return density, calibration
+    for checked, (_, name) in ((calibration, CALIBRATION), (hints_calibration, HINTS_CALIBRATION)):
+        for key, sha256 in hashes.items():
+            if checked is not None and (calibrated := getattr(checked, key)) != sha256:
+                raise PackageError(
+                    f"{folder / name}: {key} (={calibrated!r}) must be the package's {sha256!r}:"
+                    " the calibration belongs to another model; calibrate again with `dvc repro`"
+                )
+    return density, calibration, hints_calibration

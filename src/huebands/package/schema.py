@@ -22,8 +22,10 @@ FORMATS = (2, 3, 4)
 WEIGHTS, CONFIG = "generator.safetensors", "config.json"
 CARD, CERTIFICATE = "MODEL_CARD.md", "certificate.html"
 CALIBRATION = ("calibration.npz", "calibration.json")
+HINTS_CALIBRATION = ("calibration-hints.npz", "calibration-hints.json")  # of networks that take hints
 DENSITY = ("distribution.safetensors", "distribution.json")
 FILES = (WEIGHTS, CONFIG, *DENSITY, *CALIBRATION, CERTIFICATE, CARD)
+OPTIONAL = HINTS_CALIBRATION
 LIGHTNESS = "cielab-d65-8bit-grey"
 LARGEST_SIDE = 4096  # pixels of the network's square
 

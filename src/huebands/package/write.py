@@ -11,6 +11,7 @@ from huebands.package.schema import (
     CERTIFICATE,
     CONFIG,
     DENSITY,
+    HINTS_CALIBRATION,
     PackageError,
     check_newest,
     parse_config,
@@ -24,7 +25,7 @@ def assemble(folder: Path, trained: Path, density: Path, calibration: Path, card
         folder: folder of the package, replaced as a whole once the new one is known to be sound.
         trained: folder of a package without calibration, of the newest format.
         density: folder with distribution.safetensors and distribution.json.
-        calibration: folder with calibration.npz, calibration.json and certificate.html.
+        calibration: folder with what the stage calibrate writes.
         card: Markdown.
 
     Raises:
@@ -33,7 +34,8 @@ def assemble(folder: Path, trained: Path, density: Path, calibration: Path, card
     files = read_files(trained)
     values, _ = parse_config(trained / CONFIG, files[CONFIG])
     check_newest(trained, values)
-    for source, names in ((density, DENSITY), (calibration, (*CALIBRATION, CERTIFICATE))):
+    with_hints = HINTS_CALIBRATION if any((calibration / name).exists() for name in HINTS_CALIBRATION) else ()
+    for source, names in ((density, DENSITY), (calibration, (*CALIBRATION, *with_hints, CERTIFICATE))):
         files |= {name: _read_part(source / name) for name in names}
     files[CARD] = card.encode("utf-8")
     package = parse_package(folder, files)

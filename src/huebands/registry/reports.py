@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from huebands.package.schema import HINTS_CALIBRATION
+
 RUN, HISTORY = "run.json", "history.csv"  # of a training's report
 METRICS = "metrics.json"  # of a stage's report
 
@@ -29,6 +31,12 @@ def read_report(path: Path) -> dict[str, Any]:
     """
     report: dict[str, Any] = json.loads(_read(path))
     return report
+
+
+def find_hints_report(folders: StageFolders) -> dict[str, Any] | None:
+    """Read the content of calibration-hints.json; None where the network takes no hints."""
+    path = folders.calibration / HINTS_CALIBRATION[1]
+    return read_report(path) if path.exists() else None
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:

@@ -10,7 +10,7 @@ from huebands.colorize.params import CalibrateParams
 from huebands.data.params import DataParams
 from huebands.models.parameters import flatten
 from huebands.package.lineage import Dataset, dataset, git_commit
-from huebands.package.schema import CALIBRATION, CERTIFICATE, DENSITY
+from huebands.package.schema import CALIBRATION, CERTIFICATE, DENSITY, HINTS_CALIBRATION
 from huebands.params import EvaluateParams, Params
 from huebands.registry.reports import HISTORY, METRICS, StageFolders, read_history, read_report
 from huebands.registry.runs import FinishedRun
@@ -37,7 +37,8 @@ def runs_of_stages(
         dataset(settings.data, data_sha256, split, context)
         for split, context in (("val", "validation"), ("calibration", "calibration"), ("test", "evaluation"))
     ]
-    certificate = [folders.calibration / name for name in (CERTIFICATE, CALIBRATION[1])]
+    names = (CERTIFICATE, CALIBRATION[1], HINTS_CALIBRATION[1])
+    certificate = [folders.calibration / name for name in names if (folders.calibration / name).exists()]
     return [
         _density_run(settings.data, folders, distribution_sha256),
         _reported_run("evaluate", settings.evaluate, folders.evaluate, tags, evaluated),

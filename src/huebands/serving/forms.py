@@ -86,9 +86,10 @@ async def _to_job(form: FormData, kind: Kind, colorizer: Colorizer, request_id: 
     if not isinstance(file, UploadFile):
         problem = "is missing" if file is None else "is a text"
         raise HTTPException(422, f"field 'image' {problem}: send the photo itself, as a file")
-    guarantee, map_name = _check_guarantee(form, colorizer.calibration), _check_map(form, colorizer.calibration)
-    sampling, hints = _check_samples(form, kind, colorizer), await _check_hints(form, colorizer)
-    like = await _check_like(form, colorizer)
+    _check_guarantee(form, colorizer.calibration)  # before hints and reference are read
+    map_name, sampling = _check_map(form, colorizer.calibration), _check_samples(form, kind, colorizer)
+    hints, like = await _check_hints(form, colorizer), await _check_like(form, colorizer)
+    guarantee = _check_guarantee(form, colorizer.calibration_given(hints, like))
     # A lone surrogate, which some charsets can produce, could not be written into an answer.
     name = (file.filename or "image").encode("utf-8", "replace").decode()[:200]
     return Job(

@@ -119,6 +119,10 @@ _MODEL: Document = {
             "description": "How many further colourings of a photo can be asked for; 0: the model knows one only.",
         },
         "hints": {"type": "boolean", "description": "Whether the colours follow hints."},
+        "hints_certificate": {
+            "type": ["object", "null"],
+            "description": "What was measured on test photos with hints; null: no calibration has hints.",
+        },
         "like": {"type": "boolean", "description": "Whether the colours follow a reference photo."},
         "calibration_photos": {"type": "integer", "minimum": 1},
         "min_chroma": {"type": "number", "description": "Least mean chroma of the calibration photos, CIELAB units."},

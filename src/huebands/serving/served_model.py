@@ -114,7 +114,7 @@ def _fetch(source: str) -> ServedModel:
 
 def describe_model(colorizer: Colorizer) -> dict[str, Any]:
     """The model, its calibration and the limits of the service, for GET /model."""
-    package, calibration = colorizer.package, colorizer.calibration
+    package, calibration, with_hints = colorizer.package, colorizer.calibration, colorizer.package.hints_calibration
     return {
         "name": package.config["name"],
         "version": package.package_sha256[:12],
@@ -123,6 +123,7 @@ def describe_model(colorizer: Colorizer) -> dict[str, Any]:
         "modes": list(MODES),
         "maps": list(calibration.maps),
         "hints": colorizer.abilities.hints,
+        "hints_certificate": None if with_hints is None else dict(with_hints.certificate),
         "like": colorizer.abilities.exemplar,
         "samples": MAX_SAMPLES if colorizer.abilities.samples else 0,
         "calibration_photos": calibration.photos,

@@ -12,12 +12,13 @@ from pathlib import Path
 import torch
 
 from huebands import params
-from huebands.colorize.calibration import calibrate, count_split, measure
+from huebands.colorize.calibration import calibrate, count_split, laws, measure_all
 from huebands.colorize.calibration_report import write_report
 from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.calibration import Calibration
-from huebands.conformal.calibration_files import DESCRIPTION, write_calibration
+from huebands.conformal.calibration_files import write_calibration
 from huebands.conformal.guarantee import AlphaError
+from huebands.conformal.law import HintLaw
 from huebands.conformal.shape import Shape
 from huebands.conformal.summary import sentences_of
 from huebands.conformal.table import CalibrationError, LossTable
@@ -41,19 +42,18 @@ def main() -> None:
     """Read the photos, models/trained and models/density, write models/calibration and reports/calibrate."""
     world = World.join("cpu")
 
-    def count(colorizer: Colorizer, photos: Originals, shape: Shape) -> LossTable:
-        table = count_split(colorizer, photos, shape, world.rank, world.size)
+    def count(colorizer: Colorizer, photos: Originals, shape: Shape, law: HintLaw | None) -> LossTable:
+        table = count_split(colorizer, photos, shape, law, world.rank, world.size)
         return table.all_reduce(world.device) if world.size > 1 else table
 
     try:
         settings = params.load()
         package = replace(read_package(TRAINED), density=read_density(DENSITY))
         colorizer, photos = Colorizer(package, str(TRAINED)), Originals(RAW, read_manifest(PREPARED))
-        min_chroma = settings.prepare.min_chroma
-        calibration = calibrate(colorizer, photos, settings.calibrate, data_sha256(PREPARED), min_chroma, count)
+        about = (settings.calibrate, data_sha256(PREPARED), settings.prepare.min_chroma, count)
+        calibrations = [calibrate(colorizer, photos, *about, law) for law in laws(colorizer, photos)]
         if world.rank == 0:
-            calibration, strips = measure(colorizer, photos, calibration, settings.calibrate)
-            write(calibration, strips, package)
+            write(measure_all(colorizer, photos, calibrations, settings.calibrate), package)
     except (
         params.ParamsError, ShardError, PackageError, DensityError, ImageError, AlphaError, CalibrationError,
     ) as error:  # fmt: skip
@@ -62,15 +62,14 @@ def main() -> None:
         world.leave()
 
 
-def write(calibration: Calibration, strips: Sequence[BandStrip], package: ModelPackage) -> None:
+def write(measured: Sequence[tuple[Calibration, Sequence[BandStrip]]], package: ModelPackage) -> None:
     """Write tables and certificate, and the report, each folder as a whole."""
     with atomic.replace_folder(CALIBRATION) as new:
-        write_calibration(new, calibration)
-        description = json.loads((new / DESCRIPTION).read_text(encoding="utf-8"))
-        atomic.write_text(new / CERTIFICATE, write_page(package.config, description))
-    write_report(REPORT, calibration, strips)
-    for sentence in sentences_of(calibration.certificate):
-        print(f"calibrate: {sentence}")
+        paths = [write_calibration(new, calibration) for calibration, _ in measured]
+        descriptions = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        atomic.write_text(new / CERTIFICATE, write_page(package.config, *descriptions))
+    write_report(REPORT, measured)
+    print(*(f"calibrate: {line}" for calibration, _ in measured for line in sentences_of(calibration)), sep="\n")
 
 
 if __name__ == "__main__":

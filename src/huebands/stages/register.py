@@ -22,7 +22,7 @@ from huebands.promotion import gate
 from huebands.promotion.trial import ColourScorer
 from huebands.registry.connection import TrackingError
 from huebands.registry.models import register_package, set_alias
-from huebands.registry.reports import METRICS, StageFolders, read_report
+from huebands.registry.reports import METRICS, StageFolders, find_hints_report, read_report
 from huebands.registry.restoration import find_or_restore_run, restore_released_runs
 from huebands.registry.runs import log_stages
 from huebands.registry.stage_runs import final_figures, runs_of_stages
@@ -70,7 +70,7 @@ def write_package() -> ModelPackage:
     photos = shards.read_manifest(PREPARED)[["split", "source", "licence"]].to_dict("records")
     config, calibration = read_package(TRAINED).config, read_report(STAGES.calibration / CALIBRATION[1])
     check_newest(TRAINED, config)
-    card = write_card(config, read_report(STAGES.evaluate / METRICS), calibration, photos)
+    card = write_card(config, read_report(STAGES.evaluate / METRICS), calibration, photos, find_hints_report(STAGES))
     atomic.write_text(CARD, card)
     return assemble(GENERATOR, TRAINED, STAGES.density, STAGES.calibration, card)
 

@@ -24,6 +24,7 @@ def write_card(
     evaluation: Mapping[str, Any],
     calibration: Mapping[str, Any],
     photos: Sequence[Mapping[str, Any]],
+    with_hints: Mapping[str, Any] | None = None,
 ) -> str:
     """Write the card as Markdown; equal arguments give equal text.
 
@@ -32,6 +33,7 @@ def write_card(
         evaluation: figures on the test split: {metric: {"model", "low", "high", "grey", ...: value}, "photos": n}.
         calibration: the content of calibration.json.
         photos: rows of the manifest, with split, source and licence.
+        with_hints: the content of calibration-hints.json; None: the package has none.
     """
     lineage, certificate = config["lineage"], calibration["certificate"]
     model: ModelParams = build(ModelParams, lineage["params"]["model"])
@@ -57,6 +59,11 @@ def write_card(
             *(_coverage(f"{_MODES[row['mode']]}, in each group", row) for row in certificate["grouped"]),
         ],
         least=_least_covered(certificate["strata"]),
+        with_hints=with_hints,
+        coverage_with_hints=[
+            _coverage(_MODES[row["mode"]], row)
+            for row in (with_hints or {"certificate": {"curve": ()}})["certificate"]["curve"]
+        ],
     )
 
 

@@ -50,12 +50,15 @@ class Cell:
     opacity: float = 0.0
 
 
-def write_page(config: Mapping[str, Any], description: Mapping[str, Any]) -> str:
+def write_page(
+    config: Mapping[str, Any], description: Mapping[str, Any], with_hints: Mapping[str, Any] | None = None
+) -> str:
     """Write certificate.html; equal arguments give equal text.
 
     Args:
         config: config of the package.
         description: the content of calibration.json, with its certificate.
+        with_hints: the content of calibration-hints.json; None: the package has none.
     """
     certificate = description["certificate"]
     curve, grouped, strata = (certificate[key] for key in ("curve", "grouped", "strata"))
@@ -97,8 +100,30 @@ def write_page(config: Mapping[str, Any], description: Mapping[str, Any]) -> str
         },
         grid_figures={mode: [_partition(_of_mode(strata, mode), _GRID)] for mode in _MODES},
         sources=_sources(certificate.get("sources", [])),  # earlier certificates have none
+        with_hints=None if with_hints is None else _with_hints(with_hints),
         hashes=[(title, str(description[key])) for key, title in _HASHES.items()],
     )
+
+
+def _with_hints(description: Mapping[str, Any]) -> dict[str, Any]:
+    """What the section on hints says."""
+    certificate = description["certificate"]
+    return {
+        "law": description["law"],
+        "at_alpha": [
+            _promise_row(row) for row in certificate["curve"] if math.isclose(row["alpha"], certificate["alpha"])
+        ],
+        "around": [
+            (
+                f"{percent(row['from'])} to {percent(row['to'])}" if row["to"] else f"{percent(row['from'])} and more",
+                percent(row["share"]),
+                percent(row["coverage"]),
+                levels(row["width"]),
+                levels(row["width_without"]),
+            )
+            for row in certificate["around_hints"]
+        ],
+    }
 
 
 def _promise_row(row: Mapping[str, Any]) -> Row:

@@ -162,7 +162,8 @@ function update() {
   const { confidence, mode, steps } = chosenGuarantee();
   const map = chosen("map");
   $("confidence").setAttribute("aria-valuetext", `${confidence}%`);
-  $("promise").textContent = photo.description.caveat ?? promiseOf(confidence, mode);
+  const { caveat, law } = photo.description;
+  $("promise").textContent = caveat ?? [promiseOf(confidence, mode), law].filter(Boolean).join(" ");
   nameMap(map);
   heat.draw(steps, mode, map);
   if (photo.point !== null) showPixel({ ...photo.point, byKey: false });

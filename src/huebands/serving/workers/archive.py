@@ -63,7 +63,7 @@ def _report(package: ModelPackage, job: Job, result: Colorization, map_name: Map
             "meaning": "chance that a photo exchangeable with the calibration photos is as unlike them as this one;"
             " the promise does not reach photos of another kind",
         },
-        "promise": _promise(result.guarantee) if result.caveat is None else result.caveat,
+        "promise": _promise(result.guarantee, result.law) if result.caveat is None else result.caveat,
         "model": {"name": package.config["name"], "package_sha256": package.package_sha256},
         "huebands": __version__,
     }
@@ -95,7 +95,7 @@ def describe_hints(result: Colorization) -> dict[str, Any]:
     return {"hints": {"radius": result.hints.radius, "alpha": result.hints.alpha, "unusual": unusual}}
 
 
-def _promise(guarantee: Guarantee) -> str:
+def _promise(guarantee: Guarantee, law: str | None) -> str:
     sentences = [
         "For a photo exchangeable with the calibration photos, the expected share of its"
         f" {guarantee.unit} that leave their bands is at most {guarantee.alpha:g}."
@@ -107,4 +107,6 @@ def _promise(guarantee: Guarantee) -> str:
         )
     if guarantee.grouped:
         sentences.append("On average over that draw, it also holds among the pixels of each group alone.")
+    if law is not None:
+        sentences.append(law)
     return " ".join(sentences)

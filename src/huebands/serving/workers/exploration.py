@@ -88,7 +88,8 @@ def _describe(
     colorizer: Colorizer, job: Job, prediction: Prediction, result: Colorization, stride: int
 ) -> dict[str, Any]:
     height, width = prediction.photo.shape
-    steps = _steps(colorizer.calibration)
+    calibration = colorizer.calibration_of(prediction)
+    steps = _steps(calibration)
     all_steps = np.array(
         [channel_steps for by_confidence in steps.values() for channel_steps in by_confidence.values()]
     )
@@ -102,14 +103,15 @@ def _describe(
         "samples": list(prediction.bands.nested.intervals.size),
         "hints": describe_hints(result).get("hints"),
         "caveat": result.caveat,
+        "law": result.law,
         "colourings": describe_samples(job.sampling, result).get("samples"),
         "knots": {"first": first, "count": last + 1 - first, "parts": PARTS, "steps_per_knot": STEPS_PER_KNOT},
         "steps": steps,
         "likeness": result.likeness,
         "expected_error": _describe_error(result),
-        "unlike_p_value": colorizer.calibration.unlike_p_value,
+        "unlike_p_value": calibration.unlike_p_value,
         "model": {"name": package.config["name"], "version": package.package_sha256[:12]},
-        "calibration_photos": colorizer.calibration.photos,
+        "calibration_photos": calibration.photos,
         "tables": describe_tables(),
     }
 

@@ -88,9 +88,10 @@ def share_outside(rgb_HW3: NDArray[np.uint8], result: Colorization, min_chroma: 
 
     Returns:
         None for a grey, toned or nearly grey photo: its colours are not those of the scene. None too where the colours
-        follow hints or a reference: the guarantee does not reach the photo, so it says nothing of the promise.
+        follow hints or a reference: the guarantee that is watched is that of photos without.
     """
-    if result.caveat is not None or (rgb_HW3 == rgb_HW3[..., :1]).all() or mean_chroma(rgb_HW3) < min_chroma:
+    is_guided = result.caveat is not None or result.law is not None
+    if is_guided or (rgb_HW3 == rgb_HW3[..., :1]).all() or mean_chroma(rgb_HW3) < min_chroma:
         return None
     return result.share_outside(rgb_HW3)
 
