@@ -57,6 +57,30 @@ def test_an_output_is_taken_out_of_its_experiment(tmp_path: Path, monkeypatch: p
     ], "the earlier output stays, and nothing half made lies about"
 
 
+def test_an_experiment_of_an_earlier_commit_counts_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*command: str) -> str:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def commit(name: str) -> str:
+        (tmp_path / name).touch()
+        run("git", "add", ".")
+        run("git", "-c", "user.name=x", "-c", "user.email=x@localhost", "commit", "-m", name)
+        return run("git", "rev-parse", "HEAD")
+
+    monkeypatch.chdir(tmp_path)
+    run("git", "init")
+    run(sys.executable, "-m", "dvc", "init", "--quiet")
+    baseline, trained = commit("baseline"), commit("trained")
+    run("git", "update-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/family-vae", trained)
+    commit("later")
+    experiments.run_missing({"family-vae": ["model=vae"]}, ["train"])  # no pipeline is here that could run
+    assert capsys.readouterr().out == "family-vae has run; `dvc exp remove family-vae` lets it run again\n"
+    with pytest.raises(experiments.ExperimentError, match=r"dvc exp run --queue --name family-hints"):
+        experiments.run_missing({"family-hints": ["model=hints"]}, ["train"])
+
+
 def test_generators_that_were_trained_on_other_data_are_refused(tmp_path: Path) -> None:
     write_trained(tmp_path / "other")
     data = write_prepared(tmp_path / "prepared", {"val": [tiny_photo(0)]})

@@ -18,6 +18,8 @@ class ExperimentError(RuntimeError):
 def run_missing(experiments: Mapping[str, Sequence[str]], stages: Sequence[str]) -> None:
     """Run the experiments that are missing, in copies of the tree; as many at a time as the variable JOBS says.
 
+    One that has run on an earlier commit counts, and is named: a training takes an hour.
+
     Args:
         experiments: parameters that differ, such as "model=vae", by name.
         stages: up to which the pipeline runs.
@@ -25,8 +27,11 @@ def run_missing(experiments: Mapping[str, Sequence[str]], stages: Sequence[str])
     Raises:
         ExperimentError: when DVC fails.
     """
-    present = set(_dvc("exp", "list", "--names-only").split())
+    present = set(_dvc("exp", "list", "--names-only", "--all-commits").split())
     missing = {name: overrides for name, overrides in experiments.items() if name not in present}
+    for name in experiments:
+        if name in present:
+            print(f"{name} has run; `dvc exp remove {name}` lets it run again", flush=True)
     for name, overrides in missing.items():
         settings = [word for override in overrides for word in ("--set-param", override)]
         _dvc("exp", "run", "--queue", "--name", name, *settings, *stages)
