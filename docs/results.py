@@ -110,6 +110,10 @@ class Measurement:
         recorded = f" Recorded by hand in `{self.recorded_in}`." if self.recorded_in else ""
         return f"{command_text}. Machine: {self.metadata['machine']}. Date: {self.metadata['date']}.{recorded}{note}"
 
+    def find(self, **values: str) -> Row | None:
+        """The only row with these values; None where there is none. Raises like `row`."""
+        return self.row(**values) if any(values.items() <= row.items() for row in self.rows) else None
+
     def row(self, **values: str) -> Row:
         """The only row with these values.
 
@@ -379,6 +383,18 @@ def narrower(width: str, reference: str) -> str:
     return f"{(1 - float(width) / float(reference)) * 100:.1f}%"
 
 
+def better_than_grey(compare: Measurement, candidate: str) -> str:
+    """In which of CIEDE2000 and the error of colourfulness a candidate's interval lies below the mean of grey."""
+    named = {"ciede2000": "CIEDE2000", "colourfulness_error": "colourfulness"}
+    better = [
+        name
+        for metric, name in named.items()
+        if float(compare.row(candidate=candidate, metric=metric)["high"])
+        < float(compare.row(candidate="grey", metric=metric)["value"])
+    ]
+    return ", ".join(better) or "neither"
+
+
 def grouped_digits(value: float | str) -> str:
     """A whole number with commas between thousands."""
     return f"{int(value):,}"
@@ -413,6 +429,7 @@ def make_context() -> dict[str, Any]:
         "study": Study.read(),
         "METRICS": METRICS,
         "narrower": narrower,
+        "better_than_grey": better_than_grey,
     }
 
 
@@ -458,7 +475,7 @@ def block_of(blocks: Mapping[str, str], name: str) -> str:
 
 def take_tables() -> None:
     """Copy the tables of the comparisons that lie in ignored folders into reports/results."""
-    for name in ("compare", "compare_photos_large", "compare_open", "ablation"):
+    for name in ("compare", "compare_photos_large", "compare_open", "ablation", "families"):
         source = Path("reports") / name / "metrics.json"
         if not (ROOT / source).exists():
             print(f"{source}: not found, skipped")
@@ -469,6 +486,9 @@ def take_tables() -> None:
             for metric, figures in metrics.items()
         ]
         write_csv(Path("reports/results") / f"{name}.csv", rows)
+    source = Path("reports/families/families.csv")
+    if (ROOT / source).exists():
+        (ROOT / "reports/results/families_bands.csv").write_text(read_text(source), encoding="utf-8")
     source = Path("reports/bands/bands.json")
     if not (ROOT / source).exists():
         print(f"{source}: not found, skipped")

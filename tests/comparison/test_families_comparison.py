@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,12 @@ import pytest
 from composition import composed
 from huebands import params
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.hint_law import START
 from huebands.comparison import families
 from huebands.comparison.experiments import ExperimentError
+from huebands.conformal.calibration_files import write_calibration
+from huebands.files.manifest import write_folder
+from huebands.package.generator import read_files
 from painted_hints import with_hints
 from reference_colours import with_reference
 from tiny_package import write_tiny_package
@@ -67,3 +72,12 @@ def test_a_row_has_weights_time_and_bands(tmp_path: Path, monkeypatch: pytest.Mo
     assert (row["coverage_joint"], row["width_joint"]) == (joint["coverage"], joint["width"])
     (read,) = csv.DictReader(io.StringIO(families.to_csv([row])))
     assert (read["family"], read["samples"], float(read["width_joint"])) == ("vae", "false", joint["width"])
+    assert (row["width_joint_hints"], read["width_joint_hints"]) == (None, "null")
+    files = read_files(families.REPORT / "models/vae")
+    under_hints = {"curve": [{**joint, "coverage": 0.75, "width": 12.5}]}
+    write_calibration(tmp_path / "hinted", replace(package.calibration, law=START, certificate=under_hints))
+    files |= {path.name: path.read_bytes() for path in (tmp_path / "hinted").iterdir()}
+    write_folder(families.REPORT / "models/vae", files)
+    row = families.describe("vae", photo_set(3))
+    assert (row["coverage_joint_hints"], row["width_joint_hints"]) == (0.75, 12.5)
+    assert (row["coverage_joint"], row["width_joint"]) == (joint["coverage"], joint["width"])

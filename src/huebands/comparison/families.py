@@ -20,6 +20,7 @@ from huebands.colorize.colorizer import Colorizer
 from huebands.comparison.command import Request, run
 from huebands.comparison.experiments import ExperimentError, check_data, run_missing, take_output
 from huebands.comparison.own_photos import PhotoSet, read_prepared
+from huebands.conformal.calibration import Calibration
 from huebands.files import atomic
 from huebands.package.write import assemble
 from huebands.photos.grey import GreyPhoto
@@ -111,13 +112,8 @@ def describe(name: str, photos: PhotoSet) -> dict[str, Any]:
     colorizer = Colorizer.load(REPORT / "models" / name)
     with (REPORT / "parts" / name / "reports/train/history.csv").open(encoding="utf-8", newline="") as file:
         *_, last = csv.DictReader(file)
-    network = colorizer.package.generator
-    by_mode = {
-        f"{key}_{row['mode']}": row[key]
-        for row in colorizer.calibration.certificate["curve"]
-        if row["alpha"] == ALPHA
-        for key in ("coverage", "p_value", "width")
-    }
+    network, with_hints = colorizer.package.generator, colorizer.package.hints_calibration
+    hinted = dict.fromkeys(_bands_of(colorizer.calibration)) if with_hints is None else _bands_of(with_hints)
     return {
         "family": name,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
@@ -125,7 +121,18 @@ def describe(name: str, photos: PhotoSet) -> dict[str, Any]:
         "seconds": float(last["seconds"]),
         "milliseconds": round(1000 * seconds_a_photo(colorizer, photos), 1),
         "samples": colorizer.abilities.samples,
-        **by_mode,
+        **_bands_of(colorizer.calibration),
+        **{f"{key}_hints": value for key, value in hinted.items()},
+    }
+
+
+def _bands_of(calibration: Calibration) -> dict[str, Any]:
+    """Coverage, p of the exact test, and width of each mode at `ALPHA`, as the certificate has them."""
+    return {
+        f"{key}_{row['mode']}": row[key]
+        for row in calibration.certificate["curve"]
+        if row["alpha"] == ALPHA
+        for key in ("coverage", "p_value", "width")
     }
 
 
