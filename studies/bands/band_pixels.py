@@ -1,4 +1,4 @@
-"""The pixels on which `bands.py` compares ways of making bands, and what is measured on them.
+"""The pixels on which `bands.py` and `samples.py` compare ways of making bands, and what is measured on them.
 
 The sampled pixels of all photos lie below each other as one tall photo, H = photos x side and W = side, so that the
 functions that make the bands of one photo make those of all photos in one call.
@@ -71,7 +71,7 @@ class Pixels:
         nested: by adaptivity, such as "0.5", and `EQUAL_TAILED`.
         quantiles_HWQ3: float32, values at the quantiles that `sample_pixels` was given.
         expected_HW3: float32, expected distance of the value from the colour shown, 8-bit levels.
-        deviation_HW3: float32, standard deviation of colorizations with dropout; 0 where the generator has none.
+        deviation_HW3: float32, standard deviation of colorizations with dropout, or of samples; 0 where there are none.
     """
 
     photos: int
@@ -176,9 +176,20 @@ class Measured:
     @property
     def error_over_photos(self) -> float:
         """Standard error of the mean over photos."""
-        measured = self._times > 0
-        shares = self._covered[measured] / self._times[measured]
+        shares = self.covered_by_photo
         return float(shares.std(ddof=1) / math.sqrt(len(shares)))
+
+    @property
+    def covered_by_photo(self) -> np.ndarray:
+        """The share of each measured photo that was covered, in the order of the photos."""
+        measured = self._times > 0
+        return np.asarray(self._covered[measured] / self._times[measured])
+
+    @property
+    def widths_by_photo(self) -> np.ndarray:
+        """The mean width of the bands of each measured photo, in the order of the photos."""
+        measured = self._times > 0
+        return np.asarray(self._widths[measured].mean(axis=1) / self._times[measured])
 
     def figures(self) -> dict[str, Any]:
         """Widths, coverage and that of the cells; NaN when no split could be calibrated."""
@@ -235,8 +246,7 @@ def sample_pixels(
     groups_PHW = grouping.of_pixels(shown_HW3, grey_HW, texture_SS, density.entropy)
     ends: dict[str, Intervals] = {f"{adaptivity:g}": density.intervals(adaptivity) for adaptivity in adaptivities}
     ends[EQUAL_TAILED] = equal_tailed_intervals(density.log_probabilities_3BSS)
-    positions = slice(stride // 2, None, stride)
-    sampled = np.s_[positions, positions]
+    sampled = every(stride)
     grid, grey = Grid.over(density.grey_SS.shape, grey_HW.shape, *sampled), torch.from_numpy(grey_HW[sampled].copy())
 
     def interpolate(samples: Tensor) -> Tensor:
@@ -260,6 +270,12 @@ def sample_pixels(
         expected_3HW.permute(1, 2, 0).numpy(),
         dropout_deviation(colorizer, photo, seed, samples)[sampled],
     )
+
+
+def every(stride: int) -> tuple[slice, slice]:
+    """The rows and columns of every `stride`-th pixel in both directions."""
+    positions = slice(stride // 2, None, stride)
+    return positions, positions
 
 
 def ends_of(nested: NestedBands) -> Ends:

@@ -49,10 +49,7 @@ class Symmetric:
     def at(self, steps: np.ndarray) -> np.ndarray:
         """The bands at steps (3,) or (H, W, 3): uint8 (H, W, 3, 2)."""
         distance = np.where(steps == STEPS - 1, 256, self.factors[steps] * self.spread)
-        shown, gamut = self.pixels.shown_HW3, self.pixels.gamut
-        lower = np.minimum(np.maximum(np.floor(shown - distance), gamut[..., 0]), shown)
-        upper = np.maximum(np.minimum(np.ceil(shown + distance), gamut[..., 1]), shown)
-        return np.stack((lower, upper), axis=-1).astype(np.uint8)
+        return enclose(self.pixels, self.pixels.shown_HW3 - distance, self.pixels.shown_HW3 + distance)
 
 
 @dataclass(frozen=True)
@@ -77,6 +74,20 @@ class Unrounded:
             bands_HW32[..., channel, 0] = np.minimum(ends[0], shown)
             bands_HW32[..., channel, 1] = np.maximum(ends[1], shown)
         return bands_HW32
+
+
+def enclose(pixels: Pixels, lower_HW3: np.ndarray, upper_HW3: np.ndarray) -> np.ndarray:
+    """Make bands of real bounds: rounded outwards, cut to what sRGB can show, with the colour shown in them.
+
+    Bounds may cross: the bands then end at the colour shown.
+
+    Returns:
+        uint8 (H, W, 3, 2).
+    """
+    shown, gamut = pixels.shown_HW3, pixels.gamut
+    lower = np.minimum(np.maximum(np.floor(lower_HW3), gamut[..., 0]), shown)
+    upper = np.maximum(np.minimum(np.ceil(upper_HW3), gamut[..., 1]), shown)
+    return np.stack((lower, upper), axis=-1).astype(np.uint8)
 
 
 def without_shown(nested: NestedBands) -> NestedBands:

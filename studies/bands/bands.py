@@ -47,7 +47,7 @@ from huebands.package.lineage import Dataset, git_commit
 from huebands.package.schema import PackageError
 from huebands.statistics.losses import RiskError
 
-EXPERIMENT = "huebands-bands"
+NAME = "bands"
 OWN, RESPLIT = "own split", "re-splits"
 SEED = 0
 Study = Mapping[tuple[str, Mode], Measured]  # by score and mode
@@ -113,10 +113,11 @@ def main() -> None:
     ]
     print_promise(promise, calibration.photos, pool.photos)
     metadata["seconds"] = round(time.perf_counter() - started)
-    paths = write(options.report, rows, promise, metadata)
+    paths = write(options.report, NAME, rows, {"about": metadata, "promise": [_rounded_row(row) for row in promise]})
     print(f"{metadata['seconds']} s -> {', '.join(map(str, paths))}")
     if not options.no_tracking:
-        print(f"MLflow run {track(rows, metadata, options.prepared, paths)}, experiment {EXPERIMENT}")
+        params = {name: metadata[name] for name in ("package", "photos", "stride", "splits", "alpha")}
+        print(f"MLflow run {track(NAME, rows, params, options.prepared, paths)}, experiment huebands-{NAME}")
 
 
 def describe(colorizer: Colorizer, prepared: Path) -> dict[str, Any]:
@@ -145,13 +146,19 @@ def describe(colorizer: Colorizer, prepared: Path) -> dict[str, Any]:
 def read(
     colorizer: Colorizer, prepared: Path, split: str, stride: int, adaptivities: Sequence[float], samples: int
 ) -> Iterator[Pixels]:
-    """Sample the photos of a split, one of each group of near-duplicates; `samples` colorizations with dropout."""
-    shard, manifest = LabShard(prepared, split), read_manifest(prepared)
-    leads = (manifest["split"] == split) & (manifest["id"] == manifest["group"])
-    rows = sorted(manifest[leads]["row"])
-    for row, _ in zip(rows, follow(repeat(1, len(rows)), split, len(rows), done=0), strict=True):
-        true_HW3 = shard.rgb([row])[0].permute(1, 2, 0).numpy()
+    """Sample the photos of a split; `samples` colorizations with dropout."""
+    for row, _, true_HW3 in lead_photos(prepared, split):
         yield sample_pixels(colorizer, true_HW3, stride, adaptivities, quantile_shares(), SEED + row, samples)
+
+
+def lead_photos(prepared: Path, split: str) -> Iterator[tuple[int, str, np.ndarray]]:
+    """Row, ID and true colours, uint8 (H, W, 3), of one photo of each group of near-duplicates in a split."""
+    shard, manifest = LabShard(prepared, split), read_manifest(prepared)
+    leads = manifest[(manifest["split"] == split) & (manifest["id"] == manifest["group"])].sort_values("row")
+    rows = leads["row"].tolist()
+    finished = follow(repeat(1, len(rows)), split, len(rows), done=0)
+    for row, photo_id, _ in zip(rows, leads["id"], finished, strict=True):
+        yield row, photo_id, shard.rgb([row])[0].permute(1, 2, 0).numpy()
 
 
 def measure(score: Score, mode: Mode, pixels: Pixels, calibrating: int, orders: Sequence[np.ndarray]) -> Measured:
@@ -165,13 +172,19 @@ def measure(score: Score, mode: Mode, pixels: Pixels, calibrating: int, orders: 
     return measured
 
 
-def tabulate(study_name: str, study: Study) -> Iterator[dict[str, Any]]:
-    """One flat row a score: its figures in both modes; those of a refused one are NaN."""
+def tabulate(study_name: str, study: Study, reference_score: str = MAPIE) -> Iterator[dict[str, Any]]:
+    """One flat row a score: its figures in both modes; those of a refused one are NaN.
+
+    Args:
+        study_name: the first column.
+        study: figures of each score.
+        reference_score: the score to which widths are relative.
+    """
     for score in dict.fromkeys(score for score, _ in study):
         row: dict[str, Any] = {"study": study_name, "score": score}
         refused = []
         for mode in MODES:
-            measured, reference = study[score, mode], study[MAPIE, mode]
+            measured, reference = study[score, mode], study[reference_score, mode]
             figures = measured.figures()
             relative = figures["width"] / reference.figures()["width"] - 1
             row |= {f"{mode}_{name}": value for name, value in {**figures, "relative": relative}.items()}
@@ -239,58 +252,80 @@ def print_promise(promise: Sequence[Mapping[str, Any]], calibrating: int, pool: 
     )
 
 
-def write(
-    folder: Path, rows: Sequence[Mapping[str, Any]], promise: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]
-) -> list[Path]:
-    """Write bands.csv and bands.json into a folder, made if need be; gives their paths."""
+def write(folder: Path, study: str, rows: Sequence[Mapping[str, Any]], content: Mapping[str, Any]) -> list[Path]:
+    """Write rows as STUDY.csv, and with further content as STUDY.json, into a folder, made if need be; gives the paths.
+
+    Raises:
+        ValueError: when the further content holds a number that is not finite.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    csv_path, json_path = folder / "bands.csv", folder / "bands.json"
-    rounded = [{name: _rounded(value) for name, value in row.items()} for row in rows]
+    csv_path, json_path = folder / f"{study}.csv", folder / f"{study}.json"
+    rounded = [_rounded_row(row) for row in rows]
     with csv_path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rounded[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rounded)
-    promise_rows = [{name: _rounded(value) for name, value in row.items()} for row in promise]
-    content = {"about": metadata, "rows": rounded, "promise": promise_rows}
-    json_path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps({**content, "rows": rounded}, indent=2, allow_nan=False)
+    json_path.write_text(text + "\n", encoding="utf-8")
     return [csv_path, json_path]
 
 
-def _rounded(value: Any) -> Any:
-    """Round to five decimals; None where there is no finite number."""
-    if not isinstance(value, float):
-        return value
-    return round(value, 5) if math.isfinite(value) else None
+def _rounded_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Round numbers to five decimals; None where there is no finite one."""
+
+    def rounded(value: Any) -> Any:
+        if not isinstance(value, float):
+            return value
+        return round(value, 5) if math.isfinite(value) else None
+
+    return {name: rounded(value) for name, value in row.items()}
 
 
 def track(
-    rows: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any], prepared: Path, reports: Sequence[Path]
+    study: str,
+    rows: Sequence[Mapping[str, Any]],
+    params: Mapping[str, Any],
+    prepared: Path,
+    reports: Sequence[Path],
+    key: str = "score",
 ) -> str:
-    """Log a run for each score, below one for the study; gives the id of that one."""
+    """Log a run for each score, below one for the study.
+
+    Args:
+        study: name of the study; its experiment is called huebands-STUDY.
+        rows: of all scores.
+        params: of every run.
+        prepared: folder of the photos.
+        reports: files of the study.
+        key: the column that names a score's run.
+
+    Returns:
+        The study's id.
+    """
     from huebands.registry.connection import TrackingError
     from huebands.registry.runs import FinishedRun, log_runs
 
     tags = {"git_commit": git_commit()}
     dataset = Dataset(f"calibration and test splits of {prepared}", data_sha256(prepared), str(prepared), "evaluation")
-    params = {name: str(metadata[name]) for name in ("package", "photos", "stride", "splits", "alpha")}
+    params = {name: str(value) for name, value in params.items()}
     children = []
-    for score in dict.fromkeys(row["score"] for row in rows):
+    for score in dict.fromkeys(row[key] for row in rows):
         metrics = {
             f"{row['study'].replace('-', '_').replace(' ', '_')}_{name}": value
             for row in rows
-            if row["score"] == score
+            if row[key] == score
             for name, value in row.items()
             if isinstance(value, float) and math.isfinite(value)
         }
         run = FinishedRun(name=score, params=params, metrics=metrics, tags=tags, datasets=[dataset])
         children.append(run)
     parent = FinishedRun(
-        name=f"bands on {prepared}", params=params, metrics={}, tags=tags, datasets=[dataset], reports=reports
+        name=f"{study} on {prepared}", params=params, metrics={}, tags=tags, datasets=[dataset], reports=reports
     )
     try:
-        return log_runs(EXPERIMENT, parent, children)
+        return log_runs(f"huebands-{study}", parent, children)
     except TrackingError as error:
-        raise SystemExit(f"bands: {reports[0].parent} is written, but not logged: {error}") from error
+        raise SystemExit(f"{study}: {reports[0].parent} is written, but not logged: {error}") from error
 
 
 if __name__ == "__main__":
