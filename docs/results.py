@@ -142,6 +142,7 @@ class Model:
         sources: rows of coverage by source and mode; empty where the package has none.
         description: the card's words on network and training.
         is_default: whether the command uses it without --model.
+        with_hints: certificate of its calibration on photos with hints; None: it takes none.
     """
 
     name: str
@@ -155,6 +156,7 @@ class Model:
     sources: Sequence[Mapping[str, Any]]
     description: str
     is_default: bool = False
+    with_hints: Mapping[str, Any] | None = None
 
     def coverage_at(self, mode: str, alpha: float = 0.1, grouped: bool = False) -> Mapping[str, Any]:
         """Coverage and widths at one alpha."""
@@ -225,7 +227,7 @@ def make_model(
 ) -> Model:
     """Describe a model by its files below the project's folder."""
     description = read_json(calibration)
-    certificate = description["certificate"]
+    certificate, hinted = description["certificate"], calibration.with_name("calibration-hints.json")
     return Model(
         name=read_json(config)["lineage"]["data"],
         folder=folder,
@@ -238,6 +240,7 @@ def make_model(
         sources=certificate.get("sources", ()),
         description=description_of_card(card),
         is_default=is_default,
+        with_hints=read_json(hinted)["certificate"] if (ROOT / hinted).exists() else None,
     )
 
 

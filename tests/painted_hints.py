@@ -15,7 +15,7 @@ from huebands.photos.grey import GreyPhoto
 from tiny_package import network_of
 
 SETTINGS = CalibrateParams(
-    adaptivity=0.25, alphas=(0.3,), report_alpha=0.3, unlike_p_value=0.05, heatmaps=1, seed=0
+    adaptivity=0.25, alphas=(0.3,), report_alpha=0.3, unlike_p_value=0.05, heatmaps=1, hints=False, seed=0
 )  # fmt: skip
 COUNTS = {"val": 8, "calibration": 40, "test": 40}
 
@@ -58,7 +58,7 @@ class Drawn:
 def calibrate_with_hints(colorizer: Colorizer) -> list[Calibration]:
     """The calibration without hints, and that with them, each with its certificate."""
     photos = Drawn()
-    both = [calibrate(colorizer, photos, SETTINGS, "1" * 64, 5.0, law=law) for law in laws(colorizer, photos)]
+    both = [calibrate(colorizer, photos, SETTINGS, "1" * 64, 5.0, law=law) for law in laws(colorizer, photos, SETTINGS)]
     return [calibration for calibration, _ in measure_all(colorizer, photos, both, SETTINGS)]
 
 

@@ -13,6 +13,7 @@ from huebands import color
 from huebands.colorize.around_hints import EDGES, AroundHints, summarise
 from huebands.colorize.calibration import laws, measure
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.following import Following
 from huebands.colorize.hint_law import START, draw_hints, fit_law
 from huebands.colorize.hints import HintRequest, Point
 from huebands.conformal.calibration import Calibration
@@ -36,6 +37,7 @@ from painted_hints import (
     with_calibrations,
     without_calibration,
 )
+from several_colourings import with_samples
 from tiny_package import seal
 
 ALPHA = SETTINGS.report_alpha
@@ -90,9 +92,7 @@ def mean_log_likelihood(density: Density, photo: Original, law: HintLaw | None) 
     """Of the true colours of the pixels at the samples."""
     estimate = density.estimate(photo.grey)
     if law is not None:
-        estimate = estimate.given(
-            draw_hints(law, photo).on(photo.grey).on_samples(photo.grey, estimate.size), law.kernel
-        )
+        estimate = Following(photo.grey, draw_hints(law, photo).on(photo.grey), estimate, law.kernel).density
     places = (np.arange(8) * 2 + 1) * 32 // 16
     true_3SS = torch.from_numpy(photo.rgb[np.ix_(places, places)]).permute(2, 0, 1)
     cells_1SS = joint.cells_of(true_3SS[None].float(), color.grey_levels(true_3SS)[None], 8)
@@ -245,8 +245,11 @@ def test_distances_are_counted_from_the_nearest_hint() -> None:
     assert (rows[-1]["width"], rows[-1]["width_without"], rows[-1]["coverage"]) == (80, 80, 1)
 
 
-def test_a_model_that_takes_no_hints_has_one_law(tiny_package: Path) -> None:
-    assert list(laws(Colorizer.load(tiny_package), Drawn())) == [None]
+def test_a_model_whose_network_takes_no_hints_has_one_law_unless_the_settings_ask_for_both(tiny_package: Path) -> None:
+    colorizer = Colorizer.load(tiny_package)
+    assert list(laws(colorizer, Drawn(), SETTINGS)) == [None]
+    usual, law = laws(colorizer, Drawn(), replace(SETTINGS, hints=True))
+    assert usual is None and isinstance(law, HintLaw)
 
 
 def test_hints_cannot_be_measured_without_the_usual_calibration(
@@ -264,3 +267,45 @@ def test_seal_lists_the_files_of_both(tiny_package: Path, tmp_path: Path) -> Non
     write_calibration(folder, replace(parse_calibration(folder, read_files(folder)), law=START, certificate={}))
     seal(folder)
     assert Colorizer.load(folder).package.hints_calibration is not None
+
+
+def test_colours_of_a_network_that_takes_no_hints_follow_them_by_the_density(tiny_package: Path) -> None:
+    model = Colorizer.load(tiny_package)
+    law = fit_law(model.density, Drawn().read("val"))
+    calibrated = Colorizer(
+        replace(model.package, hints_calibration=replace(model.calibration, law=law, certificate={})), "calibrated"
+    )
+    assert not model.abilities.hints and calibrated.abilities.hints
+    before, after, hinted = [], [], []
+    for number in range(8):
+        photo = draw_photo(number, "followed")
+        points = tuple(Point(16, y, tuple(photo.rgb[y, 16].tolist())) for y in (8, 24))  # one on each surface
+        request = HintRequest(points)
+        plain, followed = (calibrated.colorize(photo.rgb, ALPHA, hints=hints) for hints in (None, request))
+        np.testing.assert_array_equal(plain.rgb, model.colorize(photo.rgb, ALPHA).rgb)
+        for shown, errors in ((plain, before), (followed, after)):
+            errors.append(np.abs(shown.rgb.astype(int) - photo.rgb).mean())
+        hinted += [np.abs(followed.rgb[point.y, point.x].astype(int) - point.rgb).max() for point in points]
+        assert followed.hints is not None and followed.law == law.in_words
+        levels = (GreyPhoto.of_rgb(shown.rgb).levels_HW.astype(int) for shown in (plain, followed))
+        assert np.abs(next(levels) - next(levels)).max() <= 1, "lightness stays"
+    assert np.mean(after) < 0.7 * np.mean(before)
+    assert max(hinted) <= 3, "a hinted pixel keeps its colour, up to the rounding of lightness"
+
+
+def test_samples_follow_the_hints_too_and_a_border_stays_grey(tiny_package: Path) -> None:
+    several = with_samples(tiny_package)
+    law = fit_law(several.density, Drawn().read("val"))
+    calibration = replace(several.calibration, law=law, certificate={})
+    several = Colorizer(replace(several.package, hints_calibration=calibration), "several")
+    levels = np.full((60, 60), 250, np.uint8)
+    levels[12:-12, 12:-12] = np.random.default_rng(0).integers(60, 200, (36, 36), dtype=np.uint8)
+    request = HintRequest((Point(30, 30, (200, 60, 60)),))
+    plain, hinted = (several.colorize(levels, ALPHA, samples=2, hints=hints) for hints in (None, request))
+    for before, after in zip((plain.rgb, *plain.samples), (hinted.rgb, *hinted.samples), strict=True):
+        inside = np.s_[12:-12, 12:-12]
+        assert (after[inside] != before[inside]).any(axis=2).mean() > 0.5
+        border = np.ones((60, 60), bool)
+        border[inside] = False
+        np.testing.assert_array_equal(after[border], before[border])
+        assert (after[border] == 250).all()

@@ -1,9 +1,13 @@
 """Candidates that are helped: hints of the true colours, and the nearest training photo as a reference."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.exemplar import Exemplar
+from huebands.colorize.hint_law import START
 from huebands.colorize.hints import HintRequest, Point
 from huebands.comparison.candidates import Candidate
 from huebands.comparison.compare import compare
@@ -41,6 +45,18 @@ def test_a_model_that_takes_hints_is_compared_with_and_without(tiny_package, tmp
         np.testing.assert_array_equal(after, same)
         errors = [np.abs(rgb.astype(int) - photo.truth).mean() for rgb in (before, after)]
         assert errors[1] < errors[0], "true colours help"
+
+
+def test_a_model_that_follows_hints_by_its_density_is_compared_as_it_is_used(tiny_package, tmp_path):
+    model, photos = Colorizer.load(tiny_package), photo_set(1)
+    law = replace(START, kernel=replace(START.kernel, prior=0.2))
+    calibration = replace(model.calibration, law=law, certificate={})
+    model = Colorizer(replace(model.package, hints_calibration=calibration), model.source)
+    (helped,) = helped_candidates([candidate("follower", model)], photos.photos, 12, False, tmp_path)
+    photo = photos.photos[0]
+    shown = helped.colorize(photo.name, photo.grey)
+    errors = [np.abs(rgb.astype(int) - photo.truth).mean() for rgb in (model.predict(GreyPhoto(photo.grey)).rgb, shown)]
+    assert errors[1] < errors[0], "true colours help"
 
 
 def test_hints_are_of_the_truth(tiny_package, tmp_path, monkeypatch):

@@ -51,7 +51,7 @@ COUNTS = {"train": 3, "val": 2, "calibration": 9, "test": 3}
 SIZE = 16
 ALPHAS = (0.1, 0.2, 0.3, 0.5)  # of nine photos
 SETTINGS = CalibrateParams(
-    adaptivity=0.5, alphas=(0.01, *ALPHAS), report_alpha=0.2, unlike_p_value=0.05, heatmaps=2, seed=0
+    adaptivity=0.5, alphas=(0.01, *ALPHAS), report_alpha=0.2, unlike_p_value=0.05, heatmaps=2, hints=False, seed=0
 )
 REPORTED = (("coverage", "csv"), ("coverage", "png"), ("heatmaps", "png"))
 FIT = DensityParams(
@@ -286,7 +286,9 @@ def test_calibrate_writes_a_calibration_of_both_networks(calibrated, tmp_path, m
 def test_calibrate_reports_photos_with_hints_beside_those_without(calibrated, tmp_path, monkeypatch):
     """Where the network takes hints; the whole stage but for its files' names."""
     photos, colorizer = photos_of(calibrated), with_hints(colorizer_of(calibrated))
-    calibrations = [calibrate(colorizer, photos, SETTINGS, "d" * 64, 4.0, law=law) for law in laws(colorizer, photos)]
+    calibrations = [
+        calibrate(colorizer, photos, SETTINGS, "d" * 64, 4.0, law=law) for law in laws(colorizer, photos, SETTINGS)
+    ]
     monkeypatch.chdir(tmp_path)
     stage.write(measure_all(colorizer, photos, calibrations, SETTINGS), colorizer.package)
     metrics = json.loads((tmp_path / "reports/calibrate/metrics.json").read_text())

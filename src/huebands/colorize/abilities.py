@@ -15,10 +15,12 @@ class Abilities:
     Attributes:
         network: of the model.
         source: the model's name in errors.
+        knows_hints: whether its density knows how far hints reach.
     """
 
     network: Network
     source: str
+    knows_hints: bool = False
 
     @property
     def samples(self) -> bool:
@@ -27,8 +29,8 @@ class Abilities:
 
     @property
     def hints(self) -> bool:
-        """Whether its colours follow hints."""
-        return self.network.takes_hints
+        """Whether its colours follow hints: by the network, or by the density."""
+        return self.network.takes_hints or self.knows_hints
 
     @property
     def exemplar(self) -> bool:
@@ -53,7 +55,7 @@ class Abilities:
             HintsError: when it takes none.
         """
         if hints is not None and not self.hints:
-            raise HintsError(f"hints must be left out: {self._name}, which takes none")
+            raise HintsError(f"hints must be left out: {self._name}, which takes none, and no calibration with hints")
 
     def check_exemplar(self, like: Exemplar | bytes | str | None) -> None:
         """Check that it takes a reference photo, read or not, where there is one.

@@ -27,10 +27,14 @@ from huebands.data.originals import Original, Originals
 from huebands.plots.bands import BandStrip
 
 
-def laws(colorizer: Colorizer, photos: Originals) -> Iterator[HintLaw | None]:
-    """The laws of conditions that a colorizer is calibrated under: without hints, and with them where it takes them."""
+def laws(colorizer: Colorizer, photos: Originals, settings: CalibrateParams) -> Iterator[HintLaw | None]:
+    """The laws of conditions that a colorizer is calibrated under: without hints, and with them.
+
+    The second is left out where neither the settings nor the network ask for it, and where the density is not one over
+    whole colours.
+    """
     yield None
-    if colorizer.abilities.hints and colorizer.density.is_joint:
+    if (settings.hints or colorizer.package.generator.takes_hints) and colorizer.density.is_joint:
         yield fit_law(colorizer.density, photos.read("val"))
 
 

@@ -1,6 +1,6 @@
 """From a model package and a photo to colours and bands, at the photo's own size."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from huebands.colorize.abilities import Abilities
 from huebands.colorize.colours import ColourModel
 from huebands.colorize.exemplar import Exemplar
+from huebands.colorize.following import Following
 from huebands.colorize.guidance import Guidance
 from huebands.colorize.hints import HintRequest
 from huebands.colorize.hints_report import USUAL, HintsReport
@@ -112,7 +113,7 @@ class Colorizer:
     @property
     def abilities(self) -> Abilities:
         """What it can be asked for beside the colours of a grey photo."""
-        return Abilities(self.package.generator, self.source)
+        return Abilities(self.package.generator, self.source, self.package.hints_calibration is not None)
 
     @cached_property
     def colours(self) -> ColourModel:
@@ -180,31 +181,35 @@ class Colorizer:
             shape: shape of the bands; the calibration's unless given.
             hints: colours that someone has painted on it.
             like: a reference photo, whose colours it is to take.
-            kernel: how far hints reach in the density; the calibration's unless a shape is given, None: nowhere.
+            kernel: how far hints reach by the density; the calibration's unless a shape is given, None: nowhere.
 
         Raises:
             PackageError: when the package has no calibration and no shape is given, or no density.
             HintsError: when the model takes no hints, or these do not fit the photo.
             ExemplarError: when the model takes no reference.
         """
-        self.abilities.check_hints(hints)
+        if kernel is None:
+            self.abilities.check_hints(hints)
         self.abilities.check_exemplar(like)
-        guidance = Guidance(hints=None if hints is None else hints.on(photo), exemplar=like)
         if shape is None:
             calibration = self.calibration_given(hints, like)
             shape, kernel = calibration.shape, None if calibration.law is None else calibration.law.kernel
         colours, density = self.colours, self.density
         # Both at once, from one lightness at full size.
         photo.lightness(colours.first_size(photo), Size(*canvas_size(photo.picture_shape, density.image_size)))
-        rgb_HW3, estimate = colours.predict(photo, guidance), density.estimate(photo)
         with torch.inference_mode():
-            unhinted = None
+            estimate, unhinted = density.estimate(photo), None
+            guidance = Guidance(hints=None if hints is None else hints.on(photo), exemplar=like)
             if guidance.hints is not None:
-                unhinted_HW3 = colours.predict(photo, Guidance(exemplar=like))
                 usual = self.package.calibration.shape if self.package.calibration is not None else shape
+                unhinted_HW3 = colours.predict(photo, Guidance(exemplar=like))
                 unhinted = NestedBands(unhinted_HW3, photo.levels_HW, estimate.intervals(usual.adaptivity))
                 if kernel is not None:
-                    estimate = estimate.given(guidance.hints.on_samples(photo, estimate.size), kernel)
+                    following = Following(photo, guidance.hints, estimate, kernel)
+                    estimate = following.density
+                    if not self.package.generator.takes_hints:
+                        guidance = replace(guidance, following=following)
+            rgb_HW3 = colours.predict(photo, guidance)
             nested = NestedBands(rgb_HW3, photo.levels_HW, estimate.intervals(shape.adaptivity))
             errors_KSS = None
             if (probabilities_QSS := estimate.probabilities_QSS) is not None:

@@ -117,11 +117,16 @@ class ColourModel:
         rgb_HW3 = photo.rgb  # a border stays grey
         levels_HW, shown_HW3 = photo.levels_HW[photo.picture], rgb_HW3[photo.picture]
         lines = ColourLines.fit(x_1CHW[0, 0], ab_12HW[0], photo.picture_shape, self.upsampling)
+        change = None if guidance.following is None else guidance.following.change(ab_12HW)
+        top, left = (inside.start for inside in photo.picture)
         for rows, columns in _tiles(*levels_HW.shape):
             tile = np.s_[rows.start : rows.stop, columns.start : columns.stop]
             # A copy, because torch warns of the read-only arrays that it may be given.
             L_HW = color.lightness_of_grey(torch.from_numpy(np.array(levels_HW[tile])))
-            lab_3HW = torch.cat((L_HW[None], lines.ab(L_HW, rows, columns)))
+            ab_2HW = lines.ab(L_HW, rows, columns)
+            if change is not None:
+                ab_2HW += change.ab(L_HW, _moved(rows, top), _moved(columns, left))
+            lab_3HW = torch.cat((L_HW[None], ab_2HW))
             coloured_3HW = color.to_bytes(color.lab_to_srgb(color.fit_to_gamut(lab_3HW)))
             shown_HW3[tile] = coloured_3HW.permute(1, 2, 0).numpy()
         if guidance.hints is not None:
@@ -146,6 +151,10 @@ def _to_condition(x_1CSS: Tensor, exemplar_13SS: Tensor | None) -> Condition:
     """What a network gets, of what `_inputs` gives."""
     hints_13SS = x_1CSS[:, 1:] if x_1CSS.shape[1] > 1 else None
     return Condition(L_unit_B1SS=x_1CSS[:, :1] / 50 - 1, hints_B3SS=hints_13SS, exemplar_B3SS=exemplar_13SS)
+
+
+def _moved(pixels: range, offset: int) -> range:
+    return range(pixels.start + offset, pixels.stop + offset)
 
 
 def _tiles(height: int, width: int) -> Iterator[tuple[range, range]]:

@@ -1,9 +1,13 @@
 """What someone asks of a photo's colours, beside the photo itself."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from huebands.colorize.exemplar import Exemplar
 from huebands.colorize.hints import Hints
+
+if TYPE_CHECKING:  # colours without hints do not depend on the density
+    from huebands.colorize.following import Following
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -13,10 +17,12 @@ class Guidance:
     Attributes:
         hints: placed on the photo; None: there are none.
         exemplar: a photo whose colours are wanted; None: there is none.
+        following: lets the colours follow the hints where the network does not; None: it does, or there are none.
     """
 
     hints: Hints | None = None
     exemplar: Exemplar | None = None
+    following: "Following | None" = None
 
     @property
     def caveat(self) -> str | None:

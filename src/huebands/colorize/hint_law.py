@@ -18,7 +18,9 @@ from huebands.density.model import Density
 _PHOTOS = 128  # at most, of which the fit looks at places
 _PLACES = 128  # of each photo
 _STEPS = 40
-_START = HintKernel(nearness=1.0, evenness=30.0, likeness=20.0, prior=0.1, shares=(0.4, 0.4, 0.2))
+_START = HintKernel(
+    closeness=2.0, reach=0.15, nearness=1.0, evenness=30.0, likeness=10.0, prior=0.3, shares=(0.4, 0.4, 0.2)
+)
 START = HintLaw(kernel=_START)
 
 
@@ -47,27 +49,26 @@ def fit_law(density: Density, photos: Iterable[Original]) -> HintLaw:
     """
     looked_at = [_look(density, photo) for photo, _ in zip(photos, range(_PHOTOS), strict=False)]
     with torch.inference_mode(False), torch.enable_grad():
-        logs_4 = torch.tensor([_START.nearness, _START.evenness, _START.likeness, _START.prior]).log()
+        logs_6 = torch.tensor([getattr(_START, name) for name in hinted.WEIGHTS]).log()
         scores_P = torch.tensor(_START.shares).log()
-        logs_4.requires_grad_(True)
+        logs_6.requires_grad_(True)
         scores_P.requires_grad_(True)
-        optimiser = torch.optim.LBFGS([logs_4, scores_P], max_iter=_STEPS, line_search_fn="strong_wolfe")
+        optimiser = torch.optim.LBFGS([logs_6, scores_P], max_iter=_STEPS, line_search_fn="strong_wolfe")
 
         def loss() -> Tensor:
             optimiser.zero_grad()
             total = torch.zeros(())
             for places, likely_NQ, cells_N in looked_at:
-                followed_NQ = hinted.follow(likely_NQ, places, logs_4.exp(), torch.softmax(scores_P, dim=0))
+                followed_NQ = hinted.follow(likely_NQ, places, logs_6.exp(), torch.softmax(scores_P, dim=0))
                 total = total - followed_NQ.gather(1, cells_N[:, None]).clamp_min(1e-12).log().mean()
             mean = total / len(looked_at)
             mean.backward()
             return mean
 
         optimiser.step(loss)
-        nearness, evenness, likeness, prior = logs_4.detach().exp().tolist()
+        weights = dict(zip(hinted.WEIGHTS, logs_6.detach().exp().tolist(), strict=True))
         shares = torch.softmax(scores_P.detach(), dim=0).tolist()
-    kernel = HintKernel(nearness=nearness, evenness=evenness, likeness=likeness, prior=prior, shares=tuple(shares))
-    return HintLaw(kernel=kernel)
+    return HintLaw(kernel=HintKernel(**weights, shares=tuple(shares)))
 
 
 def _look(density: Density, photo: Original) -> tuple[HintedPlaces, Tensor, Tensor]:

@@ -14,6 +14,7 @@ class CalibrateParams:
     report_alpha: float  # the alpha of the headline figures, the strata and the heat maps
     unlike_p_value: float  # of likeness, at or below which a photo counts as unlike the calibration photos
     heatmaps: int  # test photos shown with their band widths
+    hints: bool  # calibrate photos with hints too, so that the model follows hints whatever its network
     seed: int  # of the bootstrap
 
     def __post_init__(self) -> None:

@@ -64,7 +64,9 @@ def _with_hints(candidate: Candidate, model: Colorizer, photos: Sequence[Photo],
     def colorize(name: str, grey_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
         row, photo = places[name]
         grey, request = GreyPhoto(grey_HW), HintRequest(_draw_points(photo.truth, count, row))
-        return model.colours.predict(grey, Guidance(hints=request.on(grey)))
+        if model.package.generator.takes_hints:  # which needs no bands
+            return model.colours.predict(grey, Guidance(hints=request.on(grey)))
+        return model.predict(grey, hints=request).rgb
 
     return dataclasses.replace(
         candidate,

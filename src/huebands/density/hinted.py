@@ -5,11 +5,12 @@ densities (Bhattacharyya coefficient), in lightness, and in where they lie. Then
 likely as its own density says; otherwise the hint tells nothing. So a place's density becomes
 
     (1 - s) p(colour) + s p(colour) h(colour) / sum p h,    h = sum_k s_k q(colour; hint k) / s,    s = sum_k s_k
-    s_k = w_k / (prior + sum_j w_j),    w_k = exp(-nearness d_k^2 - evenness (L - L_k)^2 - likeness (1 - B_k))
+    s_k = w_k / (prior + sum_j w_j)
+    w_k = exp(closeness exp(-(d_k / reach)^2) - nearness d_k^2 - evenness (L - L_k)^2 - likeness (1 - B_k))
 
 where q is a mixture of normal distributions around the hint's position in the coordinate of `density.coordinate`: the
 same surface in light and in shade has nearly one position. The shares are those of the regression of Nadaraya, 1964,
-and Watson, 1964, with a prior that no hint tells anything. Seven numbers are fitted by the likelihood of the validation
+and Watson, 1964, with a prior that no hint tells anything. Nine numbers are fitted by the likelihood of the validation
 photos' colours: see `colorize.hint_law`. Whatever they are, calibration on photos with hints makes the bands valid.
 """
 
@@ -25,6 +26,8 @@ from huebands.models.parameters import check
 
 SPREADS = (0.05, 0.12, 0.3)  # deviations of q's parts from the hint, positions
 MOST = 256  # hinted places that are used; of more, so many that are spread evenly over them
+WEIGHTS = ("closeness", "reach", "nearness", "evenness", "likeness", "prior")
+_CLOSEST = 30.0  # of closeness: sums of weights stay finite in float32
 _LEAST = 1e-30  # a sum of weights that can divide
 _FLOOR = 1e-4  # of q, divided by the number of cells: a hint rules no colour out
 
@@ -33,8 +36,12 @@ _FLOOR = 1e-4  # of q, divided by the number of cells: a hint rules no colour ou
 class HintKernel:
     """How far hints reach.
 
+    Distances are in sides of the square that the density sees.
+
     Attributes:
-        nearness: weighs the squared distance, in sides of the square that the density sees.
+        closeness: weighs that a place is next to the hint.
+        reach: how far that goes, a distance.
+        nearness: weighs the squared distance.
         evenness: weighs the squared difference in lightness, in units of 100.
         likeness: weighs the difference of the densities, 1 minus their Bhattacharyya coefficient.
         prior: weight of no hint.
@@ -44,6 +51,8 @@ class HintKernel:
         ParamsError: names the attribute, its value and what is allowed.
     """
 
+    closeness: float
+    reach: float
     nearness: float
     evenness: float
     likeness: float
@@ -54,28 +63,37 @@ class HintKernel:
         for name in ("nearness", "evenness", "likeness"):
             value = getattr(self, name)
             check(math.isfinite(value) and value >= 0, name, value, "be a number from 0 on")
-        check(math.isfinite(self.prior) and self.prior > 0, "prior", self.prior, "be a number above 0")
+        check(0 <= self.closeness <= _CLOSEST, "closeness", self.closeness, f"be a number in [0, {_CLOSEST:g}]")
+        for name in ("reach", "prior"):
+            value = getattr(self, name)
+            check(math.isfinite(value) and value > 0, name, value, "be a number above 0")
         are_shares = len(self.shares) == len(SPREADS) and all(0 <= share <= 1 for share in self.shares)
         sum_to_one = are_shares and math.isclose(sum(self.shares), 1, abs_tol=1e-6)
         check(sum_to_one, "shares", self.shares, f"be {len(SPREADS)} numbers in [0, 1] that add up to 1")
 
-    def follow(self, probabilities_QHW: Tensor, grey_HW: Tensor, hints_3HW: Tensor, side: int) -> Tensor:
+    def follow(self, probabilities_QHW: Tensor, places: "HintedPlaces") -> Tensor:
         """Let a photo's densities follow its hints.
 
         Args:
             probabilities_QHW: of the cells of joint histograms.
-            grey_HW: uint8, grey levels.
-            hints_3HW: ab_unit and 1 at hinted places, elsewhere zeros.
-            side: places on a side of the square that the density sees.
+            places: what the hints tell of all of its places.
 
         Returns:
             Probabilities of the cells, (Q, H, W).
         """
-        places = HintedPlaces.of(probabilities_QHW, grey_HW, hints_3HW, side)
         likely_NQ = probabilities_QHW.flatten(1).T
-        weights_4 = torch.tensor((self.nearness, self.evenness, self.likeness, self.prior))
-        followed_NQ = follow(likely_NQ, places, weights_4, torch.tensor(self.shares))
+        followed_NQ = follow(likely_NQ, places, self._weights, torch.tensor(self.shares))
         return followed_NQ.T.reshape(probabilities_QHW.shape).contiguous()
+
+    def spread(self, values_CK: Tensor, places: "HintedPlaces") -> Tensor:
+        """Spread values of the hinted places over all places, (C, N); where no hint is alike they become 0."""
+        weights_NK = weigh(places, self._weights)
+        shares_NK = weights_NK / (weights_NK.sum(dim=1, keepdim=True) + self.prior)
+        return values_CK @ shares_NK.T
+
+    @property
+    def _weights(self) -> Tensor:
+        return torch.tensor([getattr(self, name) for name in WEIGHTS])
 
 
 @dataclass(frozen=True)
@@ -83,12 +101,14 @@ class HintedPlaces:
     """What hints tell of N places, by K hinted places.
 
     Attributes:
+        hinted_K: indices of the hinted places, row by row.
         squared_NK: squared distances, in sides of the square.
         lightness_NK: squared differences in lightness, in units of 100.
         unlikeness_NK: 1 minus the Bhattacharyya coefficient of the densities.
         around_PKQ: probabilities of the cells around each hint, for each of `SPREADS`.
     """
 
+    hinted_K: Tensor
     squared_NK: Tensor
     lightness_NK: Tensor
     unlikeness_NK: Tensor
@@ -101,10 +121,10 @@ class HintedPlaces:
         """Compare places with the hinted ones.
 
         Args:
-            probabilities_QHW: as `HintKernel.follow` takes them, like the next three.
-            grey_HW: likewise.
-            hints_3HW: likewise; at least one place is hinted.
-            side: likewise.
+            probabilities_QHW: of the cells of joint histograms.
+            grey_HW: uint8, grey levels.
+            hints_3HW: ab_unit and 1 at hinted places, of which there is one at least; elsewhere zeros.
+            side: places on a side of the square that the density sees.
             places_N: indices of the places, row by row; None: all.
         """
         hinted_K = hints_3HW[2].flatten().nonzero()[:, 0]
@@ -118,6 +138,7 @@ class HintedPlaces:
         L_N = color.lightness_of_grey(grey_HW).flatten() / 100
         roots_NQ = probabilities_QHW.flatten(1).T.sqrt()
         return cls(
+            hinted_K,
             (position_N2[chosen_N, None] - position_N2[hinted_K]).square().sum(dim=2),
             (L_N[chosen_N, None] - L_N[hinted_K]).square(),
             (1 - roots_NQ[chosen_N] @ roots_NQ[hinted_K].T).clamp_min(0),
@@ -125,27 +146,33 @@ class HintedPlaces:
         )
 
 
-def follow(likely_NQ: Tensor, places: HintedPlaces, weights_4: Tensor, shares_P: Tensor) -> Tensor:
+def follow(likely_NQ: Tensor, places: HintedPlaces, weights_6: Tensor, shares_P: Tensor) -> Tensor:
     """The densities (N, Q) of places, after their hints.
 
     Args:
         likely_NQ: before.
         places: what the hints tell of them.
-        weights_4: nearness, evenness, likeness and prior of a `HintKernel`.
+        weights_6: what `WEIGHTS` names of a `HintKernel`.
         shares_P: its shares.
     """
-    nearness, evenness, likeness, prior = weights_4
-    distance_NK = nearness * places.squared_NK + evenness * places.lightness_NK + likeness * places.unlikeness_NK
-    weights_NK = torch.exp(-distance_NK)
+    weights_NK = weigh(places, weights_6)
     total_N1 = weights_NK.sum(dim=1, keepdim=True)
     around_KQ = torch.einsum("p,pkq->kq", shares_P, places.around_PKQ)
     shares_NK = weights_NK / total_N1.clamp_min(_LEAST)  # of a place that no hint is like: zeros
     hint_NQ = shares_NK @ around_KQ + _FLOOR / likely_NQ.shape[1]
     agreed_NQ = likely_NQ * hint_NQ
     agreed_NQ = agreed_NQ / agreed_NQ.sum(dim=1, keepdim=True)
-    told_N1 = total_N1 / (total_N1 + prior)
+    told_N1 = total_N1 / (total_N1 + weights_6[-1])
     followed_NQ: Tensor = (1 - told_N1) * likely_NQ + told_N1 * agreed_NQ
     return followed_NQ
+
+
+def weigh(places: HintedPlaces, weights_6: Tensor) -> Tensor:
+    """The weight of each hint for each place, w (N, K); `weights_6` as for `follow`."""
+    closeness, reach, nearness, evenness, likeness, _ = weights_6
+    close_NK = closeness * torch.exp(-places.squared_NK / reach.square())
+    unlike_NK = nearness * places.squared_NK + evenness * places.lightness_NK + likeness * places.unlikeness_NK
+    return torch.exp(close_NK - unlike_NK)
 
 
 def positions_of(hints_3HW: Tensor, grey_HW: Tensor) -> Tensor:

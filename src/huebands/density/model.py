@@ -26,7 +26,7 @@ from huebands.photos.grey import GreyPhoto, Size
 from huebands.photos.resize import resize
 
 if TYPE_CHECKING:  # the fit of the density does not depend on it
-    from huebands.density.hinted import HintKernel
+    from huebands.density.hinted import HintedPlaces, HintKernel
 
 WEIGHTS, DESCRIPTION = "distribution.safetensors", "distribution.json"  # names of the package's format
 
@@ -90,17 +90,17 @@ class PhotoDensity:
             raise ValueError("this density has no joint histogram; fit it again")
         return self.probabilities_QSS
 
-    def given(self, hints_3SS: Tensor, kernel: "HintKernel") -> "PhotoDensity":
+    def given(self, places: "HintedPlaces", kernel: "HintKernel") -> "PhotoDensity":
         """The densities of the same photo with hints.
 
         Args:
-            hints_3SS: ab_unit and 1 at hinted samples, elsewhere zeros.
+            places: what the hints tell of all samples.
             kernel: how far they reach.
 
         Raises:
             ValueError: when there is no joint histogram.
         """
-        probabilities_QSS = kernel.follow(self.joint, self.grey_SS, hints_3SS, self.side)
+        probabilities_QSS = kernel.follow(self.joint, places)
         log_probabilities_3BSS = _log_channels(probabilities_QSS, self.grey_SS, self.log_probabilities_3BSS.shape[1])
         return replace(
             self,

@@ -4,7 +4,7 @@
 - config.json: network, preprocessing and lineage;
 - distribution.safetensors and distribution.json: the colour density that shapes the bands;
 - calibration.npz and calibration.json: the conformal tables;
-- calibration-hints.npz and calibration-hints.json: likewise, of photos with hints, where the network takes them;
+- calibration-hints.npz and calibration-hints.json: likewise, on photos with hints, where there is such a calibration;
 - certificate.html and MODEL_CARD.md: for people;
 - manifest.json: the hash of every other file.
 

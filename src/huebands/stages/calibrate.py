@@ -51,7 +51,8 @@ def main() -> None:
         package = replace(read_package(TRAINED), density=read_density(DENSITY))
         colorizer, photos = Colorizer(package, str(TRAINED)), Originals(RAW, read_manifest(PREPARED))
         about = (settings.calibrate, data_sha256(PREPARED), settings.prepare.min_chroma, count)
-        calibrations = [calibrate(colorizer, photos, *about, law) for law in laws(colorizer, photos)]
+        both = laws(colorizer, photos, settings.calibrate)
+        calibrations = [calibrate(colorizer, photos, *about, law) for law in both]
         if world.rank == 0:
             write(measure_all(colorizer, photos, calibrations, settings.calibrate), package)
     except (
