@@ -142,7 +142,7 @@ def test_a_model_without_hints_refuses_and_says_so_before(tiny_package):
     for fields in ({"hint": TEXT}, {"picture": painted()}):
         answer = send(client, **fields)
         assert answer.status_code == 422
-        assert answer.json()["error"].endswith("has the network unet, which takes none")
+        assert "has the network unet, which takes none, and was not calibrated with hints; " in answer.json()["error"]
     assert "hint" not in client.get("/openapi.json").json()["components"]["schemas"]["Form"]["properties"]
 
 

@@ -55,7 +55,10 @@ class Abilities:
             HintsError: when it takes none.
         """
         if hints is not None and not self.hints:
-            raise HintsError(f"hints must be left out: {self._name}, which takes none, and no calibration with hints")
+            raise HintsError(
+                f"hints must be left out: {self._name}, which takes none, and was not calibrated with hints;"
+                " take another model, or calibrate it with calibrate.hints"
+            )
 
     def check_exemplar(self, like: Exemplar | bytes | str | None) -> None:
         """Check that it takes a reference photo, read or not, where there is one.
