@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test test-slow lint docs results serve bento container ui compare families ablation bundle bench soak pipeline-small retrain retrain-plan retrain-branch retrain-report params lock
+.PHONY: help install repro test test-slow lint docs results tour serve bento container ui compare families ablation bundle bench soak pipeline-small retrain retrain-plan retrain-branch retrain-report params lock
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -46,6 +46,9 @@ docs: install ## build the documents into site/
 
 results: install ## write docs/results.md, and the figures in other pages, from reports/
 	$(BIN)/python docs/results.py
+
+tour: install ## run docs/tour.ipynb, and write its outputs into it
+	$(BIN)/python docs/tour.py
 
 serve: install ## serve the model on http://localhost:3000
 	$(BIN)/bentoml serve huebands.service:Huebands --host 127.0.0.1 --port 3000
