@@ -84,6 +84,47 @@ def test_a_measurement_without_a_machine_is_refused(
         results.read_measurements()
 
 
+def test_families_are_shown_once_they_are_measured(results: ModuleType) -> None:
+    about = {"command": "make families", "machine": "x", "date": "y", "commit": "5b884b6"}
+    metrics = ("ciede2000", "colourfulness_error", "lpips", "kid", "bleeding")
+    colours = [
+        {
+            "candidate": name,
+            "metric": metric,
+            "value": value,
+            "low": value - 1,
+            "high": value + 1,
+            "standard_error": 0.1,
+        }
+        for name, value in (("grey", 12.5), ("vae", 12.25), ("vae+hints", 8.5))
+        for metric in metrics
+        if (name, metric) != ("grey", "bleeding")
+    ]
+    bands = {f"{key}_{mode}": 0.5 for key in ("coverage", "p_value", "width") for mode in ("per_channel", "joint")}
+    cost = {"parameters": 12345, "epochs": 15, "seconds": 300.4, "milliseconds": 33.1}
+    with_hints = {f"{key}_hints": 0.25 for key in bands}
+    rows = [
+        {"family": "vae", **bands, **cost, **with_hints},
+        {"family": "exemplar", **bands, **cost, **dict.fromkeys(with_hints, "null")},
+    ]
+    figures = {"photos": 119, "train_photos": 838, "calibration_photos": 163, "hints": 8}
+    context = results.make_context()
+    measured = {
+        "families": results.Measurement("families", about, figures, colours),
+        "families_bands": results.Measurement("families_bands", about, figures, rows),
+    }
+    page = results.make_template().render({**context, "measured": context["measured"] | measured})
+    lines = page.split("## Families of colorizers")[1].split("\n## ")[0].splitlines()
+    (grey,), (vae, cost_of_vae) = (
+        [line for line in lines if line.startswith(f"| `{name}` |")] for name in ("grey", "vae")
+    )
+    (helped,) = (line for line in lines if line.startswith("| `vae+hints` |"))
+    assert grey.endswith("| none |  |") and vae.endswith("| neither |")
+    assert helped.endswith("| CIEDE2000, colourfulness |")
+    assert cost_of_vae == "| `vae` | 50.0% (0.5) | 0.5 | 50.0% (0.5) | 0.5 | 12,345 | 15 | 300 | 33 |"
+    assert lines.count("| with hints | 25.0% (0.25) | 0.3 | 25.0% (0.25) | 0.3 | | | | |") == 1, "exemplar has none"
+
+
 def test_figures_that_were_copied_by_hand_name_the_commit_that_recorded_them(results: ModuleType) -> None:
     about = {"command": "make soak", "machine": "two cores", "date": "2026-11-25, when it was recorded"}
     copied = results.Measurement("soak", {**about, "recorded_in": "5b884b6"}, {})

@@ -259,7 +259,7 @@ def test_hints_cannot_be_measured_without_the_usual_calibration(
         measure(colorizer, Drawn(), calibrations[1], SETTINGS)
 
 
-def test_seal_lists_the_files_of_both(tiny_package: Path, tmp_path: Path) -> None:
+def test_a_folder_with_both_calibrations_is_a_package(tiny_package: Path, tmp_path: Path) -> None:
     folder = tmp_path / "package"
     folder.mkdir()
     for name, content in read_files(tiny_package).items():

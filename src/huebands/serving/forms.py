@@ -86,7 +86,6 @@ async def _to_job(form: FormData, kind: Kind, colorizer: Colorizer, request_id: 
     if not isinstance(file, UploadFile):
         problem = "is missing" if file is None else "is a text"
         raise HTTPException(422, f"field 'image' {problem}: send the photo itself, as a file")
-    _check_guarantee(form, colorizer.calibration)  # before hints and reference are read
     map_name, sampling = _check_map(form, colorizer.calibration), _check_samples(form, kind, colorizer)
     hints, like = await _check_hints(form, colorizer), await _check_like(form, colorizer)
     guarantee = _check_guarantee(form, colorizer.calibration_given(hints, like))

@@ -75,7 +75,7 @@ def write_page(
         modes={mode: {"heading": heading, "noun": noun} for mode, (heading, noun) in _MODES.items()},
         channels=CHANNELS,
         grid_partition=_GRID,
-        at_alpha=[_promise_row(row) for row in curve if math.isclose(row["alpha"], certificate["alpha"])],
+        at_alpha=_at_alpha(certificate),
         coverage=[Body(_MODES[mode][0], [_coverage_row(row) for row in _of_mode(curve, mode)]) for mode in _MODES],
         coverage_charts={mode: _coverage_chart(mode, curve) for mode in _MODES},
         widths=_widths(curve, "all pixels together") + _widths(grouped, "every group by itself"),
@@ -110,9 +110,7 @@ def _with_hints(description: Mapping[str, Any]) -> dict[str, Any]:
     certificate = description["certificate"]
     return {
         "law": description["law"],
-        "at_alpha": [
-            _promise_row(row) for row in certificate["curve"] if math.isclose(row["alpha"], certificate["alpha"])
-        ],
+        "at_alpha": _at_alpha(certificate),
         "around": [
             (
                 f"{percent(row['from'])} to {percent(row['to'])}" if row["to"] else f"{percent(row['from'])} and more",
@@ -124,6 +122,11 @@ def _with_hints(description: Mapping[str, Any]) -> dict[str, Any]:
             for row in certificate["around_hints"]
         ],
     }
+
+
+def _at_alpha(certificate: Mapping[str, Any]) -> list[Row]:
+    """What each mode reached at the certificate's alpha."""
+    return [_promise_row(row) for row in certificate["curve"] if math.isclose(row["alpha"], certificate["alpha"])]
 
 
 def _promise_row(row: Mapping[str, Any]) -> Row:
