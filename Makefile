@@ -68,10 +68,10 @@ ui: install ## show runs and models on http://localhost:5000
 compare: install ## compare the model with the baselines on the test split
 	$(BIN)/huebands compare
 
-families: install ## train, calibrate and compare every family of conf/model on photos, or those of FAMILIES; JOBS at a time
+families: install ## train, calibrate and compare every family of conf/model on photos, or those of FAMILIES
 	$(BIN)/python -m huebands.comparison.families
 
-ablation: install ## train and compare what conf/ablation.yaml lists, on photos; JOBS at a time
+ablation: install ## train and compare what conf/ablation.yaml lists, on photos
 	$(BIN)/python -m huebands.comparison.ablation
 
 bundle: install ## export a training of params.yaml to a machine that only trains: bundle.tar

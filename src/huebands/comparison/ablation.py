@@ -1,8 +1,7 @@
 """The ablation: what each part of the training does (`make ablation`).
 
-conf/ablation.yaml lists the trainings. Each is a queued DVC experiment up to the stage train, in a copy of the tree and
-in the same MLflow store. Their generators and data are copied to reports/ablation/, and compared on the validation
-split.
+conf/ablation.yaml lists the trainings. Each is a DVC experiment up to the stage train, in a copy of the tree and in the
+same MLflow store. Their generators and data are copied to reports/ablation/, and compared on the validation split.
 """
 
 from collections.abc import Sequence

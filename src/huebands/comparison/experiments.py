@@ -1,14 +1,18 @@
 """DVC experiments by name: those that are missing run, and their outputs are taken."""
 
-import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from huebands.data.shards import data_sha256
 from huebands.files import atomic
 from huebands.package.read import read_package
+
+COPY = Path(".dvc/tmp/exps/missing")  # below the folder whose copies log to this MLflow store, see local_store
+LOCAL_CONFIG = Path(".dvc/config.local")
 
 
 class ExperimentError(RuntimeError):
@@ -16,27 +20,31 @@ class ExperimentError(RuntimeError):
 
 
 def run_missing(experiments: Mapping[str, Sequence[str]], stages: Sequence[str]) -> None:
-    """Run the experiments that are missing, in copies of the tree; as many at a time as the variable JOBS says.
+    """Run the experiments that are missing, one after another, in one copy of the tree with its uncommitted changes.
 
-    One that has run on an earlier commit counts, and is named: a training takes an hour.
+    So a stage runs once where parameters and code agree: all families share one density of colours, which git keeps
+    and DVC's run cache therefore does not. An encoder's features and the downloads are shared too.
+
+    An experiment that has run on an earlier commit counts, and is named: a training takes an hour.
 
     Args:
         experiments: parameters that differ, such as "model=vae", by name.
         stages: up to which the pipeline runs.
 
     Raises:
-        ExperimentError: when DVC fails.
+        ExperimentError: when the copy cannot be made; or when experiments failed, after the others have run.
     """
     present = set(_dvc("exp", "list", "--names-only", "--all-commits").split())
     missing = {name: overrides for name, overrides in experiments.items() if name not in present}
     for name in experiments:
         if name in present:
             print(f"{name} has run; `dvc exp remove {name}` lets it run again", flush=True)
-    for name, overrides in missing.items():
-        settings = [word for override in overrides for word in ("--set-param", override)]
-        _dvc("exp", "run", "--queue", "--name", name, *settings, *stages)
-    if missing:
-        _dvc("exp", "run", "--run-all", "--jobs", os.environ.get("JOBS", "1"))
+    if not missing:
+        return
+    with _copy_of_tree() as copy:
+        failed = [name for name, overrides in missing.items() if not _run_experiment(copy, name, overrides, stages)]
+    if failed:
+        raise ExperimentError(f"{', '.join(failed)} failed, see the output above; the others are kept")
 
 
 def take_output(experiment: str, output: str, folder: Path) -> None:
@@ -57,8 +65,7 @@ def take_output(experiment: str, output: str, folder: Path) -> None:
             _dvc("get", ".", output, "--rev", experiment, "--out", str(new))
     except ExperimentError as error:
         raise ExperimentError(
-            f"{experiment}: {output} cannot be taken ({error}); `dvc queue logs {experiment}` shows what failed,"
-            f" `dvc exp remove {experiment}` lets it be trained again"
+            f"{experiment}: {output} cannot be taken ({error}); `dvc exp remove {experiment}` lets it be trained again"
         ) from error
 
 
@@ -83,9 +90,46 @@ def check_data(packages: Mapping[str, Path], data: Path) -> None:
             )
 
 
-def _dvc(*arguments: str) -> str:
-    process = subprocess.run([sys.executable, "-m", "dvc", *arguments], stdout=subprocess.PIPE, text=True, check=False)
+@contextmanager
+def _copy_of_tree() -> Iterator[Path]:
+    """A worktree with the changes of this one, which shares its experiments and its DVC cache, and is removed."""
+    _remove_copy()  # that a killed run left
+    changes = _git("stash", "create").strip()
+    _git("worktree", "add", "--quiet", "--detach", str(COPY))
+    try:
+        if changes:
+            _git("-C", str(COPY), "stash", "apply", "--quiet", changes)
+        if LOCAL_CONFIG.exists():
+            shutil.copy(LOCAL_CONFIG, COPY / LOCAL_CONFIG)
+        _dvc("cache", "dir", "--local", _dvc("cache", "dir").strip(), folder=COPY)
+        yield COPY
+    finally:
+        _remove_copy()
+
+
+def _remove_copy() -> None:
+    if COPY.exists():
+        shutil.rmtree(COPY)
+    _git("worktree", "prune")
+
+
+def _run_experiment(copy: Path, name: str, overrides: Sequence[str], stages: Sequence[str]) -> bool:
+    settings = [word for override in overrides for word in ("--set-param", override)]
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--name", name, *settings, *stages]
+    return subprocess.run(command, cwd=copy, check=False).returncode == 0
+
+
+def _dvc(*arguments: str, folder: Path = Path()) -> str:
+    return _output_of("dvc", [sys.executable, "-m", "dvc"], arguments, folder)
+
+
+def _git(*arguments: str) -> str:
+    return _output_of("git", ["git"], arguments, Path())
+
+
+def _output_of(name: str, program: Sequence[str], arguments: Sequence[str], folder: Path) -> str:
+    process = subprocess.run([*program, *arguments], cwd=folder, stdout=subprocess.PIPE, text=True, check=False)
     if process.returncode:
-        command = " ".join(("dvc", *arguments))
+        command = " ".join((name, *arguments))
         raise ExperimentError(f"`{command}` failed with exit code {process.returncode}, see its output above")
     return process.stdout

@@ -1,9 +1,9 @@
 """Every family on the same photos: trained, calibrated and compared (`make families`).
 
-Each file of conf/model is a queued DVC experiment on data=photos, up to the stage calibrate, in a copy of the tree and
-in the same MLflow store. Their packages are compared on the test split: with hints of the truth too where a family
-takes them, and with the nearest training photo as a reference. reports/families/families.csv has what a comparison of
-colours does not know: weights, time, bands.
+Each file of conf/model is a DVC experiment on data=photos, up to the stage calibrate, in a copy of the tree and in the
+same MLflow store. Their packages are compared on the test split: with hints of the truth too where a family takes
+them, and with the nearest training photo as a reference. reports/families/families.csv has what a comparison of colours
+does not know: weights, time, bands.
 """
 
 import csv
