@@ -444,6 +444,28 @@ def test_an_uploaded_picture_is_sent_with_the_dots(painting, service):
         assert service.forms[-1].keys() == fields
 
 
+@pytest.mark.parametrize("arrangement", ["One frame", "Side by side"])
+def test_an_uploaded_picture_is_shown_over_the_grey_one(painting, arrangement):
+    painting.get_by_role("radio", name=arrangement).check()
+    painting.mouse.move(*on_screen(painting, 8, 20))  # the crosshair is out of the way
+
+    def seen(column, row):
+        x, y = on_screen(painting, column, row)
+        clip = {"x": round(x), "y": round(y), "width": 1, "height": 1}
+        return np.asarray(Image.open(io.BytesIO(painting.screenshot(clip=clip))).convert("RGB"))[0, 0].tolist()
+
+    grey_under, grey_beside = seen(3, 3), seen(3, 10)
+    upload(painting, strokes())
+    assert seen(3, 3) == [250, 220, 10]
+    assert seen(3, 10) == grey_beside
+    painting.get_by_role("button", name="Undo").click()
+    wait_for_answer(painting)
+    assert seen(3, 3) == grey_under
+    upload(painting, strokes())
+    explore_another(painting)
+    assert painting.locator("#stage").evaluate("(stage) => stage.style.getPropertyValue('--overlay')") == "none"
+
+
 def test_an_upload_that_is_no_picture_or_is_refused_is_dropped(painting, service):
     dot(painting, 3, 4)
     choose_hints(painting, b"just a text", "notes.png")

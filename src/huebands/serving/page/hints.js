@@ -155,6 +155,7 @@ export class Hints {
         isUnusual: isUnusual(dot),
       })),
     );
+    this.stage.overlay(hints.picture);
     // They stay in the order of the keyboard: a button that is disabled would lose the focus.
     for (const name of ["undo", "clear"]) this.child(name).setAttribute("aria-disabled", isEmpty(hints));
     this.child("download").setAttribute("aria-disabled", isEmpty(hints) || this.radius === null);

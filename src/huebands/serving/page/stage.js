@@ -124,6 +124,15 @@ export class Stage {
     }
   }
 
+  /** Shows a picture of hints over the grey one, instead of an earlier one; null shows none. */
+  overlay(picture) {
+    if (picture === this.picture) return;
+    this.picture = picture;
+    URL.revokeObjectURL(this.pictureUrl); // which does nothing where there is none
+    this.pictureUrl = picture === null ? "" : URL.createObjectURL(picture);
+    this.element.style.setProperty("--overlay", picture === null ? "none" : `url("${this.pictureUrl}")`);
+  }
+
   #percent(index, count) {
     return `${((index + 0.5) / count) * 100}%`;
   }
