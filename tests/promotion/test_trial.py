@@ -12,7 +12,7 @@ from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.metrics.lpips import LPIPS
 from huebands.package.schema import PackageError
 from huebands.photos.grey import GreyPhoto
-from huebands.promotion.criteria import COLOURS
+from huebands.promotion.criteria import COLOURS, LEVEL
 from huebands.promotion.trial import ColourScorer, Trial, check_data
 from tiny_photos import PlainColourScorer, tiny_photo, write_prepared
 
@@ -32,17 +32,21 @@ def photos(tmp_path_factory):
     return LabShard(write_prepared(folder, {"val": [muted(seed) for seed in range(COUNT)]}), "val")
 
 
+def certificate(p_values):
+    rows = [{"mode": m, "alpha": ALPHA, "coverage": 0.9, "p_value": p} for m, p in zip(MODES, p_values, strict=True)]
+    return {"curve": rows, "test_photos": 33}
+
+
 class Model:
-    """Shows grey with bands of these distances down and up; its certificate holds the p-values of both modes."""
+    """Shows grey with bands of these distances down and up; its certificates hold the p-values of both modes."""
 
-    def __init__(self, down=40, up=40, p_values=(0.5, 0.5)):
-        rows = [
-            {"mode": m, "alpha": ALPHA, "coverage": 0.9, "p_value": p} for m, p in zip(MODES, p_values, strict=True)
-        ]
+    def __init__(self, down=40, up=40, p_values=(0.5, 0.5), p_values_with_hints=None):
         self.calibration = SimpleNamespace(
-            shape=None, steps=lambda guarantee: (down, up), certificate={"curve": rows, "test_photos": 33}
+            shape=None, steps=lambda guarantee: (down, up), certificate=certificate(p_values)
         )
-
+        self.package = SimpleNamespace(hints_calibration=None)
+        if p_values_with_hints is not None:
+            self.package.hints_calibration = SimpleNamespace(certificate=certificate(p_values_with_hints))
         self.colours = SimpleNamespace(predict=lambda photo: photo.rgb)
 
     def predict(self, photo):
@@ -99,6 +103,24 @@ def test_a_refuted_promise_decides_before_the_colours(photos):
     assert verdict.reason.startswith("joint coverage at alpha 0.1 is 0.9000 on the test photos, too little")
 
 
+def test_a_refuted_promise_with_hints_decides_too(photos):
+    refuted = Model(p_values_with_hints=(0.5, 0.001))
+    verdict = trial(photos, candidate=refuted, new=0.8).judge("new", None, ALPHA)
+    assert verdict.outcome == "inferior"
+    assert verdict.reason.startswith("with hints, joint coverage at alpha 0.1 is 0.9000 on the test photos, too little")
+    verdict = trial(photos, Model(down=60, up=60), refuted, new=0.8, old=0.8).judge("new", "old", ALPHA)
+    assert (verdict.outcome, verdict.reason) == (
+        "better",
+        "colours alike, and the bands of the one in use break their promise",
+    )
+
+
+def test_all_promises_share_the_level_of_the_exact_tests(photos):
+    for p_value, outcome in ((LEVEL / 4, "inferior"), (LEVEL / 3, "better")):
+        model = Model(p_values=(p_value, 0.5), p_values_with_hints=(0.5, 0.5))
+        assert trial(photos, candidate=model, new=0.8).judge("new", None, ALPHA).outcome == outcome
+
+
 def test_coverage_is_described_also_where_it_was_not_tested(photos):
     model = Model(p_values=(0.25, 0.001))
     line = "on 33 photos of test: per_channel coverage 0.9000 of 0.9 promised, p 0.25 by the exact test"
@@ -106,6 +128,8 @@ def test_coverage_is_described_also_where_it_was_not_tested(photos):
     del model.calibration.certificate["curve"][1]["p_value"]
     lines = trial(photos, candidate=model, new=0.8).coverage("new", ALPHA)
     assert lines[1] == "on 33 photos of test: joint coverage 0.9000 of 0.9 promised, not tested"
+    model = Model(p_values_with_hints=(0.25, 0.5))
+    assert trial(photos, candidate=model, new=0.8).coverage("new", ALPHA)[2] == line.replace("per_", "with hints, per_")
 
 
 def test_with_equal_colours_narrower_bands_of_the_same_coverage_are_better(photos):

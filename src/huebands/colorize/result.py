@@ -1,20 +1,18 @@
 """The result: a colorized photo, its bands and its files."""
 
-import io
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from huebands.colorize.hints_report import HintsReport
 from huebands.conformal.error_map import MAPS, MapName, choose_map, upsample
 from huebands.conformal.guarantee import Guarantee
-from huebands.files import atomic
+from huebands.files import atomic, npz
 from huebands.photos.heatmap import EXPECTED_ERROR, WIDTH, Scale, heat_levels, heat_map, magma
 from huebands.photos.write import encode_png
 
@@ -123,11 +121,12 @@ class Colorization:
             MapError: when there is no such map.
         """
         map_HW, scale = self.map(map_name)
-        arrays = {"alpha": np.float64(self.guarantee.alpha), **self.bands}
+        arrays: dict[str, ArrayLike] = {"alpha": np.float64(self.guarantee.alpha), **self.bands}
         if self.expected_error is not None:
             arrays["expected_error"] = self.expected_error.astype(np.float16)
         yield f"{stem}.colorized.png", encode_png(self.rgb)
-        yield f"{stem}.bands.npz", _npz(arrays)
+        # At zlib's usual level bands are hardly smaller.
+        yield f"{stem}.bands.npz", npz.encode(arrays, zipfile.ZIP_DEFLATED, level=1)
         levels_HW = heat_levels(map_HW, scale)
         yield f"{stem}.uncertainty.png", encode_png(levels_HW, palette=magma(), text=scale.describe())
         for number, sample in enumerate(self.samples, 1):
@@ -145,15 +144,3 @@ class Colorization:
             atomic.write_bytes(folder / name, content)
             paths.append(folder / name)
         return paths
-
-
-def _npz(arrays: dict[str, Any]) -> bytes:
-    """Encode like `np.savez_compressed`, at zlib's fastest level: at the default one bands are hardly smaller."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for name, array in arrays.items():
-            entry = zipfile.ZipInfo(f"{name}.npy")  # without a date: equal bands, equal bytes
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            with archive.open(entry, "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
-    return buffer.getvalue()

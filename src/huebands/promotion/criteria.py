@@ -133,12 +133,12 @@ def compare(candidate: Figures, reference: Figures, criteria: Sequence[str]) -> 
 
 
 def refuted(certificate: Iterable[Mapping[str, Any]], alpha: float) -> list[Mapping[str, Any]]:
-    """Find the promises at alpha that the exact tests on the test photos refute: one test a mode, which share LEVEL.
+    """Find the promises at alpha that the exact tests on the test photos refute: one test a promise; they share LEVEL.
 
-    A promise is refuted when its p-value is at most LEVEL divided by the number of modes, the first step of Holm's
+    A promise is refuted when its p-value is at most LEVEL divided by the number of promises, the first step of Holm's
     procedure. A package that keeps its promises is refuted with a probability of LEVEL at most. On 33 photos like those
-    of `paintings` a coverage of 86% in place of 90% is found in 33% of the cases, 84% in 70%, 80% in 97%
-    (`tests/statistics/test_broken_promise.py`).
+    of `paintings` and with two promises a coverage of 86% in place of 90% is found in 33% of the cases, 84% in 70%, 80%
+    in 97% (`tests/statistics/test_broken_promise.py`).
 
     Args:
         certificate: its rows of the curve, with mode, alpha and p_value; older ones lack p_value and refute nothing.

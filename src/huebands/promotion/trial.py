@@ -1,7 +1,8 @@
 """A candidate is compared with grey and with the model in use, on the validation photos.
 
 The conditions, in this order:
-1. The candidate's bands keep their promise on the test photos, as far as an exact test can tell.
+1. The candidate's bands keep their promise on the test photos, and that on test photos with hints where it has one, as
+   far as an exact test can tell.
 2. Its colours are better than grey (`criteria`, without bleeding), also where there is no other model to beat.
 3. Its colours are better than those of the model in use.
 4. Where the colours are alike, as those of equal weights are, the bands on the validation photos decide. The candidate
@@ -136,12 +137,12 @@ class Trial:
         return {criterion: float(values.mean()) for criterion, values in self.figures[name].items()}
 
     def coverage(self, name: str, alpha: float) -> list[str]:
-        """Describe the coverage at alpha in a model's certificate, a line for each mode."""
-        certificate = self.colorizers[name].calibration.certificate
+        """Describe the coverage at alpha in a model's certificates, a line for each mode."""
         return [
-            f"on {certificate['test_photos']} photos of test: {row['mode']} coverage {row['coverage']:.4f} of"
+            f"on {certificate['test_photos']} photos of test: {prefix}{row['mode']} coverage {row['coverage']:.4f} of"
             f" {1 - alpha:g} promised, "
             + (f"p {row['p_value']:.3g} by the exact test" if "p_value" in row else "not tested")
+            for prefix, certificate in self._certificates(name)
             for row in certificate.get("curve", [])
             if abs(row["alpha"] - alpha) < 1e-9
         ]
@@ -158,7 +159,7 @@ class Trial:
         if in_use is not None:
             comparisons["in use"] = compare(self.figures[candidate], self.figures[in_use], COLOURS)
         *_, decisive = comparisons.values()
-        reasons = doubts(self._certificate(candidate), alpha)
+        reasons = doubts(self._promises(candidate), alpha)
         if reasons:
             return Verdict("inferior", "; ".join(reasons), comparisons)
         if comparisons[GREY].outcome != "better":
@@ -188,7 +189,7 @@ class Trial:
     def _breaks(self, name: str, bands: Figures, alpha: float) -> bool:
         """Whether an exact test refutes the promise of a model, on the validation photos or on its own test photos."""
         validated = [{"alpha": alpha, "p_value": broken_p(bands[_miscoverage(mode)], alpha)} for mode in MODES]
-        return bool(refuted(validated, alpha) or refuted(self._certificate(name), alpha))
+        return bool(refuted(validated, alpha) or refuted(self._promises(name), alpha))
 
     def _measure_bands(self, name: str, alpha: float) -> Figures:
         """Miscoverage and mean width, 8-bit levels, of both modes on the validation photos."""
@@ -205,8 +206,20 @@ class Trial:
             rows.append(figures)
         return {criterion: np.array([figures[criterion] for figures in rows]) for criterion in rows[0]}
 
-    def _certificate(self, name: str) -> list[dict[str, Any]]:
-        return list(self.colorizers[name].calibration.certificate.get("curve", []))
+    def _promises(self, name: str) -> list[dict[str, Any]]:
+        """The rows of a model's certificates, whose modes say where photos have hints."""
+        return [
+            {**row, "mode": f"{prefix}{row['mode']}"}
+            for prefix, certificate in self._certificates(name)
+            for row in certificate.get("curve", [])
+        ]
+
+    def _certificates(self, name: str) -> list[tuple[str, Mapping[str, Any]]]:
+        """The certificate, and that of photos with hints where there is one, each with what to put before a mode."""
+        colorizer = self.colorizers[name]
+        with_hints = colorizer.package.hints_calibration
+        plain = [("", colorizer.calibration.certificate)]
+        return plain if with_hints is None else [*plain, ("with hints, ", with_hints.certificate)]
 
 
 def check_data(colorizer: Colorizer, prepared: Path) -> None:
