@@ -10,9 +10,11 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from huebands import cli
 from huebands.colorize import arguments
+from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.exemplar import Exemplar
 from huebands.colorize.hints import HintRequest, Point
 from huebands.conformal.error_map import MAPS
@@ -250,6 +252,131 @@ def test_photos_of_one_stem_do_not_overwrite_one_another(colorize, tmp_path):
     assert written["b/cat-2.png"] == "cat-2.colorized.png"
     for name, shade in shades.items():
         assert abs(np.asarray(Image.open(tmp_path / written[name]).convert("L")).mean() - shade) < 30
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_photo_that_is_read_is_never_replaced(colorize, tmp_path):
+    """The result of the first would be the second."""
+    photos = [write_photo(tmp_path / name, shade) for name, shade in (("a.png", 50), ("a.colorized.png", 90))]
+    before = contents(tmp_path)
+    for options in ([], ["--overwrite"]):
+        code, output, errors = colorize(*photos, *options)
+        assert (code, len(output)) == (2, 2)
+        assert errors == [
+            "huebands: a.colorized.png: is an input, which no result replaces; choose another folder by --output"
+        ]
+        assert before.items() <= contents(tmp_path).items()
+        assert not (tmp_path / "a.bands.npz").exists(), "all files of a photo are checked before the first is written"
+    code, _, errors = colorize(*photos, "--output", "results")
+    assert (code, errors) == (0, [])
+
+
+@pytest.mark.parametrize("name", ["hints", "like"])
+def test_hints_and_references_are_inputs_too(colorize, tiny_package, tmp_path, monkeypatch, name):
+    colorizer = with_hints(tiny_package) if name == "hints" else with_reference(tiny_package)
+    monkeypatch.setattr("huebands.colorize.colorizer.Colorizer.load", lambda source: colorizer)
+    photo, given = write_photo(tmp_path / "cat.png"), tmp_path / "cat.uncertainty.png"
+    Image.new("RGBA", (8, 6), (200, 60, 60, 255)).convert("RGBA" if name == "hints" else "RGB").save(given)
+    before = given.read_bytes()
+    code, _, errors = colorize(photo, f"--{name}", given, "--overwrite")
+    assert (code, len(errors)) == (2, 1) and "cat.uncertainty.png: is an input" in errors[0]
+    assert given.read_bytes() == before
+
+
+def test_an_input_is_recognised_under_every_name(colorize, tmp_path):
+    write_photo(tmp_path / "scans/a.png")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "linked").symlink_to("results")
+    os.link(write_photo(tmp_path / "master.png"), tmp_path / "results/a.colorized.png")
+    code, _, errors = colorize("scans/a.png", "master.png", "--output", "linked", "--overwrite")
+    assert (code, len(errors)) == (2, 1) and "linked/a.colorized.png: is an input" in errors[0]
+
+
+@pytest.mark.parametrize("ending", ["colorized.png", "bands.npz", "uncertainty.png", "sample-1.png"])
+def test_a_file_that_is_no_result_is_replaced_only_when_told(colorize, tiny_package, tmp_path, monkeypatch, ending):
+    several = with_samples(tiny_package)
+    monkeypatch.setattr("huebands.colorize.colorizer.Colorizer.load", lambda source: several)
+    photo, own = write_photo(tmp_path / "cat.png"), tmp_path / f"cat.{ending}"
+    for make in (
+        lambda: own.write_bytes(b""),
+        lambda: own.write_text("notes"),
+        lambda: write_photo(tmp_path / "own.png").replace(own),
+        lambda: np.savez(tmp_path / "own.npz", R=1) or (tmp_path / "own.npz").replace(own),
+    ):
+        make()
+        before = contents(tmp_path)
+        code, _, errors = colorize(photo, "--samples", 1)
+        assert (code, errors) == (
+            2,
+            [
+                f"huebands: cat.{ending}: is there already and is not a result of huebands as it was written; choose"
+                " another folder by --output, or replace it by --overwrite"
+            ],
+        )
+        assert contents(tmp_path) == before
+    code, _, errors = colorize(photo, "--samples", 1, "--overwrite")
+    assert (code, errors) == (0, [])
+    first = contents(tmp_path)
+    assert colorize(photo, "--samples", 1)[0] == 0, "results are written anew"
+    assert contents(tmp_path) == first
+
+
+def test_a_retouched_result_is_no_result(colorize, tmp_path):
+    photo = write_photo(tmp_path / "cat.png")
+    colorize(photo)
+    path = results(tmp_path, "cat")[0]
+    picture = Image.open(path)
+    texts = PngInfo()
+    for keyword, words in picture.text.items():
+        texts.add_text(keyword, words)
+    picture.save(path, pnginfo=texts, compress_level=9)
+    assert colorize(photo)[0] == 0, "the pixels are what they were"
+    picture.putpixel((0, 0), (1, 2, 3))
+    picture.save(path, pnginfo=texts)
+    before = path.read_bytes()
+    code, _, errors = colorize(photo)
+    assert (code, len(errors)) == (2, 1) and "cat.colorized.png: is there already" in errors[0]
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_nothing_is_written_through_a_link(colorize, tmp_path, there):
+    photo, master, place = write_photo(tmp_path / "cat.png"), tmp_path / "master.png", results(tmp_path, "cat")[0]
+    if there:
+        colorize(photo)
+        place.replace(master)
+    place.symlink_to(master)
+    before = contents(tmp_path)
+    code, _, errors = colorize(photo)
+    assert (code, len(errors)) == (2, 1) and "cat.colorized.png: is there already and is a link; " in errors[0]
+    assert contents(tmp_path) == before
+    assert colorize(photo, "--overwrite")[0] == 0
+    assert not place.is_symlink() and place.is_file(), "the link itself is replaced"
+    assert master.exists() == there and (not there or master.read_bytes() == before["master.png"])
+
+
+def test_a_folder_in_the_place_of_a_result_is_named(colorize, tmp_path):
+    (tmp_path / "cat.bands.npz").mkdir()
+    code, _, errors = colorize(write_photo(tmp_path / "cat.png"), "--overwrite")
+    assert (code, len(errors)) == (2, 1) and "cat.bands.npz: is a folder" in errors[0]
+
+
+def test_a_file_that_comes_during_the_work_is_not_replaced(colorize, tmp_path, monkeypatch):
+    photo, place = write_photo(tmp_path / "cat.png"), results(tmp_path, "cat")[2]
+    choose = Colorizer.choose
+
+    def slow(*arguments):
+        place.write_text("someone's")
+        return choose(*arguments)
+
+    monkeypatch.setattr(Colorizer, "choose", slow)
+    code, _, errors = colorize(photo)
+    assert (code, len(errors)) == (2, 1) and "cat.uncertainty.png: is there already" in errors[0]
+    assert place.read_text() == "someone's"
+    assert not list(tmp_path.glob(".*")), "nothing half written stays"
 
 
 @pytest.mark.parametrize("alpha", ["0", "1", "2", "-0.1", "1e-9", "nan", "x", ""])

@@ -6,43 +6,43 @@ from pathlib import Path
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.exemplar import Exemplar
 from huebands.colorize.hints import HintRequest, HintsError
-from huebands.colorize.result import Colorization
+from huebands.colorize.result import Colorization, file_names
 from huebands.colorize.sampling import MAX_SAMPLES, SamplesError, Sampling
+from huebands.colorize.targets import TargetError, Targets
 from huebands.conformal.error_map import MapName
 from huebands.conformal.guarantee import Guarantee
 from huebands.photos.errors import ImageError
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.read import find_photos
 
-# Endings of the pictures that `Colorization.save` writes.
-RESULTS = (
-    ".colorized.png",
-    ".uncertainty.png",
-    *(f".sample-{number}.png" for number in range(1, MAX_SAMPLES + 1)),
-)
+RESULTS = tuple(name for name in file_names("", MAX_SAMPLES) if name.endswith(".png"))  # endings of their pictures
 
 
 def colorize_photos(
     colorizer: Colorizer,
     photos: Sequence[Path],
     guarantee: Guarantee,
-    folder: Path,
+    targets: Targets,
     map_name: MapName | None = None,
     sampling: Sampling | None = None,
     hints: HintRequest | None = None,
     like: Exemplar | None = None,
-) -> Iterator[tuple[Path, Path | None, Colorization | ImageError | SamplesError | HintsError | OSError]]:
+) -> Iterator[tuple[Path, Path | None, Colorization | ImageError | SamplesError | HintsError | TargetError | OSError]]:
     """Colorize photos one by one, each into its files, of which the third shows a map, see `Colorization.files`.
+
+    A photo whose files would replace what they must not is left out before the work.
 
     Yields:
         The photo, its colorized picture, and the result; or None, and the error of this photo.
     """
     for photo, stem in unique_stems(photos).items():
         try:
+            for name in file_names(stem, sampling.count if sampling else 0):
+                targets.check(targets.folder / name)
             prediction = colorizer.predict(GreyPhoto.read(photo), hints=hints, like=like)
             result = colorizer.choose(prediction, guarantee, sampling)
-            yield photo, result.save(folder, stem, map_name)[0], result
-        except (ImageError, SamplesError, HintsError, OSError) as error:
+            yield photo, result.save(targets.folder, stem, map_name, targets.check)[0], result
+        except (ImageError, SamplesError, HintsError, TargetError, OSError) as error:
             yield photo, None, error
 
 

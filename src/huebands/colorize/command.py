@@ -61,6 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where to write (default: the current folder)",
     )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace files that are not results of this command as it wrote them, too; a photo that is read is never"
+        " replaced",
+    )
     add_model(
         parser,
         "a model package, or its address in the registry, such as models:/huebands-generator@champion"
@@ -75,6 +81,7 @@ def run(options: argparse.Namespace) -> int:
     from huebands.colorize.exemplar import Exemplar
     from huebands.colorize.hints import HintRequest, HintsError
     from huebands.colorize.sampling import Sampling
+    from huebands.colorize.targets import Targets
     from huebands.conformal.error_map import choose_map
     from huebands.conformal.guarantee import Guarantee
 
@@ -99,7 +106,9 @@ def run(options: argparse.Namespace) -> int:
     photos, code = expand_photos(options.photos)
     if hints is not None and len(photos) > 1:
         return complain(HintsError(f"hints are for one photo, and {len(photos)} are given"))
-    results = colorize_photos(colorizer, photos, guarantee, options.output, map_name, sampling, hints, like)
+    inputs = [Path(path) for path in (*photos, options.hints, options.like) if path is not None]
+    targets = Targets(options.output, inputs, options.overwrite)
+    results = colorize_photos(colorizer, photos, guarantee, targets, map_name, sampling, hints, like)
     for photo, colorized, result in results:
         if isinstance(result, Exception):
             code = complain(result, photo)

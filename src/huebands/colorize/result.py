@@ -1,7 +1,7 @@
 """The result: a colorized photo, its bands and its files."""
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from huebands.colorize.hints_report import HintsReport
+from huebands.colorize.mark import SOFTWARE, mark_of
 from huebands.conformal.error_map import MAPS, MapName, choose_map, upsample
 from huebands.conformal.guarantee import Guarantee
 from huebands.files import atomic, npz
 from huebands.photos.heatmap import EXPECTED_ERROR, WIDTH, Scale, heat_levels, heat_map, magma
 from huebands.photos.write import encode_png
+
+ENDINGS = (".colorized.png", ".bands.npz", ".uncertainty.png")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,6 +113,10 @@ class Colorization:
         """Heat map of the usual map of uncertainty, uint8 (H, W, 3); the scale is the same for every photo."""
         return heat_map(*self.map())
 
+    def picture(self) -> bytes:
+        """Encode the colours as PNG, with the mark of results."""
+        return encode_png(self.rgb, text=mark_of(self.rgb))
+
     def files(self, stem: str, map_name: MapName | None = None) -> Iterator[tuple[str, bytes]]:
         """Make the files, one after the other: colours, bands, uncertainty, and the samples, by their names.
 
@@ -124,23 +131,55 @@ class Colorization:
         arrays: dict[str, ArrayLike] = {"alpha": np.float64(self.guarantee.alpha), **self.bands}
         if self.expected_error is not None:
             arrays["expected_error"] = self.expected_error.astype(np.float16)
-        yield f"{stem}.colorized.png", encode_png(self.rgb)
+        colorized, bands, uncertainty, *samples = file_names(stem, len(self.samples))
+        yield colorized, self.picture()
         # At zlib's usual level bands are hardly smaller.
-        yield f"{stem}.bands.npz", npz.encode(arrays, zipfile.ZIP_DEFLATED, level=1)
+        yield bands, npz.encode(arrays, zipfile.ZIP_DEFLATED, level=1, comment=SOFTWARE)
         levels_HW = heat_levels(map_HW, scale)
-        yield f"{stem}.uncertainty.png", encode_png(levels_HW, palette=magma(), text=scale.describe())
-        for number, sample in enumerate(self.samples, 1):
-            yield f"{stem}.sample-{number}.png", encode_png(sample)
+        text = {**mark_of(levels_HW), **scale.describe()}
+        yield uncertainty, encode_png(levels_HW, palette=magma(), text=text)
+        for name, sample in zip(samples, self.samples, strict=True):
+            yield name, encode_png(sample, text=mark_of(sample))
 
-    def save(self, folder: Path | str, stem: str, map_name: MapName | None = None) -> list[Path]:
+    def save(
+        self,
+        folder: Path | str,
+        stem: str,
+        map_name: MapName | None = None,
+        check: Callable[[Path], None] = lambda path: None,
+    ) -> list[Path]:
         """Write the files into a folder, made if need be; files of the same names are replaced, each as a whole.
 
-        A symbolic link of such a name is replaced too, not followed. Arguments and errors are those of `files`.
+        A symbolic link of such a name is replaced too, not followed.
+
+        Args:
+            folder: of the files.
+            stem: of the names.
+            map_name: see `files`.
+            check: called with each path just before something takes its place there; an error of it lets what is there
+                stay.
+
+        Raises:
+            MapError: when there is no such map.
+            OSError: when a file cannot be written.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         paths = []
         for name, content in self.files(stem, map_name):
-            atomic.write_bytes(folder / name, content)
-            paths.append(folder / name)
+            path = folder / name
+            with atomic.writing(path) as file:
+                file.write(content)
+                check(path)
+            paths.append(path)
         return paths
+
+
+def file_names(stem: str, samples: int) -> list[str]:
+    """The names of a result's files, in the order of `Colorization.files`.
+
+    Args:
+        stem: of the names.
+        samples: their number.
+    """
+    return [f"{stem}{ending}" for ending in (*ENDINGS, *(f".sample-{number}.png" for number in range(1, samples + 1)))]

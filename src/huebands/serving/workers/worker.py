@@ -131,7 +131,7 @@ def _encode(
 ) -> tuple[bytes, str, dict[str, str]]:
     """The body, media type and further headers of the answer."""
     if job.kind == "colorize":
-        return encode_png(result.rgb), "image/png", {}
+        return result.picture(), "image/png", {}
     if job.kind == "explore":
         return pack_exploration(colorizer, job, prediction, result), "application/zip", {}
     disposition = f"attachment; filename*=UTF-8''{quote(safe_stem(job.name))}.huebands.zip"
