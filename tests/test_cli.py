@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,7 +76,9 @@ def test_samples_are_written_and_measured(colorize, tiny_package, tmp_path, monk
         np.testing.assert_array_equal(np.array(Image.open(tmp_path / f"cat.sample-{number}.png")), sample)
     shares = ", ".join(f"{share:.1%}" for share in expected.samples_outside)
     assert f"; outside the bands: {shares} of the samples' channel values" in output[1]
-    assert colorize(tmp_path)[1][1:] == colorize(photo)[1][1:], "samples are results, not photos"
+    lines = colorize(tmp_path)[1]
+    assert lines[1:2] == colorize(photo)[1][1:], "samples are results, not photos"
+    assert lines[2:] == ["passed over: 5 files of earlier results"]
 
 
 @pytest.mark.parametrize(
@@ -213,13 +216,101 @@ def test_the_command_warns_when_a_photo_is_unlike_the_calibration_photos(coloriz
         assert output[1].endswith(ending)
 
 
-def test_a_folder_works_like_a_list_and_results_are_not_photos(colorize, tmp_path):
+def test_the_results_of_a_folder_keep_its_folders(colorize, tmp_path):
+    write_photo(tmp_path / "photos/a.png")
+    write_photo(tmp_path / "photos/deep/a.png")
+    code, output, errors = colorize("photos", "--output", "out")
+    assert (code, errors) == (0, [])
+    assert [line.split(" (")[0] for line in output[1:]] == [
+        "photos/a.png -> out/a.colorized.png",
+        "photos/deep/a.png -> out/deep/a.colorized.png",
+    ]
+    assert all(path.is_file() for path in (*results(tmp_path / "out", "a"), *results(tmp_path / "out/deep", "a")))
+    first = contents(tmp_path / "out")
+    write_photo(tmp_path / "photos/0/a.png")
+    assert colorize("photos", "--output", "out")[0] == 0
+    assert first.items() <= contents(tmp_path / "out").items(), "a name does not depend on neighbours"
+
+
+def test_results_in_the_folder_of_the_photos_are_not_photos(colorize, tmp_path):
     write_photo(tmp_path / "photos/a.png")
     write_photo(tmp_path / "photos/deep/b.png")
-    for _ in range(2):
-        code, output, errors = colorize("photos", "--output", "photos")
-        assert (code, len(output), errors) == (0, 3, [])
+    assert colorize("photos", "--output", "photos")[1][3:] == []
+    code, output, errors = colorize("photos", "--output", "photos")
+    assert (code, output[3:], errors) == (0, ["passed over: 6 files of earlier results"], [])
     assert not list(tmp_path.rglob("*colorized.colorized*"))
+
+
+def test_what_is_no_photo_is_told_once_with_its_reason(colorize, tmp_path):
+    folder = tmp_path / "scans"
+    write_photo(folder / "a.png")
+    Image.fromarray(tiny_photo(0)).save(folder / "without-ending", "JPEG")
+    (folder / "notes\x1b[31m.txt").write_text("1")
+    (folder / "nothing.txt").touch()
+    (folder / "gone.jpg").symlink_to("none.jpg")
+    (folder / "again").symlink_to(".")
+    os.mkfifo(folder / "pipe.png")
+    for hidden in (".DS_Store", "._a.png", "Thumbs.db", "@eaDir/a.png", ".trash/b.png"):
+        write_photo(folder / "x.png").rename((folder / hidden).parent.mkdir(exist_ok=True) or folder / hidden)
+    write_photo(folder / "b.png").rename(folder / "b.uncertainty.png")
+    code, output, errors = colorize(folder, "--output", "out")
+    assert (code, errors) == (0, [])
+    assert [Path(line.split(" -> ")[0]).name for line in output[1:3]] == ["a.png", "without-ending"]
+    assert output[3:] == [
+        f"passed over: {folder}/again: a link to a folder",
+        f"passed over: {folder}/b.uncertainty.png: has the name of a result, and was changed or made by something else;"
+        " give its name if it is a photo",
+        f"passed over: {folder}/gone.jpg: a link to nothing",
+        f"passed over: {folder}/notes\\x1b[31m.txt: not a picture of a known format",
+        f"passed over: {folder}/nothing.txt: empty",
+        f"passed over: {folder}/pipe.png: not a file",
+        "passed over: 5 hidden or system files and folders",
+    ]
+
+
+def test_a_subfolder_that_cannot_be_read_is_an_error(colorize, tmp_path, monkeypatch):
+    write_photo(tmp_path / "scans/a.png")
+    (tmp_path / "scans/locked").mkdir()
+    scandir = os.scandir
+
+    def locked(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    code, output, errors = colorize("scans")
+    assert (code, len(output), errors) == (2, 2, ["huebands: scans/locked: Permission denied"])
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_work(colorize, tmp_path, monkeypatch):
+    for name in ("a.png", "b/c.png"):
+        write_photo(tmp_path / "photos" / name)
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("out/b"))
+    code, output, errors = colorize("photos", "--output", "out")
+    assert (code, output, errors) == (2, [], ["huebands: out/b: Permission denied"])
+    (tmp_path / "out/b").rmdir()
+    (tmp_path / "out/b").touch()
+    code, output, errors = colorize("photos", "--output", "out")
+    assert (code, output, errors) == (2, [], ["huebands: out/b: File exists"])
+
+
+def test_a_dry_run_writes_nothing_and_loads_no_model(colorize, tmp_path):
+    for name in ("photos/a.png", "photos/b/c.png", "photos/d.png"):
+        write_photo(tmp_path / name)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.bands.npz").touch()
+    (tmp_path / "photos/notes.txt").touch()
+    before = contents(tmp_path)
+    code, output, errors = colorize("photos", "--output", "out", "--dry-run", model=tmp_path / "none")
+    assert code == 2
+    assert output == [
+        "photos/d.png -> out/d.colorized.png",
+        "photos/b/c.png -> out/b/c.colorized.png",
+        "passed over: photos/notes.txt: empty",
+    ]
+    assert len(errors) == 1 and "out/a.bands.npz: is there already" in errors[0]
+    assert contents(tmp_path) == before and not (tmp_path / "out/b").exists()
 
 
 def test_bad_photos_are_named_in_one_line_each_and_the_others_are_colorized(colorize, tmp_path):
@@ -239,19 +330,42 @@ def test_bad_photos_are_named_in_one_line_each_and_the_others_are_colorized(colo
     assert len(output) == 2
 
 
-def test_photos_of_one_stem_do_not_overwrite_one_another(colorize, tmp_path):
-    shades = {"a/cat.png": 10, "b/cat.png": 90, "b/cat-2.png": 150, "c/CAT.bmp": 200, "a/dog.png": 50}
+def test_photos_whose_results_would_share_a_name_are_refused_with_the_remedy(colorize, tmp_path):
+    shades = {"a/cat.png": 10, "a/CAT.bmp": 90, "a/dog.png": 50, "b/dog.png": 150}
     for name, shade in shades.items():
         write_photo(tmp_path / name, shade)
-    code, output, _ = colorize(*shades, "./a/cat.png")
-    assert code == 0
-    assert len(output) == 1 + len(shades), "a photo that is given twice is done once"
+    code, output, errors = colorize("a", "b/dog.png", "./a/dog.png", "--output", "out")
+    assert (code, [line.split(" (")[0] for line in output[1:]]) == (2, [])
+    assert errors == [
+        "huebands: a/CAT.bmp: its results would have the name of those of a/cat.png, CAT; --full-names tells photos"
+        " apart by their endings",
+        "huebands: a/cat.png: its results would have the name of those of a/CAT.bmp, cat; --full-names tells photos"
+        " apart by their endings",
+        "huebands: a/dog.png: its results would have the name of those of b/dog.png, dog; --full-names tells photos"
+        " apart by their endings",
+        "huebands: b/dog.png: its results would have the name of those of a/dog.png, dog; --full-names tells photos"
+        " apart by their endings",
+    ]
+    code, output, errors = colorize("a", "--output", "out", "--full-names")
+    assert (code, errors) == (0, [])
     written = {line.split(" -> ")[0]: line.split(" -> ")[1].split(" (")[0] for line in output[1:]}
-    assert len({name.casefold() for name in written.values()}) == len(shades)
-    assert written["a/cat.png"] == "cat.colorized.png"
-    assert written["b/cat-2.png"] == "cat-2.colorized.png"
-    for name, shade in shades.items():
-        assert abs(np.asarray(Image.open(tmp_path / written[name]).convert("L")).mean() - shade) < 30
+    assert written == {f"a/{name}": f"out/{name}.colorized.png" for name in ("CAT.bmp", "cat.png", "dog.png")}
+    for name, path in written.items():
+        assert abs(np.asarray(Image.open(tmp_path / path).convert("L")).mean() - shades[name]) < 30
+
+
+def test_flat_results_lie_in_one_folder(colorize, tmp_path):
+    for name in ("photos/a.png", "photos/deep/b.png"):
+        write_photo(tmp_path / name)
+    code, _, errors = colorize("photos", "--output", "out", "--flat")
+    assert (code, errors) == (0, [])
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        path.name for stem in "ab" for path in results(tmp_path, stem)
+    }
+    write_photo(tmp_path / "photos/deep/a.png")
+    code, output, errors = colorize("photos", "--output", "out", "--flat", "--full-names")
+    assert (code, len(errors), len(output)) == (2, 2, 2)
+    assert errors[0].endswith("a.png; without --flat, results keep the photos' folders")
 
 
 def contents(folder):

@@ -1,7 +1,8 @@
 """The command `huebands colorize`. Heavy modules are imported when it runs."""
 
 import argparse
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from huebands.colorize.arguments import (
@@ -15,10 +16,11 @@ from huebands.colorize.arguments import (
     add_samples,
     number,
 )
-from huebands.colorize.complaint import complain, expand_photos
+from huebands.colorize.complaint import complain, printable, search_photos
 
 if TYPE_CHECKING:
     from huebands.colorize.result import Colorization
+    from huebands.colorize.targets import Targets
 
 HELP = "colorize photos and give bands for their true colours"
 DESCRIPTION = "Write STEM.colorized.png, STEM.bands.npz and STEM.uncertainty.png for every photo."
@@ -59,7 +61,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path(),
         metavar="DIR",
-        help="where to write (default: the current folder)",
+        help="where to write (default: the current folder); the results of a folder's photos keep its folders",
+    )
+    parser.add_argument("--flat", action="store_true", help="write all results into DIR itself")
+    parser.add_argument(
+        "--full-names",
+        action="store_true",
+        help="keep the photos' endings in the names of the results, as in cat.jpg.colorized.png",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be done, and write nothing; no model is loaded"
     )
     parser.add_argument(
         "--overwrite",
@@ -76,12 +87,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Colorize the photos; gives the exit code."""
+    from huebands.colorize.names import name_results
+    from huebands.colorize.targets import Targets
+
+    search, code = search_photos(options.photos)
+    paths, clashes = name_results(search.photos, options.flat, options.full_names)
+    for clash in clashes:
+        code = complain(clash)
+    inputs = [Path(path) for path in (*paths, options.hints, options.like) if path is not None]
+    targets = Targets(options.output, inputs, options.overwrite)
+    if paths:
+        code = (_rehearse if options.dry_run else _colorize)(options, paths, targets) or code
+    for line in search.report():
+        print(printable(line))
+    return code
+
+
+def _rehearse(options: argparse.Namespace, paths: Mapping[Path, PurePath], targets: "Targets") -> int:
+    """Say what would be done; gives the exit code."""
+    from huebands.colorize.result import file_names
+
+    code = 0
+    for photo, path in paths.items():
+        names = [targets.folder / name for name in file_names(str(path), options.samples)]
+        try:
+            for name in names:
+                targets.check(name)
+        except (ValueError, OSError) as error:
+            code = complain(error, photo)
+        else:
+            print(f"{printable(photo)} -> {printable(names[0])}")
+    return code
+
+
+def _colorize(options: argparse.Namespace, paths: Mapping[Path, PurePath], targets: "Targets") -> int:
+    """Colorize the photos; gives the exit code."""
     from huebands.colorize.batch import colorize_photos
     from huebands.colorize.colorizer import Colorizer
     from huebands.colorize.exemplar import Exemplar
     from huebands.colorize.hints import HintRequest, HintsError
     from huebands.colorize.sampling import Sampling
-    from huebands.colorize.targets import Targets
     from huebands.conformal.error_map import choose_map
     from huebands.conformal.guarantee import Guarantee
 
@@ -92,28 +137,28 @@ def run(options: argparse.Namespace) -> int:
         colorizer.abilities.check_samples(sampling)
         hints = HintRequest.asked(options.hint, options.hints)
         colorizer.abilities.check_hints(hints)
+        if hints is not None and len(paths) > 1:
+            raise HintsError(f"hints are for one photo, and {len(paths)} are given")
         colorizer.abilities.check_exemplar(options.like)
         colorizer.calibration_given(hints, options.like).check(guarantee)
         like = None if options.like is None else Exemplar.read(options.like)
         map_name = choose_map(options.map, colorizer.calibration.maps)
-        options.output.mkdir(parents=True, exist_ok=True)
+        targets.make_folders(path.parent for path in paths.values())
     except (ValueError, OSError) as error:
         return complain(error)
     package = colorizer.package
     model = f"{colorizer.source} ({package.config['name']}, package {package.package_sha256[:12]})"
-    print(f"model: {model}; uncertainty.png shows the {map_name.replace('-', ' ')}")
+    print(printable(f"model: {model}; uncertainty.png shows the {map_name.replace('-', ' ')}"))
 
-    photos, code = expand_photos(options.photos)
-    if hints is not None and len(photos) > 1:
-        return complain(HintsError(f"hints are for one photo, and {len(photos)} are given"))
-    inputs = [Path(path) for path in (*photos, options.hints, options.like) if path is not None]
-    targets = Targets(options.output, inputs, options.overwrite)
-    results = colorize_photos(colorizer, photos, guarantee, targets, map_name, sampling, hints, like)
-    for photo, colorized, result in results:
+    code = 0
+    for photo, colorized, result in colorize_photos(
+        colorizer, paths, guarantee, targets, map_name, sampling, hints, like
+    ):
         if isinstance(result, Exception):
             code = complain(result, photo)
         else:
-            print(f"{photo} -> {colorized} ({_describe(result, colorizer.calibration.unlike_p_value)})", flush=True)
+            description = _describe(result, colorizer.calibration.unlike_p_value)
+            print(f"{printable(photo)} -> {printable(colorized)} ({description})", flush=True)
     return code
 
 

@@ -3,6 +3,10 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from huebands.colorize.search import Search
 
 BAD_INPUT = 2  # the exit code where any input was bad
 
@@ -19,19 +23,21 @@ def complain(error: Exception, photo: Path | None = None) -> int:
         text = f"{name}: {error.strerror}" if name else str(error)
     else:
         text = str(error)
-    print(f"huebands: {' '.join(text.split())}", file=sys.stderr)
+    print(f"huebands: {printable(' '.join(text.split()))}", file=sys.stderr)
     return BAD_INPUT
 
 
-def expand_photos(paths: Sequence[Path]) -> tuple[list[Path], int]:
-    """List the photos of folders and files, and give the exit code; paths without photos are named on stderr."""
-    from huebands.colorize.batch import photos_below
-    from huebands.photos.errors import ImageError
+def printable(text: object) -> str:
+    """Text for a terminal: characters that control it, such as those of a file's name, are written as escapes."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in str(text)
+    )
 
-    photos, code = list[Path](), 0
-    for path in paths:
-        try:
-            photos += photos_below(path)
-        except (ImageError, OSError) as error:
-            code = complain(error)
-    return photos, code
+
+def search_photos(paths: Sequence[Path]) -> "tuple[Search, int]":
+    """Find the photos of folders and files, and give the exit code; what is wrong with a path is said on stderr."""
+    from huebands.colorize.search import Search
+
+    search = Search.below(paths)
+    codes = [complain(error) for error in search.errors]
+    return search, max(codes, default=0)

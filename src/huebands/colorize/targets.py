@@ -1,8 +1,10 @@
 """Where a command may write: never over its own input, and over other files only when it is told so."""
 
+import errno
+import os
 import stat
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from huebands.colorize.mark import is_result
 
@@ -29,6 +31,20 @@ class Targets:
         """
         self.folder, self.overwrite = folder, overwrite
         self._inputs = {identity for path in inputs if (identity := _identity(path)) is not None}
+
+    def make_folders(self, folders: Iterable[PurePath]) -> None:
+        """Make the folders of the results, and find out whether files can be written there.
+
+        Args:
+            folders: below the folder of the results.
+
+        Raises:
+            OSError: naming the folder, the first that cannot be made or written to.
+        """
+        for folder in sorted({self.folder / folder for folder in folders} | {self.folder}):
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
     def check(self, path: Path) -> None:
         """Check that a result may be written there.

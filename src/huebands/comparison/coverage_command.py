@@ -3,7 +3,7 @@
 import argparse
 
 from huebands.colorize.arguments import add_alpha, add_mode, add_model, add_photos
-from huebands.colorize.complaint import complain, expand_photos
+from huebands.colorize.complaint import complain, printable, search_photos
 
 PROMISE_BROKEN = 1  # the exit code
 HELP = "measure on your own colour photos whether the bands keep their promise"
@@ -39,8 +39,8 @@ def run(options: argparse.Namespace) -> int:
         return complain(error)
     print(f"model: {colorizer.source} ({colorizer.package.config['name']})")
     measurements, random = [], np.random.default_rng(0)
-    photos, code = expand_photos(options.photos)
-    for photo in photos:
+    search, code = search_photos(options.photos)
+    for photo in (photo.path for photo in search.photos):
         try:
             measured = measure(colorizer, read_photo(photo), guarantee, random, str(photo))
         except (ImageError, OSError) as error:
@@ -48,7 +48,9 @@ def run(options: argparse.Namespace) -> int:
             continue
         measurements.append(measured)
         figures = f"{measured.coverage:.1%} covered, width {measured.width:.1f}, likeness p = {measured.likeness:.3f}"
-        print(f"{photo}: {figures}", flush=True)
+        print(f"{printable(photo)}: {figures}", flush=True)
+    for line in search.report():
+        print(printable(line))
     if not measurements:
         return complain(ValueError("no photo in colour could be measured"))
     for line in verdict(colorizer, measurements, guarantee):
