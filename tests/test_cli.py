@@ -37,6 +37,7 @@ def colorize(tiny_package, tmp_path, monkeypatch, capsys):
 
     def run(*arguments, model=tiny_package, command="colorize"):
         named = [] if model is None else ["--model", str(model)]
+        named += ["--jobs", "1"] if command == "colorize" and "--jobs" not in arguments else []
         try:
             code = cli.main([command, *map(str, arguments), *named])
         except SystemExit as end:
@@ -76,9 +77,9 @@ def test_samples_are_written_and_measured(colorize, tiny_package, tmp_path, monk
         np.testing.assert_array_equal(np.array(Image.open(tmp_path / f"cat.sample-{number}.png")), sample)
     shares = ", ".join(f"{share:.1%}" for share in expected.samples_outside)
     assert f"; outside the bands: {shares} of the samples' channel values" in output[1]
-    lines = colorize(tmp_path)[1]
-    assert lines[1:2] == colorize(photo)[1][1:], "samples are results, not photos"
-    assert lines[2:] == ["passed over: 5 files of earlier results"]
+    lines = colorize(tmp_path, "--overwrite", "--samples", 2, "--seed", 3)[1]
+    assert [line.split(" -> ")[0] for line in lines[1:2]] == [str(photo)], "samples are results, not photos"
+    assert lines[2:] == ["passed over: 6 files of earlier results"]
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ def test_the_command_warns_when_a_photo_is_unlike_the_calibration_photos(coloriz
     photo = write_photo(tmp_path / "cat.png")
     for p, ending in ((0.05, "; unlike the calibration photos, p = 0.050)"), (0.1, " of 255 levels wide)")):
         monkeypatch.setattr("huebands.colorize.colorizer.p_value", lambda atypicality, table, p=p: p)
-        code, output, errors = colorize(photo)
+        code, output, errors = colorize(photo, "--overwrite")
         assert (code, errors) == (0, [])
         assert output[1].endswith(ending)
 
@@ -237,7 +238,11 @@ def test_results_in_the_folder_of_the_photos_are_not_photos(colorize, tmp_path):
     write_photo(tmp_path / "photos/deep/b.png")
     assert colorize("photos", "--output", "photos")[1][3:] == []
     code, output, errors = colorize("photos", "--output", "photos")
-    assert (code, output[3:], errors) == (0, ["passed over: 6 files of earlier results"], [])
+    assert (code, errors) == (0, [])
+    assert output[1:] == [
+        "done before: 2 of 2 photos; --overwrite does them again",
+        "passed over: 7 files of earlier results",
+    ]
     assert not list(tmp_path.rglob("*colorized.colorized*"))
 
 
@@ -295,22 +300,26 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_work(colorize, tmp_
     assert (code, output, errors) == (2, [], ["huebands: out/b: File exists"])
 
 
-def test_a_dry_run_writes_nothing_and_loads_no_model(colorize, tmp_path):
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(colorize, tmp_path):
     for name in ("photos/a.png", "photos/b/c.png", "photos/d.png"):
         write_photo(tmp_path / name)
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a.bands.npz").touch()
     (tmp_path / "photos/notes.txt").touch()
     before = contents(tmp_path)
-    code, output, errors = colorize("photos", "--output", "out", "--dry-run", model=tmp_path / "none")
+    code, output, errors = colorize("photos", "--output", "out", "--dry-run")
     assert code == 2
-    assert output == [
+    assert output[1:] == [
         "photos/d.png -> out/d.colorized.png",
         "photos/b/c.png -> out/b/c.colorized.png",
         "passed over: photos/notes.txt: empty",
     ]
     assert len(errors) == 1 and "out/a.bands.npz: is there already" in errors[0]
     assert contents(tmp_path) == before and not (tmp_path / "out/b").exists()
+    assert not (tmp_path / "out/huebands.jsonl").exists()
+    colorize("photos/d.png", "--output", "out")
+    code, output, _ = colorize("photos/d.png", "--output", "out", "--dry-run")
+    assert (code, output[1:]) == (0, ["done before: 1 of 1 photos; --overwrite does them again"])
 
 
 def test_bad_photos_are_named_in_one_line_each_and_the_others_are_colorized(colorize, tmp_path):
@@ -359,9 +368,8 @@ def test_flat_results_lie_in_one_folder(colorize, tmp_path):
         write_photo(tmp_path / name)
     code, _, errors = colorize("photos", "--output", "out", "--flat")
     assert (code, errors) == (0, [])
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        path.name for stem in "ab" for path in results(tmp_path, stem)
-    }
+    names = {path.name for stem in "ab" for path in results(tmp_path, stem)}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*names, "huebands.jsonl"}
     write_photo(tmp_path / "photos/deep/a.png")
     code, output, errors = colorize("photos", "--output", "out", "--flat", "--full-names")
     assert (code, len(errors), len(output)) == (2, 2, 2)
@@ -369,7 +377,9 @@ def test_flat_results_lie_in_one_folder(colorize, tmp_path):
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """The files below a folder without the manifest, which has times and errors."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "huebands.jsonl")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_a_photo_that_is_read_is_never_replaced(colorize, tmp_path):
@@ -434,8 +444,8 @@ def test_a_file_that_is_no_result_is_replaced_only_when_told(colorize, tiny_pack
     code, _, errors = colorize(photo, "--samples", 1, "--overwrite")
     assert (code, errors) == (0, [])
     first = contents(tmp_path)
-    assert colorize(photo, "--samples", 1)[0] == 0, "results are written anew"
-    assert contents(tmp_path) == first
+    assert colorize(photo, "--samples", 1, "--alpha", 0.2)[0] == 0, "results are written anew"
+    assert contents(tmp_path).keys() == first.keys() and contents(tmp_path) != first
 
 
 def test_a_retouched_result_is_no_result(colorize, tmp_path):
@@ -447,10 +457,12 @@ def test_a_retouched_result_is_no_result(colorize, tmp_path):
     for keyword, words in picture.text.items():
         texts.add_text(keyword, words)
     picture.save(path, pnginfo=texts, compress_level=9)
-    assert colorize(photo)[0] == 0, "the pixels are what they were"
+    assert colorize(photo, "--alpha", 0.2)[0] == 0, "the pixels are what they were"
     picture.putpixel((0, 0), (1, 2, 3))
     picture.save(path, pnginfo=texts)
     before = path.read_bytes()
+    code, output, _ = colorize(photo, "--alpha", 0.2)
+    assert (code, output[1:]) == (0, ["done before: 1 of 1 photos; --overwrite does them again"])
     code, _, errors = colorize(photo)
     assert (code, len(errors)) == (2, 1) and "cat.colorized.png: is there already" in errors[0]
     assert path.read_bytes() == before
@@ -552,7 +564,8 @@ def test_a_full_disk_gives_an_error_of_one_line_that_names_the_file(colorize, tm
     monkeypatch.setattr(os, "fsync", fsync)
     code, _, errors = colorize(photo)
     colorized = results(tmp_path, "cat")[0]
-    assert (code, errors) == (2, ["huebands: cat.colorized.png: No space left on device"])
+    line = "cat.colorized.png: No space left on device; stopped after 0 of 1 photos, the same command goes on"
+    assert (code, errors) == (2, [f"huebands: {line}"])
     assert not colorized.exists()
 
 

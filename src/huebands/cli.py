@@ -2,25 +2,43 @@
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from huebands.colorize import command as colorize
-from huebands.colorize.complaint import BAD_INPUT
+from huebands.colorize.complaint import BAD_INPUT, INTERRUPTED, complain
 from huebands.comparison import compare_command as compare
 from huebands.comparison import coverage_command as coverage
 
+BROKEN_PIPE = 141  # the exit code where nobody reads the output any more, as shells give it
 COMMANDS = {"colorize": colorize, "coverage": coverage, "compare": compare}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; gives its exit code, 2 where any input was bad."""
+    """Run the command; gives its exit code, 2 where any input was bad, or the output cannot be written."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a photo may have a name that cannot be printed here
     options = _parser().parse_args(arguments)
-    code: int = options.run(options)
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("huebands: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        _drop_output()
+        return BROKEN_PIPE if isinstance(error, BrokenPipeError) else complain(error, Path("standard output"))
     return code
+
+
+def _drop_output() -> None:
+    """Let what is still to be written go nowhere: the interpreter would fail on it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Parser(argparse.ArgumentParser):

@@ -74,3 +74,10 @@ def number(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
+
+
+def positive(text: str) -> int:
+    """Read an integer of at least 1."""
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"(={text!r}) must be an integer of at least 1")
+    return int(text)

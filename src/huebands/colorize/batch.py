@@ -1,11 +1,27 @@
-"""Colorizes many photos into files below one folder."""
+"""Colorizes many photos into files below one folder, side by side in processes; a later run goes on from there.
 
-from collections.abc import Iterator, Mapping
+What is done is told by the manifest. Only a photo whose results, content and settings are the same is left out.
+"""
+
+import errno
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.exemplar import Exemplar
 from huebands.colorize.hints import HintRequest, HintsError
+from huebands.colorize.manifest import Manifest, Record
+from huebands.colorize.processes import KilledError, side_by_side
 from huebands.colorize.result import Colorization, file_names
 from huebands.colorize.sampling import SamplesError, Sampling
 from huebands.colorize.targets import TargetError, Targets
@@ -14,41 +30,245 @@ from huebands.conformal.guarantee import Guarantee
 from huebands.photos.errors import ImageError
 from huebands.photos.grey import GreyPhoto
 
+MEGAPIXELS = 64.0  # of all photos that are worked on at a time; one alone may have more
+_FEW = 4  # photos, which take about as long as the start of a process
+# Errors of the operating system that the next photo would meet too.
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+# What one photo can do wrong.
+_OF_A_PHOTO = (ImageError, SamplesError, HintsError, TargetError, KilledError, OSError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is asked of every photo.
+
+    Attributes:
+        guarantee: of the bands.
+        map_name: the map that the picture of uncertainty shows.
+        sampling: of further colourings.
+        hints: of the one photo.
+        like: a reference for all.
+    """
+
+    guarantee: Guarantee
+    map_name: MapName | None = None
+    sampling: Sampling | None = None
+    hints: HintRequest | None = None
+    like: Exemplar | None = None
+
+    def settings(self, colorizer: Colorizer) -> dict[str, Any]:
+        """All that decides a photo's results, as JSON can hold it."""
+        guarantee, sampling = self.guarantee, self.sampling
+        return {
+            "package_sha256": colorizer.package.package_sha256,
+            "alpha": guarantee.alpha,
+            "mode": guarantee.mode,
+            "delta": guarantee.delta,
+            "grouped": guarantee.grouped,
+            "map": self.map_name,
+            "samples": sampling.count if sampling else 0,
+            "seed": sampling.seed if sampling else None,
+            "hints_sha256": None if self.hints is None else _hints_sha256(self.hints),
+            "like_sha256": None if self.like is None else _levels_sha256(self.like.rgb_HW3),
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one photo.
+
+    Attributes:
+        photo: path of the photo.
+        record: its line in the manifest; None: it was done before.
+        error: why there is no result.
+    """
+
+    photo: Path
+    record: Record | None
+    error: Exception | None = None
+
 
 def colorize_photos(
     colorizer: Colorizer,
     paths: Mapping[Path, PurePath],
-    guarantee: Guarantee,
+    task: Task,
     targets: Targets,
-    map_name: MapName | None = None,
-    sampling: Sampling | None = None,
-    hints: HintRequest | None = None,
-    like: Exemplar | None = None,
-) -> Iterator[tuple[Path, Path | None, Colorization | ImageError | SamplesError | HintsError | TargetError | OSError]]:
-    """Colorize photos one by one, each into its files, of which the third shows a map, see `Colorization.files`.
+    manifest: Manifest,
+    jobs: int | None = None,
+    cores: int = 1,
+) -> Iterator[Outcome]:
+    """Colorize photos, each into its files, and write the manifest.
 
     A photo whose files would replace what they must not is left out before the work.
 
     Args:
         colorizer: with its model.
         paths: by photo, of its results below the folder of the targets, without their endings.
-        guarantee: of the bands.
-        targets: where files may be written.
-        map_name: see `Colorization.files`.
-        sampling: of further colourings.
-        hints: of the one photo.
-        like: a reference for all.
+        task: what is asked.
+        targets: where files may be written; with `overwrite` what was done is done again.
+        manifest: of that folder.
+        jobs: number of processes; None: as many as `cores`, and fewer for few photos. With one, this process works.
+        cores: that there are.
 
-    Yields:
-        The photo, its colorized picture, and the result; or None, and the error of this photo.
+    Raises:
+        OSError: when the disk is full, or the manifest cannot be written; what is done is kept.
     """
-    for photo, path in paths.items():
-        folder, stem = targets.folder / path.parent, path.name
+    settings = task.settings(colorizer)
+    todo, most = _Todo(paths, settings, manifest, targets), max(len(paths), 1)
+    jobs = min(max(most // _FEW, 1), cores) if jobs is None else min(jobs, most)
+    work = partial(_work, task=task, targets=targets)
+    results: Iterator[tuple[Record, Any]]
+    if jobs == 1:
+        results = ((record, _result_or_error(work, record, colorizer)) for record in todo)
+    else:
+        folder, sha256 = colorizer.package.folder, colorizer.package.package_sha256
+        prepare = partial(_prepare, str(folder), sha256)
+        results = side_by_side(todo, partial(_work_in_process, work), prepare, jobs, _megapixels, MEGAPIXELS)
+    for record, result in results:
+        yield from todo.outcomes()
+        if isinstance(result, OSError) and result.errno in _FULL:
+            raise result
+        if isinstance(result, Record):
+            manifest.add(replace(result, model=colorizer.package.config["name"]))
+            yield Outcome(Path(record.photo), result)
+        elif isinstance(result, _OF_A_PHOTO):
+            failed = replace(record, error=" ".join(str(result).split()))
+            manifest.add(failed)
+            yield Outcome(Path(record.photo), failed, result)
+        else:
+            raise result
+    yield from todo.outcomes()
+
+
+def rehearse(
+    colorizer: Colorizer, paths: Mapping[Path, PurePath], task: Task, targets: Targets, manifest: Manifest
+) -> Iterator[Outcome]:
+    """Give the outcomes that `colorize_photos` would have if all photos were sound; nothing is written."""
+    todo = _Todo(paths, task.settings(colorizer), manifest, targets)
+    for record in todo:
+        yield from todo.outcomes()
+        photo = Path(record.photo)
         try:
-            for name in file_names(stem, sampling.count if sampling else 0):
-                targets.check(folder / name)
-            prediction = colorizer.predict(GreyPhoto.read(photo), hints=hints, like=like)
-            result = colorizer.choose(prediction, guarantee, sampling)
-            yield photo, result.save(folder, stem, map_name, targets.check)[0], result
-        except (ImageError, SamplesError, HintsError, TargetError, OSError) as error:
-            yield photo, None, error
+            _check_targets(record, task, targets)
+        except (TargetError, OSError) as error:
+            yield Outcome(photo, record, error)
+        else:
+            yield Outcome(photo, replace(record, files=_files_of(record, task)))
+    yield from todo.outcomes()
+
+
+class _Todo:
+    """The photos that are not done, as records to fill in; meanwhile it notes those that are done."""
+
+    def __init__(
+        self, paths: Mapping[Path, PurePath], settings: Mapping[str, Any], manifest: Manifest, targets: Targets
+    ) -> None:
+        self._paths, self._settings, self._manifest, self._targets = paths, settings, manifest, targets
+        self._done: list[Outcome] = []
+
+    def __iter__(self) -> Iterator[Record]:
+        for photo, path in self._paths.items():
+            record = Record(photo=str(photo), result=path.as_posix(), settings=self._settings)
+            if not self._targets.overwrite and record.result in self._manifest.lines and self._is_done(photo, record):
+                self._done.append(Outcome(photo, None))
+            else:
+                yield record
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """The photos that were found to be done since the last call."""
+        while self._done:
+            yield self._done.pop(0)
+
+    def _is_done(self, photo: Path, record: Record) -> bool:
+        try:
+            return self._manifest.is_done(replace(record, sha256=_file_sha256(photo)))
+        except OSError:
+            return False  # whoever reads it says why
+
+
+def _work(record: Record, colorizer: Colorizer, task: Task, targets: Targets) -> Record:
+    """Colorize one photo into its files; gives the record filled in."""
+    started, photo, path = time.perf_counter(), Path(record.photo), PurePath(record.result)
+    _check_targets(record, task, targets)
+    content = photo.read_bytes() if photo.is_file() else None
+    prediction = colorizer.predict(
+        GreyPhoto.read(photo if content is None else content, str(photo)), hints=task.hints, like=task.like
+    )
+    result = colorizer.choose(prediction, task.guarantee, task.sampling)
+    result.save(targets.folder / path.parent, path.name, task.map_name, targets.check)
+    height, width = result.grey.shape
+    return replace(
+        record,
+        sha256=None if content is None else hashlib.sha256(content).hexdigest(),
+        files=_files_of(record, task),
+        width=width,
+        height=height,
+        seconds=round(time.perf_counter() - started, 3),
+        **_measure(result),
+    )
+
+
+def _check_targets(record: Record, task: Task, targets: Targets) -> None:
+    for file in _files_of(record, task):
+        targets.check(targets.folder / file)
+
+
+def _files_of(record: Record, task: Task) -> tuple[str, ...]:
+    return tuple(file_names(record.result, task.sampling.count if task.sampling else 0))
+
+
+def _measure(result: Colorization) -> dict[str, Any]:
+    error = result.expected_error
+    return {
+        "likeness": float(result.likeness),
+        "mean_width": round(float(result.width.mean()), 3),
+        "expected_error": None if error is None else round(float(error.mean()), 3),
+        "samples_outside": tuple(round(share, 5) for share in result.samples_outside),
+        "caveat": result.caveat,
+        "law": result.law,
+        "unusual_hints": result.hints.in_words if result.hints is not None else "",
+    }
+
+
+def _result_or_error(work: Callable[..., Record], record: Record, colorizer: Colorizer) -> Record | Exception:
+    try:
+        return work(record, colorizer)
+    except _OF_A_PHOTO as error:
+        return error
+
+
+_colorizer: Colorizer | None = None  # of a process that works for another
+
+
+def _prepare(folder: str, package_sha256: str) -> None:
+    global _colorizer
+    torch.set_num_threads(1)
+    _colorizer = Colorizer.load(folder)
+    if _colorizer.package.package_sha256 != package_sha256:
+        raise RuntimeError(f"{folder}: the package was changed during the run")
+
+
+def _work_in_process(work: Callable[..., Record], record: Record) -> Record:
+    return work(record, _colorizer)
+
+
+def _megapixels(record: Record) -> float:
+    try:
+        with Image.open(record.photo) as image:
+            return image.width * image.height / 1e6
+    except Exception:  # whoever reads it says why
+        return 0.0
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _levels_sha256(levels: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(str(levels.shape).encode() + levels.tobytes()).hexdigest()
+
+
+def _hints_sha256(hints: HintRequest) -> str:
+    picture = hints.picture.read_bytes() if isinstance(hints.picture, Path) else hints.picture or b""
+    return hashlib.sha256(repr(hints.points).encode() + picture).hexdigest()

@@ -15,15 +15,19 @@ from huebands.colorize.arguments import (
     add_photos,
     add_samples,
     number,
+    positive,
 )
 from huebands.colorize.complaint import complain, printable, search_photos
+from huebands.colorize.follow import cores, follow
 
 if TYPE_CHECKING:
-    from huebands.colorize.result import Colorization
     from huebands.colorize.targets import Targets
 
 HELP = "colorize photos and give bands for their true colours"
-DESCRIPTION = "Write STEM.colorized.png, STEM.bands.npz and STEM.uncertainty.png for every photo."
+DESCRIPTION = (
+    "Write STEM.colorized.png, STEM.bands.npz and STEM.uncertainty.png for every photo, and what was done into"
+    " huebands.jsonl. A later run with the same settings goes on from there."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,14 +73,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="keep the photos' endings in the names of the results, as in cat.jpg.colorized.png",
     )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be done, and write nothing; no model is loaded"
-    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace files that are not results of this command as it wrote them, too; a photo that is read is never"
-        " replaced",
+        help="do again what huebands.jsonl says is done, and replace files that are not results of this command as it"
+        " wrote them, too; a photo that is read is never replaced",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=positive,
+        metavar="N",
+        help="photos side by side, each in a process of its own (default: as many as there are cores)",
     )
     add_model(
         parser,
@@ -95,37 +103,20 @@ def run(options: argparse.Namespace) -> int:
     for clash in clashes:
         code = complain(clash)
     inputs = [Path(path) for path in (*paths, options.hints, options.like) if path is not None]
-    targets = Targets(options.output, inputs, options.overwrite)
     if paths:
-        code = (_rehearse if options.dry_run else _colorize)(options, paths, targets) or code
+        code = _colorize(options, paths, Targets(options.output, inputs, options.overwrite)) or code
     for line in search.report():
         print(printable(line))
     return code
 
 
-def _rehearse(options: argparse.Namespace, paths: Mapping[Path, PurePath], targets: "Targets") -> int:
-    """Say what would be done; gives the exit code."""
-    from huebands.colorize.result import file_names
-
-    code = 0
-    for photo, path in paths.items():
-        names = [targets.folder / name for name in file_names(str(path), options.samples)]
-        try:
-            for name in names:
-                targets.check(name)
-        except (ValueError, OSError) as error:
-            code = complain(error, photo)
-        else:
-            print(f"{printable(photo)} -> {printable(names[0])}")
-    return code
-
-
 def _colorize(options: argparse.Namespace, paths: Mapping[Path, PurePath], targets: "Targets") -> int:
-    """Colorize the photos; gives the exit code."""
-    from huebands.colorize.batch import colorize_photos
+    """Colorize the photos, or with --dry-run say what would be done; gives the exit code."""
+    from huebands.colorize.batch import Task, colorize_photos, rehearse
     from huebands.colorize.colorizer import Colorizer
     from huebands.colorize.exemplar import Exemplar
     from huebands.colorize.hints import HintRequest, HintsError
+    from huebands.colorize.manifest import Manifest
     from huebands.colorize.sampling import Sampling
     from huebands.conformal.error_map import choose_map
     from huebands.conformal.guarantee import Guarantee
@@ -143,38 +134,17 @@ def _colorize(options: argparse.Namespace, paths: Mapping[Path, PurePath], targe
         colorizer.calibration_given(hints, options.like).check(guarantee)
         like = None if options.like is None else Exemplar.read(options.like)
         map_name = choose_map(options.map, colorizer.calibration.maps)
-        targets.make_folders(path.parent for path in paths.values())
+        task = Task(guarantee=guarantee, map_name=map_name, sampling=sampling, hints=hints, like=like)
+        manifest = Manifest.read(options.output)
+        if not options.dry_run:
+            targets.make_folders(path.parent for path in paths.values())
     except (ValueError, OSError) as error:
         return complain(error)
     package = colorizer.package
     model = f"{colorizer.source} ({package.config['name']}, package {package.package_sha256[:12]})"
     print(printable(f"model: {model}; uncertainty.png shows the {map_name.replace('-', ' ')}"))
-
-    code = 0
-    for photo, colorized, result in colorize_photos(
-        colorizer, paths, guarantee, targets, map_name, sampling, hints, like
-    ):
-        if isinstance(result, Exception):
-            code = complain(result, photo)
-        else:
-            description = _describe(result, colorizer.calibration.unlike_p_value)
-            print(f"{printable(photo)} -> {printable(colorized)} ({description})", flush=True)
-    return code
-
-
-def _describe(result: "Colorization", unlike_p_value: float) -> str:
-    height, width = result.grey.shape
-    is_unlike = result.likeness <= unlike_p_value
-    unlike = f"; unlike the calibration photos, p = {result.likeness:.3f}" if is_unlike else ""
-    expected_error = result.expected_error
-    error = "" if expected_error is None else f", expected error {expected_error.mean():.1f}"
-    samples = ""
-    if result.samples:
-        shares = ", ".join(f"{share:.1%}" for share in result.samples_outside)
-        samples = f"; outside the bands: {shares} of the samples' {result.guarantee.unit}"
-    caveat = "" if result.caveat is None else "; the guarantee does not reach this photo"
-    caveat += "" if result.law is None else "; the guarantee needs hints of true colours"
-    hints = f"; {result.hints.in_words}" if result.hints is not None and result.hints.unusual else ""
-    return (
-        f"{width} x {height}, bands {result.width.mean():.1f} of 255 levels wide{error}{samples}{caveat}{hints}{unlike}"
-    )
+    if options.dry_run:
+        outcomes = rehearse(colorizer, paths, task, targets, manifest)
+    else:
+        outcomes = colorize_photos(colorizer, paths, task, targets, manifest, options.jobs, cores())
+    return follow(outcomes, len(paths), targets.folder, colorizer.calibration.unlike_p_value)

@@ -9,21 +9,23 @@ if TYPE_CHECKING:
     from huebands.colorize.search import Search
 
 BAD_INPUT = 2  # the exit code where any input was bad
+INTERRUPTED = 130  # the exit code after Ctrl-C, as shells give it
 
 
-def complain(error: Exception, photo: Path | None = None) -> int:
+def complain(error: Exception, photo: Path | None = None, addition: str = "") -> int:
     """Say what was wrong in one line on stderr, and give the exit code.
 
     Args:
         error: a message, or an error of the operating system.
         photo: is named where the error names no file.
+        addition: follows at the end of the line.
     """
     if isinstance(error, OSError):
         name = error.filename or photo
         text = f"{name}: {error.strerror}" if name else str(error)
     else:
         text = str(error)
-    print(f"huebands: {printable(' '.join(text.split()))}", file=sys.stderr)
+    print(f"huebands: {printable(' '.join(text.split()))}{addition}", file=sys.stderr)
     return BAD_INPUT
 
 

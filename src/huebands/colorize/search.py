@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 from PIL import Image
 
+from huebands.colorize.manifest import NAME as MANIFEST
 from huebands.colorize.mark import is_result
 from huebands.colorize.result import file_names
 from huebands.colorize.sampling import MAX_SAMPLES
@@ -106,6 +107,8 @@ class Search:
             self.passed_over.append((file, "a link to nothing"))
         elif not file.is_file():
             self.passed_over.append((file, "not a file"))
+        elif file.name == MANIFEST:
+            self.results += 1
         elif file.name.endswith(RESULTS):
             if is_result(file):
                 self.results += 1
