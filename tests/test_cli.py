@@ -204,6 +204,36 @@ def test_the_command_shows_the_expected_error_where_the_model_gives_it(colorize,
         assert picture.info["Title"] == "expected error"
 
 
+def test_colour_of_the_photos_own_is_told(colorize, tmp_path):
+    grey = np.random.default_rng(0).integers(60, 200, (64, 64, 1))
+    Image.fromarray((grey * [1, 0.8, 0.55]).astype(np.uint8)).save(tmp_path / "sepia.png")
+    Image.fromarray(tiny_photo(0)).save(tmp_path / "colour.png")
+    write_photo(tmp_path / "grey.png")
+    names = ("grey.png", "sepia.png", "colour.png")
+    for options, endings in (
+        ([], [" levels wide)", "; is tinted, and was taken as grey)", "; has colour of its own, which was not used)"]),
+        (["--tinted"], [" levels wide)", " levels wide)", "; has colour of its own, which was not used)"]),
+    ):
+        code, output, errors = colorize(*names, *options, "--overwrite")
+        assert (code, errors) == (0, [])
+        told = [f"{line.rstrip(')').split('; unlike')[0]})" for line in output[1:]]
+        assert [line.endswith(ending) for line, ending in zip(told, endings, strict=True)] == [True] * 3
+
+
+def test_the_contact_sheet_shows_all_photos_of_the_folder(colorize, tmp_path):
+    for name in ("a/x.png", "y.png"):
+        write_photo(tmp_path / "photos" / name)
+    colorize("photos/y.png", "--output", "out")
+    code, output, errors = colorize("photos", "--output", "out", "--report")
+    assert (code, errors, output[-1]) == (0, [], "contact sheet: out/huebands.html")
+    page = (tmp_path / "out/huebands.html").read_text()
+    assert page.count("<li>") == 2 and 'href="a/x.colorized.png"' in page
+    (tmp_path / "out/huebands.html").write_text("mine")
+    code, _, errors = colorize("photos", "--output", "out", "--report")
+    assert code == 2 and "out/huebands.html: is there already" in errors[0]
+    assert (tmp_path / "out/huebands.html").read_text() == "mine"
+
+
 def test_the_maps_of_the_command_are_those_of_the_library():
     assert arguments.MAPS == MAPS
 

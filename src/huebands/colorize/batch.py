@@ -21,6 +21,7 @@ from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.exemplar import Exemplar
 from huebands.colorize.hints import HintRequest, HintsError
 from huebands.colorize.manifest import Manifest, Record
+from huebands.colorize.own_colour import own_colour
 from huebands.colorize.processes import KilledError, side_by_side
 from huebands.colorize.result import Colorization, file_names
 from huebands.colorize.sampling import SamplesError, Sampling
@@ -29,6 +30,7 @@ from huebands.conformal.error_map import MapName
 from huebands.conformal.guarantee import Guarantee
 from huebands.photos.errors import ImageError
 from huebands.photos.grey import GreyPhoto
+from huebands.photos.read import read_photo
 
 MEGAPIXELS = 64.0  # of all photos that are worked on at a time; one alone may have more
 _FEW = 4  # photos, which take about as long as the start of a process
@@ -191,9 +193,11 @@ def _work(record: Record, colorizer: Colorizer, task: Task, targets: Targets) ->
     started, photo, path = time.perf_counter(), Path(record.photo), PurePath(record.result)
     _check_targets(record, task, targets)
     content = photo.read_bytes() if photo.is_file() else None
-    prediction = colorizer.predict(
-        GreyPhoto.read(photo if content is None else content, str(photo)), hints=task.hints, like=task.like
-    )
+    rgb_HW3 = read_photo(photo if content is None else content, str(photo))
+    own = own_colour(rgb_HW3)
+    grey = GreyPhoto.of_rgb(rgb_HW3)
+    del rgb_HW3  # 150 MB of a photo of 50 megapixels
+    prediction = colorizer.predict(grey, hints=task.hints, like=task.like)
     result = colorizer.choose(prediction, task.guarantee, task.sampling)
     result.save(targets.folder / path.parent, path.name, task.map_name, targets.check)
     height, width = result.grey.shape
@@ -203,6 +207,7 @@ def _work(record: Record, colorizer: Colorizer, task: Task, targets: Targets) ->
         files=_files_of(record, task),
         width=width,
         height=height,
+        own_colour=own,
         seconds=round(time.perf_counter() - started, 3),
         **_measure(result),
     )

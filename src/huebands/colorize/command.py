@@ -17,10 +17,11 @@ from huebands.colorize.arguments import (
     number,
     positive,
 )
-from huebands.colorize.complaint import complain, printable, search_photos
+from huebands.colorize.complaint import INTERRUPTED, complain, printable
 from huebands.colorize.follow import cores, follow
 
 if TYPE_CHECKING:
+    from huebands.colorize.manifest import Manifest
     from huebands.colorize.targets import Targets
 
 HELP = "colorize photos and give bands for their true colours"
@@ -81,6 +82,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " wrote them, too; a photo that is read is never replaced",
     )
     parser.add_argument(
+        "--tinted", action="store_true", help="say nothing of photos that are tinted, such as sepia prints"
+    )
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="make a contact sheet of all that huebands.jsonl lists, huebands.html: photos most worth a look first",
+    )
+    parser.add_argument(
         "--jobs",
         type=positive,
         metavar="N",
@@ -96,6 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Colorize the photos; gives the exit code."""
     from huebands.colorize.names import name_results
+    from huebands.colorize.search import search_photos
     from huebands.colorize.targets import Targets
 
     search, code = search_photos(options.photos)
@@ -147,4 +157,22 @@ def _colorize(options: argparse.Namespace, paths: Mapping[Path, PurePath], targe
         outcomes = rehearse(colorizer, paths, task, targets, manifest)
     else:
         outcomes = colorize_photos(colorizer, paths, task, targets, manifest, options.jobs, cores())
-    return follow(outcomes, len(paths), targets.folder, colorizer.calibration.unlike_p_value)
+    unlike_p_value = colorizer.calibration.unlike_p_value
+    code = follow(outcomes, len(paths), targets.folder, unlike_p_value, options.tinted)
+    if options.report and not options.dry_run and code != INTERRUPTED:
+        code = max(code, _write_sheet(manifest, targets, unlike_p_value))
+    return code
+
+
+def _write_sheet(manifest: "Manifest", targets: "Targets", unlike_p_value: float) -> int:
+    from huebands.colorize.contact_sheet import NAME, make_sheet
+    from huebands.files import atomic
+
+    path = targets.folder / NAME
+    try:
+        targets.check(path)
+        atomic.write_text(path, make_sheet(manifest, unlike_p_value))
+    except (ValueError, OSError) as error:
+        return complain(error)
+    print(printable(f"contact sheet: {path}"))
+    return 0

@@ -1,12 +1,7 @@
 """How the commands report what was wrong: one line on stderr, and an exit code."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from huebands.colorize.search import Search
 
 BAD_INPUT = 2  # the exit code where any input was bad
 INTERRUPTED = 130  # the exit code after Ctrl-C, as shells give it
@@ -34,12 +29,3 @@ def printable(text: object) -> str:
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in str(text)
     )
-
-
-def search_photos(paths: Sequence[Path]) -> "tuple[Search, int]":
-    """Find the photos of folders and files, and give the exit code; what is wrong with a path is said on stderr."""
-    from huebands.colorize.search import Search
-
-    search = Search.below(paths)
-    codes = [complain(error) for error in search.errors]
-    return search, max(codes, default=0)

@@ -19,7 +19,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def follow(outcomes: "Iterator[Outcome]", photos: int, folder: Path, unlike_p_value: float) -> int:
+def follow(
+    outcomes: "Iterator[Outcome]", photos: int, folder: Path, unlike_p_value: float, may_be_tinted: bool = False
+) -> int:
     """Print a line for each photo, with a bar below them on a terminal; gives the exit code.
 
     Args:
@@ -27,6 +29,7 @@ def follow(outcomes: "Iterator[Outcome]", photos: int, folder: Path, unlike_p_va
         photos: their number.
         folder: of the results.
         unlike_p_value: at and below which a photo is unlike the calibration photos.
+        may_be_tinted: whether nothing is said of tinted photos.
 
     Raises:
         OSError: without a file's name, when standard output cannot be written.
@@ -46,7 +49,7 @@ def follow(outcomes: "Iterator[Outcome]", photos: int, folder: Path, unlike_p_va
                 else:
                     megapixels += (outcome.record.width or 0) * (outcome.record.height or 0) / 1e6
                     with tqdm.external_write_mode(file=sys.stdout):
-                        print(printable(_describe(outcome.record, folder, unlike_p_value)), flush=True)
+                        print(printable(_describe(outcome.record, folder, unlike_p_value, may_be_tinted)), flush=True)
                 bar.set_postfix_str(f"{megapixels / (time.monotonic() - started):.2f} MP/s", refresh=False)
                 bar.update()
     except KeyboardInterrupt:
@@ -61,7 +64,7 @@ def follow(outcomes: "Iterator[Outcome]", photos: int, folder: Path, unlike_p_va
     return code
 
 
-def _describe(record: "Record", folder: Path, unlike_p_value: float) -> str:
+def _describe(record: "Record", folder: Path, unlike_p_value: float, may_be_tinted: bool) -> str:
     head = f"{record.photo} -> {folder / record.files[0]}"
     if record.mean_width is None or record.likeness is None:  # of a rehearsal
         return head
@@ -77,5 +80,12 @@ def _describe(record: "Record", folder: Path, unlike_p_value: float) -> str:
     unlike = ""
     if record.likeness <= unlike_p_value:
         unlike = f"; unlike the calibration photos, p = {record.likeness:.3f}"
+    own = ""
+    if record.own_colour == "colour":
+        own = "; has colour of its own, which was not used"
+    elif record.own_colour == "tinted" and not may_be_tinted:
+        own = "; is tinted, and was taken as grey"
     size = f"{record.width} x {record.height}"
-    return f"{head} ({size}, bands {record.mean_width:.1f} of 255 levels wide{error}{samples}{caveat}{hints}{unlike})"
+    return (
+        f"{head} ({size}, bands {record.mean_width:.1f} of 255 levels wide{error}{samples}{caveat}{hints}{own}{unlike})"
+    )

@@ -43,6 +43,7 @@ class Record:
         caveat: what holds in place of the guarantee; None: it holds.
         law: what the guarantee needs of the hints; None: nothing.
         unusual_hints: which hints are unusual, in words; "": none.
+        own_colour: of the photo, which was not used: "none", "tinted" or "colour".
         seconds: that the photo took, in its process.
     """
 
@@ -62,6 +63,7 @@ class Record:
     caveat: str | None = None
     law: str | None = None
     unusual_hints: str = ""
+    own_colour: str | None = None
     seconds: float | None = None
 
 

@@ -18,6 +18,7 @@ _NAME = "Huebands"
 SOFTWARE = f"{_NAME} {__version__}"
 # Keywords of texts in a PNG; the specification knows the first one.
 _SOFTWARE, _PIXELS = "Software", "Pixels"
+_PAGE = f'<meta name="generator" content="{_NAME} '.encode()
 
 
 def mark_of(levels: NDArray[np.uint8]) -> dict[str, str]:
@@ -30,8 +31,11 @@ def mark_of(levels: NDArray[np.uint8]) -> dict[str, str]:
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file is a picture or an archive of bands as it was written; False where that cannot be read."""
+    """Whether a file is a page, or a picture or an archive as it was written; False where that cannot be read."""
     try:
+        if path.suffix == ".html":
+            with path.open("rb") as file:
+                return _PAGE in file.read(1000)
         return _is_written_archive(path) if zipfile.is_zipfile(path) else _is_written_picture(path)
     except Exception:  # Pillow and zipfile raise almost any exception on damaged bytes
         return False

@@ -7,6 +7,8 @@ from pathlib import Path, PurePath
 
 from PIL import Image
 
+from huebands.colorize.complaint import complain
+from huebands.colorize.contact_sheet import NAME as SHEET
 from huebands.colorize.manifest import NAME as MANIFEST
 from huebands.colorize.mark import is_result
 from huebands.colorize.result import file_names
@@ -107,7 +109,7 @@ class Search:
             self.passed_over.append((file, "a link to nothing"))
         elif not file.is_file():
             self.passed_over.append((file, "not a file"))
-        elif file.name == MANIFEST:
+        elif file.name in (MANIFEST, SHEET):
             self.results += 1
         elif file.name.endswith(RESULTS):
             if is_result(file):
@@ -126,6 +128,13 @@ class Search:
         if (resolved := path.resolve()) not in self._known:
             self._known.add(resolved)
             self.photos.append(Photo(path, place))
+
+
+def search_photos(paths: Sequence[Path]) -> tuple[Search, int]:
+    """Find the photos of folders and files, and give the exit code; what is wrong with a path is said on stderr."""
+    search = Search.below(paths)
+    codes = [complain(error) for error in search.errors]
+    return search, max(codes, default=0)
 
 
 def _is_hidden(name: str) -> bool:

@@ -3,7 +3,7 @@
 import argparse
 
 from huebands.colorize.arguments import add_alpha, add_mode, add_model, add_photos
-from huebands.colorize.complaint import complain, printable, search_photos
+from huebands.colorize.complaint import complain, printable
 
 PROMISE_BROKEN = 1  # the exit code
 HELP = "measure on your own colour photos whether the bands keep their promise"
@@ -27,6 +27,7 @@ def run(options: argparse.Namespace) -> int:
     import numpy as np
 
     from huebands.colorize.colorizer import Colorizer
+    from huebands.colorize.search import search_photos
     from huebands.comparison.coverage_check import guarantee_holds, measure, verdict
     from huebands.conformal.guarantee import Guarantee
     from huebands.photos.read import ImageError, read_photo
