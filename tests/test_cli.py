@@ -496,6 +496,7 @@ def test_a_retouched_result_is_no_result(colorize, tmp_path):
     code, _, errors = colorize(photo)
     assert (code, len(errors)) == (2, 1) and "cat.colorized.png: is there already" in errors[0]
     assert path.read_bytes() == before
+    assert colorize(photo, "--alpha", 0.2)[1][1].startswith("done before"), "a refusal changes nothing"
 
 
 @pytest.mark.parametrize("there", [True, False])

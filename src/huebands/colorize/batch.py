@@ -135,7 +135,8 @@ def colorize_photos(
             yield Outcome(Path(record.photo), result)
         elif isinstance(result, _OF_A_PHOTO):
             failed = replace(record, error=" ".join(str(result).split()))
-            manifest.add(failed)
+            if not isinstance(result, TargetError):  # what stands there may still be the result of an earlier line
+                manifest.add(failed)
             yield Outcome(Path(record.photo), failed, result)
         else:
             raise result
@@ -193,17 +194,18 @@ def _work(record: Record, colorizer: Colorizer, task: Task, targets: Targets) ->
     started, photo, path = time.perf_counter(), Path(record.photo), PurePath(record.result)
     _check_targets(record, task, targets)
     content = photo.read_bytes() if photo.is_file() else None
+    sha256 = None if content is None else hashlib.sha256(content).hexdigest()
     rgb_HW3 = read_photo(photo if content is None else content, str(photo))
     own = own_colour(rgb_HW3)
     grey = GreyPhoto.of_rgb(rgb_HW3)
-    del rgb_HW3  # 150 MB of a photo of 50 megapixels
+    del content, rgb_HW3  # 150 MB of a photo of 50 megapixels
     prediction = colorizer.predict(grey, hints=task.hints, like=task.like)
     result = colorizer.choose(prediction, task.guarantee, task.sampling)
     result.save(targets.folder / path.parent, path.name, task.map_name, targets.check)
     height, width = result.grey.shape
     return replace(
         record,
-        sha256=None if content is None else hashlib.sha256(content).hexdigest(),
+        sha256=sha256,
         files=_files_of(record, task),
         width=width,
         height=height,

@@ -1,7 +1,7 @@
 """The manifest of a folder of results, huebands.jsonl: what was done, so that a later run goes on from there.
 
-Each photo that was colorized or failed adds a line of JSON, which is on the disk before the next one. The last line
-about a result counts. A line that was cut by a power failure counts as missing.
+Each photo that was colorized, or could not be, adds a line of JSON, which is on the disk before the next one. The last
+line about a result counts. A line that was cut by a power failure counts as missing.
 """
 
 import json
