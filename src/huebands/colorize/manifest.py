@@ -5,7 +5,6 @@ line about a result counts. A line that was cut by a power failure counts as mis
 """
 
 import json
-import os
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from huebands import __version__
+from huebands.files.journal import append_line
 
 NAME = "huebands.jsonl"
 _WRITER = "huebands"  # the key that tells lines of ours
@@ -121,22 +121,9 @@ class Manifest:
         Raises:
             OSError: when it cannot be written.
         """
-        line = {_WRITER: __version__, **asdict(record)}
-        content = f"{json.dumps(line)}\n".encode()
-        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        try:
-            size = os.fstat(descriptor).st_size
-            if size and os.pread(descriptor, 1, size - 1) != b"\n":  # a cut line
-                content = b"\n" + content
-            if os.write(descriptor, content) < len(content):
-                raise OSError(None, "could not be written whole", str(self.path))
-            os.fsync(descriptor)
-        except OSError as error:
-            error.filename = error.filename or str(self.path)
-            raise
-        finally:
-            os.close(descriptor)
-        self.lines[record.result] = json.loads(content)
+        line = json.dumps({_WRITER: __version__, **asdict(record)})
+        append_line(self.path, line)
+        self.lines[record.result] = json.loads(line)
 
 
 def _parse(text: bytes) -> dict[str, Any] | None:

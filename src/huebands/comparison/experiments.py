@@ -100,7 +100,7 @@ def _copy_of_tree() -> Iterator[Path]:
         if changes:
             _git("-C", str(COPY), "stash", "apply", "--quiet", changes)
         if LOCAL_CONFIG.exists():
-            shutil.copy(LOCAL_CONFIG, COPY / LOCAL_CONFIG)
+            atomic.write_bytes(COPY / LOCAL_CONFIG, LOCAL_CONFIG.read_bytes())
         _dvc("cache", "dir", "--local", _dvc("cache", "dir").strip(), folder=COPY)
         yield COPY
     finally:
