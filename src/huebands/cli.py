@@ -1,6 +1,7 @@
 """The `huebands` command: its parser, and the choice of the command that runs."""
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -14,6 +15,8 @@ from huebands.comparison import compare_command as compare
 from huebands.comparison import coverage_command as coverage
 
 BROKEN_PIPE = 141  # the exit code where nobody reads the output any more, as shells give it
+# Errors that name no file and have one of these numbers come of standard output; those of the network have others.
+_OF_OUTPUT = frozenset((errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO))
 COMMANDS = {"colorize": colorize, "coverage": coverage, "compare": compare}
 
 
@@ -29,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("huebands: interrupted", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
-        if error.filename is not None:
+        if error.filename is not None or error.errno not in _OF_OUTPUT:
             raise
         _drop_output()
         return BROKEN_PIPE if isinstance(error, BrokenPipeError) else complain(error, Path("standard output"))

@@ -18,14 +18,14 @@ def landscape(height=200, width=300):
 
 @pytest.mark.parametrize("size", [(200, 300), (7, 40), (1, 1), (30_000, 3)])
 def test_grey_has_no_colour(size):
-    assert own_colour(np.repeat(landscape(*size)[..., None], 3, axis=2).astype(np.uint8)) == "none"
+    assert own_colour(np.repeat(landscape(*size)[..., None], 3, axis=2).astype(np.uint8), 5.0) == "none"
 
 
 @pytest.mark.parametrize("tone", [SEPIA, CYANOTYPE])
 def test_a_toned_print_is_tinted(tone):
     rgb = landscape()[..., None] * tone + np.random.default_rng(1).normal(0, 1, (200, 300, 3))
-    assert own_colour(rgb.clip(0, 255).astype(np.uint8)) == "tinted"
+    assert own_colour(rgb.clip(0, 255).astype(np.uint8), 5.0) == "tinted"
 
 
 def test_a_photo_in_colour_has_colour():
-    assert own_colour(tiny_photo(0)) == "colour"
+    assert own_colour(tiny_photo(0), 5.0) == "colour"

@@ -196,7 +196,7 @@ def _work(record: Record, colorizer: Colorizer, task: Task, targets: Targets) ->
     content = photo.read_bytes() if photo.is_file() else None
     sha256 = None if content is None else hashlib.sha256(content).hexdigest()
     rgb_HW3 = read_photo(photo if content is None else content, str(photo))
-    own = own_colour(rgb_HW3)
+    own = own_colour(rgb_HW3, colorizer.calibration.min_chroma)
     grey = GreyPhoto.of_rgb(rgb_HW3)
     del content, rgb_HW3  # 150 MB of a photo of 50 megapixels
     prediction = colorizer.predict(grey, hints=task.hints, like=task.like)

@@ -43,19 +43,21 @@ def side_by_side(
     executor = _executor(jobs, prepare)
     try:
         running: dict[Future[Any], Item] = {}
-        source = iter(items)
+        costs: dict[Future[Any], float] = {}
+        source = ((item, cost(item)) for item in items)
         following = next(source, None)
         while running or following is not None:
             while (
                 following is not None
                 and len(running) <= jobs  # one waits, so that no process does
-                and (not running or sum(map(cost, running.values())) + cost(following) <= budget)
+                and (not running or sum(costs.values()) + following[1] <= budget)
             ):
-                running[executor.submit(function, following)] = following
+                future = executor.submit(function, following[0])
+                running[future], costs[future] = following
                 following = next(source, None)
             lost = list[Item]()
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                item = running.pop(future)
+                item, _ = running.pop(future), costs.pop(future)
                 result = _result_of(future)
                 if isinstance(result, BrokenProcessPool):
                     lost.append(item)
@@ -65,6 +67,7 @@ def side_by_side(
                 continue
             lost += running.values()
             running.clear()
+            costs.clear()
             for item in lost:
                 executor.shutdown()
                 executor = _executor(1, prepare)
