@@ -27,7 +27,7 @@ from PIL import Image
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.models.networks import unet
-from huebands.photos.read import SUFFIXES
+from huebands.photos.formats import SUFFIXES
 from huebands.photos.write import encode_png
 
 SIDE = 512

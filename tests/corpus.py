@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
+import pyvips
 from PIL import Image, ImageCms
+from pillow_heif import from_bytes, from_pillow
 
 HEIGHT, WIDTH = 20, 24
 _ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
@@ -31,6 +33,8 @@ def photo(mode: str = "RGB") -> Image.Image:
         return Image.fromarray(rgb[..., 0].astype(np.uint16) * 257)
     if mode == "I":
         return Image.fromarray(rgb[..., 0].astype(np.int32) * 2**23)
+    if mode == "LAB":
+        return Image.fromarray(rgb, "LAB")
     if mode == "LA":
         return image.convert("L").convert("LA")
     return image.convert(mode)
@@ -73,6 +77,11 @@ def interlaced_png(rgb: np.ndarray) -> bytes:
     return png(rgb.shape[1], rgb.shape[0], 2, zlib.compress(rows), interlaced=1)
 
 
+def _deep() -> pyvips.Image:
+    """The photo at 16 bits."""
+    return pyvips.Image.new_from_array(np.asarray(photo()).astype(np.uint16) * 257)
+
+
 def _encode_frames(kind: str) -> bytes:
     frames = [photo().rotate(angle) for angle in (180, 90)]
     return encode(photo(), kind, save_all=True, append_images=frames)
@@ -110,6 +119,27 @@ def _files() -> Iterator[tuple[str, bytes]]:
     yield "tiff big", encode(photo(), "TIFF", big_tiff=True)
     yield "tiff turned, with profile", encode(photo(), "TIFF", exif=exif, icc_profile=profile)
     yield "moving tiff", _encode_frames("TIFF")
+
+    for compression in ("none", "lzw"):
+        yield (
+            f"tiff 16 bits RGB {compression}",
+            _deep().copy(interpretation="rgb16").tiffsave_buffer(compression=compression),
+        )
+    yield "tiff 16 bits Lab", _deep().copy(interpretation="rgb16").colourspace("labs").tiffsave_buffer()
+    yield "tiff float RGB", (_deep() / 65535).cast("float").copy(interpretation="scrgb").tiffsave_buffer()
+    yield "tiff Lab", encode(photo("LAB"), "TIFF")
+
+    heif = io.BytesIO()
+    from_pillow(photo()).save(heif, quality=90, exif=exif.tobytes())
+    yield "heic", heif.getvalue()
+    heif = io.BytesIO()
+    from_bytes("RGB;16", (WIDTH, HEIGHT), _deep().write_to_memory()).save(heif, quality=90)
+    yield "heic 10 bits", heif.getvalue()
+    yield "avif", encode(photo(), "AVIF", exif=exif)
+    yield "avif 10 bits", _deep().copy(interpretation="rgb16").heifsave_buffer(compression="av1", bitdepth=10)
+    for mode in ("L", "RGB", "RGBA", "I;16"):
+        yield f"jpeg 2000 {mode}", encode(photo(mode), "JPEG2000")
+    yield "jpeg 2000 code stream", encode(photo(), "JPEG2000", no_jp2=True, tile_size=(16, 16))
 
     yield "webp lossy", encode(photo(), "WEBP", exif=exif, icc_profile=profile)
     yield "webp lossless", encode(photo(), "WEBP", lossless=True)

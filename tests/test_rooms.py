@@ -32,7 +32,7 @@ MAY_IMPORT = {
         " training"
     ),
     "cli": "colorize comparison",
-    "service": "package serving",
+    "service": "package photos serving",
 }
 
 

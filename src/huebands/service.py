@@ -14,6 +14,7 @@ from types import FrameType
 import bentoml
 
 from huebands.package.schema import PackageError
+from huebands.photos.limits import PixelLimitError, pixel_limit
 from huebands.serving import json_log, served_model
 from huebands.serving.admission.control import AdmissionControl
 from huebands.serving.admission.limits import LimitError, Limits
@@ -47,10 +48,11 @@ class Huebands:
         """Choose the model before any process starts, so that restarted ones serve the same; or exit with one line."""
         try:
             Limits.from_environment(os.environ)
+            pixel_limit()
             chosen = served_model.choose(os.environ.get("HUEBANDS_MODEL") or None)
             package = chosen.load().package
             folder = copy_privately(package.folder, package.package_sha256)
-        except (PackageError, LimitError) as error:
+        except (PackageError, LimitError, PixelLimitError) as error:
             sys.exit(f"huebands: {error}")
         chosen = replace(chosen, folder=str(folder), package_sha256=package.package_sha256)
         os.environ[CHOSEN] = chosen.encode()

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from form_mutation import forms
-from huebands.photos.read import MAX_PIXELS, ImageError, read_photo
+from huebands.photos.limits import pixel_limit
+from huebands.photos.read import ImageError, read_photo
 from huebands.photos.write import encode_png
 from in_process import ANSWER_WITHIN, build_in_process
 from mutation import mutants
@@ -27,7 +28,7 @@ GROWTH = 100 * 2**20  # bytes that the allocator may keep; a leak of 10 kB per i
 def read_all(inputs: Iterable[tuple[str, bytes]]) -> None:
     """Read each file, and check the contract of `read_photo`."""
     for number, (name, content) in enumerate(inputs):
-        limit = FEW_PIXELS if number % EVERY else MAX_PIXELS
+        limit = FEW_PIXELS if number % EVERY else pixel_limit()
         start = time.perf_counter()
         try:
             photo = read_photo(content, "mutant", limit)

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from starlette.exceptions import HTTPException
 
-from huebands.photos.read import MAX_PIXELS
+from huebands.photos.limits import pixel_limit
 from huebands.photos.write import encode_png
 from huebands.serving.admission.body_limit import BodyLimit
 from huebands.serving.admission.limits import MAX_BODY
@@ -55,7 +55,7 @@ def animation():
 
 def bomb():
     """A small PNG that announces more pixels than are allowed."""
-    header = struct.pack(">IIBBBBB", MAX_PIXELS // 1000 + 1, 1000, 8, 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", pixel_limit() // 1000 + 1, 1000, 8, 0, 0, 0, 0)
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -181,8 +181,9 @@ def test_a_bad_mode_is_refused(client):
         ("paper.pdf", b"%PDF-1.7\n", 415),
         ("archive.npz", b"PK\x03\x04" + bytes(100), 415),
         ("zeros.png", bytes(1000), 415),
-        ("new.heic", b"\0\0\0\x18ftypheic" + bytes(100), 415),
-        ("new.avif", b"\0\0\0\x1cftypavif" + bytes(100), 415),
+        ("new.heic", b"\0\0\0\x18ftypheic" + bytes(100), 422),
+        ("new.avif", b"\0\0\0\x1cftypavif" + bytes(100), 422),
+        ("film.mp4", b"\0\0\0\x1cftypisom" + bytes(100), 415),
         ("icon.ico", b"\0\0\1\0\1\0\x10\x10" + bytes(100), 415),
         ("layers.psd", b"8BPS\0\1" + bytes(100), 415),
         ("empty.png", b"", 422),

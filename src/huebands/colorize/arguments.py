@@ -76,6 +76,11 @@ def number(text: str) -> float | str:
         return text
 
 
+def page(text: str) -> int | str:
+    """Read the number of a page, from 1, or "all"."""
+    return text if text == "all" else positive(text)
+
+
 def positive(text: str) -> int:
     """Read an integer of at least 1."""
     if not text.isascii() or not text.isdecimal() or int(text) < 1:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.exemplar import Exemplar
@@ -25,12 +24,14 @@ from huebands.colorize.own_colour import own_colour
 from huebands.colorize.processes import KilledError, side_by_side
 from huebands.colorize.result import Colorization, file_names
 from huebands.colorize.sampling import SamplesError, Sampling
+from huebands.colorize.search import Photo
 from huebands.colorize.targets import TargetError, Targets
 from huebands.conformal.error_map import MapName
 from huebands.conformal.guarantee import Guarantee
 from huebands.photos.errors import ImageError
+from huebands.photos.formats import open_image
 from huebands.photos.grey import GreyPhoto
-from huebands.photos.read import read_photo
+from huebands.photos.read import read_picture
 
 MEGAPIXELS = 64.0  # of all photos that are worked on at a time; one alone may have more
 _FEW = 4  # photos, which take about as long as the start of a process
@@ -50,6 +51,7 @@ class Task:
         sampling: of further colourings.
         hints: of the one photo.
         like: a reference for all.
+        max_pixels: see `read_picture`.
     """
 
     guarantee: Guarantee
@@ -57,6 +59,7 @@ class Task:
     sampling: Sampling | None = None
     hints: HintRequest | None = None
     like: Exemplar | None = None
+    max_pixels: int | None = None
 
     def settings(self, colorizer: Colorizer) -> dict[str, Any]:
         """All that decides a photo's results, as JSON can hold it."""
@@ -92,7 +95,7 @@ class Outcome:
 
 def colorize_photos(
     colorizer: Colorizer,
-    paths: Mapping[Path, PurePath],
+    paths: Mapping[Photo, PurePath],
     task: Task,
     targets: Targets,
     manifest: Manifest,
@@ -144,7 +147,7 @@ def colorize_photos(
 
 
 def rehearse(
-    colorizer: Colorizer, paths: Mapping[Path, PurePath], task: Task, targets: Targets, manifest: Manifest
+    colorizer: Colorizer, paths: Mapping[Photo, PurePath], task: Task, targets: Targets, manifest: Manifest
 ) -> Iterator[Outcome]:
     """Give the outcomes that `colorize_photos` would have if all photos were sound; nothing is written."""
     todo = _Todo(paths, task.settings(colorizer), manifest, targets)
@@ -164,16 +167,17 @@ class _Todo:
     """The photos that are not done, as records to fill in; meanwhile it notes those that are done."""
 
     def __init__(
-        self, paths: Mapping[Path, PurePath], settings: Mapping[str, Any], manifest: Manifest, targets: Targets
+        self, paths: Mapping[Photo, PurePath], settings: Mapping[str, Any], manifest: Manifest, targets: Targets
     ) -> None:
         self._paths, self._settings, self._manifest, self._targets = paths, settings, manifest, targets
         self._done: list[Outcome] = []
 
     def __iter__(self) -> Iterator[Record]:
         for photo, path in self._paths.items():
-            record = Record(photo=str(photo), result=path.as_posix(), settings=self._settings)
-            if not self._targets.overwrite and record.result in self._manifest.lines and self._is_done(photo, record):
-                self._done.append(Outcome(photo, None))
+            record = Record(photo=str(photo.path), result=path.as_posix(), settings=self._settings, page=photo.page)
+            is_known = record.result in self._manifest.lines
+            if not self._targets.overwrite and is_known and self._is_done(photo.path, record):
+                self._done.append(Outcome(photo.path, None))
             else:
                 yield record
 
@@ -195,7 +199,8 @@ def _work(record: Record, colorizer: Colorizer, task: Task, targets: Targets) ->
     _check_targets(record, task, targets)
     content = photo.read_bytes() if photo.is_file() else None
     sha256 = None if content is None else hashlib.sha256(content).hexdigest()
-    rgb_HW3 = read_photo(photo if content is None else content, str(photo))
+    picture = read_picture(photo if content is None else content, str(photo), task.max_pixels, record.page)
+    rgb_HW3 = picture.on_white()
     own = own_colour(rgb_HW3, colorizer.calibration.min_chroma)
     grey = GreyPhoto.of_rgb(rgb_HW3)
     del content, rgb_HW3  # 150 MB of a photo of 50 megapixels
@@ -261,7 +266,7 @@ def _work_in_process(work: Callable[..., Record], record: Record) -> Record:
 
 def _megapixels(record: Record) -> float:
     try:
-        with Image.open(record.photo) as image:
+        with Path(record.photo).open("rb") as file, open_image(file) as image:
             return image.width * image.height / 1e6
     except Exception:  # whoever reads it says why
         return 0.0

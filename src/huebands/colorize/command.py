@@ -15,6 +15,7 @@ from huebands.colorize.arguments import (
     add_photos,
     add_samples,
     number,
+    page,
     positive,
 )
 from huebands.colorize.complaint import INTERRUPTED, complain, printable
@@ -22,6 +23,7 @@ from huebands.colorize.follow import cores, follow
 
 if TYPE_CHECKING:
     from huebands.colorize.manifest import Manifest
+    from huebands.colorize.search import Photo
     from huebands.colorize.targets import Targets
 
 HELP = "colorize photos and give bands for their true colours"
@@ -61,6 +63,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_samples(parser)
     add_hints(parser)
     add_like(parser)
+    parser.add_argument(
+        "--page",
+        type=page,
+        metavar="N|all",
+        help="of files with several pages, such as TIFFs of scanners: this one, from 1, or all, a result for each",
+    )
+    parser.add_argument(
+        "--max-megapixels",
+        type=number,
+        metavar="N",
+        help="refuse larger photos (default: HUEBANDS_MAX_MEGAPIXELS, else 50)",
+    )
     parser.add_argument(
         "--output",
         type=Path,
@@ -108,11 +122,12 @@ def run(options: argparse.Namespace) -> int:
     from huebands.colorize.search import search_photos
     from huebands.colorize.targets import Targets
 
-    search, code = search_photos(options.photos)
+    search, code = search_photos(options.photos, options.page)
     paths, clashes = name_results(search.photos, options.flat, options.full_names)
     for clash in clashes:
         code = complain(clash)
-    inputs = [Path(path) for path in (*paths, options.hints, options.like) if path is not None]
+    read = [*(photo.path for photo in paths), options.hints, options.like]
+    inputs = [Path(path) for path in read if path is not None]
     if paths:
         code = _colorize(options, paths, Targets(options.output, inputs, options.overwrite)) or code
     for line in search.report():
@@ -120,7 +135,7 @@ def run(options: argparse.Namespace) -> int:
     return code
 
 
-def _colorize(options: argparse.Namespace, paths: Mapping[Path, PurePath], targets: "Targets") -> int:
+def _colorize(options: argparse.Namespace, paths: Mapping["Photo", PurePath], targets: "Targets") -> int:
     """Colorize the photos, or with --dry-run say what would be done; gives the exit code."""
     from huebands.colorize.batch import Task, colorize_photos, rehearse
     from huebands.colorize.colorizer import Colorizer
@@ -130,6 +145,7 @@ def _colorize(options: argparse.Namespace, paths: Mapping[Path, PurePath], targe
     from huebands.colorize.sampling import Sampling
     from huebands.conformal.error_map import choose_map
     from huebands.conformal.guarantee import Guarantee
+    from huebands.photos.limits import pixel_limit
 
     try:
         colorizer = Colorizer.load(options.model)
@@ -143,8 +159,16 @@ def _colorize(options: argparse.Namespace, paths: Mapping[Path, PurePath], targe
         colorizer.abilities.check_exemplar(options.like)
         colorizer.calibration_given(hints, options.like).check(guarantee)
         like = None if options.like is None else Exemplar.read(options.like)
+        max_pixels = pixel_limit(options.max_megapixels)
         map_name = choose_map(options.map, colorizer.calibration.maps)
-        task = Task(guarantee=guarantee, map_name=map_name, sampling=sampling, hints=hints, like=like)
+        task = Task(
+            guarantee=guarantee,
+            map_name=map_name,
+            sampling=sampling,
+            hints=hints,
+            like=like,
+            max_pixels=max_pixels,
+        )
         manifest = Manifest.read(options.output)
         if not options.dry_run:
             targets.make_folders(path.parent for path in paths.values())

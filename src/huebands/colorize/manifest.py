@@ -30,6 +30,7 @@ class Record:
         photo: path of the photo, as it was given.
         result: path of its results below the folder, without their endings, with "/".
         settings: what was asked of it, and the hash of the model package.
+        page: of the photo's file, from 1; None: its only one.
         error: why there is no result; None: there is one.
         sha256: of the photo's file.
         files: paths of the results below the folder.
@@ -50,6 +51,7 @@ class Record:
     photo: str
     result: str
     settings: Mapping[str, Any]
+    page: int | None = None
     error: str | None = None
     sha256: str | None = None
     files: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from huebands.colorize.search import Photo
 
@@ -13,7 +13,7 @@ class ClashError(ValueError):
 
 def name_results(
     photos: Sequence[Photo], flat: bool = False, full: bool = False
-) -> tuple[dict[Path, PurePath], list[ClashError]]:
+) -> tuple[dict[Photo, PurePath], list[ClashError]]:
     """Give each photo the path of its results below the output, without their endings.
 
     Args:
@@ -25,7 +25,7 @@ def name_results(
         The path by photo, and an error for each photo that shares it with another. Names that differ in case alone are
         the same to many file systems.
     """
-    paths = {photo.path: _path_of(photo.place, flat, full) for photo in photos}
+    paths = {photo: _path_of(photo, flat, full) for photo in photos}
     sharing = defaultdict(list)
     for photo, path in paths.items():
         sharing[str(path).casefold()].append(photo)
@@ -33,7 +33,8 @@ def name_results(
     remedy += "; without --flat, results keep the photos' folders" if flat else ""
     clashes = {
         photo: ClashError(
-            f"{photo}: its results would have the name of those of {next(other for other in group if other != photo)},"
+            f"{photo.path}: its results would have the name of those of"
+            f" {next(other.path for other in group if other != photo)},"
             f" {paths[photo]}{remedy}"
         )
         for group in sharing.values()
@@ -43,6 +44,7 @@ def name_results(
     return {photo: path for photo, path in paths.items() if photo not in clashes}, list(clashes.values())
 
 
-def _path_of(place: PurePath, flat: bool, full: bool) -> PurePath:
-    path = PurePath(place.name) if flat else place
-    return path if full else path.with_name(path.stem)
+def _path_of(photo: Photo, flat: bool, full: bool) -> PurePath:
+    path = PurePath(photo.place.name) if flat else photo.place
+    name = path.name if full else path.stem
+    return path.with_name(name if photo.page is None else f"{name}.page-{photo.page}")

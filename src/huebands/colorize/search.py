@@ -4,8 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-
-from PIL import Image
+from typing import Literal
 
 from huebands.colorize.complaint import complain
 from huebands.colorize.contact_sheet import NAME as SHEET
@@ -14,9 +13,9 @@ from huebands.colorize.mark import is_result
 from huebands.colorize.result import file_names
 from huebands.colorize.sampling import MAX_SAMPLES
 from huebands.photos.errors import ImageError
-from huebands.photos.read import FORMATS, SUFFIXES
-from huebands.photos.structure import check_structure
+from huebands.photos.formats import SUFFIXES, open_image, pages
 
+Page = int | Literal["all"] | None
 RESULTS = tuple(file_names("", MAX_SAMPLES))  # endings of the files of results
 # Of Windows, macOS and Synology's file servers; names that begin with a dot are hidden everywhere.
 _SYSTEM = frozenset(("thumbs.db", "desktop.ini", "ehthumbs.db", "@eadir", "#recycle", "__macosx", "lost+found"))
@@ -29,10 +28,12 @@ class Photo:
     Attributes:
         path: of the file.
         place: path below the folder that was given; its name alone where the file was given.
+        page: of the file, from 1; None: its only one.
     """
 
     path: Path
     place: PurePath
+    page: int | None = None
 
 
 @dataclass
@@ -53,15 +54,16 @@ class Search:
     hidden: int = 0
     results: int = 0
     _known: set[Path] = field(default_factory=set)
+    _page: Page = None
 
     @classmethod
-    def below(cls, paths: Sequence[Path]) -> "Search":
+    def below(cls, paths: Sequence[Path], page: Page = None) -> "Search":
         """Search files and folders.
 
         A file that was given is a photo, whatever its name. In a folder, links to files are followed, those to folders
         are not.
         """
-        search = cls()
+        search = cls(_page=page)
         for path in paths:
             if path.is_dir():
                 count = len(search.photos)
@@ -127,12 +129,13 @@ class Search:
     def _add(self, path: Path, place: PurePath) -> None:
         if (resolved := path.resolve()) not in self._known:
             self._known.add(resolved)
-            self.photos.append(Photo(path, place))
+            pages = _pages(path) if self._page == "all" else (self._page,)
+            self.photos.extend(Photo(path, place, page) for page in pages)
 
 
-def search_photos(paths: Sequence[Path]) -> tuple[Search, int]:
+def search_photos(paths: Sequence[Path], page: Page = None) -> tuple[Search, int]:
     """Find the photos of folders and files, and give the exit code; what is wrong with a path is said on stderr."""
-    search = Search.below(paths)
+    search = Search.below(paths, page)
     codes = [complain(error) for error in search.errors]
     return search, max(codes, default=0)
 
@@ -144,13 +147,20 @@ def _is_hidden(name: str) -> bool:
 def _opens(path: Path) -> bool:
     """Whether a file of an unknown name is a picture by its content."""
     try:
-        with path.open("rb") as file:
-            check_structure(file)
-            file.seek(0)
-            with Image.open(file, formats=FORMATS):
-                return True
+        with path.open("rb") as file, open_image(file):
+            return True
     except Exception:  # Pillow raises almost any exception on hostile bytes
         return False
+
+
+def _pages(path: Path) -> Sequence[int | None]:
+    """The pages of a file that has several, else None alone."""
+    try:
+        with path.open("rb") as file, open_image(file) as image:
+            count = len(pages(image)) if image.format == "TIFF" else 1
+    except Exception:  # whoever reads it says why
+        count = 1
+    return range(1, count + 1) if count > 1 else (None,)
 
 
 def _plural(word: str, count: int) -> str:

@@ -12,7 +12,8 @@ import pandas as pd
 from huebands.data import work
 from huebands.data.sources import PhotoSource, SourcePhoto
 from huebands.files import atomic
-from huebands.photos.read import SUFFIXES, ImageError, read_photo
+from huebands.photos.formats import SUFFIXES
+from huebands.photos.read import ImageError, read_photo
 
 INDEX_COLUMNS = ["id", "file", "source", "name", "licence", "title", "artist", "sha256", "width", "height"]
 REJECTED_COLUMNS = ["source", "name", "reason"]

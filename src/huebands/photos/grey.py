@@ -2,7 +2,7 @@
 
 import io
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from huebands import color
 from huebands.photos.borders import find_picture
 from huebands.photos.errors import ImageError
+from huebands.photos.picture import Levels
 from huebands.photos.read import read_photo
 from huebands.photos.resize import Filter, resize
 
@@ -59,14 +60,7 @@ class GreyPhoto:
     @classmethod
     def of_rgb(cls, rgb_HW3: NDArray[np.uint8]) -> Self:
         """Take the lightness of an sRGB photo, uint8 (H, W, 3)."""
-        height, width, _ = rgb_HW3.shape
-        rgb_N3, levels_N = rgb_HW3.reshape(-1, 3), np.empty(height * width, np.uint8)
-        with torch.inference_mode():
-            for start in range(0, height * width, _SLICE):
-                pixels = slice(start, start + _SLICE)
-                rgb_31N = torch.from_numpy(rgb_N3[pixels].T[:, None].copy())
-                levels_N[pixels] = color.grey_levels(rgb_31N)[0].numpy()
-        return cls(levels_N.reshape(height, width))
+        return cls(grey_of(rgb_HW3).astype(np.uint8, copy=False))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -127,6 +121,42 @@ def _nearest(samples: int, size: int, inside: slice) -> Tensor:
     places = (torch.arange(samples, dtype=torch.float64) + 0.5) * size / samples
     nearest = ((places - inside.start) * samples / (inside.stop - inside.start)).floor().long()
     return torch.clamp(nearest, 0, samples - 1)
+
+
+def grey_of(levels: Levels) -> Levels:
+    """The sRGB grey of each pixel's CIELAB lightness.
+
+    Args:
+        levels: uint8 or uint16, (H, W, 3); or (H, W), which is given back.
+
+    Returns:
+        (H, W), of the same type; a grey pixel (g, g, g) gives g.
+    """
+    if levels.ndim == 2:
+        return levels
+    height, width, _ = levels.shape
+    rgb_N3, grey_N = levels.reshape(-1, 3), np.empty(height * width, levels.dtype)
+    find = color.grey_levels if levels.dtype == np.uint8 else _deep_grey_levels
+    with torch.inference_mode():
+        for start in range(0, height * width, _SLICE):
+            pixels = slice(start, start + _SLICE)
+            rgb_31N = torch.from_numpy(rgb_N3[pixels].T[:, None].copy())
+            grey_N[pixels] = find(rgb_31N)[0].numpy()
+    return grey_N.reshape(height, width)
+
+
+def _deep_grey_levels(rgb: Tensor) -> Tensor:
+    """As `color.grey_levels`, of uint16."""
+    red, green, blue = (_linear()[channel.int()] for channel in rgb.unbind(-3))
+    weights = color.RGB_TO_XYZ[1]
+    luminance = weights[0] * red + weights[1] * green + weights[2] * blue
+    return (color.linear_to_srgb(luminance) * 65535).round().to(torch.uint16)
+
+
+@cache
+def _linear() -> Tensor:
+    """Linear light of the 16-bit levels, (65536,) float64."""
+    return color.srgb_to_linear(torch.arange(65536, dtype=torch.float64) / 65535)
 
 
 def decode(image: PhotoInput, name: str | None = None) -> NDArray[np.uint8]:

@@ -12,7 +12,8 @@ from huebands.colorize.sampling import MAX_PIXELS as MAX_PIXELS_DRAWN
 from huebands.colorize.sampling import MAX_SAMPLES
 from huebands.conformal.error_map import MAPS
 from huebands.conformal.guarantee import MODES
-from huebands.photos.read import FORMATS, MAX_PIXELS
+from huebands.photos.formats import FORMATS
+from huebands.photos.limits import pixel_limit
 from huebands.serving.admission.limits import MAX_BODY
 from huebands.serving.forms import DEFAULT_ALPHA
 from huebands.serving.workers.exploration import MAX_SHOWN
@@ -26,7 +27,7 @@ _REFUSALS = {
     413: f"The body is larger than {MAX_BODY:,} bytes, counted as they arrive.",
     415: f"The body is not a multipart form, or the image has none of the formats that are recognised: {_FORMATS}.",
     422: "A field is missing, unknown or out of its range, or the image is damaged, has more than one frame, or"
-    f" announces more than {MAX_PIXELS:,} pixels.",
+    " announces more pixels than the limit that GET /model gives.",
     500: "Internal error; the answer has the request ID, by which the server's log explains it.",
     503: "There is no room for the photo now; it was not colorized.",
     504: "The photo took longer than the service allows.",
@@ -175,7 +176,7 @@ def _form(colorizer: Colorizer) -> Document:
                 "type": "string",
                 "format": "binary",
                 "contentMediaType": "application/octet-stream",
-                "description": f"The photo, as a file, of 1 to {MAX_PIXELS:,} pixels and one frame:"
+                "description": f"The photo, as a file, of 1 to {pixel_limit():,} pixels and one frame:"
                 f" {_FORMATS}. Only its lightness is used; no address is ever fetched.",
             },
             "alpha": {

@@ -15,7 +15,8 @@ from huebands.conformal.guarantee import MODES
 from huebands.package.choose import INSTALLED, default_package, released_sha256
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
-from huebands.photos.read import FORMATS, MAX_PIXELS
+from huebands.photos.formats import FORMATS
+from huebands.photos.limits import pixel_limit
 from huebands.serving.admission.limits import MAX_BODY
 from huebands.serving.forms import DEFAULT_ALPHA
 
@@ -141,5 +142,5 @@ def describe_model(colorizer: Colorizer) -> dict[str, Any]:
         "network": package.config["network"],
         "preprocessing": package.config["preprocessing"],
         "lineage": package.config["lineage"],
-        "limits": {"body_bytes": MAX_BODY, "pixels": MAX_PIXELS, "formats": list(FORMATS)},
+        "limits": {"body_bytes": MAX_BODY, "pixels": pixel_limit(), "formats": list(FORMATS)},
     }

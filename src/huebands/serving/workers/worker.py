@@ -1,6 +1,5 @@
 """What a worker process does with a job: decode, colorize, measure, encode. It runs as a program of its own."""
 
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from huebands.colorize.sampling import SamplesError
 from huebands.conformal.guarantee import Guarantee
 from huebands.metrics.chroma import mean_chroma
 from huebands.package.read import read_package
+from huebands.photos.formats import is_of_known_format
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.read import ImageError, announced_pixels, read_photo
 from huebands.photos.write import encode_png
@@ -32,7 +32,6 @@ from huebands.serving.workers.jobs import Answer, Job, Kind, Measurements, Outco
 from huebands.serving.workers.messages import Done, Reply, Task, TooLarge
 
 LARGE = 16_000_000  # pixels; larger photos take gigabytes, so one at a time is processed
-_SIGNATURES = re.compile(rb"\xff\xd8|\x89PNG|II\*\0|MM\0\*|RIFF....WEBP|BM|GIF8|P[1-7f][\s#]", re.DOTALL)
 
 
 def work(colorizer: Colorizer, job: Job) -> Outcome:
@@ -121,7 +120,7 @@ def prepare(folder: str, package_sha256: str) -> Callable[[Task], Reply]:
 
 def _refuse(job: Job, error: ImageError) -> Refusal:
     """415 for a file that is no image of a known format, 422 for an image that is not sound."""
-    if isinstance(error.__cause__, UnidentifiedImageError) and not _SIGNATURES.match(job.content):
+    if isinstance(error.__cause__, UnidentifiedImageError) and not is_of_known_format(job.content):
         return Refusal(status=415, reason=str(error), cause="format")
     return Refusal(status=422, reason=str(error), cause="image")
 

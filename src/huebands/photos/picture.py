@@ -1,0 +1,61 @@
+"""A decoded photo at the depth of its file."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Levels = NDArray[np.unsignedinteger[Any]]  # uint8 or uint16
+_SLICE = 1 << 18  # pixels: a slice's temporaries stay in the processor's cache
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A decoded photo, upright, in sRGB.
+
+    Attributes:
+        levels: uint8 (H, W, 3), or uint16 (H, W, 3) or (H, W) where the file has more than 8 bits a sample.
+        alpha_HW: opacity, of the same type; None: opaque.
+        format: of the file, as Pillow names it.
+    """
+
+    levels: Levels
+    alpha_HW: Levels | None
+    format: str
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether the file has more than 8 bits a sample."""
+        return self.levels.dtype == np.uint16
+
+    def on_white(self) -> NDArray[np.uint8]:
+        """The photo on white, uint8 (H, W, 3)."""
+        if not self.is_deep:
+            if self.alpha_HW is None:
+                return self.levels.view(np.uint8)
+            alpha = Image.fromarray(self.alpha_HW)
+            white = Image.new("RGB", alpha.size, "white")
+            return np.array(Image.composite(Image.fromarray(self.levels), white, alpha))
+        levels = self.levels
+        if self.alpha_HW is not None:
+            levels = _on_white(levels, self.alpha_HW)
+        if levels.ndim == 2:
+            return np.repeat(_to_eight_bits(levels)[..., None], 3, axis=2)
+        return _to_eight_bits(levels)
+
+
+def _to_eight_bits(levels: Levels) -> NDArray[np.uint8]:
+    """Round 16-bit levels to 8 bits."""
+    rounded = np.empty(levels.shape, np.uint8)
+    rows = max(_SLICE // max(levels[0].size, 1), 1)
+    for top in range(0, len(levels), rows):
+        rounded[top : top + rows] = (levels[top : top + rows].astype(np.uint32) + 128) // 257
+    return rounded
+
+
+def _on_white(levels: Levels, alpha_HW: Levels) -> Levels:
+    alpha = alpha_HW.astype(np.float32) / 65535
+    alpha = alpha if levels.ndim == 2 else alpha[..., None]
+    return np.rint(65535 - alpha * (65535 - levels.astype(np.float32))).astype(np.uint16)
