@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huebands.colorize.complaint import INTERRUPTED, complain, printable
+from huebands.colorize.processes import UnpreparedError
 
 if TYPE_CHECKING:
     from huebands.colorize.batch import Outcome
@@ -55,8 +56,8 @@ def follow(
     except KeyboardInterrupt:
         print(f"huebands: interrupted after {ended} of {photos} photos; the same command goes on", file=sys.stderr)
         return INTERRUPTED
-    except OSError as error:
-        if error.filename is None:  # of standard output
+    except (OSError, UnpreparedError) as error:
+        if isinstance(error, OSError) and error.filename is None:  # of standard output
             raise
         code = complain(error, addition=f"; stopped after {ended} of {photos} photos, the same command goes on")
     if done_before:
