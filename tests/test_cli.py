@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from huebands import cli
+from huebands import __version__, cli
 from huebands.colorize import arguments
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.exemplar import Exemplar
@@ -536,18 +536,32 @@ def test_a_file_that_comes_during_the_work_is_not_replaced(colorize, tmp_path, m
     assert not list(tmp_path.glob(".*")), "nothing half written stays"
 
 
-@pytest.mark.parametrize("alpha", ["0", "1", "2", "-0.1", "1e-9", "nan", "x", ""])
-def test_a_bad_alpha_gives_an_error_of_one_line_with_the_range(colorize, tmp_path, alpha):
+@pytest.mark.parametrize("option", ["alpha", "delta"])
+@pytest.mark.parametrize("text", ["0", "1", "2", "10", "-0.1", "nan", "inf", "x", "", "%", "0%", "100%", "10%%", "0,1"])
+def test_what_is_no_share_gives_an_error_of_one_line_that_says_how_to_write_it(colorize, tmp_path, option, text):
+    code, output, errors = colorize(write_photo(tmp_path / "cat.png"), "--alpha=0.5", f"--{option}={text}")
+    assert (code, output, len(errors)) == (2, [], 1)
+    assert f"--{option}: (={text!r}) must be a share between 0 and 1, written as 0.1 or as 10%" in errors[0]
+
+
+@pytest.mark.parametrize("alpha", ["1e-9", "4%"])
+def test_an_alpha_below_the_smallest_gives_an_error_of_one_line_with_the_range(colorize, tmp_path, alpha):
     code, output, errors = colorize(write_photo(tmp_path / "cat.png"), f"--alpha={alpha}")
     assert (code, output, len(errors)) == (2, [], 1)
     assert "[0.05, 1)" in errors[0]
 
 
-@pytest.mark.parametrize("delta", ["0", "1", "2", "-0.1", "nan", "x", ""])
-def test_a_bad_delta_gives_an_error_of_one_line_with_the_range(colorize, tmp_path, delta):
-    code, output, errors = colorize(write_photo(tmp_path / "cat.png"), "--alpha=0.5", f"--delta={delta}")
-    assert (code, output, len(errors)) == (2, [], 1)
-    assert "delta (=" in errors[0] and "must be in (0, 1)" in errors[0]
+def test_a_percentage_is_the_same_alpha(colorize, tmp_path):
+    photo = write_photo(tmp_path / "cat.png")
+    assert colorize(photo, "--alpha", "0.29")[0] == 0
+    code, output, _ = colorize(photo, "--alpha", "29%")
+    assert (code, output[-1]) == (0, "done before: 1 of 1 photos; --overwrite does them again")
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--version"])
+    assert (end.value.code, capsys.readouterr().out) == (0, f"huebands {__version__}\n")
 
 
 def test_a_delta_that_needs_more_photos_gives_an_error_of_one_line_with_the_remedy(colorize, tmp_path):
@@ -667,7 +681,7 @@ def test_coverage_names_photos_that_it_cannot_measure(colorize, tmp_path):
     assert (code, len(errors)) == (2, 4)
     for line, words in zip(errors, ("nowhere: ", "grey.png: is grey", "text.jpg: ", "no photo in colour"), strict=True):
         assert words in line
-    code, output, errors = colorize("photos", "--alpha", "0", command="coverage")
+    code, output, errors = colorize("photos", "--alpha", "1%", command="coverage")
     assert (code, output, len(errors)) == (2, [], 1)
     assert "[0.05, 1)" in errors[0]
 

@@ -14,8 +14,8 @@ from huebands.colorize.arguments import (
     add_model,
     add_photos,
     add_samples,
-    number,
     positive,
+    share,
 )
 from huebands.colorize.complaint import INTERRUPTED, complain, printable
 from huebands.colorize.follow import cores, follow
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_mode(parser, "what may leave its band: a channel's value, or a pixel by any of its channels")
     parser.add_argument(
         "--delta",
-        type=number,
+        type=share,
         default=None,
         help="chance that the draw of the calibration photos may have to break the promise; wider bands (default: the"
         " promise holds on average over calibrations)",
