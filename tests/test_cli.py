@@ -667,7 +667,8 @@ def test_coverage_confirms_the_promise_on_photos_like_the_calibration_photos(col
 def test_coverage_exits_with_1_when_the_promise_is_broken(colorize, tmp_path):
     (tmp_path / "photos").mkdir()
     for number in range(9):
-        strange = np.full((20, 20, 3), (0, 0, 255 - number), np.uint8)
+        strange = np.zeros((20, 20, 3), np.uint8)  # pure red and blue from dark to bright
+        strange[:, :10, 0] = strange[:, 10:, 2] = np.linspace(100, 255 - number, 20)[:, None]
         Image.fromarray(strange).save(tmp_path / f"photos/{number}.png")
     code, output, errors = colorize("photos", "--alpha", "0.3", command="coverage")
     assert (code, errors) == (1, [])
@@ -678,12 +679,32 @@ def test_coverage_names_photos_that_it_cannot_measure(colorize, tmp_path):
     write_photo(tmp_path / "photos/grey.png")
     (tmp_path / "photos/text.jpg").write_text("no image")
     code, _, errors = colorize("photos", "nowhere", command="coverage")
-    assert (code, len(errors)) == (2, 4)
-    for line, words in zip(errors, ("nowhere: ", "grey.png: is grey", "text.jpg: ", "no photo in colour"), strict=True):
+    assert (code, len(errors)) == (2, 3)
+    for line, words in zip(errors, ("nowhere: ", "text.jpg: ", "no photo could be measured; give"), strict=True):
         assert words in line
     code, output, errors = colorize("photos", "--alpha", "1%", command="coverage")
     assert (code, output, len(errors)) == (2, [], 1)
     assert "[0.05, 1)" in errors[0]
+
+
+def test_coverage_leaves_out_grey_and_tinted_photos_and_counts_them(colorize, tmp_path):
+    write_photo(tmp_path / "photos/grey.png")
+    grey = np.linspace(20, 230, 1600).reshape(40, 40, 1)
+    for name, tone in (("sepia", (1, 0.8, 0.55)), ("cyanotype", (0.35, 0.6, 0.9))):
+        Image.fromarray((grey * tone).astype(np.uint8)).save(tmp_path / f"photos/{name}.png")
+    code, output, errors = colorize("photos", command="coverage")
+    assert (code, errors) == (2, ["huebands: no photo could be measured; give photos in colour"])
+    assert output[1:] == [
+        "photos/cyanotype.png: left out: is tinted, such as a sepia print or a cyanotype",
+        "photos/grey.png: left out: is grey or nearly so (a mean chroma below 5, the least of the calibration photos)",
+        "photos/sepia.png: left out: is tinted, such as a sepia print or a cyanotype",
+        "left out: 3 of 3 photos, whose true colours are not known",
+    ]
+    Image.fromarray(tiny_photo(0)).save(tmp_path / "photos/true.png")
+    code, output, errors = colorize("photos", "--alpha", "0.3", command="coverage")
+    assert (code in (0, 1), errors) == (True, [])
+    assert output[5] == "left out: 3 of 4 photos, whose true colours are not known"
+    assert output[6].startswith("1 photos: ")
 
 
 @pytest.fixture

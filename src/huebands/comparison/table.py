@@ -124,6 +124,7 @@ def summary(comparison: Comparison) -> str:
     count, size = len(comparison.truths), comparison.photos.size
     colourless = len(comparison.photos.colourless)
     note = f", {colourless} without colour left out" if colourless else ""
+    note += f", {len(comparison.photos.tinted)} tinted left out" if comparison.photos.tinted else ""
     return f"{count} photo{'s' if count > 1 else ''} of {size} x {size} pixels{note}"
 
 

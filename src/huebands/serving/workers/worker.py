@@ -15,11 +15,11 @@ from PIL import UnidentifiedImageError
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.exemplar import Exemplar, ExemplarError
 from huebands.colorize.hints import HintsError
+from huebands.colorize.own_colour import OwnColour, own_colour
 from huebands.colorize.prediction import Prediction
 from huebands.colorize.result import Colorization
 from huebands.colorize.sampling import SamplesError
 from huebands.conformal.guarantee import Guarantee
-from huebands.metrics.chroma import mean_chroma
 from huebands.package.read import read_package
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.read import ImageError, announced_pixels, read_photo
@@ -28,10 +28,11 @@ from huebands.serving import json_log
 from huebands.serving.workers import worker_loop
 from huebands.serving.workers.archive import pack_archive, safe_stem
 from huebands.serving.workers.exploration import pack_exploration
-from huebands.serving.workers.jobs import Answer, Job, Kind, Measurements, Outcome, Refusal
+from huebands.serving.workers.jobs import Answer, Job, Kind, Measurements, Outcome, Refusal, Unwatched
 from huebands.serving.workers.messages import Done, Reply, Task, TooLarge
 
 LARGE = 16_000_000  # pixels; larger photos take gigabytes, so one at a time is processed
+_UNWATCHED: dict[OwnColour, Unwatched | None] = {"none": "grey", "tinted": "tinted", "colour": None}
 _SIGNATURES = re.compile(rb"\xff\xd8|\x89PNG|II\*\0|MM\0\*|RIFF....WEBP|BM|GIF8|P[1-7f][\s#]", re.DOTALL)
 
 
@@ -57,7 +58,8 @@ def work(colorizer: Colorizer, job: Job) -> Outcome:
         return Refusal(status=422, reason=f"{job.name}: {error}", cause="like")
     result = colorizer.choose(prediction, job.guarantee, job.sampling)
     colorized = time.perf_counter()
-    outside = share_outside(rgb_HW3, result, colorizer.calibration.min_chroma)
+    unwatched = why_unwatched(rgb_HW3, result, colorizer.calibration.min_chroma)
+    outside = result.share_outside(rgb_HW3) if unwatched is None else None
     del rgb_HW3  # frees much memory where the photo is large
     body, media_type, headers = _encode(colorizer, job, prediction, result)
     height, width = result.grey.shape
@@ -67,6 +69,7 @@ def work(colorizer: Colorizer, job: Job) -> Outcome:
         band_width=float(result.width.mean()),
         likeness=result.likeness,
         outside=outside,
+        unwatched=unwatched,
         seconds={
             "decode": decoded - start,
             "colorize": colorized - decoded,
@@ -76,24 +79,19 @@ def work(colorizer: Colorizer, job: Job) -> Outcome:
     return Answer(body=body, media_type=media_type, headers=headers, measurements=measurements)
 
 
-def share_outside(rgb_HW3: NDArray[np.uint8], result: Colorization, min_chroma: float) -> float | None:
-    """The share of a photo's channel values, or in the joint mode of its pixels, that are outside their bands.
+def why_unwatched(rgb_HW3: NDArray[np.uint8], result: Colorization, min_chroma: float) -> Unwatched | None:
+    """Say why the true values of a photo are not compared with its bands; None: they are.
 
     The model sees a photo in grey; when the upload is in colour, its true values are known here.
 
     Args:
         rgb_HW3: the photo as it was uploaded.
         result: its colorization.
-        min_chroma: mean chroma below which a photo counts as nearly grey, CIELAB units; the calibration's.
-
-    Returns:
-        None for a grey, toned or nearly grey photo: its colours are not those of the scene. None too where the colours
-        follow hints or a reference: the guarantee that is watched is that of photos without.
+        min_chroma: mean chroma below which a photo counts as grey, CIELAB units; the calibration's.
     """
-    is_guided = result.caveat is not None or result.law is not None
-    if is_guided or (rgb_HW3 == rgb_HW3[..., :1]).all() or mean_chroma(rgb_HW3) < min_chroma:
-        return None
-    return result.share_outside(rgb_HW3)
+    if result.caveat is not None or result.law is not None:
+        return "guided"
+    return _UNWATCHED[own_colour(rgb_HW3, min_chroma)]
 
 
 def prepare(folder: str, package_sha256: str) -> Callable[[Task], Reply]:
