@@ -55,10 +55,10 @@ def write_photo(path, shade=100):
 
 
 def results(folder, stem):
-    return [folder / f"{stem}.{ending}" for ending in ("colorized.png", "bands.npz", "uncertainty.png")]
+    return [folder / f"{stem}.{ending}" for ending in ("colorized.png", "bands.npz", "uncertainty.png", "report.json")]
 
 
-def test_a_photo_gets_three_files_in_the_current_folder(colorize, tiny_package, tmp_path):
+def test_a_photo_gets_four_files_in_the_current_folder(colorize, tiny_package, tmp_path):
     write_photo(tmp_path / "photos/cat.png")
     code, output, errors = colorize("photos/cat.png")
     assert (code, errors) == (0, [])
@@ -79,7 +79,7 @@ def test_samples_are_written_and_measured(colorize, tiny_package, tmp_path, monk
     assert f"; outside the bands: {shares} of the samples' channel values" in output[1]
     lines = colorize(tmp_path, "--overwrite", "--samples", 2, "--seed", 3)[1]
     assert [line.split(" -> ")[0] for line in lines[1:2]] == [str(photo)], "samples are results, not photos"
-    assert lines[2:] == ["passed over: 6 files of earlier results"]
+    assert lines[2:] == ["passed over: 7 files of earlier results"]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_results_in_the_folder_of_the_photos_are_not_photos(colorize, tmp_path):
     assert (code, errors) == (0, [])
     assert output[1:] == [
         "done before: 2 of 2 photos; --overwrite does them again",
-        "passed over: 7 files of earlier results",
+        "passed over: 9 files of earlier results",
     ]
     assert not list(tmp_path.rglob("*colorized.colorized*"))
 

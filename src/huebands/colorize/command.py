@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 HELP = "colorize photos and give bands for their true colours"
 DESCRIPTION = (
-    "Write STEM.colorized.png, STEM.bands.npz and STEM.uncertainty.png for every photo, and what was done into"
-    " huebands.jsonl. A later run with the same settings goes on from there."
+    "Write STEM.colorized.png, STEM.bands.npz, STEM.uncertainty.png and STEM.report.json for every photo, and what was"
+    " done into huebands.jsonl. A later run with the same settings goes on from there."
 )
 
 
@@ -85,6 +85,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tinted", action="store_true", help="say nothing of photos that are tinted, such as sepia prints"
     )
     parser.add_argument(
+        "--crop-border",
+        action="store_true",
+        help="leave out the border that a scan has around its picture: the result is the picture inside",
+    )
+    parser.add_argument(
         "--report",
         action="store_true",
         help="make a contact sheet of all that huebands.jsonl lists, huebands.html: photos most worth a look first",
@@ -140,11 +145,20 @@ def _colorize(options: argparse.Namespace, paths: Mapping[Path, PurePath], targe
         colorizer.abilities.check_hints(hints)
         if hints is not None and len(paths) > 1:
             raise HintsError(f"hints are for one photo, and {len(paths)} are given")
+        if hints is not None and options.crop_border:
+            raise HintsError("hints lie on the whole photo, which --crop-border cuts; crop the photo first")
         colorizer.abilities.check_exemplar(options.like)
         colorizer.calibration_given(hints, options.like).check(guarantee)
         like = None if options.like is None else Exemplar.read(options.like)
         map_name = choose_map(options.map, colorizer.calibration.maps)
-        task = Task(guarantee=guarantee, map_name=map_name, sampling=sampling, hints=hints, like=like)
+        task = Task(
+            guarantee=guarantee,
+            map_name=map_name,
+            sampling=sampling,
+            hints=hints,
+            like=like,
+            crop_border=options.crop_border,
+        )
         manifest = Manifest.read(options.output)
         if not options.dry_run:
             targets.make_folders(path.parent for path in paths.values())

@@ -86,6 +86,9 @@ def _describe(record: "Record", folder: Path, unlike_p_value: float, may_be_tint
         own = "; has colour of its own, which was not used"
     elif record.own_colour == "tinted" and not may_be_tinted:
         own = "; is tinted, and was taken as grey"
+    if record.border is not None:
+        is_cropped = record.settings["crop_border"]
+        own += f"; {record.border} {'was left out' if is_cropped else 'stays grey, --crop-border leaves it out'}"
     size = f"{record.width} x {record.height}"
     return (
         f"{head} ({size}, bands {record.mean_width:.1f} of 255 levels wide{error}{samples}{caveat}{hints}{own}{unlike})"
