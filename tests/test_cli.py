@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from huebands import cli
+from huebands import __version__, cli
 from huebands.colorize import arguments
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.exemplar import Exemplar
@@ -55,10 +55,10 @@ def write_photo(path, shade=100):
 
 
 def results(folder, stem):
-    return [folder / f"{stem}.{ending}" for ending in ("colorized.png", "bands.npz", "uncertainty.png")]
+    return [folder / f"{stem}.{ending}" for ending in ("colorized.png", "bands.npz", "uncertainty.png", "report.json")]
 
 
-def test_a_photo_gets_three_files_in_the_current_folder(colorize, tiny_package, tmp_path):
+def test_a_photo_gets_four_files_in_the_current_folder(colorize, tiny_package, tmp_path):
     write_photo(tmp_path / "photos/cat.png")
     code, output, errors = colorize("photos/cat.png")
     assert (code, errors) == (0, [])
@@ -79,7 +79,7 @@ def test_samples_are_written_and_measured(colorize, tiny_package, tmp_path, monk
     assert f"; outside the bands: {shares} of the samples' channel values" in output[1]
     lines = colorize(tmp_path, "--overwrite", "--samples", 2, "--seed", 3)[1]
     assert [line.split(" -> ")[0] for line in lines[1:2]] == [str(photo)], "samples are results, not photos"
-    assert lines[2:] == ["passed over: 6 files of earlier results"]
+    assert lines[2:] == ["passed over: 7 files of earlier results"]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_results_in_the_folder_of_the_photos_are_not_photos(colorize, tmp_path):
     assert (code, errors) == (0, [])
     assert output[1:] == [
         "done before: 2 of 2 photos; --overwrite does them again",
-        "passed over: 7 files of earlier results",
+        "passed over: 9 files of earlier results",
     ]
     assert not list(tmp_path.rglob("*colorized.colorized*"))
 
@@ -536,18 +536,32 @@ def test_a_file_that_comes_during_the_work_is_not_replaced(colorize, tmp_path, m
     assert not list(tmp_path.glob(".*")), "nothing half written stays"
 
 
-@pytest.mark.parametrize("alpha", ["0", "1", "2", "-0.1", "1e-9", "nan", "x", ""])
-def test_a_bad_alpha_gives_an_error_of_one_line_with_the_range(colorize, tmp_path, alpha):
+@pytest.mark.parametrize("option", ["alpha", "delta"])
+@pytest.mark.parametrize("text", ["0", "1", "2", "10", "-0.1", "nan", "inf", "x", "", "%", "0%", "100%", "10%%", "0,1"])
+def test_what_is_no_share_gives_an_error_of_one_line_that_says_how_to_write_it(colorize, tmp_path, option, text):
+    code, output, errors = colorize(write_photo(tmp_path / "cat.png"), "--alpha=0.5", f"--{option}={text}")
+    assert (code, output, len(errors)) == (2, [], 1)
+    assert f"--{option}: (={text!r}) must be a share between 0 and 1, written as 0.1 or as 10%" in errors[0]
+
+
+@pytest.mark.parametrize("alpha", ["1e-9", "4%"])
+def test_an_alpha_below_the_smallest_gives_an_error_of_one_line_with_the_range(colorize, tmp_path, alpha):
     code, output, errors = colorize(write_photo(tmp_path / "cat.png"), f"--alpha={alpha}")
     assert (code, output, len(errors)) == (2, [], 1)
     assert "[0.05, 1)" in errors[0]
 
 
-@pytest.mark.parametrize("delta", ["0", "1", "2", "-0.1", "nan", "x", ""])
-def test_a_bad_delta_gives_an_error_of_one_line_with_the_range(colorize, tmp_path, delta):
-    code, output, errors = colorize(write_photo(tmp_path / "cat.png"), "--alpha=0.5", f"--delta={delta}")
-    assert (code, output, len(errors)) == (2, [], 1)
-    assert "delta (=" in errors[0] and "must be in (0, 1)" in errors[0]
+def test_a_percentage_is_the_same_alpha(colorize, tmp_path):
+    photo = write_photo(tmp_path / "cat.png")
+    assert colorize(photo, "--alpha", "0.29")[0] == 0
+    code, output, _ = colorize(photo, "--alpha", "29%")
+    assert (code, output[-1]) == (0, "done before: 1 of 1 photos; --overwrite does them again")
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--version"])
+    assert (end.value.code, capsys.readouterr().out) == (0, f"huebands {__version__}\n")
 
 
 def test_a_delta_that_needs_more_photos_gives_an_error_of_one_line_with_the_remedy(colorize, tmp_path):
@@ -653,7 +667,8 @@ def test_coverage_confirms_the_promise_on_photos_like_the_calibration_photos(col
 def test_coverage_exits_with_1_when_the_promise_is_broken(colorize, tmp_path):
     (tmp_path / "photos").mkdir()
     for number in range(9):
-        strange = np.full((20, 20, 3), (0, 0, 255 - number), np.uint8)
+        strange = np.zeros((20, 20, 3), np.uint8)  # pure red and blue from dark to bright
+        strange[:, :10, 0] = strange[:, 10:, 2] = np.linspace(100, 255 - number, 20)[:, None]
         Image.fromarray(strange).save(tmp_path / f"photos/{number}.png")
     code, output, errors = colorize("photos", "--alpha", "0.3", command="coverage")
     assert (code, errors) == (1, [])
@@ -664,12 +679,32 @@ def test_coverage_names_photos_that_it_cannot_measure(colorize, tmp_path):
     write_photo(tmp_path / "photos/grey.png")
     (tmp_path / "photos/text.jpg").write_text("no image")
     code, _, errors = colorize("photos", "nowhere", command="coverage")
-    assert (code, len(errors)) == (2, 4)
-    for line, words in zip(errors, ("nowhere: ", "grey.png: is grey", "text.jpg: ", "no photo in colour"), strict=True):
+    assert (code, len(errors)) == (2, 3)
+    for line, words in zip(errors, ("nowhere: ", "text.jpg: ", "no photo could be measured; give"), strict=True):
         assert words in line
-    code, output, errors = colorize("photos", "--alpha", "0", command="coverage")
+    code, output, errors = colorize("photos", "--alpha", "1%", command="coverage")
     assert (code, output, len(errors)) == (2, [], 1)
     assert "[0.05, 1)" in errors[0]
+
+
+def test_coverage_leaves_out_grey_and_tinted_photos_and_counts_them(colorize, tmp_path):
+    write_photo(tmp_path / "photos/grey.png")
+    grey = np.linspace(20, 230, 1600).reshape(40, 40, 1)
+    for name, tone in (("sepia", (1, 0.8, 0.55)), ("cyanotype", (0.35, 0.6, 0.9))):
+        Image.fromarray((grey * tone).astype(np.uint8)).save(tmp_path / f"photos/{name}.png")
+    code, output, errors = colorize("photos", command="coverage")
+    assert (code, errors) == (2, ["huebands: no photo could be measured; give photos in colour"])
+    assert output[1:] == [
+        "photos/cyanotype.png: left out: is tinted, such as a sepia print or a cyanotype",
+        "photos/grey.png: left out: is grey or nearly so (a mean chroma below 5, the least of the calibration photos)",
+        "photos/sepia.png: left out: is tinted, such as a sepia print or a cyanotype",
+        "left out: 3 of 3 photos, whose true colours are not known",
+    ]
+    Image.fromarray(tiny_photo(0)).save(tmp_path / "photos/true.png")
+    code, output, errors = colorize("photos", "--alpha", "0.3", command="coverage")
+    assert (code in (0, 1), errors) == (True, [])
+    assert output[5] == "left out: 3 of 4 photos, whose true colours are not known"
+    assert output[6].startswith("1 photos: ")
 
 
 @pytest.fixture

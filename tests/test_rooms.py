@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "colorize": "color conformal data density files metrics models package params photos plots registry statistics",
     "comparison": "color colorize conformal data fetch files metrics models package photos registry statistics",
     "promotion": "colorize conformal data fetch files metrics package params photos registry statistics training",
-    "serving": "color colorize conformal density files metrics package photos registry statistics",
+    "serving": "color colorize conformal density files package photos registry statistics",
     "stages": (
         "colorize conformal data density fetch files metrics models package params photos plots promotion registry"
         " training"

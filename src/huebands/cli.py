@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from huebands import __version__
 from huebands.colorize import command as colorize
 from huebands.colorize.complaint import BAD_INPUT, INTERRUPTED, complain
 from huebands.comparison import compare_command as compare
@@ -52,6 +53,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="huebands", description="Colorization that knows what it does not know.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}", help="print it and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         subparser = commands.add_parser(name, help=command.HELP, description=command.DESCRIPTION)

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from huebands import cli
+from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.complaint import INTERRUPTED
 from huebands.colorize.manifest import NAME
 from tiny_photos import tiny_photo
@@ -183,3 +184,20 @@ def undisturbed_hundred(tiny_package, tmp_path_factory):
         Image.fromarray(grey).save(folder / f"{number}.png")
     run(tiny_package, folder, output, "--jobs", 1)
     return folder, results(output)
+
+
+def test_processes_that_cannot_load_the_model_end_the_run_in_one_line(
+    tiny_package, photos, tmp_path, monkeypatch, capfd
+):
+    package, load = shutil.copytree(tiny_package, tmp_path / "tiny"), Colorizer.load
+
+    def load_and_lose(source):
+        colorizer = load(source)
+        (package / "config.json").unlink()
+        return colorizer
+
+    monkeypatch.setattr(Colorizer, "load", load_and_lose)
+    words = ["colorize", photos, "--output", tmp_path / "out", "--model", package, "--jobs", 2]
+    assert cli.main([*map(str, words)]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "config.json" in line and line.endswith("; stopped after 0 of 12 photos, the same command goes on")

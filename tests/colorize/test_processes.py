@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from huebands.colorize.processes import KilledError, side_by_side
+from huebands.colorize.processes import KilledError, UnpreparedError, side_by_side
 
 
 def prepare():
@@ -68,3 +68,23 @@ def test_no_item_is_taken_before_a_process_is_free(folder):
     for ended, _ in enumerate(side_by_side(items(), partial(work, folder), prepare, 1, lambda item: 1.0, 10.0), 1):
         assert len(taken) <= ended + 3
     assert len(taken) == 6
+
+
+def fail():
+    """The model cannot be loaded."""
+    raise ValueError("model: no such folder")
+
+
+def be_killed():
+    """The model needs more memory than there is."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("unable", "reason"), [(fail, "model: no such folder"), (be_killed, "killed while it loaded the model")]
+)
+def test_processes_that_cannot_begin_end_the_work_with_the_reason(folder, unable, reason, capfd):
+    with pytest.raises(UnpreparedError, match=reason):
+        list(side_by_side("abcdef", partial(work, folder), unable, 2, lambda item: 1.0, 10.0))
+    assert capfd.readouterr().err == "", "the command says it, in one line"
+    assert not list(folder.iterdir())

@@ -83,11 +83,14 @@ def test_a_folders_photos_are_squashed_as_prepare_squashes_them(tmp_path):
     )
 
 
-def test_colourless_and_unreadable_photos_are_left_out(tmp_path):
+def test_colourless_tinted_and_unreadable_photos_are_left_out(tmp_path):
     Image.fromarray(tiny_photo(0)).save(tmp_path / "colour.png")
     Image.fromarray(tiny_photo(1)[..., 0]).save(tmp_path / "grey.png")
+    sepia = (np.linspace(20, 230, 1600).reshape(40, 40, 1) * (1, 0.8, 0.55)).astype(np.uint8)
+    Image.fromarray(sepia).save(tmp_path / "sepia.png")
     (tmp_path / "text.jpg").write_text("no image")
     photos_read = read_folder(tmp_path, SIZE)
+    assert photos_read.tinted == ("sepia.png",)
     assert [photo.name for photo in photos_read.photos] == ["colour.png"]
     assert photos_read.colourless == ("grey.png",)
     assert [error.name for error in photos_read.unreadable] == [str(tmp_path / "text.jpg")]

@@ -67,7 +67,7 @@ def test_an_answered_photo_is_one_line_of_what_was_measured(client, stream):
     )
     assert f"{photo_line['band_width']:.1f}" == response.headers["huebands-mean-band-width"]
     assert f"{photo_line['likeness']:.4f}" == response.headers["huebands-likeness"]
-    assert 0 <= photo_line["outside"] <= 1
+    assert 0 <= photo_line["outside"] <= 1 and photo_line["unwatched"] is None
     assert set(photo_line["seconds"]) == {"queue", "decode", "colorize", "encode"}
     assert "secret" not in stream.getvalue()
     assert "cause" not in line

@@ -172,8 +172,8 @@ def job(content=b"", alpha=0.2, mode="per_channel", delta=None):
     return Job(kind="bands", content=content, name="a", guarantee=Guarantee(alpha=alpha, mode=mode, delta=delta))
 
 
-def measurements(likeness=0.5, outside=None):
-    return Measurements(width=8, height=8, band_width=20.0, likeness=likeness, outside=outside)
+def measurements(likeness=0.5, outside=None, unwatched=None):
+    return Measurements(width=8, height=8, band_width=20.0, likeness=likeness, outside=outside, unwatched=unwatched)
 
 
 @pytest.fixture(scope="module")
@@ -247,9 +247,11 @@ def test_the_oldest_digest_is_forgotten_first(calibration, monkeypatch):
     assert watched.drift.alarm.count == 4
 
 
-def test_grey_photos_are_no_evidence_of_coverage(calibration):
+def test_photos_without_true_colours_are_no_evidence_of_coverage_and_counted_by_their_reason(calibration):
     watched = Monitor(calibration)
-    watched.add(job(b"a"), measurements(outside=None))
+    for content, reason in ((b"a", "grey"), (b"b", "tinted"), (b"c", "tinted")):
+        watched.add(job(content), measurements(unwatched=reason))
     described = watched.describe()
-    assert (described["drift"]["photos"], described["coverage"]["photos"]) == (1, 0)
+    assert (described["drift"]["photos"], described["coverage"]["photos"]) == (3, 0)
     assert described["coverage"]["modes"] == {}
+    assert described["coverage"]["left_out"] == {"grey": 1, "tinted": 2, "guided": 0}

@@ -1,4 +1,4 @@
-"""Which uploads have known true colours, and the share of these outside the bands."""
+"""Which uploads have known true colours, and the share of their values outside the bands."""
 
 from dataclasses import replace
 
@@ -7,10 +7,11 @@ import pytest
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.hints import HintRequest, Point
+from huebands.colorize.own_colour import own_colour
 from huebands.data.preparation import encode_square, measure, squash
 from huebands.metrics.chroma import mean_chroma
 from huebands.photos.grey import GreyPhoto
-from huebands.serving.workers.worker import share_outside
+from huebands.serving.workers.worker import why_unwatched
 from painted_hints import with_hints
 
 
@@ -39,32 +40,31 @@ def test_the_share_of_a_photo_in_colour_is_counted_as_the_mode_says(colorizer, m
     bands = np.stack([result.bands[channel] for channel in "RGB"], axis=2)
     outside = (photo < bands[..., 0]) | (photo > bands[..., 1])
     expected = outside.any(axis=-1).mean() if mode == "joint" else outside.mean()
-    assert share_outside(photo, result, min_chroma=5.0) == pytest.approx(expected)
+    assert why_unwatched(own_colour(photo, 5.0), result) is None
+    assert result.share_outside(photo) == pytest.approx(expected)
     assert 0 < expected < 1
 
 
 def test_grey_and_toned_photos_have_no_known_true_colours(colorizer):
     grey = np.repeat(GreyPhoto.of_rgb(colourful()).levels_HW[..., None], 3, axis=2)
-    sepia = toned(colourful())
-    assert 0 < mean_chroma(sepia) < 5.0
-    for photo in (grey, sepia):
-        assert share_outside(photo, colorizer.colorize(photo, alpha=0.3), min_chroma=5.0) is None
-    result = colorizer.colorize(sepia, alpha=0.3)
-    assert share_outside(sepia, result, min_chroma=mean_chroma(sepia)) is not None, (
-        "the threshold of the calibration decides"
-    )
-    assert share_outside(grey, result, min_chroma=0.0) is None
+    pale, sepia, cyanotype = (toned(colourful(), tint) for tint in ((255, 250, 242), (255, 205, 140), (90, 155, 230)))
+    assert 0 < mean_chroma(pale) < 5.0 < min(mean_chroma(sepia), mean_chroma(cyanotype))
+    for photo, reason in ((grey, "grey"), (pale, "grey"), (sepia, "tinted"), (cyanotype, "tinted")):
+        assert why_unwatched(own_colour(photo, 5.0), colorizer.colorize(photo, alpha=0.3)) == reason
+    result = colorizer.colorize(pale, alpha=0.3)
+    assert why_unwatched(own_colour(pale, mean_chroma(pale)), result) == "tinted", "the calibration's threshold decides"
+    assert why_unwatched(own_colour(grey, 0.0), result) is not None
 
 
 def test_a_photo_that_follows_hints_says_nothing_of_the_promise(colorizer):
     hinting, photo = with_hints(colorizer), colourful()
     hinted = hinting.colorize(photo, alpha=0.3, hints=HintRequest((Point(1, 1, (200, 0, 0)),)))
     assert hinted.share_outside(photo) > 0
-    assert share_outside(photo, hinted, min_chroma=5.0) is None
-    assert share_outside(photo, hinting.colorize(photo, alpha=0.3), min_chroma=5.0) is not None
+    assert why_unwatched(own_colour(photo, 5.0), hinted) == "guided"
+    assert why_unwatched(own_colour(photo, 5.0), hinting.colorize(photo, alpha=0.3)) is None
     # Nor does one whose bands are calibrated on photos with hints: another promise is watched.
     calibrated = replace(hinted, caveat=None, law="Hints must be true.")
-    assert share_outside(photo, calibrated, min_chroma=5.0) is None
+    assert why_unwatched(own_colour(photo, 5.0), calibrated) == "guided"
 
 
 def test_a_strip_has_the_chroma_of_its_colours():

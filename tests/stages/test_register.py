@@ -439,6 +439,14 @@ def test_a_missing_report_ends_in_one_line(checkout: Path) -> None:
         register.main()
 
 
+def test_a_fit_without_an_epoch_is_refused_before_anything_is_registered(checkout: Path) -> None:
+    (register.STAGES.fit / "history.csv").write_text("epoch,train,val\n")
+    (checkout / "params.yaml").write_text((Path(__file__).parents[2] / "params.yaml").read_text())
+    with pytest.raises(SystemExit, match=r"^register: reports/density/history\.csv: has no epoch of the fit; take the"):
+        register.main()
+    assert not client().search_registered_models()
+
+
 def test_a_name_that_the_registry_refuses_ends_in_one_line(checkout: Path) -> None:
     write_params()
     text = Path("params.yaml").read_text()

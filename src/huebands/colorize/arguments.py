@@ -1,6 +1,7 @@
 """Arguments that several commands take; nothing heavy is imported, so that help comes at once."""
 
 import argparse
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 MODES = ("per_channel", "joint")
@@ -14,7 +15,7 @@ def add_photos(parser: argparse.ArgumentParser, metavar: str, text: str) -> None
 
 def add_alpha(parser: argparse.ArgumentParser, text: str) -> None:
     """Add alpha, 0.1 by default."""
-    parser.add_argument("--alpha", type=number, default=0.1, help=f"{text} (default: 0.1)")
+    parser.add_argument("--alpha", type=share, default=0.1, help=f"{text}, such as 0.1 or 10%% (default: 0.1)")
 
 
 def add_mode(parser: argparse.ArgumentParser, text: str) -> None:
@@ -68,12 +69,15 @@ def add_like(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def number(text: str) -> float | str:
-    """Read a number; other text is left to the calibration, which says what alpha may be."""
+def share(text: str) -> float:
+    """Read a share between 0 and 1, such as 0.1 or 10%; which shares are supported is left to the calibration."""
     try:
-        return float(text)
-    except ValueError:
-        return text
+        value = Decimal(text.removesuffix("%")).scaleb(-2 if text.endswith("%") else 0)
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not (value.is_finite() and 0 < value < 1):
+        raise argparse.ArgumentTypeError(f"(={text!r}) must be a share between 0 and 1, written as 0.1 or as 10%")
+    return float(value)
 
 
 def page(text: str) -> int | str:

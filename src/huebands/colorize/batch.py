@@ -16,13 +16,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from huebands.colorize.border import Border
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.exemplar import Exemplar
 from huebands.colorize.hints import HintRequest, HintsError
 from huebands.colorize.manifest import Manifest, Record
 from huebands.colorize.own_colour import own_colour
 from huebands.colorize.processes import KilledError, side_by_side
-from huebands.colorize.result import Colorization, file_names
+from huebands.colorize.report import REPORT, Origin, files_of
+from huebands.colorize.result import Colorization, file_names, write_files
 from huebands.colorize.sampling import SamplesError, Sampling
 from huebands.colorize.search import Photo
 from huebands.colorize.targets import TargetError, Targets
@@ -52,6 +54,7 @@ class Task:
         hints: of the one photo.
         like: a reference for all.
         max_pixels: see `read_picture`.
+        crop_border: whether the results are the pictures inside the borders.
     """
 
     guarantee: Guarantee
@@ -60,6 +63,7 @@ class Task:
     hints: HintRequest | None = None
     like: Exemplar | None = None
     max_pixels: int | None = None
+    crop_border: bool = False
 
     def settings(self, colorizer: Colorizer) -> dict[str, Any]:
         """All that decides a photo's results, as JSON can hold it."""
@@ -75,6 +79,7 @@ class Task:
             "seed": sampling.seed if sampling else None,
             "hints_sha256": None if self.hints is None else _hints_sha256(self.hints),
             "like_sha256": None if self.like is None else _levels_sha256(self.like.rgb_HW3),
+            "crop_border": self.crop_border,
         }
 
 
@@ -201,12 +206,25 @@ def _work(record: Record, colorizer: Colorizer, task: Task, targets: Targets) ->
     sha256 = None if content is None else hashlib.sha256(content).hexdigest()
     picture = read_picture(photo if content is None else content, str(photo), task.max_pixels, record.page)
     rgb_HW3 = picture.on_white()
-    own = own_colour(rgb_HW3, colorizer.calibration.min_chroma)
     grey = GreyPhoto.of_rgb(rgb_HW3)
+    border = Border.of(grey)
+    if task.crop_border and border is not None:
+        rgb_HW3, grey = border.crop(rgb_HW3), GreyPhoto(border.crop(grey.levels_HW))
+    own = own_colour(rgb_HW3, colorizer.calibration.min_chroma)
     del content, rgb_HW3  # 150 MB of a photo of 50 megapixels
     prediction = colorizer.predict(grey, hints=task.hints, like=task.like)
     result = colorizer.choose(prediction, task.guarantee, task.sampling)
-    result.save(targets.folder / path.parent, path.name, task.map_name, targets.check)
+    origin = Origin(
+        photo=photo.name,
+        photo_sha256=sha256,
+        own_colour=own,
+        border=border,
+        border_is_cropped=task.crop_border,
+        map_name=task.map_name,
+        sampling=task.sampling,
+    )
+    files = files_of(colorizer.package, origin, result, path.name)
+    write_files(targets.folder / path.parent, files, targets.check)
     height, width = result.grey.shape
     return replace(
         record,
@@ -215,6 +233,7 @@ def _work(record: Record, colorizer: Colorizer, task: Task, targets: Targets) ->
         width=width,
         height=height,
         own_colour=own,
+        border=None if border is None else border.in_words,
         seconds=round(time.perf_counter() - started, 3),
         **_measure(result),
     )
@@ -226,7 +245,8 @@ def _check_targets(record: Record, task: Task, targets: Targets) -> None:
 
 
 def _files_of(record: Record, task: Task) -> tuple[str, ...]:
-    return tuple(file_names(record.result, task.sampling.count if task.sampling else 0))
+    samples = task.sampling.count if task.sampling else 0
+    return (*file_names(record.result, samples), f"{record.result}{REPORT}")
 
 
 def _measure(result: Colorization) -> dict[str, Any]:

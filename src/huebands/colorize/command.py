@@ -14,9 +14,9 @@ from huebands.colorize.arguments import (
     add_model,
     add_photos,
     add_samples,
-    number,
     page,
     positive,
+    share,
 )
 from huebands.colorize.complaint import INTERRUPTED, complain, printable
 from huebands.colorize.follow import cores, follow
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 HELP = "colorize photos and give bands for their true colours"
 DESCRIPTION = (
-    "Write STEM.colorized.png, STEM.bands.npz and STEM.uncertainty.png for every photo, and what was done into"
-    " huebands.jsonl. A later run with the same settings goes on from there."
+    "Write STEM.colorized.png, STEM.bands.npz, STEM.uncertainty.png and STEM.report.json for every photo, and what was"
+    " done into huebands.jsonl. A later run with the same settings goes on from there."
 )
 
 
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_mode(parser, "what may leave its band: a channel's value, or a pixel by any of its channels")
     parser.add_argument(
         "--delta",
-        type=number,
+        type=share,
         default=None,
         help="chance that the draw of the calibration photos may have to break the promise; wider bands (default: the"
         " promise holds on average over calibrations)",
@@ -71,7 +71,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-megapixels",
-        type=number,
         metavar="N",
         help="refuse larger photos (default: HUEBANDS_MAX_MEGAPIXELS, else 50)",
     )
@@ -97,6 +96,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--tinted", action="store_true", help="say nothing of photos that are tinted, such as sepia prints"
+    )
+    parser.add_argument(
+        "--crop-border",
+        action="store_true",
+        help="leave out the border that a scan has around its picture: the result is the picture inside",
     )
     parser.add_argument(
         "--report",
@@ -156,6 +160,8 @@ def _colorize(options: argparse.Namespace, paths: Mapping["Photo", PurePath], ta
         colorizer.abilities.check_hints(hints)
         if hints is not None and len(paths) > 1:
             raise HintsError(f"hints are for one photo, and {len(paths)} are given")
+        if hints is not None and options.crop_border:
+            raise HintsError("hints lie on the whole photo, which --crop-border cuts; crop the photo first")
         colorizer.abilities.check_exemplar(options.like)
         colorizer.calibration_given(hints, options.like).check(guarantee)
         like = None if options.like is None else Exemplar.read(options.like)
@@ -168,6 +174,7 @@ def _colorize(options: argparse.Namespace, paths: Mapping["Photo", PurePath], ta
             hints=hints,
             like=like,
             max_pixels=max_pixels,
+            crop_border=options.crop_border,
         )
         manifest = Manifest.read(options.output)
         if not options.dry_run:

@@ -29,8 +29,8 @@ _REMARKS = {
 def make_sheet(manifest: Manifest, unlike_p_value: float) -> str:
     """Make the page.
 
-    Photos that failed come first, then those that are unlike the calibration photos or have colour of their own, then
-    the others; the wider the bands, the earlier.
+    Photos that failed come first, then those that are unlike the calibration photos, those with colour of their own or
+    a border, then the others; the wider the bands, the earlier.
 
     Args:
         manifest: of the folder.
@@ -44,14 +44,18 @@ def make_sheet(manifest: Manifest, unlike_p_value: float) -> str:
 def _entry(line: Mapping[str, Any], folder: Path, unlike_p_value: float) -> dict[str, Any]:
     is_unlike = line.get("likeness") is not None and line["likeness"] <= unlike_p_value
     own = _REMARKS.get(line.get("own_colour") or "")
+    border = None
+    if line.get("border"):
+        is_cropped = line["settings"].get("crop_border")
+        border = f"has {line['border']}, which {'was left out' if is_cropped else 'stays grey'}"
     files = [file for file in line["files"] if (folder / file).is_file()]
     return {
-        "rank": 0 if line.get("error") else 1 if is_unlike else 2 if own else 3,
+        "rank": 0 if line.get("error") else 1 if is_unlike else 2 if own or border else 3,
         "photo": printable(line["photo"]),
         "error": printable(line.get("error") or ""),
         "remarks": [
             remark
-            for remark in (_UNLIKE.format(line["likeness"]) if is_unlike else None, own, line.get("caveat"))
+            for remark in (_UNLIKE.format(line["likeness"]) if is_unlike else None, own, border, line.get("caveat"))
             if remark
         ],
         "width": line.get("mean_width") or 0.0,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huebands.colorize.complaint import INTERRUPTED, complain, printable
+from huebands.colorize.processes import UnpreparedError
 
 if TYPE_CHECKING:
     from huebands.colorize.batch import Outcome
@@ -55,8 +56,8 @@ def follow(
     except KeyboardInterrupt:
         print(f"huebands: interrupted after {ended} of {photos} photos; the same command goes on", file=sys.stderr)
         return INTERRUPTED
-    except OSError as error:
-        if error.filename is None:  # of standard output
+    except (OSError, UnpreparedError) as error:
+        if isinstance(error, OSError) and error.filename is None:  # of standard output
             raise
         code = complain(error, addition=f"; stopped after {ended} of {photos} photos, the same command goes on")
     if done_before:
@@ -85,6 +86,9 @@ def _describe(record: "Record", folder: Path, unlike_p_value: float, may_be_tint
         own = "; has colour of its own, which was not used"
     elif record.own_colour == "tinted" and not may_be_tinted:
         own = "; is tinted, and was taken as grey"
+    if record.border is not None:
+        is_cropped = record.settings["crop_border"]
+        own += f"; {record.border} {'was left out' if is_cropped else 'stays grey, --crop-border leaves it out'}"
     size = f"{record.width} x {record.height}"
     return (
         f"{head} ({size}, bands {record.mean_width:.1f} of 255 levels wide{error}{samples}{caveat}{hints}{own}{unlike})"

@@ -45,6 +45,7 @@ class Record:
         law: what the guarantee needs of the hints; None: nothing.
         unusual_hints: which hints are unusual, in words; "": none.
         own_colour: of the photo, which was not used: "none", "tinted" or "colour".
+        border: around the picture, in words; None: none.
         seconds: that the photo took, in its process.
     """
 
@@ -66,6 +67,7 @@ class Record:
     law: str | None = None
     unusual_hints: str = ""
     own_colour: str | None = None
+    border: str | None = None
     seconds: float | None = None
 
 

@@ -5,6 +5,7 @@ retouched is no longer a result.
 """
 
 import hashlib
+import json
 import zipfile
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from huebands import __version__
 
 _NAME = "Huebands"
 SOFTWARE = f"{_NAME} {__version__}"
+VERSION_KEY = "huebands"  # of a report in JSON
 # Keywords of texts in a PNG; the specification knows the first one.
 _SOFTWARE, _PIXELS = "Software", "Pixels"
 _PAGE = f'<meta name="generator" content="{_NAME} '.encode()
@@ -31,8 +33,10 @@ def mark_of(levels: NDArray[np.uint8]) -> dict[str, str]:
 
 
 def is_result(path: Path) -> bool:
-    """Whether a file is a page, or a picture or an archive as it was written; False where that cannot be read."""
+    """Whether a file is a page or a report, or a picture or an archive as written; False where that cannot be read."""
     try:
+        if path.suffix == ".json":
+            return isinstance(json.loads(path.read_bytes())[VERSION_KEY], str)
         if path.suffix == ".html":
             with path.open("rb") as file:
                 return _PAGE in file.read(1000)

@@ -1,7 +1,7 @@
 """The result: a colorized photo, its bands and its files."""
 
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -117,12 +117,15 @@ class Colorization:
         """Encode the colours as PNG, with the mark of results."""
         return encode_png(self.rgb, text=mark_of(self.rgb))
 
-    def files(self, stem: str, map_name: MapName | None = None) -> Iterator[tuple[str, bytes]]:
+    def files(
+        self, stem: str, map_name: MapName | None = None, further_arrays: Mapping[str, ArrayLike] | None = None
+    ) -> Iterator[tuple[str, bytes]]:
         """Make the files, one after the other: colours, bands, uncertainty, and the samples, by their names.
 
         Args:
             stem: of the names.
             map_name: the map that the third file shows; None: the first of `maps`.
+            further_arrays: for the archive of the bands, by name.
 
         Raises:
             MapError: when there is no such map.
@@ -131,6 +134,7 @@ class Colorization:
         arrays: dict[str, ArrayLike] = {"alpha": np.float64(self.guarantee.alpha), **self.bands}
         if self.expected_error is not None:
             arrays["expected_error"] = self.expected_error.astype(np.float16)
+        arrays |= further_arrays or {}
         colorized, bands, uncertainty, *samples = file_names(stem, len(self.samples))
         yield colorized, self.picture()
         # At zlib's usual level bands are hardly smaller.
@@ -141,38 +145,49 @@ class Colorization:
         for name, sample in zip(samples, self.samples, strict=True):
             yield name, encode_png(sample, text=mark_of(sample))
 
-    def save(
-        self,
-        folder: Path | str,
-        stem: str,
-        map_name: MapName | None = None,
-        check: Callable[[Path], None] = lambda path: None,
-    ) -> list[Path]:
-        """Write the files into a folder, made if need be; files of the same names are replaced, each as a whole.
-
-        A symbolic link of such a name is replaced too, not followed.
+    def save(self, folder: Path | str, stem: str, map_name: MapName | None = None) -> list[Path]:
+        """Write the files into a folder, see `write_files`.
 
         Args:
             folder: of the files.
             stem: of the names.
             map_name: see `files`.
-            check: called with each path just before something takes its place there; an error of it lets what is there
-                stay.
 
         Raises:
             MapError: when there is no such map.
             OSError: when a file cannot be written.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        paths = []
-        for name, content in self.files(stem, map_name):
-            path = folder / name
-            with atomic.writing(path) as file:
-                file.write(content)
-                check(path)
-            paths.append(path)
-        return paths
+        return write_files(Path(folder), self.files(stem, map_name))
+
+
+def write_files(
+    folder: Path, files: Iterable[tuple[str, bytes]], check: Callable[[Path], None] = lambda path: None
+) -> list[Path]:
+    """Write files into a folder, made if need be; those of the same names are replaced, each as a whole.
+
+    A symbolic link of such a name is replaced too, not followed.
+
+    Args:
+        folder: of the files.
+        files: their contents, by name.
+        check: called with each path just before something takes its place there; an error of it lets what is there
+            stay.
+
+    Returns:
+        The paths.
+
+    Raises:
+        OSError: when a file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, content in files:
+        path = folder / name
+        with atomic.writing(path) as file:
+            file.write(content)
+            check(path)
+        paths.append(path)
+    return paths
 
 
 def file_names(stem: str, samples: int) -> list[str]:

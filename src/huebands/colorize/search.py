@@ -10,13 +10,14 @@ from huebands.colorize.complaint import complain
 from huebands.colorize.contact_sheet import NAME as SHEET
 from huebands.colorize.manifest import NAME as MANIFEST
 from huebands.colorize.mark import is_result
+from huebands.colorize.report import REPORT
 from huebands.colorize.result import file_names
 from huebands.colorize.sampling import MAX_SAMPLES
 from huebands.photos.errors import ImageError
 from huebands.photos.formats import SUFFIXES, open_image, pages
 
 Page = int | Literal["all"] | None
-RESULTS = tuple(file_names("", MAX_SAMPLES))  # endings of the files of results
+RESULTS = (*file_names("", MAX_SAMPLES), REPORT)  # endings of the files of results
 # Of Windows, macOS and Synology's file servers; names that begin with a dot are hidden everywhere.
 _SYSTEM = frozenset(("thumbs.db", "desktop.ini", "ehthumbs.db", "@eadir", "#recycle", "__macosx", "lost+found"))
 

@@ -71,6 +71,10 @@ def run(request: Request, photos: PhotoSet, print_line: Callable[[str], None]) -
     """
     for name in photos.colourless:
         print_line(f"{name}: has no colour and is left out: a grey result would be perfect")
+    for name in photos.tinted:
+        print_line(
+            f"{name}: is tinted, such as a sepia print or a cyanotype, and is left out: its colours are not true"
+        )
     candidates = [find_candidate(text, request.train) for text in request.candidates]
     candidates = candidates or default_candidates(request.train)
     candidates += helped_candidates(candidates, photos.photos, request.hints, request.references, request.train)

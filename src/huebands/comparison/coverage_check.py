@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.own_colour import own_colour
 from huebands.conformal.coverage import measure_bands
 from huebands.conformal.guarantee import Guarantee
 from huebands.conformal.mapie_reference import exchangeability_rejected, risk_exceeded
 from huebands.conformal.scores import JOINT
-from huebands.metrics.chroma import mean_chroma
-from huebands.photos.errors import ImageError
 from huebands.photos.grey import GreyPhoto
 from huebands.statistics.bootstrap import mean_interval, resampling_weights
 from huebands.statistics.broken_promise import broken_p, mean_interval_exact
@@ -29,23 +28,29 @@ class Measured:
     pixel_covered: bool
 
 
-def measure(
-    colorizer: Colorizer, true_HW3: np.ndarray, guarantee: Guarantee, random: np.random.Generator, name: str
-) -> Measured:
+def why_left_out(true_HW3: np.ndarray, min_chroma: float) -> str | None:
+    """Say why a photo does not show the colours of its subject, or fewer than the guarantee is for; None: it does.
+
+    Args:
+        true_HW3: uint8, sRGB.
+        min_chroma: least mean chroma of the calibration photos.
+    """
+    match own_colour(true_HW3, min_chroma):
+        case "none":
+            return f"is grey or nearly so (a mean chroma below {min_chroma:g}, the least of the calibration photos)"
+        case "tinted":
+            return "is tinted, such as a sepia print or a cyanotype"
+        case "colour":
+            return None
+
+
+def measure(colorizer: Colorizer, true_HW3: np.ndarray, guarantee: Guarantee, random: np.random.Generator) -> Measured:
     """Colorize the lightness of a photo, and measure the share of its true values inside the bands.
 
     Raises:
         AlphaError: when the calibration does not support alpha.
-        ImageError: when the photo is grey or nearly so. A toned one does not show the colours of its subject, and the
-            guarantee is for photos as colourful as the calibration photos.
     """
     calibration = colorizer.calibration
-    if (chroma := mean_chroma(true_HW3)) < calibration.min_chroma:
-        raise ImageError(
-            name,
-            f"is grey or nearly so (mean chroma {chroma:.1f}, of the calibration photos at least"
-            f" {calibration.min_chroma:g}), so nothing can be measured; give photos in colour",
-        )
     prediction, mode = colorizer.predict(GreyPhoto.of_rgb(true_HW3)), guarantee.mode
     bands_HW32 = prediction.bands.at(calibration.steps(guarantee), mode)
     measured = measure_bands(bands_HW32, true_HW3, prediction.bands.groups, mode)

@@ -22,6 +22,7 @@ from huebands.comparison.experiments import ExperimentError, check_data, run_mis
 from huebands.comparison.own_photos import PhotoSet, read_prepared
 from huebands.conformal.calibration import Calibration
 from huebands.files import atomic
+from huebands.files.cells import cell
 from huebands.package.write import assemble
 from huebands.photos.grey import GreyPhoto
 
@@ -153,7 +154,8 @@ def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(
-        {key: value if isinstance(value, str) else json.dumps(value) for key, value in row.items()} for row in rows
+        {key: cell(value) if isinstance(value, str) else json.dumps(value) for key, value in row.items()}
+        for row in rows
     )
     return text.getvalue()
 

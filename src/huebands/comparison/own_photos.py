@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from huebands.colorize.own_colour import own_colour
 from huebands.data.preparation import encode_square, measure, squash
 from huebands.data.shards import LabShard, data_sha256, read_manifest
 from huebands.photos.grey import GreyPhoto
@@ -60,6 +61,7 @@ class PhotoSet:
         size: side S of the squares, pixels.
         photos: those with colour.
         colourless: names of those without.
+        tinted: names of those in the colours of a print, such as sepia; those of a prepared dataset were set aside.
         unreadable: an error for each that cannot be read.
     """
 
@@ -69,6 +71,7 @@ class PhotoSet:
     size: int
     photos: tuple[Photo, ...]
     colourless: tuple[str, ...]
+    tinted: tuple[str, ...] = ()
     unreadable: tuple[ImageError, ...] = ()
 
 
@@ -119,7 +122,8 @@ def read_folder(folder: Path, size: int) -> PhotoSet:
         raise ComparisonError(f"size (={size}) must be in [{SIZES[0]}, {SIZES[1]}] pixels")
     if not folder.is_dir():
         raise ImageError(str(folder), "is not a folder" if folder.exists() else "no such folder")
-    photos, colourless, unreadable = [], [], []
+    photos, unreadable = [], []
+    colourless, tinted = list[str](), list[str]()
     digest = hashlib.sha256()
     for path in find_photos([folder]):
         # A file name need not be valid text.
@@ -130,11 +134,12 @@ def read_folder(folder: Path, size: int) -> PhotoSet:
             unreadable.append(error)
             continue
         square = squash(rgb, size)
-        if _has_colour(square):
+        own = own_colour(square, COLOURLESS)
+        if own == "colour":
             photos.append(Photo(name, name, rgb.shape[1] / rgb.shape[0], encode_png(square)))
             digest.update(f"{name}\0".encode() + square.tobytes())
         else:
-            colourless.append(name)
+            (tinted if own == "tinted" else colourless).append(name)
     return PhotoSet(
         name=f"photos of {_name_of(folder)}",
         source=str(folder),
@@ -142,6 +147,7 @@ def read_folder(folder: Path, size: int) -> PhotoSet:
         size=size,
         photos=_not_empty(photos, folder),
         colourless=tuple(colourless),
+        tinted=tuple(tinted),
         unreadable=tuple(unreadable),
     )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from huebands.comparison.candidates import TRUTH
 from huebands.comparison.compare import Comparison
+from huebands.files.cells import cell
 from huebands.metrics.report import METRICS, OF_SETS, Estimate, Metric
 
 ARROWS = {"higher": "↑", "lower": "↓", "": ""}
@@ -101,7 +102,9 @@ def to_csv(comparison: Comparison) -> str:
     for index, photo in enumerate(comparison.photos.photos):
         for name, scores in comparison.results.items():
             figures = scores[index].figures
-            writer.writerow([photo.name, name, *(round(figures[metric.key], metric.decimals) for metric in metrics)])
+            writer.writerow(
+                [cell(photo.name), cell(name), *(round(figures[metric.key], metric.decimals) for metric in metrics)]
+            )
     return text.getvalue()
 
 
@@ -124,6 +127,7 @@ def summary(comparison: Comparison) -> str:
     count, size = len(comparison.truths), comparison.photos.size
     colourless = len(comparison.photos.colourless)
     note = f", {colourless} without colour left out" if colourless else ""
+    note += f", {len(comparison.photos.tinted)} tinted left out" if comparison.photos.tinted else ""
     return f"{count} photo{'s' if count > 1 else ''} of {size} x {size} pixels{note}"
 
 

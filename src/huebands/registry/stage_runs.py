@@ -12,6 +12,7 @@ from huebands.models.parameters import flatten
 from huebands.package.lineage import Dataset, dataset, git_commit
 from huebands.package.schema import CALIBRATION, CERTIFICATE, DENSITY, HINTS_CALIBRATION
 from huebands.params import EvaluateParams, Params
+from huebands.registry.connection import TrackingError
 from huebands.registry.reports import HISTORY, METRICS, StageFolders, read_history, read_report
 from huebands.registry.runs import FinishedRun
 
@@ -30,6 +31,7 @@ def runs_of_stages(
 
     Raises:
         FileNotFoundError: when a report is missing.
+        TrackingError: when the fit's history has no epoch.
     """
     tags = {"git_commit": git_commit(), "data_sha256": data_sha256, "package_sha256": package_sha256}
     evaluated = [dataset(settings.data, data_sha256, "test", "evaluation")]
@@ -74,6 +76,11 @@ def _density_run(data: DataParams, folders: StageFolders, distribution_sha256: s
     """The fit, which has a lineage of its own: one fit serves many packages."""
     description = folders.density / DENSITY[1]
     lineage, history = read_report(description)["lineage"], read_history(folders.fit)
+    if not history:
+        raise TrackingError(
+            f"{folders.fit / HISTORY}: has no epoch of the fit; take the file from where the density was fitted, or fit"
+            " anew with `dvc repro --force fit-density`"
+        )
     return FinishedRun(
         name="fit-density",
         params=flatten(lineage["params"]),

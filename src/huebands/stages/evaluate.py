@@ -14,6 +14,7 @@ from huebands.data.shards import LabShard, ShardError, read_manifest, read_split
 from huebands.data.source_name import source_name
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
+from huebands.files.cells import cell
 from huebands.metrics.evaluation import (
     GREY,
     MODEL,
@@ -58,14 +59,13 @@ def evaluate(raw: Path, prepared: Path, trained: Path, report: Path, sheet_rows:
     steadiness = measure_photos(levels, lambda grey_HW: colours.predict(GreyPhoto(grey_HW)), seed)
     table = table.join(pd.DataFrame.from_dict(steadiness, orient="index"), on="id")
     judged_by_inception = generator.network.judged_by_inception(generator.network.params)
-    of_model = summarise_steadiness(list(steadiness.values()), seed)
     summary: dict[str, Mapping[str, float | None]] = {
         **summarise_beside_grey(scores, seed, judged_by_inception),
-        **of_model,
+        **summarise_steadiness(list(steadiness.values()), seed),
     }
     by_source = summarise_by_source(scores, [source_name(source) for source in photos["source"]])
     with atomic.replace_folder(report) as new:
-        atomic.write_text(new / "photos.csv", table.round(4).to_csv(index=False, lineterminator="\n"))
+        atomic.write_text(new / "photos.csv", table.round(4).map(cell).to_csv(index=False, lineterminator="\n"))
         text = json.dumps({**summary, "photos": len(scores), "sources": by_source}, indent=2, allow_nan=False)
         atomic.write_text(new / "metrics.json", text + "\n")
         draw_best_median_worst(new / "sheet.png", photos, table["ciede2000_model"].tolist(), shard, colours, sheet_rows)

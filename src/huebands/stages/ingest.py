@@ -14,6 +14,7 @@ from huebands.data.collection import collect_photos, key_of
 from huebands.data.sources import PhotoSource, SourceError, open_source
 from huebands.data.work import unfinished
 from huebands.files import atomic
+from huebands.files.cells import cell
 
 RAW = Path("data/raw")
 
@@ -47,7 +48,7 @@ def ingest(sources: Sequence[PhotoSource], folder: Path) -> tuple[pd.DataFrame, 
         index, rejected = collect_photos(sources, kept, new)
         with atomic.writing(new / "index.parquet") as file:
             index.to_parquet(file, index=False)
-        atomic.write_text(new / "rejected.csv", rejected.to_csv(index=False, lineterminator="\n"))
+        atomic.write_text(new / "rejected.csv", rejected.map(cell).to_csv(index=False, lineterminator="\n"))
     return index, rejected
 
 

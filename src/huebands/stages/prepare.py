@@ -10,6 +10,7 @@ from huebands.data.params import SPLITS, PrepareParams
 from huebands.data.shards import ShardError
 from huebands.data.work import unfinished
 from huebands.files import atomic
+from huebands.files.cells import cell
 from huebands.photos.errors import ImageError
 
 RAW, PREPARED = Path("data/raw"), Path("data/prepared")
@@ -35,7 +36,7 @@ def prepare(raw: Path, prepared: Path, settings: PrepareParams) -> None:
     with unfinished(prepared, key_of(index, settings)) as kept, atomic.replace_folder(prepared) as new:
         manifest, aside = write_dataset(index, raw, kept, new, settings)
         table = aside[["id", "name", "reason"]]
-        atomic.write_text(new / "set_aside.csv", table.to_csv(index=False, lineterminator="\n"))
+        atomic.write_text(new / "set_aside.csv", table.map(cell).to_csv(index=False, lineterminator="\n"))
     counts = ", ".join(f"{split} {(manifest['split'] == split).sum()}" for split in SPLITS)
     groups = manifest["group"].nunique()
     print(f"prepare: {len(manifest)} photos in {groups} groups ({counts}), {len(aside)} set aside")

@@ -35,10 +35,9 @@ STAGES = StageFolders()
 
 def main() -> None:
     """Register the package that the stages before have made."""
-    known = (params.ParamsError, PackageError, TrackingError, shards.ShardError, FetchError, OSError)
     try:
         register(params.load())
-    except known as error:
+    except (params.ParamsError, PackageError, TrackingError, shards.ShardError, FetchError, OSError) as error:
         raise SystemExit(f"register: {error}") from error
 
 
@@ -51,9 +50,10 @@ def register(settings: params.Params) -> None:
     trial = gate.run_trial(challenger, champion, shards.LabShard(PREPARED, "val"), ColourScorer())
     evaluation, certificate = read_report(STAGES.evaluate / METRICS), challenger.calibration.certificate
     figures = final_figures(evaluation, certificate, trial.means(gate.CHALLENGER), alpha)
-    sha256, tags = package.package_sha256, registration_tags(data_sha256)
-    registration = register_package(GENERATOR, sha256, name, run_id, figures, tags)
-    log_stages(run_id, runs_of_stages(settings, STAGES, data_sha256, sha256, challenger.density.sha256), figures)
+    sha256 = package.package_sha256
+    runs = runs_of_stages(settings, STAGES, data_sha256, sha256, challenger.density.sha256)
+    registration = register_package(GENERATOR, sha256, name, run_id, figures, registration_tags(data_sha256))
+    log_stages(run_id, runs, figures)
     set_alias(name, gate.CHALLENGER, registration.version.version)
     decision = gate.decide(trial, champion, registration.version, alpha)
     lines = [f"package {sha256[:12]} in {GENERATOR}", f"run {run_id} {origin}", f"{registration} is the challenger"]

@@ -1,6 +1,6 @@
 """Coverage: do the bands of uploaded colour photos still hold as many true values as promised?"""
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from huebands.conformal.calibration import Calibration
 from huebands.conformal.guarantee import MODES
 from huebands.conformal.scores import JOINT, KINDS
 from huebands.serving.monitoring.alarm import DELTA, Alarm
-from huebands.serving.workers.jobs import Job
+from huebands.serving.workers.jobs import Job, Unwatched
 from huebands.statistics.e_process import Bets
 from huebands.statistics.losses import RiskError
 from huebands.statistics.risk_control import rcps_step
@@ -30,6 +30,7 @@ class Coverage:
         self._counts = dict.fromkeys(MODES, 0)
         self._outside = dict.fromkeys(MODES, 0.0)
         self._alphas = dict.fromkeys(MODES, 0.0)
+        self._unwatched: dict[str, int] = dict.fromkeys(get_args(Unwatched), 0)
 
     def add(self, outside: float, job: Job) -> None:
         """Count a colour photo by the share outside its bands."""
@@ -37,6 +38,10 @@ class Coverage:
         self._outside[job.guarantee.mode] += outside
         self._alphas[job.guarantee.mode] += job.guarantee.alpha
         self.alarm.add(outside, self.bound(job))
+
+    def leave_out(self, reason: Unwatched) -> None:
+        """Count a photo without known true values, or with another guarantee."""
+        self._unwatched[reason] += 1
 
     def bound(self, job: Job) -> float:
         """Bound the expected share outside: alpha, or more where the calibration photos are too few."""
@@ -57,11 +62,15 @@ class Coverage:
         }
 
     def describe(self) -> dict[str, Any]:
-        """The state, the evidence and the shares, for GET /model."""
+        """The state, the evidence, the shares, and the photos that are left out by reason, for GET /model."""
         modes = {
             mode: {name: round(value, 4) for name, value in shares.items()} for mode, shares in self.shares().items()
         }
-        return self.alarm.describe() | {"photos": self.alarm.count, "modes": modes}
+        return self.alarm.describe() | {
+            "photos": self.alarm.count,
+            "modes": modes,
+            "left_out": dict(self._unwatched),
+        }
 
 
 def risk_bounds(losses: np.ndarray) -> np.ndarray:

@@ -34,6 +34,8 @@ class Monitor:
         self.drift.add(measurements.likeness)
         if measurements.outside is not None:
             self.coverage.add(measurements.outside, job)
+        elif measurements.unwatched is not None:
+            self.coverage.leave_out(measurements.unwatched)
 
     def describe(self) -> dict[str, Any]:
         """The state of both alarms, for GET /model."""

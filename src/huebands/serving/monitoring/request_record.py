@@ -128,6 +128,7 @@ class RequestRecord:
                 "band_width": round(self.measurements.band_width, 2),
                 "likeness": round(self.measurements.likeness, 4),
                 "outside": None if self.measurements.outside is None else round(self.measurements.outside, 4),
+                "unwatched": self.measurements.unwatched,
                 "seconds": {part: round(seconds, 4) for part, seconds in self.part_seconds.items()},
             }
         return line

@@ -15,6 +15,7 @@ import torch
 from huebands import color
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.prediction import Prediction
+from huebands.colorize.report import describe_hints, describe_samples
 from huebands.colorize.result import Colorization
 from huebands.conformal import luminance
 from huebands.conformal.bands import STEPS_PER_KNOT, NestedBands
@@ -24,7 +25,6 @@ from huebands.density.expected_error import LEVELS
 from huebands.density.intervals import KNOTS, PARTS
 from huebands.photos.heatmap import EXPECTED_ERROR, magma
 from huebands.photos.write import encode_png
-from huebands.serving.workers.archive import describe_hints, describe_samples
 from huebands.serving.workers.jobs import Job
 
 MAX_SHOWN = 1_500_000  # pixels

@@ -9,6 +9,7 @@ from huebands.conformal.error_map import MapName
 from huebands.conformal.guarantee import Guarantee
 
 Kind = Literal["colorize", "bands", "explore"]
+Unwatched = Literal["grey", "tinted", "guided"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,9 @@ class Measurements:
         band_width: mean over pixels and channels, 8-bit levels.
         likeness: conformal p-value of the photo's likeness to the calibration photos.
         outside: share of the channel values (per_channel) or pixels (joint) of a photo in colour whose true value is
-            outside its band; None for a grey photo, and where the colours follow hints or a reference.
+            outside its band; None: it is not watched.
+        unwatched: why not: the photo is grey or tinted, which are no true colours, or the colours follow hints or a
+            reference, and the guarantee that is watched is that of photos without; None: it is watched.
         seconds: time that each part of the work took: decode, colorize, encode.
     """
 
@@ -63,6 +66,7 @@ class Measurements:
     band_width: float
     likeness: float
     outside: float | None
+    unwatched: Unwatched | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
 

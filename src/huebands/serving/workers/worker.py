@@ -1,5 +1,6 @@
 """What a worker process does with a job: decode, colorize, measure, encode. It runs as a program of its own."""
 
+import hashlib
 import sys
 import time
 from collections.abc import Callable
@@ -8,17 +9,18 @@ from typing import get_args
 from urllib.parse import quote
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
+from huebands.colorize.border import Border
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.exemplar import Exemplar, ExemplarError
 from huebands.colorize.hints import HintsError
+from huebands.colorize.own_colour import OwnColour, own_colour
 from huebands.colorize.prediction import Prediction
+from huebands.colorize.report import Origin
 from huebands.colorize.result import Colorization
 from huebands.colorize.sampling import SamplesError
 from huebands.conformal.guarantee import Guarantee
-from huebands.metrics.chroma import mean_chroma
 from huebands.package.read import read_package
 from huebands.photos.formats import is_of_known_format
 from huebands.photos.grey import GreyPhoto
@@ -28,10 +30,11 @@ from huebands.serving import json_log
 from huebands.serving.workers import worker_loop
 from huebands.serving.workers.archive import pack_archive, safe_stem
 from huebands.serving.workers.exploration import pack_exploration
-from huebands.serving.workers.jobs import Answer, Job, Kind, Measurements, Outcome, Refusal
+from huebands.serving.workers.jobs import Answer, Job, Kind, Measurements, Outcome, Refusal, Unwatched
 from huebands.serving.workers.messages import Done, Reply, Task, TooLarge
 
 LARGE = 16_000_000  # pixels; larger photos take gigabytes, so one at a time is processed
+_UNWATCHED: dict[OwnColour, Unwatched | None] = {"none": "grey", "tinted": "tinted", "colour": None}
 
 
 def work(colorizer: Colorizer, job: Job) -> Outcome:
@@ -56,9 +59,11 @@ def work(colorizer: Colorizer, job: Job) -> Outcome:
         return Refusal(status=422, reason=f"{job.name}: {error}", cause="like")
     result = colorizer.choose(prediction, job.guarantee, job.sampling)
     colorized = time.perf_counter()
-    outside = share_outside(rgb_HW3, result, colorizer.calibration.min_chroma)
+    own = own_colour(rgb_HW3, colorizer.calibration.min_chroma)
+    unwatched = why_unwatched(own, result)
+    outside = result.share_outside(rgb_HW3) if unwatched is None else None
     del rgb_HW3  # frees much memory where the photo is large
-    body, media_type, headers = _encode(colorizer, job, prediction, result)
+    body, media_type, headers = _encode(colorizer, job, prediction, result, own)
     height, width = result.grey.shape
     measurements = Measurements(
         width=width,
@@ -66,6 +71,7 @@ def work(colorizer: Colorizer, job: Job) -> Outcome:
         band_width=float(result.width.mean()),
         likeness=result.likeness,
         outside=outside,
+        unwatched=unwatched,
         seconds={
             "decode": decoded - start,
             "colorize": colorized - decoded,
@@ -75,24 +81,18 @@ def work(colorizer: Colorizer, job: Job) -> Outcome:
     return Answer(body=body, media_type=media_type, headers=headers, measurements=measurements)
 
 
-def share_outside(rgb_HW3: NDArray[np.uint8], result: Colorization, min_chroma: float) -> float | None:
-    """The share of a photo's channel values, or in the joint mode of its pixels, that are outside their bands.
+def why_unwatched(own: OwnColour, result: Colorization) -> Unwatched | None:
+    """Say why the true values of a photo are not compared with its bands; None: they are.
 
     The model sees a photo in grey; when the upload is in colour, its true values are known here.
 
     Args:
-        rgb_HW3: the photo as it was uploaded.
+        own: colour of the photo as it was uploaded.
         result: its colorization.
-        min_chroma: mean chroma below which a photo counts as nearly grey, CIELAB units; the calibration's.
-
-    Returns:
-        None for a grey, toned or nearly grey photo: its colours are not those of the scene. None too where the colours
-        follow hints or a reference: the guarantee that is watched is that of photos without.
     """
-    is_guided = result.caveat is not None or result.law is not None
-    if is_guided or (rgb_HW3 == rgb_HW3[..., :1]).all() or mean_chroma(rgb_HW3) < min_chroma:
-        return None
-    return result.share_outside(rgb_HW3)
+    if result.caveat is not None or result.law is not None:
+        return "guided"
+    return _UNWATCHED[own]
 
 
 def prepare(folder: str, package_sha256: str) -> Callable[[Task], Reply]:
@@ -126,16 +126,24 @@ def _refuse(job: Job, error: ImageError) -> Refusal:
 
 
 def _encode(
-    colorizer: Colorizer, job: Job, prediction: Prediction, result: Colorization
+    colorizer: Colorizer, job: Job, prediction: Prediction, result: Colorization, own: OwnColour
 ) -> tuple[bytes, str, dict[str, str]]:
     """The body, media type and further headers of the answer."""
     if job.kind == "colorize":
         return result.picture(), "image/png", {}
     if job.kind == "explore":
         return pack_exploration(colorizer, job, prediction, result), "application/zip", {}
+    origin = Origin(
+        photo=job.name,
+        photo_sha256=hashlib.sha256(job.content).hexdigest(),
+        own_colour=own,
+        border=Border.of(prediction.photo),
+        map_name=job.map_name,
+        sampling=job.sampling,
+    )
     disposition = f"attachment; filename*=UTF-8''{quote(safe_stem(job.name))}.huebands.zip"
     return (
-        pack_archive(colorizer.package, job, result),
+        pack_archive(colorizer.package, origin, result),
         "application/zip",
         {"Content-Disposition": disposition},
     )
