@@ -66,7 +66,7 @@ def test_lightness_is_kept_at_every_pixel(colorizer):
 def test_the_size_of_tiles_does_not_change_the_result(colorizer, monkeypatch):
     grey = random_grey(40, 50)
     results = [colorizer.colorize(grey, 0.3, mode, grouped=True) for mode in ("per_channel", "joint")]
-    monkeypatch.setattr("huebands.colorize.colours._TILE", 77)
+    monkeypatch.setattr("huebands.colorize.paint._TILE", 77)
     monkeypatch.setattr("huebands.conformal.photo_bands._SLICE", 77)
     monkeypatch.setattr("huebands.photos.grey._SLICE", 77)
     monkeypatch.setattr("huebands.conformal.bands._TILE", 77)

@@ -205,13 +205,12 @@ def _work(record: Record, colorizer: Colorizer, task: Task, targets: Targets) ->
     content = photo.read_bytes() if photo.is_file() else None
     sha256 = None if content is None else hashlib.sha256(content).hexdigest()
     picture = read_picture(photo if content is None else content, str(photo), task.max_pixels, record.page)
-    rgb_HW3 = picture.on_white()
-    grey = GreyPhoto.of_rgb(rgb_HW3)
+    grey = GreyPhoto.of_picture(picture)
     border = Border.of(grey)
     if task.crop_border and border is not None:
-        rgb_HW3, grey = border.crop(rgb_HW3), GreyPhoto(border.crop(grey.levels_HW))
-    own = own_colour(rgb_HW3, colorizer.calibration.min_chroma)
-    del content, rgb_HW3  # 150 MB of a photo of 50 megapixels
+        picture, grey = picture.part(*grey.picture), grey.inside()
+    own = own_colour(picture.on_white(), colorizer.calibration.min_chroma)
+    del content, picture  # 150 MB of a photo of 50 megapixels
     prediction = colorizer.predict(grey, hints=task.hints, like=task.like)
     result = colorizer.choose(prediction, task.guarantee, task.sampling)
     origin = Origin(

@@ -3,9 +3,6 @@
 from dataclasses import asdict, dataclass
 from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from huebands.photos.grey import GreyPhoto
 
 
@@ -31,11 +28,6 @@ class Border:
         (height, width), (rows, columns) = photo.shape, photo.picture
         border = cls(top=rows.start, bottom=height - rows.stop, left=columns.start, right=width - columns.stop)
         return border if any(asdict(border).values()) else None
-
-    def crop(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Give the picture inside: a copy of rows and columns of (H, W) or (H, W, 3)."""
-        height, width = pixels.shape[:2]
-        return pixels[self.top : height - self.bottom, self.left : width - self.right].copy()
 
     @property
     def in_words(self) -> str:

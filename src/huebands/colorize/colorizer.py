@@ -13,6 +13,7 @@ from huebands.colorize.abilities import Abilities
 from huebands.colorize.colours import ColourModel
 from huebands.colorize.exemplar import Exemplar
 from huebands.colorize.following import Following
+from huebands.colorize.full_colours import FullColours
 from huebands.colorize.guidance import Guidance
 from huebands.colorize.hints import HintRequest
 from huebands.colorize.hints_report import USUAL, HintsReport
@@ -209,14 +210,15 @@ class Colorizer:
                     estimate = following.density
                     if not self.package.generator.takes_hints:
                         guidance = replace(guidance, following=following)
-            rgb_HW3 = colours.predict(photo, guidance)
+            paint = colours.paint(photo, guidance)
+            rgb_HW3 = paint.on(photo.levels_HW).view(np.uint8)
             nested = NestedBands(rgb_HW3, photo.levels_HW, estimate.intervals(shape.adaptivity))
             errors_KSS = None
             if (probabilities_QSS := estimate.probabilities_QSS) is not None:
                 errors_KSS = expected_errors(probabilities_QSS, estimate.ab(LEVELS), rgb_HW3, photo.levels_HW)
         texture_SS = texture_of(estimate.L_SS)
         bands = PhotoBands(nested, shape.grouping, texture_SS, estimate.entropy, estimate.atypicality)
-        return Prediction(photo, rgb_HW3, bands, errors_KSS, guidance, unhinted)
+        return Prediction(photo, rgb_HW3, bands, errors_KSS, guidance, unhinted, paint)
 
     def choose(
         self, prediction: Prediction, guarantee: Guarantee, sampling: Sampling | None = None
@@ -235,8 +237,13 @@ class Colorizer:
         if guarantee.grouped:
             steps = prediction.bands.widest_steps(calibration.group_steps(guarantee))
         bands_HW32 = prediction.bands.at(steps, guarantee.mode)
+        photo, paint = prediction.photo, prediction.paint
+        full = None
+        if photo.kept_HW is not None and paint is not None:
+            full = FullColours.of(paint, bands_HW32)
         return Colorization(
             rgb=prediction.rgb,
+            full=full,
             bands={channel: bands_HW32[:, :, index] for index, channel in enumerate(CHANNELS)},
             grey=prediction.photo.levels_HW,
             guarantee=guarantee,

@@ -1,11 +1,10 @@
 """The colours of a grey photo, at its own size and with its own lightness.
 
 The network sees a small square of lightness, or several where the photo is long: of the picture alone, without the
-photo's border, which stays grey. Its colours are upsampled to the picture's size along the edges of lightness. Pixels
-are handled in tiles, so that memory grows with the photo's bytes, not with float copies.
+photo's border, which stays grey. Its colours are upsampled to the picture's size along the edges of lightness.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from huebands import color
 from huebands.colorize.guidance import UNGUIDED, Guidance
+from huebands.colorize.paint import Paint
 from huebands.colorize.sampling import Sampling
 from huebands.colorize.upsampling import ColourLines
 from huebands.models.interface import Condition, Network
@@ -24,9 +24,6 @@ from huebands.models.views import average_over_views
 from huebands.models.windows import blend, canvas_size, run_in_windows
 from huebands.photos.grey import GreyPhoto, Size
 from huebands.photos.resize import resize
-
-_TILE = 1 << 18  # pixels: a tile's temporaries stay in the processor's cache
-_SIDE = 1 << 14  # pixels: the longest side of a tile
 
 
 @dataclass(frozen=True)
@@ -59,9 +56,13 @@ class ColourModel:
         """The network, compiled when it is first used."""
         return self.network.compiled()
 
-    @torch.inference_mode()
     def predict(self, photo: GreyPhoto, guidance: Guidance = UNGUIDED) -> NDArray[np.uint8]:
         """Colour a photo: sRGB uint8 (H, W, 3) of the same lightness; its border stays grey, but for hints."""
+        return self.paint(photo, guidance).on(photo.levels_HW).view(np.uint8)
+
+    @torch.inference_mode()
+    def paint(self, photo: GreyPhoto, guidance: Guidance = UNGUIDED) -> Paint:
+        """Find a photo's colours, to be given to its lightness at any depth."""
         x_1CHW, exemplar_13SS = self._inputs(photo, guidance)
 
         def ab(x_1CSS: Tensor) -> Tensor:
@@ -90,7 +91,8 @@ class ColourModel:
             return samples_N12SS.flatten(0, 2)[None] * color.AB_SCALE
 
         ab_1CHW = self._look(drawn_ab, x_1CHW)
-        return tuple(self._paint(photo, guidance, x_1CHW, ab_12HW) for ab_12HW in ab_1CHW.split(2, dim=1))
+        paints = (self._paint(photo, guidance, x_1CHW, ab_12HW) for ab_12HW in ab_1CHW.split(2, dim=1))
+        return tuple(paint.on(photo.levels_HW).view(np.uint8) for paint in paints)
 
     def _inputs(self, photo: GreyPhoto, guidance: Guidance) -> tuple[Tensor, Tensor | None]:
         """What networks look at.
@@ -112,26 +114,14 @@ class ColourModel:
         windows = run_in_windows(lambda x_1CSS: average_over_views(run, x_1CSS, self.views), x_1CHW)
         return blend(windows, (x_1CHW.shape[2], x_1CHW.shape[3]))
 
-    def _paint(self, photo: GreyPhoto, guidance: Guidance, x_1CHW: Tensor, ab_12HW: Tensor) -> NDArray[np.uint8]:
-        """Bring a canvas's colours to the photo: sRGB uint8 (H, W, 3)."""
-        rgb_HW3 = photo.rgb  # a border stays grey
-        levels_HW, shown_HW3 = photo.levels_HW[photo.picture], rgb_HW3[photo.picture]
-        lines = ColourLines.fit(x_1CHW[0, 0], ab_12HW[0], photo.picture_shape, self.upsampling)
-        change = None if guidance.following is None else guidance.following.change(ab_12HW)
-        top, left = (inside.start for inside in photo.picture)
-        for rows, columns in _tiles(*levels_HW.shape):
-            tile = np.s_[rows.start : rows.stop, columns.start : columns.stop]
-            # A copy, because torch warns of the read-only arrays that it may be given.
-            L_HW = color.lightness_of_grey(torch.from_numpy(np.array(levels_HW[tile])))
-            ab_2HW = lines.ab(L_HW, rows, columns)
-            if change is not None:
-                ab_2HW += change.ab(L_HW, _moved(rows, top), _moved(columns, left))
-            lab_3HW = torch.cat((L_HW[None], ab_2HW))
-            coloured_3HW = color.to_bytes(color.lab_to_srgb(color.fit_to_gamut(lab_3HW)))
-            shown_HW3[tile] = coloured_3HW.permute(1, 2, 0).numpy()
-        if guidance.hints is not None:
-            guidance.hints.apply(rgb_HW3, photo)
-        return rgb_HW3
+    def _paint(self, photo: GreyPhoto, guidance: Guidance, x_1CHW: Tensor, ab_12HW: Tensor) -> Paint:
+        """Bring a canvas's colours to the photo."""
+        return Paint(
+            photo=photo,
+            lines=ColourLines.fit(x_1CHW[0, 0], ab_12HW[0], photo.picture_shape, self.upsampling),
+            change=None if guidance.following is None else guidance.following.change(ab_12HW),
+            hints=guidance.hints,
+        )
 
     def canvas(self, photo: GreyPhoto) -> Tensor:
         """Lightness of the picture as the network looks at it, (1, 1, H, W) in [0, 100]; see `models.windows`."""
@@ -151,15 +141,3 @@ def _to_condition(x_1CSS: Tensor, exemplar_13SS: Tensor | None) -> Condition:
     """What a network gets, of what `_inputs` gives."""
     hints_13SS = x_1CSS[:, 1:] if x_1CSS.shape[1] > 1 else None
     return Condition(L_unit_B1SS=x_1CSS[:, :1] / 50 - 1, hints_B3SS=hints_13SS, exemplar_B3SS=exemplar_13SS)
-
-
-def _moved(pixels: range, offset: int) -> range:
-    return range(pixels.start + offset, pixels.stop + offset)
-
-
-def _tiles(height: int, width: int) -> Iterator[tuple[range, range]]:
-    columns = min(width, _SIDE)
-    rows = min(height, _SIDE, max(_TILE // columns, 1))
-    for top in range(0, height, rows):
-        for left in range(0, width, columns):
-            yield range(top, min(top + rows, height)), range(left, min(left + columns, width))

@@ -18,7 +18,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from huebands import color
+from huebands.colorize.levels import lightness, to_levels
 from huebands.photos.grey import GreyPhoto
+from huebands.photos.picture import Levels
 
 MAX_POINTS = 200
 MAX_PAINTED = 16_000_000  # pixels
@@ -130,16 +132,16 @@ class Hints:
     ab_N2: NDArray[np.float32]
     spots: tuple[tuple[int, int], ...]
 
-    def apply(self, rgb_HW3: NDArray[np.uint8], photo: GreyPhoto) -> None:
-        """Give the hinted pixels of a colorized photo their colours, at the photo's lightness."""
-        rgb_HW3[self.rows_N, self.columns_N] = self.shown(photo)
+    def apply(self, rgb_HW3: Levels, levels_HW: Levels) -> None:
+        """Give the hinted pixels of a colorized photo their colours: the nearest that sRGB has at their lightness.
 
-    def shown(self, photo: GreyPhoto) -> NDArray[np.uint8]:
-        """The colours of the hinted pixels, sRGB uint8 (N, 3): the nearest that sRGB has at the photo's lightness."""
-        L_N = color.lightness_of_grey(torch.from_numpy(photo.levels_HW[self.rows_N, self.columns_N]))
-        lab_31N = torch.cat((L_N[None], torch.from_numpy(self.ab_N2).T))[:, None]
-        rgb_N3: NDArray[np.uint8] = color.to_bytes(color.lab_to_srgb(color.fit_to_gamut(lab_31N)))[:, 0].T.numpy()
-        return rgb_N3
+        Args:
+            rgb_HW3: uint8 or uint16, changed in place.
+            levels_HW: grey levels of the photo, of the same type.
+        """
+        grey_1N = torch.from_numpy(levels_HW[self.rows_N, self.columns_N])[None]
+        lab_31N = torch.cat((lightness(grey_1N), torch.from_numpy(self.ab_N2).T))[:, None]
+        rgb_HW3[self.rows_N, self.columns_N] = to_levels(lab_31N, grey_1N)[:, 0].T.numpy()
 
     def on_canvas(self, photo: GreyPhoto, size: tuple[int, int]) -> Tensor:
         """What a network gets of them.

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from huebands.colorize.guidance import UNGUIDED, Guidance
+from huebands.colorize.paint import Paint
 from huebands.conformal.bands import NestedBands
 from huebands.conformal.photo_bands import PhotoBands
 from huebands.photos.grey import GreyPhoto
@@ -24,6 +25,7 @@ class Prediction:
             evenly over the photo, not calibrated; None where the model has no joint density.
         guidance: that `rgb` follows.
         unhinted: the bands, around the colours, without the hints; None: there are none.
+        paint: that gave `rgb`, to colour the photo at the depth of its file.
     """
 
     photo: GreyPhoto
@@ -32,3 +34,4 @@ class Prediction:
     expected_error_KSS: Tensor | None = None
     guidance: Guidance = UNGUIDED
     unhinted: NestedBands | None = None
+    paint: Paint | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from huebands.colorize.full_colours import FullColours
 from huebands.colorize.hints_report import HintsReport
 from huebands.colorize.mark import SOFTWARE, mark_of
 from huebands.conformal.error_map import MAPS, MapName, choose_map, upsample
@@ -37,6 +38,7 @@ class Colorization:
             with the calibration photos.
         error_KSS: expected error of pixels with each of K grey levels, `density.expected_error.LEVELS`, at samples
             spread evenly over the photo; None where the model gives none.
+        full: the colours at the depth of the photo's file, with its transparency; None: they are `rgb`.
         hints: what there is to say of the photo's hints; None: it has none.
         caveat: what holds in place of the guarantee where the colours follow hints or a reference; None: it holds.
         law: what the guarantee needs of the photo's hints, where the calibration photos had hints; None: nothing.
@@ -50,6 +52,7 @@ class Colorization:
     steps: NDArray[np.int_]
     likeness: float
     error_KSS: NDArray[np.float32] | None = None
+    full: FullColours | None = None
     samples: tuple[NDArray[np.uint8], ...] = ()
     hints: HintsReport | None = None
     caveat: str | None = None

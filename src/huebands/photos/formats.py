@@ -54,7 +54,7 @@ def open_image(file: IO[bytes]) -> Image.Image:
     file.seek(0)
     head = file.read(64)
     file.seek(0)
-    with _without_warnings():
+    with without_warnings():
         if _is_heif(head):
             return HeifImageFile(file)
         try:
@@ -81,7 +81,7 @@ def pages(image: Image.Image) -> list[int]:
         return [0]
     if image.format == "HEIF":
         return [image.tell()]
-    with _without_warnings():
+    with without_warnings():
         frames = range(getattr(image, "n_frames", 1))
         if image.format != "TIFF" or len(frames) == 1:
             return list(frames)
@@ -90,19 +90,19 @@ def pages(image: Image.Image) -> list[int]:
 
 def go_to(image: Image.Image, frame: int) -> None:
     """Go to a frame of a file."""
-    with _without_warnings():
+    with without_warnings():
         if frame != image.tell():
             image.seek(frame)
 
 
 def orientation(image: Image.Image) -> int:
     """EXIF's orientation of the pixels, 1 to 8; 1 where there is none."""
-    with _without_warnings():
+    with without_warnings():
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
 @contextmanager
-def _without_warnings() -> Iterator[None]:
+def without_warnings() -> Iterator[None]:
     """Pillow warns of large or odd headers, which readers check. Its warning filters are global, hence the lock."""
     with _opening, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -15,7 +15,7 @@ from torch import Tensor
 from huebands import color
 from huebands.photos.borders import find_picture
 from huebands.photos.errors import ImageError
-from huebands.photos.picture import Levels
+from huebands.photos.picture import Levels, Picture, to_eight_bits
 from huebands.photos.read import read_photo
 from huebands.photos.resize import Filter, resize
 
@@ -37,10 +37,15 @@ class GreyPhoto:
     """A decoded photo without its colours.
 
     Attributes:
-        levels_HW: uint8, the sRGB grey of each pixel's CIELAB lightness.
+        levels_HW: uint8, the sRGB grey of each pixel's CIELAB lightness, on white.
+        kept_HW: the grey whose lightness a result keeps where that says more: at 16 bits, or without the white below
+            transparent pixels; None: it is `levels_HW`.
+        alpha_HW: opacity, of the type of `kept_HW`; None: opaque.
     """
 
     levels_HW: NDArray[np.uint8]
+    kept_HW: Levels | None = None
+    alpha_HW: Levels | None = None
     _resized: dict[Size, Tensor] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -60,7 +65,17 @@ class GreyPhoto:
     @classmethod
     def of_rgb(cls, rgb_HW3: NDArray[np.uint8]) -> Self:
         """Take the lightness of an sRGB photo, uint8 (H, W, 3)."""
-        return cls(grey_of(rgb_HW3).astype(np.uint8, copy=False))
+        return cls(grey_of(rgb_HW3).view(np.uint8))
+
+    @classmethod
+    def of_picture(cls, picture: Picture) -> Self:
+        """Take the lightness of a decoded photo, at the depth of its file."""
+        if not picture.is_deep and picture.alpha_HW is None:
+            return cls.of_rgb(picture.on_white())
+        kept_HW = grey_of(picture.levels)
+        if picture.alpha_HW is None:
+            return cls(to_eight_bits(kept_HW), kept_HW)
+        return cls(grey_of(picture.on_white()).view(np.uint8), kept_HW, picture.alpha_HW)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -83,6 +98,11 @@ class GreyPhoto:
         """Height and width of the picture."""
         height, width = (inside.stop - inside.start for inside in self.picture)
         return height, width
+
+    def inside(self) -> Self:
+        """The picture inside the borders, as a photo of its own."""
+        kept, alpha = (None if part is None else part[self.picture].copy() for part in (self.kept_HW, self.alpha_HW))
+        return type(self)(self.levels_HW[self.picture].copy(), kept, alpha)
 
     def lightness(self, *sizes: Size) -> list[Tensor]:
         """Lightness of the picture, resized to each size, each computed once.

@@ -47,7 +47,7 @@ def deep_to_srgb(levels: Levels, profile: bytes, name: str) -> Levels:
     if space not in (("GRAY", "RGB") if is_grey else ("RGB",)):
         raise _of_another_space(name, "L" if is_grey else "RGB", space)
     if not is_grey:
-        return _convert_deep(levels, profile, name)
+        return levels if _is_srgb(profile, name) else _convert_deep(levels, profile, name)
     # The engine is exact to a level for RGB, but interpolates coarsely over pixels of one channel.
     ramp_1N3 = np.repeat(np.arange(65536, dtype=np.uint16)[None, :, None], 3, axis=2)
     converted = _convert_deep(ramp_1N3, _as_rgb(profile, name) if space == "GRAY" else profile, name)
@@ -101,6 +101,13 @@ def _convert_deep(levels: Levels, profile: bytes, name: str) -> Levels:
         )
     except pyvips.Error as error:
         raise _unusable(name, error) from error
+
+
+def _is_srgb(profile: bytes, name: str) -> bool:
+    """Whether colours of an RGB profile are those of sRGB, to less than a level of 8 bits."""
+    steps = np.linspace(0, 65535, 9).astype(np.uint16)
+    grid_1N3 = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(1, -1, 3)
+    return bool(np.abs(_convert_deep(grid_1N3, profile, name).astype(int) - grid_1N3).max() < 257)
 
 
 def _as_rgb(profile: bytes, name: str) -> bytes:

@@ -30,6 +30,11 @@ class Picture:
         """Whether the file has more than 8 bits a sample."""
         return self.levels.dtype == np.uint16
 
+    def part(self, rows: slice, columns: slice) -> "Picture":
+        """A copy of some rows and columns."""
+        alpha_HW = None if self.alpha_HW is None else self.alpha_HW[rows, columns].copy()
+        return Picture(self.levels[rows, columns].copy(), alpha_HW, self.format)
+
     def on_white(self) -> NDArray[np.uint8]:
         """The photo on white, uint8 (H, W, 3)."""
         if not self.is_deep:
@@ -42,11 +47,11 @@ class Picture:
         if self.alpha_HW is not None:
             levels = _on_white(levels, self.alpha_HW)
         if levels.ndim == 2:
-            return np.repeat(_to_eight_bits(levels)[..., None], 3, axis=2)
-        return _to_eight_bits(levels)
+            return np.repeat(to_eight_bits(levels)[..., None], 3, axis=2)
+        return to_eight_bits(levels)
 
 
-def _to_eight_bits(levels: Levels) -> NDArray[np.uint8]:
+def to_eight_bits(levels: Levels) -> NDArray[np.uint8]:
     """Round 16-bit levels to 8 bits."""
     rounded = np.empty(levels.shape, np.uint8)
     rows = max(_SLICE // max(levels[0].size, 1), 1)

@@ -1,0 +1,228 @@
+"""Encodes sRGB pixels of 8 or 16 bits as PNG, TIFF, JPEG or WebP, with metadata and an sRGB profile."""
+
+import io
+import struct
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+import pyvips
+import tifffile
+from PIL import ExifTags, Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from huebands.photos.metadata import Metadata
+from huebands.photos.picture import Levels, to_eight_bits
+
+Format = Literal["png", "tiff", "jpeg", "webp"]
+SUFFIX: Mapping[Format, str] = {"png": ".png", "tiff": ".tif", "jpeg": ".jpg", "webp": ".webp"}
+_OF_PILLOW: Mapping[str, Format] = {"PNG": "png", "TIFF": "tiff", "JPEG": "jpeg", "MPO": "jpeg", "WEBP": "webp"}
+_JPEG_QUALITY = 95
+_JPEG_SEGMENT = 65_533  # bytes of a segment's content
+_IPTC = 33723  # a tag of TIFF
+_XMP_OF_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
+_SMALL_TIFF = 2**32 - 2**25  # bytes: room for the directories
+
+
+class EncodingError(ValueError):
+    """A picture cannot be written in a format; the message says why, and the remedy."""
+
+
+def format_of(pillow_format: str) -> Format:
+    """The format for a result of a photo, by the format of its file: the same, or PNG where that is none of these."""
+    return _OF_PILLOW.get(pillow_format, "png")
+
+
+def encode(
+    rgb_HW3: Levels,
+    kind: Format,
+    alpha_HW: Levels | None = None,
+    metadata: Metadata | None = None,
+    xmp: bytes | None = None,
+    texts: Mapping[str, str] | None = None,
+    software: str = "",
+) -> bytes:
+    """Encode a picture.
+
+    PNG, TIFF and WebP are without loss. JPEG has quality 95 and full colour resolution.
+
+    Args:
+        rgb_HW3: uint8, or uint16, which JPEG and WebP hold at 8 bits.
+        kind: of the file.
+        alpha_HW: opacity, of the same type; None: opaque.
+        metadata: to keep.
+        xmp: packet in place of the metadata's.
+        texts: of a PNG, by keyword.
+        software: that made the picture.
+
+    Raises:
+        EncodingError: when the format cannot hold transparency, or so many pixels.
+    """
+    metadata = metadata or Metadata.none()
+    xmp = metadata.xmp if xmp is None else xmp
+    if kind in ("jpeg", "webp") and rgb_HW3.dtype == np.uint16:
+        rgb_HW3, alpha_HW = to_eight_bits(rgb_HW3), None if alpha_HW is None else to_eight_bits(alpha_HW)
+    if kind == "jpeg" and alpha_HW is not None:
+        raise EncodingError("is transparent, which a JPEG cannot be; choose --format png, tiff or webp")
+    size = (rgb_HW3.shape[1], rgb_HW3.shape[0])
+    exif = metadata.exif_of(size, software)
+    if kind == "tiff":
+        return _tiff(rgb_HW3, alpha_HW, metadata, exif, xmp, software)
+    if kind == "png":
+        return _png(rgb_HW3, alpha_HW, metadata, exif, xmp, texts or {})
+    image = Image.fromarray(rgb_HW3)
+    if alpha_HW is not None:
+        image.putalpha(Image.fromarray(alpha_HW))
+    options: dict[str, Any] = {"exif": exif, "icc_profile": srgb_profile()}
+    if kind == "webp":
+        return _save(image, format="WEBP", lossless=True, quality=25, method=2, exact=True, xmp=xmp or b"", **options)
+    if metadata.dpi is not None:
+        options["dpi"] = metadata.dpi
+    if metadata.iptc is not None:
+        options["extra"] = _jpeg_segment(0xED, b"Photoshop 3.0\0" + _photoshop(metadata.iptc))
+    jpeg = _save(image, format="JPEG", quality=_JPEG_QUALITY, subsampling=0, **options)
+    return jpeg if xmp is None else with_xmp(jpeg, xmp)
+
+
+def with_xmp(jpeg: bytes, xmp: bytes) -> bytes:
+    """Put XMP into a JPEG that has none, after its first segment; its pixels stay as they are."""
+    _, _, length = struct.unpack_from(">2sHH", jpeg)
+    return jpeg[: 4 + length] + _jpeg_segment(0xE1, _XMP_OF_JPEG + xmp) + jpeg[4 + length :]
+
+
+@cache
+def srgb_profile() -> bytes:
+    """The ICC profile of sRGB, by LittleCMS; its date is fixed."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)
+    return bytes(profile)
+
+
+def _png(
+    rgb_HW3: Levels,
+    alpha_HW: Levels | None,
+    metadata: Metadata,
+    exif: Image.Exif,
+    xmp: bytes | None,
+    texts: Mapping[str, str],
+) -> bytes:
+    information = PngInfo()
+    for keyword, words in texts.items():
+        information.add_text(keyword, words) if words.isascii() else information.add_itxt(keyword, words)
+    if xmp is not None:
+        information.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    if metadata.iptc is not None:
+        digits = metadata.iptc.hex()
+        rows = "\n".join(digits[start : start + 72] for start in range(0, len(digits), 72))
+        information.add_text("Raw profile type iptc", f"\niptc\n{len(metadata.iptc):8d}\n{rows}\n", zip=True)
+    options: dict[str, Any] = {"pnginfo": information, "exif": exif, "icc_profile": srgb_profile()}
+    if metadata.dpi is not None:
+        options["dpi"] = metadata.dpi
+    if rgb_HW3.dtype == np.uint8:
+        image = Image.fromarray(rgb_HW3)
+        if alpha_HW is not None:
+            image.putalpha(Image.fromarray(alpha_HW))
+        return _save(image, format="PNG", compress_level=1, **options)
+    # Pillow writes no 16-bit colour: the chunks that describe a small picture are those of the large one.
+    describing = [
+        chunk
+        for kind, chunk in _chunks(_save(Image.new("RGB", (1, 1)), format="PNG", **options))
+        if kind not in (b"IHDR", b"IDAT", b"IEND")
+    ]
+    deep = pyvips.Image.new_from_array(_joined(rgb_HW3, alpha_HW), interpretation="rgb16")
+    content = deep.pngsave_buffer(compression=1, bitdepth=16, keep="none")
+    (_, header), *others = _chunks(content)
+    pixels = [chunk for kind, chunk in others if kind in (b"IDAT", b"IEND")]
+    return b"".join([bytes(content[:8]), header, *describing, *pixels])
+
+
+def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks of a PNG, by their kinds."""
+    place = 8
+    while place < len(png):
+        length, kind = struct.unpack_from(">I4s", png, place)
+        yield kind, png[place : place + 12 + length]
+        place += 12 + length
+
+
+def _tiff(
+    rgb_HW3: Levels,
+    alpha_HW: Levels | None,
+    metadata: Metadata,
+    exif: Image.Exif,
+    xmp: bytes | None,
+    software: str,
+) -> bytes:
+    samples = _joined(rgb_HW3, alpha_HW)
+    if samples.nbytes > _SMALL_TIFF:
+        raise EncodingError(f"has {samples.nbytes:,} bytes of samples, too many for a TIFF; choose --format png")
+    tags: list[tuple[int, Any, int, Any, bool]] = [
+        (int(tag), 2, 0, str(value), True) for tag, value in metadata.exif.items() if isinstance(value, str)
+    ]
+    if xmp is not None:
+        tags.append((700, 1, len(xmp), xmp, True))
+    if metadata.iptc is not None:
+        tags.append((_IPTC, 7, len(metadata.iptc), metadata.iptc, True))
+    further = {tag: exif.get_ifd(tag) for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo) if exif.get_ifd(tag)}
+    # tifffile keeps the tags of directories to itself: they are named by the codes before, which no other tag has.
+    tags += [(int(tag) - 1, 4, 1, 0, True) for tag in further]
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        samples,
+        byteorder="<",
+        photometric="rgb",
+        compression="adobe_deflate",
+        compressionargs={"level": 1},
+        predictor=True,
+        extrasamples=None if alpha_HW is None else ["unassalpha"],
+        resolution=metadata.dpi or (72, 72),
+        resolutionunit="inch",
+        iccprofile=srgb_profile(),
+        software=software or None,
+        metadata=None,
+        extratags=tags,
+    )
+    return _with_directories(buffer, further)
+
+
+def _with_directories(buffer: io.BytesIO, directories: Mapping[Any, Mapping[int, Any]]) -> bytes:
+    """Put directories, such as EXIF's, at the end of a TIFF, whose tags for them have the codes before theirs."""
+    buffer.seek(0)
+    with tifffile.TiffFile(buffer) as file:
+        found = {tag: file.pages.first.tags[int(tag) - 1] for tag in directories}
+        places = {tag: (place.offset, place.valueoffset) for tag, place in found.items()}
+    content = bytearray(buffer.getvalue())
+    for tag, values in directories.items():
+        content += bytes(len(content) % 2)
+        directory = ImageFileDirectory_v2(prefix=b"II")
+        for key, value in values.items():
+            directory[key] = value
+        entry, value_place = places[tag]
+        struct.pack_into("<H", content, entry, int(tag))
+        struct.pack_into("<I", content, value_place, len(content))
+        content += bytes(directory.tobytes(len(content)))
+    return bytes(content)
+
+
+def _joined(rgb_HW3: Levels, alpha_HW: Levels | None) -> Levels:
+    return rgb_HW3 if alpha_HW is None else np.dstack((rgb_HW3, alpha_HW))
+
+
+def _photoshop(iptc: bytes) -> bytes:
+    """A block of Photoshop's resources that holds IPTC."""
+    return b"8BIM" + struct.pack(">HHI", 0x0404, 0, len(iptc)) + iptc + bytes(len(iptc) % 2)
+
+
+def _jpeg_segment(marker: int, content: bytes) -> bytes:
+    if len(content) > _JPEG_SEGMENT:
+        raise EncodingError(f"has {len(content):,} bytes of metadata, too many for a JPEG; choose --format png or tiff")
+    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
+
+
+def _save(image: Image.Image, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, **options)
+    return buffer.getvalue()

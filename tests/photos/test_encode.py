@@ -1,0 +1,162 @@
+"""Written files have the right pixels, profile, resolution and metadata; exiftool reads them as a second reader."""
+
+import io
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image, ImageCms
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from huebands.photos.encode import SUFFIX, EncodingError, encode, format_of, srgb_profile
+from huebands.photos.metadata import Metadata, read_metadata
+from huebands.photos.read import read_picture
+
+FORMATS = tuple(SUFFIX)
+SOFTWARE = "Huebands 1"
+IPTC = b"\x1c\x02\x50\x00\x0bM. Modotti.\x1c\x02\x5a\x00\x06Mexico"  # author and city
+
+
+def colours(dtype: type = np.uint8, channels: int = 3) -> np.ndarray:
+    full = np.iinfo(dtype).max
+    return np.random.default_rng(0).integers(0, full + 1, (24, 32, channels), dtype=dtype)
+
+
+def scan() -> bytes:
+    """A TIFF of 300 dpi, lying on its side, with author, dates, place, IPTC and XMP."""
+    tags = ImageFileDirectory_v2()
+    tags[ExifTags.Base.Artist], tags[ExifTags.Base.ImageDescription] = "Tina Modotti", "Roses"
+    tags[ExifTags.Base.Orientation], tags[ExifTags.Base.DateTime] = 6, "1924:05:06 07:08:09"
+    tags[ExifTags.IFD.Exif] = {
+        ExifTags.Base.DateTimeOriginal: "1924:05:06 07:08:09",
+        ExifTags.Base.ISOSpeedRatings: 50,
+        ExifTags.Base.ExifImageWidth: 9999,
+    }
+    tags[ExifTags.IFD.GPSInfo] = {ExifTags.GPS.GPSLatitudeRef: "N", ExifTags.GPS.GPSLatitude: (19.0, 25.0, 57.0)}
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:source>Album 7</dc:source>'
+        b"</rdf:Description></rdf:RDF></x:xmpmeta>"
+    )
+    buffer = io.BytesIO()
+    tags[700], tags[33723] = xmp, IPTC
+    Image.fromarray(colours()).save(buffer, "TIFF", dpi=(300, 300), tiffinfo=tags)
+    return buffer.getvalue()
+
+
+def metadata() -> Metadata:
+    found = read_metadata(scan())
+    assert found.lost == ()
+    return found
+
+
+def test_the_metadata_of_a_scan_are_read() -> None:
+    found = metadata()
+    assert found.dpi == (300.0, 300.0)
+    assert found.exif[ExifTags.Base.Artist] == "Tina Modotti"
+    assert ExifTags.Base.Orientation not in found.exif
+    assert found.iptc is not None and found.iptc.startswith(IPTC)
+    assert found.xmp is not None and b"Album 7" in found.xmp
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_pixels_are_those_of_the_file(kind: str, dtype: type) -> None:
+    rgb = colours(dtype)
+    picture = read_picture(encode(rgb, kind))
+    expected = rgb if dtype is np.uint8 or kind in ("png", "tiff") else np.rint(rgb / 257).astype(np.uint8)
+    assert picture.levels.dtype == expected.dtype
+    if kind == "jpeg":
+        assert np.abs(picture.levels.astype(int) - expected).mean() < 4
+    else:
+        np.testing.assert_array_equal(picture.levels, expected)
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff", "webp"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_transparency_is_kept(kind: str, dtype: type) -> None:
+    rgba = colours(dtype, 4)
+    picture = read_picture(encode(rgba[..., :3].copy(), kind, rgba[..., 3].copy()))
+    alpha = rgba[..., 3] if picture.is_deep or dtype is np.uint8 else np.rint(rgba[..., 3] / 257)
+    np.testing.assert_array_equal(picture.alpha_HW, alpha)
+
+
+def test_a_jpeg_is_never_transparent() -> None:
+    with pytest.raises(
+        EncodingError, match="is transparent, which a JPEG cannot be; choose --format png, tiff or webp"
+    ):
+        encode(colours(), "jpeg", colours()[..., 0])
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_second_reader_finds_what_the_scan_told(kind: str, dtype: type, tmp_path: Path) -> None:
+    if shutil.which("exiftool") is None:
+        pytest.skip("exiftool is not installed: apt-get install libimage-exiftool-perl")
+    path = tmp_path / f"roses{SUFFIX[kind]}"
+    path.write_bytes(encode(colours(dtype), kind, metadata=metadata(), software=SOFTWARE))
+    words = ["exiftool", "-json", "-n", "-G1", str(path)]
+    (found,) = json.loads(subprocess.run(words, capture_output=True, check=True, text=True).stdout)
+    told = {name.split(":")[-1]: value for name, value in found.items()}
+    assert "Warning" not in told and "Error" not in told
+    assert told["Artist"] == "Tina Modotti" and told["ImageDescription"] == "Roses"
+    assert told["DateTimeOriginal"] == "1924:05:06 07:08:09" and told["ISO"] == 50
+    assert told["GPSLatitude"] == pytest.approx(19 + 25 / 60 + 57 / 3600)
+    assert told["Source"] == "Album 7"
+    assert told["Software"] == SOFTWARE
+    assert told["XResolution"] == pytest.approx(300)
+    assert told.get("Orientation", 1) == 1
+    assert (told["ExifImageWidth"], told["ExifImageHeight"]) == (32, 24)
+    assert told["ProfileDescription"].startswith("sRGB")
+    if kind != "webp":
+        assert told["City"] == "Mexico"
+        assert told["By-line"] == "M. Modotti."
+    with Image.open(path) as image:
+        if kind != "webp":
+            assert image.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_what_is_written_is_read_again(kind: str) -> None:
+    again = read_metadata(encode(colours(), kind, metadata=metadata()))
+    assert again.lost == ()
+    assert again.exif[ExifTags.Base.Artist] == "Tina Modotti"
+    assert again.camera[ExifTags.Base.ISOSpeedRatings] == 50
+    assert again.xmp is not None and b"Album 7" in again.xmp
+    if kind != "webp":
+        assert again.iptc is not None and again.iptc.startswith(IPTC)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_equal_pictures_are_equal_bytes(kind: str) -> None:
+    assert encode(colours(), kind, metadata=metadata()) == encode(colours(), kind, metadata=metadata())
+
+
+def test_the_profile_is_srgb() -> None:
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(srgb_profile()))
+    assert ImageCms.getProfileDescription(profile).startswith("sRGB")
+
+
+def test_damaged_metadata_are_named_and_the_rest_is_kept() -> None:
+    buffer = io.BytesIO()
+    information = Image.new("RGB", (8, 8))
+    information.save(buffer, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\0\0", dpi=(96, 96))
+    found = read_metadata(buffer.getvalue())
+    assert found.dpi == (96, 96)
+
+
+def test_a_result_has_the_format_of_its_photo() -> None:
+    formats = {name: format_of(name) for name in ("JPEG", "MPO", "TIFF", "WEBP", "PNG", "HEIF", "JPEG2000", "GIF")}
+    assert formats == {
+        "JPEG": "jpeg",
+        "MPO": "jpeg",
+        "TIFF": "tiff",
+        "WEBP": "webp",
+        "PNG": "png",
+        "HEIF": "png",
+        "JPEG2000": "png",
+        "GIF": "png",
+    }
