@@ -14,6 +14,7 @@ from huebands.colorize.mark import is_result
 from huebands.colorize.report import REPORT
 from huebands.colorize.result import file_names
 from huebands.colorize.sampling import MAX_SAMPLES
+from huebands.colorize.standard_streams import STDIN
 from huebands.photos.errors import ImageError
 from huebands.photos.read import FORMATS, SUFFIXES
 from huebands.photos.structure import check_structure
@@ -64,7 +65,9 @@ class Search:
         """
         search = cls()
         for path in paths:
-            if path.is_dir():
+            if path is STDIN:
+                search.photos.append(Photo(STDIN, PurePath("stdin")))
+            elif path.is_dir():
                 count = len(search.photos)
                 failures = len(search.errors)
                 for file in search._walk(path):
@@ -128,7 +131,7 @@ class Search:
     def _add(self, path: Path, place: PurePath) -> None:
         if (resolved := path.resolve()) not in self._known:
             self._known.add(resolved)
-            self.photos.append(Photo(path, place))
+            self.photos.append(Photo(resolved if path == STDIN else path, place))
 
 
 def search_photos(paths: Sequence[Path]) -> tuple[Search, int]:
