@@ -800,6 +800,32 @@ def test_candidates_that_cannot_be_compared_give_an_error_of_one_line(compare, t
     assert not (tmp_path / "reports/compare/metrics.json").exists()
 
 
+def test_comparing_again_replaces_its_own_files_and_no_others(compare, tmp_path):
+    assert compare("grey")[0] == 0
+    assert compare("grey", "lightness")[0] == 0
+    folder = tmp_path / "reports/compare"
+    assert compared_names(folder) == ["grey", "lightness"]
+    before = (folder / "metrics.json").read_bytes()
+    (folder / "photos.csv").write_text("with notes of mine\n")
+    code, output, errors = compare("grey")
+    assert (code, output) == (2, []), "it is told before the work"
+    assert errors == [
+        "huebands: reports/compare/photos.csv: is there already and is not a result of huebands as it was written;"
+        " choose another folder by --output, or replace it by --overwrite"
+    ]
+    assert (folder / "photos.csv").read_text() == "with notes of mine\n"
+    assert (folder / "metrics.json").read_bytes() == before
+    assert compare("grey", "--overwrite")[0] == 0
+    assert compared_names(folder) == ["grey"] and (folder / "photos.csv").read_text().startswith("photo,candidate,")
+
+
+def test_comparing_replaces_no_metrics_of_another_program(compare, tmp_path):
+    (tmp_path / "metrics.json").write_text('{"photos": 3, "huebands": "0"}')
+    code, _, errors = compare("grey", "--output", ".")
+    assert (code, len(errors)) == (2, 1) and "metrics.json: is there already" in errors[0]
+    assert not (tmp_path / "photos.csv").exists()
+
+
 def test_comparing_logs_one_run_per_candidate(compare, tmp_path, monkeypatch):
     logged = []
     monkeypatch.setattr("huebands.registry.runs.log_runs", lambda *arguments: logged.append(arguments) or "run1")

@@ -173,7 +173,7 @@ def test_a_result_of_the_wrong_size_stops_the_comparison():
 
 def test_the_json_holds_every_figure_with_its_interval():
     comparison = compared(painter("warm", 30))
-    content = json.loads(to_json(comparison))
+    content = json.loads(to_json(comparison, {}))
     assert (content["photos"], content["size"]) == (3, SIZE)
     assert content["dataset"] == {"name": "photos of tiny", "sha256": "5" * 64}
     assert set(content["truth"]) == {"colourfulness", "clipped"}
@@ -186,7 +186,7 @@ def test_the_json_holds_every_figure_with_its_interval():
 def test_an_infinite_figure_is_null_in_json_and_a_symbol_in_markdown():
     comparison = compared()
     comparison.estimates["grey"]["psnr"] = Estimate(math.inf, 0.0, math.inf, math.inf)
-    assert json.loads(to_json(comparison))["candidates"]["grey"]["psnr"]["value"] is None
+    assert json.loads(to_json(comparison, {}))["candidates"]["grey"]["psnr"]["value"] is None
     assert "**∞** (0.00 to ∞)" in to_markdown(comparison)
 
 

@@ -1,6 +1,7 @@
 """Arguments that several commands take; nothing heavy is imported, so that help comes at once."""
 
 import argparse
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
@@ -8,9 +9,9 @@ MODES = ("per_channel", "joint")
 MAPS = ("expected-error", "width")
 
 
-def add_photos(parser: argparse.ArgumentParser, metavar: str, text: str) -> None:
+def add_photos(parser: argparse.ArgumentParser, metavar: str, text: str, path: Callable[[str], Path] = Path) -> None:
     """Add the photos, files or folders."""
-    parser.add_argument("photos", nargs="+", type=Path, metavar=metavar, help=text)
+    parser.add_argument("photos", nargs="+", type=path, metavar=metavar, help=text)
 
 
 def add_alpha(parser: argparse.ArgumentParser, text: str) -> None:

@@ -12,13 +12,12 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from huebands.colorize.border import Border
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.exemplar import Exemplar
+from huebands.colorize.fingerprints import file_sha256, hints_sha256, levels_sha256
 from huebands.colorize.hints import HintRequest, HintsError
 from huebands.colorize.manifest import Manifest, Record
 from huebands.colorize.own_colour import own_colour
@@ -27,6 +26,7 @@ from huebands.colorize.report import REPORT, Origin, files_of
 from huebands.colorize.result import Colorization, file_names, write_files
 from huebands.colorize.sampling import SamplesError, Sampling
 from huebands.colorize.search import Photo
+from huebands.colorize.standard_streams import STDIN
 from huebands.colorize.targets import TargetError, Targets
 from huebands.conformal.error_map import MapName
 from huebands.conformal.guarantee import Guarantee
@@ -55,6 +55,7 @@ class Task:
         like: a reference for all.
         max_pixels: see `read_picture`.
         crop_border: whether the results are the pictures inside the borders.
+        standard_input: the file that holds what came from there; None: nothing did.
     """
 
     guarantee: Guarantee
@@ -64,6 +65,11 @@ class Task:
     like: Exemplar | None = None
     max_pixels: int | None = None
     crop_border: bool = False
+    standard_input: Path | None = None
+
+    def file_of(self, photo: Path) -> Path:
+        """The file of a photo, whose path may stand for standard input."""
+        return self.standard_input if photo == STDIN and self.standard_input is not None else photo
 
     def settings(self, colorizer: Colorizer) -> dict[str, Any]:
         """All that decides a photo's results, as JSON can hold it."""
@@ -77,8 +83,8 @@ class Task:
             "map": self.map_name,
             "samples": sampling.count if sampling else 0,
             "seed": sampling.seed if sampling else None,
-            "hints_sha256": None if self.hints is None else _hints_sha256(self.hints),
-            "like_sha256": None if self.like is None else _levels_sha256(self.like.rgb_HW3),
+            "hints_sha256": None if self.hints is None else hints_sha256(self.hints),
+            "like_sha256": None if self.like is None else levels_sha256(self.like.rgb_HW3),
             "crop_border": self.crop_border,
         }
 
@@ -124,7 +130,7 @@ def colorize_photos(
         OSError: when the disk is full, or the manifest cannot be written; what is done is kept.
     """
     settings = task.settings(colorizer)
-    todo, most = _Todo(paths, settings, manifest, targets), max(len(paths), 1)
+    todo, most = _Todo(paths, task, settings, manifest, targets), max(len(paths), 1)
     jobs = min(max(most // _FEW, 1), cores) if jobs is None else min(jobs, most)
     work = partial(_work, task=task, targets=targets)
     results: Iterator[tuple[Record, Any]]
@@ -133,7 +139,9 @@ def colorize_photos(
     else:
         folder, sha256 = colorizer.package.folder, colorizer.package.package_sha256
         prepare = partial(_prepare, str(folder), sha256)
-        results = side_by_side(todo, partial(_work_in_process, work), prepare, jobs, _megapixels, MEGAPIXELS)
+        results = side_by_side(
+            todo, partial(_work_in_process, work), prepare, jobs, partial(_megapixels, task), MEGAPIXELS
+        )
     for record, result in results:
         yield from todo.outcomes()
         if isinstance(result, OSError) and result.errno in _FULL:
@@ -155,7 +163,7 @@ def rehearse(
     colorizer: Colorizer, paths: Mapping[Photo, PurePath], task: Task, targets: Targets, manifest: Manifest
 ) -> Iterator[Outcome]:
     """Give the outcomes that `colorize_photos` would have if all photos were sound; nothing is written."""
-    todo = _Todo(paths, task.settings(colorizer), manifest, targets)
+    todo = _Todo(paths, task, task.settings(colorizer), manifest, targets)
     for record in todo:
         yield from todo.outcomes()
         photo = Path(record.photo)
@@ -172,9 +180,15 @@ class _Todo:
     """The photos that are not done, as records to fill in; meanwhile it notes those that are done."""
 
     def __init__(
-        self, paths: Mapping[Photo, PurePath], settings: Mapping[str, Any], manifest: Manifest, targets: Targets
+        self,
+        paths: Mapping[Photo, PurePath],
+        task: Task,
+        settings: Mapping[str, Any],
+        manifest: Manifest,
+        targets: Targets,
     ) -> None:
-        self._paths, self._settings, self._manifest, self._targets = paths, settings, manifest, targets
+        self._paths, self._task, self._settings = paths, task, settings
+        self._manifest, self._targets = manifest, targets
         self._done: list[Outcome] = []
 
     def __iter__(self) -> Iterator[Record]:
@@ -193,7 +207,7 @@ class _Todo:
 
     def _is_done(self, photo: Path, record: Record) -> bool:
         try:
-            return self._manifest.is_done(replace(record, sha256=_file_sha256(photo)))
+            return self._manifest.is_done(replace(record, sha256=file_sha256(self._task.file_of(photo))))
         except OSError:
             return False  # whoever reads it says why
 
@@ -202,9 +216,10 @@ def _work(record: Record, colorizer: Colorizer, task: Task, targets: Targets) ->
     """Colorize one photo into its files; gives the record filled in."""
     started, photo, path = time.perf_counter(), Path(record.photo), PurePath(record.result)
     _check_targets(record, task, targets)
-    content = photo.read_bytes() if photo.is_file() else None
+    file = task.file_of(photo)
+    content = file.read_bytes() if file.is_file() else None
     sha256 = None if content is None else hashlib.sha256(content).hexdigest()
-    picture = read_picture(photo if content is None else content, str(photo), task.max_pixels, record.page)
+    picture = read_picture(file if content is None else content, str(photo), task.max_pixels, record.page)
     grey = GreyPhoto.of_picture(picture)
     border = Border.of(grey)
     if task.crop_border and border is not None:
@@ -283,23 +298,9 @@ def _work_in_process(work: Callable[..., Record], record: Record) -> Record:
     return work(record, _colorizer)
 
 
-def _megapixels(record: Record) -> float:
+def _megapixels(task: Task, record: Record) -> float:
     try:
-        with Path(record.photo).open("rb") as file, open_image(file) as image:
+        with task.file_of(Path(record.photo)).open("rb") as file, open_image(file) as image:
             return image.width * image.height / 1e6
     except Exception:  # whoever reads it says why
         return 0.0
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _levels_sha256(levels: NDArray[np.uint8]) -> str:
-    return hashlib.sha256(str(levels.shape).encode() + levels.tobytes()).hexdigest()
-
-
-def _hints_sha256(hints: HintRequest) -> str:
-    picture = hints.picture.read_bytes() if isinstance(hints.picture, Path) else hints.picture or b""
-    return hashlib.sha256(repr(hints.points).encode() + picture).hexdigest()

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,15 @@ from huebands.colorize.arguments import (
 )
 from huebands.colorize.complaint import INTERRUPTED, complain, printable
 from huebands.colorize.follow import cores, follow
+from huebands.colorize.standard_streams import (
+    STDIN,
+    STDOUT,
+    StreamError,
+    output_path,
+    photo_path,
+    picture_to_standard_output,
+    standard_input,
+)
 
 if TYPE_CHECKING:
     from huebands.colorize.manifest import Manifest
@@ -35,7 +45,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    add_photos(parser, "PHOTO", "a photo, or a folder of photos")
+    add_photos(parser, "PHOTO", "a photo, or a folder of photos; - reads a photo from standard input", photo_path)
     add_alpha(
         parser,
         "share that may leave its band, on average over photos: of the channels' values, or with --mode joint of"
@@ -76,10 +86,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=output_path,
         default=Path(),
         metavar="DIR",
-        help="where to write (default: the current folder); the results of a folder's photos keep its folders",
+        help="where to write (default: the current folder); the results of a folder's photos keep its folders; - writes"
+        " the picture of one photo to standard output, and nothing else",
     )
     parser.add_argument("--flat", action="store_true", help="write all results into DIR itself")
     parser.add_argument(
@@ -122,6 +133,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Colorize the photos; gives the exit code."""
+    try:
+        with standard_input(options.photos) as spool:
+            if options.output is STDOUT:
+                return picture_to_standard_output(options, partial(_run, options, spool))
+            return _run(options, spool, options.output)
+    except StreamError as error:
+        return complain(error)
+
+
+def _run(options: argparse.Namespace, spool: Path | None, folder: Path) -> int:
+    """Colorize the photos into a folder; `spool` is the file of that from standard input."""
     from huebands.colorize.names import name_results
     from huebands.colorize.search import search_photos
     from huebands.colorize.targets import Targets
@@ -130,16 +152,20 @@ def run(options: argparse.Namespace) -> int:
     paths, clashes = name_results(search.photos, options.flat, options.full_names)
     for clash in clashes:
         code = complain(clash)
+    if options.output is STDOUT and len(search.photos) > 1:
+        raise StreamError(f"--output - is for one photo, and {len(search.photos)} are given")
     read = [*(photo.path for photo in paths), options.hints, options.like]
-    inputs = [Path(path) for path in read if path is not None]
+    inputs = [Path("/dev/stdin") if path is STDIN else Path(path) for path in read if path is not None]
     if paths:
-        code = _colorize(options, paths, Targets(options.output, inputs, options.overwrite)) or code
+        code = _colorize(options, paths, spool, Targets(folder, inputs, options.overwrite)) or code
     for line in search.report():
         print(printable(line))
     return code
 
 
-def _colorize(options: argparse.Namespace, paths: Mapping["Photo", PurePath], targets: "Targets") -> int:
+def _colorize(
+    options: argparse.Namespace, paths: Mapping["Photo", PurePath], spool: Path | None, targets: "Targets"
+) -> int:
     """Colorize the photos, or with --dry-run say what would be done; gives the exit code."""
     from huebands.colorize.batch import Task, colorize_photos, rehearse
     from huebands.colorize.colorizer import Colorizer
@@ -175,8 +201,9 @@ def _colorize(options: argparse.Namespace, paths: Mapping["Photo", PurePath], ta
             like=like,
             max_pixels=max_pixels,
             crop_border=options.crop_border,
+            standard_input=spool,
         )
-        manifest = Manifest.read(options.output)
+        manifest = Manifest.read(targets.folder)
         if not options.dry_run:
             targets.make_folders(path.parent for path in paths.values())
     except (ValueError, OSError) as error:
@@ -189,7 +216,8 @@ def _colorize(options: argparse.Namespace, paths: Mapping["Photo", PurePath], ta
     else:
         outcomes = colorize_photos(colorizer, paths, task, targets, manifest, options.jobs, cores())
     unlike_p_value = colorizer.calibration.unlike_p_value
-    code = follow(outcomes, len(paths), targets.folder, unlike_p_value, options.tinted)
+    shown = None if options.output is STDOUT else targets.folder
+    code = follow(outcomes, len(paths), shown, unlike_p_value, options.tinted)
     if options.report and not options.dry_run and code != INTERRUPTED:
         code = max(code, _write_sheet(manifest, targets, unlike_p_value))
     return code

@@ -21,14 +21,14 @@ def cores() -> int:
 
 
 def follow(
-    outcomes: "Iterator[Outcome]", photos: int, folder: Path, unlike_p_value: float, may_be_tinted: bool = False
+    outcomes: "Iterator[Outcome]", photos: int, folder: Path | None, unlike_p_value: float, may_be_tinted: bool = False
 ) -> int:
     """Print a line for each photo, with a bar below them on a terminal; gives the exit code.
 
     Args:
         outcomes: as they come.
         photos: their number.
-        folder: of the results.
+        folder: of the results; None: they go to standard output.
         unlike_p_value: at and below which a photo is unlike the calibration photos.
         may_be_tinted: whether nothing is said of tinted photos.
 
@@ -65,8 +65,8 @@ def follow(
     return code
 
 
-def _describe(record: "Record", folder: Path, unlike_p_value: float, may_be_tinted: bool) -> str:
-    head = f"{record.photo} -> {folder / record.files[0]}"
+def _describe(record: "Record", folder: Path | None, unlike_p_value: float, may_be_tinted: bool) -> str:
+    head = f"{record.photo} -> {'standard output' if folder is None else folder / record.files[0]}"
     if record.mean_width is None or record.likeness is None:  # of a rehearsal
         return head
     error = "" if record.expected_error is None else f", expected error {record.expected_error:.1f}"

@@ -13,6 +13,7 @@ from huebands.colorize.mark import is_result
 from huebands.colorize.report import REPORT
 from huebands.colorize.result import file_names
 from huebands.colorize.sampling import MAX_SAMPLES
+from huebands.colorize.standard_streams import STDIN
 from huebands.photos.errors import ImageError
 from huebands.photos.formats import SUFFIXES, open_image, pages
 
@@ -66,7 +67,9 @@ class Search:
         """
         search = cls(_page=page)
         for path in paths:
-            if path.is_dir():
+            if path is STDIN:
+                search.photos.append(Photo(STDIN, PurePath("stdin"), None if page == "all" else page))
+            elif path.is_dir():
                 count = len(search.photos)
                 failures = len(search.errors)
                 for file in search._walk(path):
@@ -131,7 +134,8 @@ class Search:
         if (resolved := path.resolve()) not in self._known:
             self._known.add(resolved)
             pages = _pages(path) if self._page == "all" else (self._page,)
-            self.photos.extend(Photo(path, place, page) for page in pages)
+            photo = resolved if path == STDIN else path
+            self.photos.extend(Photo(photo, place, page) for page in pages)
 
 
 def search_photos(paths: Sequence[Path], page: Page = None) -> tuple[Search, int]:

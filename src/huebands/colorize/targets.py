@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
 
 from huebands.colorize.mark import is_result
@@ -21,15 +21,22 @@ class Targets:
         overwrite: whether files that are no results may be replaced too.
     """
 
-    def __init__(self, folder: Path, inputs: Iterable[Path] = (), overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        inputs: Iterable[Path] = (),
+        overwrite: bool = False,
+        is_own: Callable[[Path], bool] = is_result,
+    ) -> None:
         """Remember the inputs by what they are, so that no other name, link or spelling hides one.
 
         Args:
             folder: of the results.
             inputs: files that the command reads; missing ones are left to their readers.
             overwrite: whether files that are no results may be replaced too.
+            is_own: whether a file is a result of the command as it was written.
         """
-        self.folder, self.overwrite = folder, overwrite
+        self.folder, self.overwrite, self._is_own = folder, overwrite, is_own
         self._inputs = {identity for path in inputs if (identity := _identity(path)) is not None}
 
     def make_folders(self, folders: Iterable[PurePath]) -> None:
@@ -62,7 +69,7 @@ class Targets:
             raise TargetError(f"{path}: is an input, which no result replaces; choose another folder by --output")
         if stat.S_ISDIR(mode):
             raise TargetError(f"{path}: is a folder; choose another one for the results by --output")
-        if self.overwrite or (stat.S_ISREG(mode) and is_result(path)):
+        if self.overwrite or (stat.S_ISREG(mode) and self._is_own(path)):
             return
         kind = "a link" if stat.S_ISLNK(mode) else "not a result of huebands as it was written"
         raise TargetError(

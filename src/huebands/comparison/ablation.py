@@ -51,6 +51,7 @@ def judge(generators: Sequence[Path], data: Path) -> None:
         train=data,
         output=REPORT,
         experiment="huebands-ablation",
+        overwrite=True,
     )
     run(request, read_prepared(data, "val"), lambda line: print(line, flush=True))
 

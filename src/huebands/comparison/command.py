@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from huebands.colorize.targets import Targets
 from huebands.comparison.candidates import Candidate, check_names, default_candidates, find_candidate
 from huebands.comparison.compare import Comparison, compare
 from huebands.comparison.external import outside_candidate
 from huebands.comparison.guided import helped_candidates
 from huebands.comparison.own_photos import SPLITS, ComparisonError, PhotoSet, read_folder, read_prepared
-from huebands.comparison.report import write_report
+from huebands.comparison.report import NAMES, is_report, write_report
 from huebands.comparison.table import summary
 from huebands.fetch.pypi import FetchError
 from huebands.metrics.report import METRICS, PhotoScorer
@@ -34,6 +35,7 @@ class Request:
         train: the prepared dataset whose training split teaches the baselines, and has the references.
         hints: of each photo, for models that take hints: see `guided.helped_candidates`; 0: none.
         references: whether models that take a reference photo get one.
+        overwrite: whether files that are not of an earlier comparison as it was written may be replaced.
         output: folder, made if need be.
         experiment: name of the MLflow experiment; None logs nothing.
     """
@@ -46,6 +48,7 @@ class Request:
     experiment: str | None
     hints: int = 0
     references: bool = False
+    overwrite: bool = False
 
 
 def read_photos(folder: Path | None, size: int | None, split: str | None = None) -> PhotoSet:
@@ -80,13 +83,16 @@ def run(request: Request, photos: PhotoSet, print_line: Callable[[str], None]) -
     candidates += helped_candidates(candidates, photos.photos, request.hints, request.references, request.train)
     candidates += [outside_candidate(text, photos.photos, request.timeout) for text in request.commands]
     check_names(candidates)
-    request.output.mkdir(parents=True, exist_ok=True)
+    targets = Targets(request.output, overwrite=request.overwrite, is_own=is_report)
+    targets.make_folders([])
+    for name in NAMES:
+        targets.check(request.output / name)
     try:
         scorer = PhotoScorer()
     except FetchError as error:
         raise ComparisonError(str(error)) from error
     comparison = compare(photos, candidates, scorer, print_line)
-    paths = write_report(comparison, request.output)
+    paths = write_report(comparison, request.output, targets.check)
     print_line(f"{photos.name}, {summary(comparison)} -> {', '.join(map(str, paths))}")
     if request.experiment is not None:
         print_line(f"MLflow run {_log(comparison, request.experiment, paths)}, experiment {request.experiment}")

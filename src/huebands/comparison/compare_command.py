@@ -80,6 +80,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where to write (default: reports/compare)",
     )
     parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace files there that are not of an earlier comparison as it was written, too",
+    )
+    parser.add_argument(
         "--experiment",
         default="huebands-compare",
         metavar="NAME",
@@ -100,6 +105,7 @@ def run(options: argparse.Namespace) -> int:
         hints=options.hints,
         references=options.references,
         output=options.output,
+        overwrite=options.overwrite,
         experiment=None if options.no_tracking else options.experiment,
     )
     try:

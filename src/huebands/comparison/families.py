@@ -53,6 +53,7 @@ def main() -> None:
             train=data,
             output=REPORT,
             experiment="huebands-families",
+            overwrite=True,
             **helps([Colorizer.load(REPORT / "models" / name) for name in names]),
         )
         run(request, photos, lambda line: print(line, flush=True))

@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from huebands import __version__
+from huebands.colorize.mark import VERSION_KEY
 from huebands.comparison.candidates import TRUTH
 from huebands.comparison.compare import Comparison
 from huebands.files.cells import cell
@@ -73,14 +75,21 @@ def photo_cells(comparison: Comparison, index: int) -> dict[str, dict[str, Cell]
     return table
 
 
-def to_json(comparison: Comparison) -> str:
-    """Write metrics.json; a figure that is infinite is null."""
+def to_json(comparison: Comparison, hashes: Mapping[str, str]) -> str:
+    """Write metrics.json; a figure that is infinite is null.
+
+    Args:
+        comparison: that is told.
+        hashes: sha256 of the files beside it, by name.
+    """
     metrics = {metric.key: metric for metric in METRICS}
 
     def figures(key: str, estimate: Estimate) -> dict[str, float | None]:
         return {name: metrics[key].rounded(value) for name, value in vars(estimate).items()}
 
     content = {
+        VERSION_KEY: __version__,
+        "files": dict(hashes),
         "photos": len(comparison.truths),
         "size": comparison.photos.size,
         "dataset": {"name": comparison.photos.name, "sha256": comparison.photos.sha256},

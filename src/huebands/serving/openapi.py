@@ -64,8 +64,8 @@ def describe_api(colorizer: Colorizer) -> Document:
                     "bands",
                     "Colorize a photo and give its bands: a zip of NAME.colorized.png, NAME.bands.npz (R, G and B, each"
                     " uint8 (height, width, 2) = [lower, upper]; alpha; expected_error, float16 (height, width) in"
-                    " CIEDE2000, if the model gives one), NAME.uncertainty.png, report.json, and NAME.sample-1.png and"
-                    " so on where samples were asked for.",
+                    " CIEDE2000, if the model gives one; texts and numbers of the report), NAME.uncertainty.png,"
+                    " report.json, and NAME.sample-1.png and so on where samples were asked for.",
                     _file("application/zip"),
                     {"Content-Disposition": _header("string", "The name of the archive.")},
                 )
