@@ -6,6 +6,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 MODES = ("per_channel", "joint")
+FADED = 128.0  # levels: the width of bands at which colour is gone
+FORMATS = ("png", "tiff", "jpeg", "webp")
 MAPS = ("expected-error", "width")
 
 

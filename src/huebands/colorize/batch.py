@@ -7,7 +7,7 @@ import errno
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
@@ -17,10 +17,12 @@ import torch
 from huebands.colorize.border import Border
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.exemplar import Exemplar
+from huebands.colorize.fading import Fading
 from huebands.colorize.fingerprints import file_sha256, hints_sha256, levels_sha256
 from huebands.colorize.hints import HintRequest, HintsError
 from huebands.colorize.manifest import Manifest, Record
 from huebands.colorize.own_colour import own_colour
+from huebands.colorize.picture_file import keepable
 from huebands.colorize.processes import KilledError, side_by_side
 from huebands.colorize.report import REPORT, Origin, files_of
 from huebands.colorize.result import Colorization, file_names, write_files
@@ -30,9 +32,11 @@ from huebands.colorize.standard_streams import STDIN
 from huebands.colorize.targets import TargetError, Targets
 from huebands.conformal.error_map import MapName
 from huebands.conformal.guarantee import Guarantee
+from huebands.photos.encode import EncodingError, Format, format_of
 from huebands.photos.errors import ImageError
 from huebands.photos.formats import open_image
 from huebands.photos.grey import GreyPhoto
+from huebands.photos.metadata import read_metadata
 from huebands.photos.read import read_picture
 
 MEGAPIXELS = 64.0  # of all photos that are worked on at a time; one alone may have more
@@ -40,7 +44,7 @@ _FEW = 4  # photos, which take about as long as the start of a process
 # Errors of the operating system that the next photo would meet too.
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 # What one photo can do wrong.
-_OF_A_PHOTO = (ImageError, SamplesError, HintsError, TargetError, KilledError, OSError)
+_OF_A_PHOTO = (ImageError, EncodingError, SamplesError, HintsError, TargetError, KilledError, OSError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,8 @@ class Task:
         hints: of the one photo.
         like: a reference for all.
         max_pixels: see `read_picture`.
+        format: of the pictures; None: that of each photo's file where it is one of them, else PNG.
+        fading: of their colours.
         crop_border: whether the results are the pictures inside the borders.
         standard_input: the file that holds what came from there; None: nothing did.
     """
@@ -65,6 +71,8 @@ class Task:
     like: Exemplar | None = None
     max_pixels: int | None = None
     crop_border: bool = False
+    format: Format | None = None
+    fading: Fading = field(default_factory=Fading)
     standard_input: Path | None = None
 
     def file_of(self, photo: Path) -> Path:
@@ -86,6 +94,9 @@ class Task:
             "hints_sha256": None if self.hints is None else hints_sha256(self.hints),
             "like_sha256": None if self.like is None else levels_sha256(self.like.rgb_HW3),
             "crop_border": self.crop_border,
+            "format": self.format,
+            "strength": self.fading.strength,
+            "faded_at_width": self.fading.width,
         }
 
 
@@ -193,7 +204,13 @@ class _Todo:
 
     def __iter__(self) -> Iterator[Record]:
         for photo, path in self._paths.items():
-            record = Record(photo=str(photo.path), result=path.as_posix(), settings=self._settings, page=photo.page)
+            record = Record(
+                photo=str(photo.path),
+                result=path.as_posix(),
+                settings=self._settings,
+                page=photo.page,
+                format=self._task.format or _format_of(self._task.file_of(photo.path)),
+            )
             is_known = record.result in self._manifest.lines
             if not self._targets.overwrite and is_known and self._is_done(photo.path, record):
                 self._done.append(Outcome(photo.path, None))
@@ -225,6 +242,7 @@ def _work(record: Record, colorizer: Colorizer, task: Task, targets: Targets) ->
     if task.crop_border and border is not None:
         picture, grey = picture.part(*grey.picture), grey.inside()
     own = own_colour(picture.on_white(), colorizer.calibration.min_chroma)
+    metadata = keepable(read_metadata(file if content is None else content), record.format)
     del content, picture  # 150 MB of a photo of 50 megapixels
     prediction = colorizer.predict(grey, hints=task.hints, like=task.like)
     result = colorizer.choose(prediction, task.guarantee, task.sampling)
@@ -236,6 +254,10 @@ def _work(record: Record, colorizer: Colorizer, task: Task, targets: Targets) ->
         border_is_cropped=task.crop_border,
         map_name=task.map_name,
         sampling=task.sampling,
+        page=record.page,
+        metadata=metadata,
+        format=record.format,
+        fading=task.fading,
     )
     files = files_of(colorizer.package, origin, result, path.name)
     write_files(targets.folder / path.parent, files, targets.check)
@@ -248,6 +270,7 @@ def _work(record: Record, colorizer: Colorizer, task: Task, targets: Targets) ->
         height=height,
         own_colour=own,
         border=None if border is None else border.in_words,
+        lost=metadata.lost,
         seconds=round(time.perf_counter() - started, 3),
         **_measure(result),
     )
@@ -260,7 +283,8 @@ def _check_targets(record: Record, task: Task, targets: Targets) -> None:
 
 def _files_of(record: Record, task: Task) -> tuple[str, ...]:
     samples = task.sampling.count if task.sampling else 0
-    return (*file_names(record.result, samples), f"{record.result}{REPORT}")
+    names = file_names(record.result, samples, record.format, task.fading.width is not None)
+    return (*names, f"{record.result}{REPORT}")
 
 
 def _measure(result: Colorization) -> dict[str, Any]:
@@ -274,6 +298,14 @@ def _measure(result: Colorization) -> dict[str, Any]:
         "law": result.law,
         "unusual_hints": result.hints.in_words if result.hints is not None else "",
     }
+
+
+def _format_of(file: Path) -> Format:
+    try:
+        with file.open("rb") as opened, open_image(opened) as image:
+            return format_of(image.format or "")
+    except Exception:  # whoever reads it says why
+        return "png"
 
 
 def _result_or_error(work: Callable[..., Record], record: Record, colorizer: Colorizer) -> Record | Exception:

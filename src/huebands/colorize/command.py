@@ -7,6 +7,8 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from huebands.colorize.arguments import (
+    FADED,
+    FORMATS,
     MAPS,
     add_alpha,
     add_hints,
@@ -38,8 +40,8 @@ if TYPE_CHECKING:
 
 HELP = "colorize photos and give bands for their true colours"
 DESCRIPTION = (
-    "Write STEM.colorized.png, STEM.bands.npz, STEM.uncertainty.png and STEM.report.json for every photo, and what was"
-    " done into huebands.jsonl. A later run with the same settings goes on from there."
+    "Write the colorized picture STEM.colorized.SUFFIX, STEM.bands.npz, STEM.uncertainty.png and STEM.report.json for"
+    " every photo, and what was done into huebands.jsonl. A later run with the same settings goes on from there."
 )
 
 
@@ -91,6 +93,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where to write (default: the current folder); the results of a folder's photos keep its folders; - writes"
         " the picture of one photo to standard output, and nothing else",
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="of the pictures (default: the photo's own, or PNG where that is none of these); 16 bits and transparency"
+        " are kept where the photo and the format have them",
+    )
+    parser.add_argument(
+        "--strength",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="how much colour pictures have, from 0, grey, to 1 (default: 1)",
+    )
+    parser.add_argument(
+        "--show-uncertainty",
+        type=float,
+        nargs="?",
+        const=FADED,
+        metavar="WIDTH",
+        help="write STEM.faded.SUFFIX too, in which colour fades to grey where the bands are wide, and is gone at this"
+        f" mean width in 8-bit levels (default: {FADED:g})",
     )
     parser.add_argument("--flat", action="store_true", help="write all results into DIR itself")
     parser.add_argument(
@@ -170,6 +194,7 @@ def _colorize(
     from huebands.colorize.batch import Task, colorize_photos, rehearse
     from huebands.colorize.colorizer import Colorizer
     from huebands.colorize.exemplar import Exemplar
+    from huebands.colorize.fading import Fading
     from huebands.colorize.hints import HintRequest, HintsError
     from huebands.colorize.manifest import Manifest
     from huebands.colorize.sampling import Sampling
@@ -201,6 +226,8 @@ def _colorize(
             like=like,
             max_pixels=max_pixels,
             crop_border=options.crop_border,
+            format=options.format,
+            fading=Fading(strength=options.strength, width=options.show_uncertainty),
             standard_input=spool,
         )
         manifest = Manifest.read(targets.folder)

@@ -64,7 +64,7 @@ def _entry(line: Mapping[str, Any], folder: Path, unlike_p_value: float) -> dict
         "files": [
             {"name": printable(Path(file).name), "address": quote(file, errors="surrogateescape")} for file in files
         ],
-        "pictures": [_small(folder / file) for file in files if file.endswith((".colorized.png", ".uncertainty.png"))],
+        "pictures": [_small(folder / file) for file in files if ".colorized." in file or ".uncertainty." in file],
     }
 
 
@@ -72,7 +72,7 @@ def _small(path: Path) -> str | None:
     """A small copy as a data URI; None where the picture cannot be read."""
     buffer = io.BytesIO()
     try:
-        with Image.open(path, formats=["PNG"]) as picture:
+        with Image.open(path, formats=["PNG", "TIFF", "JPEG", "WEBP"]) as picture:
             small = picture.convert("RGB")
             small.thumbnail((_SIDE, _SIDE))
             small.save(buffer, "WEBP", quality=70)

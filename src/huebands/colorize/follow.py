@@ -81,11 +81,11 @@ def _describe(record: "Record", folder: Path | None, unlike_p_value: float, may_
     unlike = ""
     if record.likeness <= unlike_p_value:
         unlike = f"; unlike the calibration photos, p = {record.likeness:.3f}"
-    own = ""
+    own = "".join(f"; {words}" for words in record.lost)
     if record.own_colour == "colour":
-        own = "; has colour of its own, which was not used"
+        own += "; has colour of its own, which was not used"
     elif record.own_colour == "tinted" and not may_be_tinted:
-        own = "; is tinted, and was taken as grey"
+        own += "; is tinted, and was taken as grey"
     if record.border is not None:
         is_cropped = record.settings["crop_border"]
         own += f"; {record.border} {'was left out' if is_cropped else 'stays grey, --crop-border leaves it out'}"

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from huebands import __version__
 from huebands.files.journal import append_line
+from huebands.photos.encode import Format
 
 NAME = "huebands.jsonl"
 _WRITER = "huebands"  # the key that tells lines of ours
@@ -31,6 +32,8 @@ class Record:
         result: path of its results below the folder, without their endings, with "/".
         settings: what was asked of it, and the hash of the model package.
         page: of the photo's file, from 1; None: its only one.
+        format: of the pictures.
+        lost: what of the photo's metadata the result does not keep, in words.
         error: why there is no result; None: there is one.
         sha256: of the photo's file.
         files: paths of the results below the folder.
@@ -53,6 +56,8 @@ class Record:
     result: str
     settings: Mapping[str, Any]
     page: int | None = None
+    format: Format = "png"
+    lost: tuple[str, ...] = ()
     error: str | None = None
     sha256: str | None = None
     files: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,19 @@ from numpy.typing import ArrayLike
 
 from huebands import __version__
 from huebands.colorize.border import Border
+from huebands.colorize.fading import Fading
 from huebands.colorize.mark import VERSION_KEY
 from huebands.colorize.own_colour import OwnColour
+from huebands.colorize.picture_file import PictureFile, facts_of
 from huebands.colorize.result import Colorization
 from huebands.colorize.sampling import Sampling
 from huebands.conformal.bands import CHANNELS
 from huebands.conformal.error_map import MapName, choose_map
 from huebands.conformal.guarantee import Guarantee
 from huebands.package.read import ModelPackage
+from huebands.photos.encode import Format
 from huebands.photos.heatmap import EXPECTED_ERROR
+from huebands.photos.metadata import Metadata
 
 REPORT = ".report.json"  # the ending of its name
 
@@ -36,6 +40,10 @@ class Origin:
         border_is_cropped: whether the result is the picture inside.
         map_name: the map that the picture of uncertainty shows; None: the usual one.
         sampling: of the samples; None: there are none.
+        page: of the photo's file, from 1; None: its only one.
+        metadata: of the photo's file.
+        format: of the pictures.
+        fading: of their colours.
     """
 
     photo: str
@@ -45,6 +53,10 @@ class Origin:
     border_is_cropped: bool = False
     map_name: MapName | None = None
     sampling: Sampling | None = None
+    page: int | None = None
+    metadata: Metadata = field(default_factory=Metadata.none)
+    format: Format = "png"
+    fading: Fading = field(default_factory=Fading)
 
 
 def describe(package: ModelPackage, origin: Origin, result: Colorization) -> dict[str, Any]:
@@ -54,6 +66,7 @@ def describe(package: ModelPackage, origin: Origin, result: Colorization) -> dic
     return {
         "photo": origin.photo,
         "photo_sha256": origin.photo_sha256,
+        "page": origin.page,
         "width": width,
         "height": height,
         "own_colour": origin.own_colour,
@@ -63,6 +76,7 @@ def describe(package: ModelPackage, origin: Origin, result: Colorization) -> dic
         "mean_band_width": round(float(result.width.mean()), 3),
         **_describe_error(result),
         "map": choose_map(origin.map_name, result.maps),
+        "strength": origin.fading.strength,
         **describe_samples(origin.sampling, result),
         **describe_hints(result),
         "likeness": {
@@ -95,8 +109,13 @@ def files_of(
         name: of the report; None: it has the stem too.
     """
     report = describe(package, origin, result)
-    yield from result.files(stem, origin.map_name, arrays_of(report))
+    yield from result.files(stem, origin.map_name, arrays_of(report), picture_file(origin, report), origin.fading)
     yield name or f"{stem}{REPORT}", encode(report)
+
+
+def picture_file(origin: Origin, report: Mapping[str, Any]) -> PictureFile:
+    """How the pictures of a result are written, which state what its report says."""
+    return PictureFile(format=origin.format, metadata=origin.metadata, facts=facts_of(report))
 
 
 def arrays_of(report: Mapping[str, Any]) -> dict[str, ArrayLike]:

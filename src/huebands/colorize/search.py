@@ -14,11 +14,13 @@ from huebands.colorize.report import REPORT
 from huebands.colorize.result import file_names
 from huebands.colorize.sampling import MAX_SAMPLES
 from huebands.colorize.standard_streams import STDIN
+from huebands.photos.encode import SUFFIX
 from huebands.photos.errors import ImageError
 from huebands.photos.formats import SUFFIXES, open_image, pages
 
 Page = int | Literal["all"] | None
-RESULTS = (*file_names("", MAX_SAMPLES), REPORT)  # endings of the files of results
+# Endings of the files of results.
+RESULTS = (*{name for kind in SUFFIX for name in file_names("", MAX_SAMPLES, kind, is_faded=True)}, REPORT)
 # Of Windows, macOS and Synology's file servers; names that begin with a dot are hidden everywhere.
 _SYSTEM = frozenset(("thumbs.db", "desktop.ini", "ehthumbs.db", "@eadir", "#recycle", "__macosx", "lost+found"))
 

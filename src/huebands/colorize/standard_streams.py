@@ -65,8 +65,8 @@ def picture_to_standard_output(options: argparse.Namespace, run: Callable[[Path]
     """
     from huebands.colorize.manifest import Manifest
 
-    for name in ("samples", "report"):
-        if getattr(options, name):
+    for name in ("samples", "show-uncertainty", "report"):
+        if getattr(options, name.replace("-", "_")):
             raise StreamError(f"--output {SIGN}: gives one picture, and --{name} needs a folder; name one by --output")
     if sys.stdout is None or sys.stdout.isatty():
         kind = "closed" if sys.stdout is None else "a terminal"

@@ -83,7 +83,7 @@ def encode(
     if metadata.iptc is not None:
         options["extra"] = _jpeg_segment(0xED, b"Photoshop 3.0\0" + _photoshop(metadata.iptc))
     jpeg = _save(image, format="JPEG", quality=_JPEG_QUALITY, subsampling=0, **options)
-    return jpeg if xmp is None else with_xmp(jpeg, xmp)
+    return with_xmp(jpeg, xmp) if xmp else jpeg
 
 
 def with_xmp(jpeg: bytes, xmp: bytes) -> bytes:
@@ -224,5 +224,8 @@ def _jpeg_segment(marker: int, content: bytes) -> bytes:
 
 def _save(image: Image.Image, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, **options)
+    try:
+        image.save(buffer, **options)
+    except ValueError as error:
+        raise EncodingError(f"cannot be written as {options['format']}: {error}") from error
     return buffer.getvalue()

@@ -17,7 +17,7 @@ from huebands.colorize.exemplar import Exemplar, ExemplarError
 from huebands.colorize.hints import HintsError
 from huebands.colorize.own_colour import OwnColour, own_colour
 from huebands.colorize.prediction import Prediction
-from huebands.colorize.report import Origin
+from huebands.colorize.report import Origin, describe, picture_file
 from huebands.colorize.result import Colorization
 from huebands.colorize.sampling import SamplesError
 from huebands.conformal.guarantee import Guarantee
@@ -129,8 +129,6 @@ def _encode(
     colorizer: Colorizer, job: Job, prediction: Prediction, result: Colorization, own: OwnColour
 ) -> tuple[bytes, str, dict[str, str]]:
     """The body, media type and further headers of the answer."""
-    if job.kind == "colorize":
-        return result.picture(), "image/png", {}
     if job.kind == "explore":
         return pack_exploration(colorizer, job, prediction, result), "application/zip", {}
     origin = Origin(
@@ -141,6 +139,9 @@ def _encode(
         map_name=job.map_name,
         sampling=job.sampling,
     )
+    if job.kind == "colorize":
+        report = describe(colorizer.package, origin, result)
+        return result.picture(picture_file(origin, report)), "image/png", {}
     disposition = f"attachment; filename*=UTF-8''{quote(safe_stem(job.name))}.huebands.zip"
     return (
         pack_archive(colorizer.package, origin, result),

@@ -1,0 +1,80 @@
+"""The file of a colorized picture, which says that its colours are a guess: in XMP, and in a PNG's texts too."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from huebands.colorize import xmp
+from huebands.colorize.mark import PIXELS, SOFTWARE, hash_of, hash_of_file, mark_of
+from huebands.photos.encode import Format, encode, with_xmp
+from huebands.photos.metadata import Metadata
+from huebands.photos.picture import Levels, to_eight_bits
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureFile:
+    """How pictures of a result are written.
+
+    Attributes:
+        format: of the files.
+        metadata: of the photo, which they keep.
+        facts: what the files state of the result, by name.
+    """
+
+    format: Format = "png"
+    metadata: Metadata = field(default_factory=Metadata.none)
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def encode(self, rgb_HW3: Levels, alpha_HW: Levels | None = None) -> bytes:
+        """Encode a picture.
+
+        Args:
+            rgb_HW3: uint8 or uint16, sRGB.
+            alpha_HW: opacity, of the same type; None: opaque.
+
+        Raises:
+            EncodingError: when the format cannot hold it.
+        """
+        if self.format in ("jpeg", "webp") and rgb_HW3.itemsize > 1:
+            rgb_HW3, alpha_HW = to_eight_bits(rgb_HW3), None if alpha_HW is None else to_eight_bits(alpha_HW)
+        if self.format == "jpeg":  # the hash is that of the pixels that its readers see
+            jpeg = encode(rgb_HW3, "jpeg", alpha_HW, self.metadata, b"", software=SOFTWARE)
+            return with_xmp(jpeg, self._xmp(hash_of_file(jpeg)))
+        texts = {**mark_of(rgb_HW3, alpha_HW), "Digital source type": xmp.SOURCE_TYPE, **self.facts}
+        packet = self._xmp(hash_of(rgb_HW3, alpha_HW))
+        return encode(rgb_HW3, self.format, alpha_HW, self.metadata, packet, texts, SOFTWARE)
+
+    def _xmp(self, pixels: str) -> bytes:
+        return xmp.join(self.metadata.xmp, SOFTWARE, {**self.facts, PIXELS: pixels})
+
+
+def keepable(metadata: Metadata, format: Format) -> Metadata:
+    """The metadata that files of a format can keep; `lost` names the rest."""
+    lost = list(metadata.lost)
+    if not xmp.is_readable(metadata.xmp):
+        metadata = replace(metadata, xmp=None)
+        lost.append("its XMP is damaged and was left out")
+    if format == "webp" and metadata.iptc is not None:
+        metadata = replace(metadata, iptc=None)
+        lost.append("its IPTC was left out, which a WebP does not hold")
+    return replace(metadata, lost=tuple(lost))
+
+
+def facts_of(report: Mapping[str, Any]) -> dict[str, str]:
+    """What files state of a result, of its report, see `report.describe`."""
+    model, delta = report["model"], report["delta"]
+    facts = {
+        "Photo": report["photo"],
+        "PhotoSHA256": report["photo_sha256"] or "",
+        "Model": model["name"],
+        "ModelSHA256": model["package_sha256"],
+        "Alpha": f"{report['alpha']:g}",
+        "Mode": report["mode"],
+        "Delta": "" if delta is None else f"{delta:g}",
+        "Grouped": "yes" if report["grouped"] else "",
+        "Promise": report["promise"],
+        "MeanBandWidth": f"{report['mean_band_width']:g}",
+        "Strength": "" if report["strength"] == 1 else f"{report['strength']:g}",
+        "Likeness": f"{report['likeness']['p_value']:g}",
+    }
+    return {name: value for name, value in facts.items() if value}
