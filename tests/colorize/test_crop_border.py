@@ -10,6 +10,7 @@ from huebands import cli
 from huebands.colorize.border import Border
 from huebands.colorize.contact_sheet import NAME
 from huebands.photos.grey import GreyPhoto
+from huebands.photos.picture import Picture
 
 DEPTHS = ((12, 0), (30, 18))
 
@@ -35,10 +36,13 @@ def colorize(package, capsys, *arguments):
 
 def test_a_border_is_found_cropped_and_put_into_words(scan):
     levels, picture = scan
-    border = Border.of(GreyPhoto(levels))
+    photo = GreyPhoto(levels)
+    border = Border.of(photo)
     assert border == Border(top=12, bottom=0, left=30, right=18)
-    np.testing.assert_array_equal(border.crop(levels), picture)
-    np.testing.assert_array_equal(border.crop(np.repeat(levels[..., None], 3, axis=2))[..., 1], picture)
+    np.testing.assert_array_equal(photo.inside().levels_HW, picture)
+    colours = Picture(np.repeat(levels[..., None], 3, axis=2), levels, "PNG").part(*photo.picture)
+    np.testing.assert_array_equal(colours.levels[..., 1], picture)
+    np.testing.assert_array_equal(colours.alpha_HW, picture)
     assert border.in_words == "a border of 12 pixels at the top, 30 at the left, 18 at the right"
     assert Border(top=0, bottom=1, left=0, right=0).in_words == "a border of 1 pixel at the bottom"
     assert Border.of(GreyPhoto(picture)) is None

@@ -35,8 +35,8 @@ def test_a_file_of_several_pages_is_told(tiny_package, scans, tmp_path, capsys):
 
 def test_all_pages_have_a_result_each(tiny_package, scans, tmp_path):
     assert colorize(tiny_package, scans, "--output", tmp_path / "out", "--page", "all") == 0
-    names = {path.name for path in (tmp_path / "out").glob("*.colorized.png")}
-    assert names == {"album.page-1.colorized.png", "album.page-2.colorized.png", "cat.colorized.png"}
+    names = {path.name for path in (tmp_path / "out").glob("*.colorized.*")}
+    assert names == {"album.page-1.colorized.tif", "album.page-2.colorized.tif", "cat.colorized.png"}
     lines = [json.loads(line) for line in (tmp_path / "out" / NAME).read_text().splitlines()]
     assert {(line["result"], line["page"]) for line in lines} == {
         ("album.page-1", 1),
@@ -48,7 +48,7 @@ def test_all_pages_have_a_result_each(tiny_package, scans, tmp_path):
 def test_one_page_has_the_same_name_as_among_all(tiny_package, scans, tmp_path, capsys):
     assert colorize(tiny_package, scans / "album.tif", "--output", tmp_path / "all", "--page", "all") == 0
     assert colorize(tiny_package, scans / "album.tif", "--output", tmp_path / "one", "--page", "2") == 0
-    name = "album.page-2.colorized.png"
+    name = "album.page-2.colorized.tif"
     assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "all" / name).read_bytes()
     assert colorize(tiny_package, scans / "album.tif", "--output", tmp_path / "one", "--page", "3") == 2
     assert "album.tif: has no page 3: the last one is 2" in capsys.readouterr().err

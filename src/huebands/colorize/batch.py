@@ -16,6 +16,7 @@ import torch
 
 from huebands.colorize.border import Border
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.credentials import Credentials, CredentialsError
 from huebands.colorize.exemplar import Exemplar
 from huebands.colorize.fading import Fading
 from huebands.colorize.fingerprints import file_sha256, hints_sha256, levels_sha256
@@ -44,7 +45,7 @@ _FEW = 4  # photos, which take about as long as the start of a process
 # Errors of the operating system that the next photo would meet too.
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 # What one photo can do wrong.
-_OF_A_PHOTO = (ImageError, EncodingError, SamplesError, HintsError, TargetError, KilledError, OSError)
+_OF_A_PHOTO = (ImageError, CredentialsError, EncodingError, SamplesError, HintsError, TargetError, KilledError, OSError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,7 @@ class Task:
         max_pixels: see `read_picture`.
         format: of the pictures; None: that of each photo's file where it is one of them, else PNG.
         fading: of their colours.
+        credentials: that sign them; None: they are not signed.
         crop_border: whether the results are the pictures inside the borders.
         standard_input: the file that holds what came from there; None: nothing did.
     """
@@ -73,6 +75,7 @@ class Task:
     crop_border: bool = False
     format: Format | None = None
     fading: Fading = field(default_factory=Fading)
+    credentials: Credentials | None = None
     standard_input: Path | None = None
 
     def file_of(self, photo: Path) -> Path:
@@ -97,6 +100,7 @@ class Task:
             "format": self.format,
             "strength": self.fading.strength,
             "faded_at_width": self.fading.width,
+            "signer_sha256": None if self.credentials is None else hashlib.sha256(self.credentials.chain).hexdigest(),
         }
 
 
@@ -258,6 +262,7 @@ def _work(record: Record, colorizer: Colorizer, task: Task, targets: Targets) ->
         metadata=metadata,
         format=record.format,
         fading=task.fading,
+        credentials=task.credentials,
     )
     files = files_of(colorizer.package, origin, result, path.name)
     write_files(targets.folder / path.parent, files, targets.check)

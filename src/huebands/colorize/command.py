@@ -116,6 +116,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write STEM.faded.SUFFIX too, in which colour fades to grey where the bands are wide, and is gone at this"
         f" mean width in 8-bit levels (default: {FADED:g})",
     )
+    parser.add_argument(
+        "--c2pa",
+        type=Path,
+        nargs=2,
+        metavar=("CERTIFICATE", "KEY"),
+        help="sign pictures with Content Credentials: certificates in PEM, the signer's first, and its private key;"
+        " needs huebands[c2pa]",
+    )
     parser.add_argument("--flat", action="store_true", help="write all results into DIR itself")
     parser.add_argument(
         "--full-names",
@@ -178,7 +186,7 @@ def _run(options: argparse.Namespace, spool: Path | None, folder: Path) -> int:
         code = complain(clash)
     if options.output is STDOUT and len(search.photos) > 1:
         raise StreamError(f"--output - is for one photo, and {len(search.photos)} are given")
-    read = [*(photo.path for photo in paths), options.hints, options.like]
+    read = [*(photo.path for photo in paths), options.hints, options.like, *(options.c2pa or ())]
     inputs = [Path("/dev/stdin") if path is STDIN else Path(path) for path in read if path is not None]
     if paths:
         code = _colorize(options, paths, spool, Targets(folder, inputs, options.overwrite)) or code
@@ -193,6 +201,7 @@ def _colorize(
     """Colorize the photos, or with --dry-run say what would be done; gives the exit code."""
     from huebands.colorize.batch import Task, colorize_photos, rehearse
     from huebands.colorize.colorizer import Colorizer
+    from huebands.colorize.credentials import Credentials
     from huebands.colorize.exemplar import Exemplar
     from huebands.colorize.fading import Fading
     from huebands.colorize.hints import HintRequest, HintsError
@@ -227,6 +236,7 @@ def _colorize(
             max_pixels=max_pixels,
             crop_border=options.crop_border,
             format=options.format,
+            credentials=None if options.c2pa is None else Credentials.read(*options.c2pa),
             fading=Fading(strength=options.strength, width=options.show_uncertainty),
             standard_input=spool,
         )

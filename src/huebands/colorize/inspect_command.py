@@ -33,9 +33,20 @@ def run(options: argparse.Namespace) -> int:
             continue
         code = max(code, 0 if statement.is_as_written else CHANGED)
         if options.json:
-            print(json.dumps({"file": str(path), "as_written": statement.is_as_written, **statement.facts}))
+            print(
+                json.dumps(
+                    {
+                        "file": str(path),
+                        "as_written": statement.is_as_written,
+                        "credentials": statement.credentials,
+                        **statement.facts,
+                    }
+                )
+            )
             continue
         print(printable(f"{path}: {statement.in_words}"))
+        if statement.credentials is not None:
+            print(printable(f"  Content Credentials: {statement.credentials}"))
         for name, value in statement.facts.items():
             print(printable(f"  {name}: {value}"))
     return code

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from huebands.colorize import xmp
+from huebands.colorize.credentials import Credentials
 from huebands.colorize.mark import PIXELS, SOFTWARE, hash_of, hash_of_file, mark_of
 from huebands.photos.encode import Format, encode, with_xmp
 from huebands.photos.metadata import Metadata
@@ -19,11 +20,13 @@ class PictureFile:
         format: of the files.
         metadata: of the photo, which they keep.
         facts: what the files state of the result, by name.
+        credentials: that sign them; None: they are not signed.
     """
 
     format: Format = "png"
     metadata: Metadata = field(default_factory=Metadata.none)
     facts: Mapping[str, str] = field(default_factory=dict)
+    credentials: Credentials | None = None
 
     def encode(self, rgb_HW3: Levels, alpha_HW: Levels | None = None) -> bytes:
         """Encode a picture.
@@ -34,7 +37,14 @@ class PictureFile:
 
         Raises:
             EncodingError: when the format cannot hold it.
+            CredentialsError: when it cannot be signed.
         """
+        content = self._encode(rgb_HW3, alpha_HW)
+        if self.credentials is None:
+            return content
+        return self.credentials.sign(content, self.format, self.facts.get("Photo", ""), self.facts)
+
+    def _encode(self, rgb_HW3: Levels, alpha_HW: Levels | None) -> bytes:
         if self.format in ("jpeg", "webp") and rgb_HW3.itemsize > 1:
             rgb_HW3, alpha_HW = to_eight_bits(rgb_HW3), None if alpha_HW is None else to_eight_bits(alpha_HW)
         if self.format == "jpeg":  # the hash is that of the pixels that its readers see
@@ -77,4 +87,5 @@ def facts_of(report: Mapping[str, Any]) -> dict[str, str]:
         "Strength": "" if report["strength"] == 1 else f"{report['strength']:g}",
         "Likeness": f"{report['likeness']['p_value']:g}",
     }
-    return {name: value for name, value in facts.items() if value}
+    # Bytes of a file's name that are no text become its escapes.
+    return {name: value.encode(errors="backslashreplace").decode() for name, value in facts.items() if value}

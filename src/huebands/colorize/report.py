@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from huebands import __version__
 from huebands.colorize.border import Border
+from huebands.colorize.credentials import Credentials
 from huebands.colorize.fading import Fading
 from huebands.colorize.mark import VERSION_KEY
 from huebands.colorize.own_colour import OwnColour
@@ -44,6 +45,7 @@ class Origin:
         metadata: of the photo's file.
         format: of the pictures.
         fading: of their colours.
+        credentials: that sign them; None: they are not signed.
     """
 
     photo: str
@@ -57,6 +59,7 @@ class Origin:
     metadata: Metadata = field(default_factory=Metadata.none)
     format: Format = "png"
     fading: Fading = field(default_factory=Fading)
+    credentials: Credentials | None = None
 
 
 def describe(package: ModelPackage, origin: Origin, result: Colorization) -> dict[str, Any]:
@@ -115,7 +118,12 @@ def files_of(
 
 def picture_file(origin: Origin, report: Mapping[str, Any]) -> PictureFile:
     """How the pictures of a result are written, which state what its report says."""
-    return PictureFile(format=origin.format, metadata=origin.metadata, facts=facts_of(report))
+    return PictureFile(
+        format=origin.format,
+        metadata=origin.metadata,
+        facts=facts_of(report),
+        credentials=origin.credentials,
+    )
 
 
 def arrays_of(report: Mapping[str, Any]) -> dict[str, ArrayLike]:

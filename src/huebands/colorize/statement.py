@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huebands.colorize import xmp
+from huebands.colorize.credentials import describe_credentials
 from huebands.colorize.mark import PIXELS, hash_of_file, stated_hash
+from huebands.photos.encode import format_of
 from huebands.photos.formats import open_image
 from huebands.photos.metadata import Metadata
 
@@ -21,10 +23,13 @@ class Statement:
     Attributes:
         facts: of the result, by name.
         is_as_written: whether its pixels have the hash that it states.
+        credentials: who signed it, and whether the signature holds, in words; None: it is not signed, or the library is
+            missing.
     """
 
     facts: Mapping[str, str]
     is_as_written: bool
+    credentials: str | None = None
 
     @property
     def in_words(self) -> str:
@@ -55,4 +60,5 @@ def read_statement(path: Path) -> Statement:
         is_as_written = hash_of_file(path) == stated
     except Exception:  # likewise: pixels that cannot be read are not those that were written
         is_as_written = False
-    return Statement(facts=facts, is_as_written=is_as_written)
+    credentials = describe_credentials(path.read_bytes(), format_of(image.format or ""))
+    return Statement(facts=facts, is_as_written=is_as_written, credentials=credentials)

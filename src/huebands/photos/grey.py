@@ -16,7 +16,7 @@ from huebands import color
 from huebands.photos.borders import find_picture
 from huebands.photos.errors import ImageError
 from huebands.photos.picture import Levels, Picture, to_eight_bits
-from huebands.photos.read import read_photo
+from huebands.photos.read import read_photo, read_picture
 from huebands.photos.resize import Filter, resize
 
 _SLICE = 1 << 18  # pixels: a slice's temporaries stay in the processor's cache
@@ -60,6 +60,10 @@ class GreyPhoto:
         Raises:
             ImageError: when the photo cannot be read.
         """
+        if isinstance(image, Image.Image):
+            image, name = _encode(image, name or "<image>"), name or "<image>"
+        if isinstance(image, str | Path | bytes):
+            return cls.of_picture(read_picture(image if isinstance(image, bytes) else Path(image), name))
         return cls.of_rgb(decode(image, name))
 
     @classmethod
