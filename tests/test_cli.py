@@ -694,10 +694,11 @@ def test_coverage_leaves_out_grey_and_tinted_photos_and_counts_them(colorize, tm
         Image.fromarray((grey * tone).astype(np.uint8)).save(tmp_path / f"photos/{name}.png")
     code, output, errors = colorize("photos", command="coverage")
     assert (code, errors) == (2, ["huebands: no photo could be measured; give photos in colour"])
+    tinted = "left out: is tinted: its colours follow its lightness, as in a sepia print or a cyanotype"
     assert output[1:] == [
-        "photos/cyanotype.png: left out: is tinted, such as a sepia print or a cyanotype",
+        f"photos/cyanotype.png: {tinted}",
         "photos/grey.png: left out: is grey or nearly so (a mean chroma below 5, the least of the calibration photos)",
-        "photos/sepia.png: left out: is tinted, such as a sepia print or a cyanotype",
+        f"photos/sepia.png: {tinted}",
         "left out: 3 of 3 photos, whose true colours are not known",
     ]
     Image.fromarray(tiny_photo(0)).save(tmp_path / "photos/true.png")

@@ -75,9 +75,7 @@ def run(request: Request, photos: PhotoSet, print_line: Callable[[str], None]) -
     for name in photos.colourless:
         print_line(f"{name}: has no colour and is left out: a grey result would be perfect")
     for name in photos.tinted:
-        print_line(
-            f"{name}: is tinted, such as a sepia print or a cyanotype, and is left out: its colours are not true"
-        )
+        print_line(f"{name}: is left out, and is tinted: its colours follow its lightness, as in a sepia print")
     candidates = [find_candidate(text, request.train) for text in request.candidates]
     candidates = candidates or default_candidates(request.train)
     candidates += helped_candidates(candidates, photos.photos, request.hints, request.references, request.train)

@@ -39,7 +39,7 @@ def why_left_out(true_HW3: np.ndarray, min_chroma: float) -> str | None:
         case "none":
             return f"is grey or nearly so (a mean chroma below {min_chroma:g}, the least of the calibration photos)"
         case "tinted":
-            return "is tinted, such as a sepia print or a cyanotype"
+            return "is tinted: its colours follow its lightness, as in a sepia print or a cyanotype"
         case "colour":
             return None
 
