@@ -21,6 +21,7 @@ from huebands.photos.write import encode_png
 from huebands.serving.served_model import describe_model
 from huebands.serving.workers import worker
 from huebands.serving.workers.exploration import pack_exploration
+from huebands.serving.workers.findings import Findings
 from huebands.serving.workers.jobs import Answer, Job
 from in_process import Client, build_in_process
 from tiny_package import seal
@@ -100,7 +101,8 @@ def test_the_page_and_the_model_get_the_level(strict: Path) -> None:
     assert (model["min_chroma"], model["unlike_p_value"]) == (190.0, 0.5)
     prediction = colorizer.predict(GreyPhoto.of_rgb(COLOURFUL))
     job = Job(kind="explore", content=b"", name="cat", guarantee=Guarantee())
-    packed = pack_exploration(colorizer, job, prediction, colorizer.choose(prediction, job.guarantee))
+    findings = Findings(border=None, own_colour="colour")
+    packed = pack_exploration(colorizer, job, prediction, colorizer.choose(prediction, job.guarantee), findings)
     assert json.loads(zipfile.ZipFile(io.BytesIO(packed)).read("exploration.json"))["unlike_p_value"] == 0.5
 
 

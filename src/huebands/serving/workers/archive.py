@@ -19,19 +19,21 @@ from huebands.conformal.error_map import MapName, choose_map
 from huebands.conformal.guarantee import Guarantee
 from huebands.package.read import ModelPackage
 from huebands.photos.heatmap import EXPECTED_ERROR
+from huebands.serving.workers.findings import Findings
 from huebands.serving.workers.jobs import Job
 
 
-def pack_archive(package: ModelPackage, job: Job, result: Colorization) -> bytes:
+def pack_archive(package: ModelPackage, job: Job, result: Colorization, findings: Findings) -> bytes:
     """Pack the files and the report; stored as they are, since they are compressed already.
 
     Args:
         package: the model package.
         job: names the photo, and says what was asked for.
         result: its colorization.
+        findings: what was noticed of the photo.
     """
     name, map_name = job.name, choose_map(job.map_name, result.maps)
-    report = json.dumps(_report(package, job, result, map_name), indent=2, ensure_ascii=False)
+    report = json.dumps(_report(package, job, result, findings, map_name), indent=2, ensure_ascii=False)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for file, content in chain(result.files(safe_stem(name), map_name), [("report.json", report.encode())]):
@@ -45,12 +47,15 @@ def safe_stem(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", stem)[:80].strip("._") or "photo"
 
 
-def _report(package: ModelPackage, job: Job, result: Colorization, map_name: MapName) -> dict[str, Any]:
+def _report(
+    package: ModelPackage, job: Job, result: Colorization, findings: Findings, map_name: MapName
+) -> dict[str, Any]:
     height, width = result.grey.shape
     return {
         "photo": job.name,
         "width": width,
         "height": height,
+        **findings.describe(),
         **asdict(result.guarantee),
         "steps": dict(zip(CHANNELS, result.steps.tolist(), strict=True)),
         "mean_band_width": round(float(result.width.mean()), 3),

@@ -25,6 +25,7 @@ from huebands.density.intervals import KNOTS, PARTS
 from huebands.photos.heatmap import EXPECTED_ERROR, magma
 from huebands.photos.write import encode_png
 from huebands.serving.workers.archive import describe_hints, describe_samples
+from huebands.serving.workers.findings import Findings
 from huebands.serving.workers.jobs import Job
 
 MAX_SHOWN = 1_500_000  # pixels
@@ -32,7 +33,9 @@ _MAX_SIDE = 8192  # pixels: some browsers have no larger canvas
 CONFIDENCES = range(50, 100)  # percent
 
 
-def pack_exploration(colorizer: Colorizer, job: Job, prediction: Prediction, result: Colorization) -> bytes:
+def pack_exploration(
+    colorizer: Colorizer, job: Job, prediction: Prediction, result: Colorization, findings: Findings
+) -> bytes:
     """Pack the archive.
 
     Returns:
@@ -42,7 +45,7 @@ def pack_exploration(colorizer: Colorizer, job: Job, prediction: Prediction, res
     """
     stride = _stride(*prediction.photo.shape)
     sampled = np.s_[::stride, ::stride]
-    description = _describe(colorizer, job, prediction, result, stride)
+    description = _describe(colorizer, job, prediction, result, stride) | findings.describe()
     knots = description["knots"]
     stored = {
         "colorized.png": encode_png(np.ascontiguousarray(prediction.rgb[sampled])),

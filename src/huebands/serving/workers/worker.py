@@ -28,6 +28,7 @@ from huebands.serving import json_log
 from huebands.serving.workers import worker_loop
 from huebands.serving.workers.archive import pack_archive, safe_stem
 from huebands.serving.workers.exploration import pack_exploration
+from huebands.serving.workers.findings import Findings, crop_border
 from huebands.serving.workers.jobs import Answer, Job, Kind, Measurements, Outcome, Refusal
 from huebands.serving.workers.messages import Done, Reply, Task, TooLarge
 
@@ -44,6 +45,8 @@ def work(colorizer: Colorizer, job: Job) -> Outcome:
         return _refuse(job, error)
     decoded = time.perf_counter()
     photo = GreyPhoto.of_rgb(rgb_HW3)
+    if job.crop_border:
+        rgb_HW3, photo = crop_border(rgb_HW3, photo)
     try:
         if job.sampling is not None:
             job.sampling.check(photo)  # before the work
@@ -58,8 +61,9 @@ def work(colorizer: Colorizer, job: Job) -> Outcome:
     result = colorizer.choose(prediction, job.guarantee, job.sampling)
     colorized = time.perf_counter()
     outside = share_outside(rgb_HW3, result, colorizer.calibration.min_chroma)
+    findings = Findings.of(rgb_HW3, photo, colorizer.calibration.min_chroma)
     del rgb_HW3  # frees much memory where the photo is large
-    body, media_type, headers = _encode(colorizer, job, prediction, result)
+    body, media_type, headers = _encode(colorizer, job, prediction, result, findings)
     height, width = result.grey.shape
     measurements = Measurements(
         width=width,
@@ -127,16 +131,16 @@ def _refuse(job: Job, error: ImageError) -> Refusal:
 
 
 def _encode(
-    colorizer: Colorizer, job: Job, prediction: Prediction, result: Colorization
+    colorizer: Colorizer, job: Job, prediction: Prediction, result: Colorization, findings: Findings
 ) -> tuple[bytes, str, dict[str, str]]:
     """The body, media type and further headers of the answer."""
     if job.kind == "colorize":
         return result.picture(), "image/png", {}
     if job.kind == "explore":
-        return pack_exploration(colorizer, job, prediction, result), "application/zip", {}
+        return pack_exploration(colorizer, job, prediction, result, findings), "application/zip", {}
     disposition = f"attachment; filename*=UTF-8''{quote(safe_stem(job.name))}.huebands.zip"
     return (
-        pack_archive(colorizer.package, job, result),
+        pack_archive(colorizer.package, job, result, findings),
         "application/zip",
         {"Content-Disposition": disposition},
     )
