@@ -22,7 +22,7 @@ from huebands.conformal.calibration import Calibration
 from huebands.conformal.guarantee import MODES, Guarantee
 from huebands.density.expected_error import LEVELS
 from huebands.density.intervals import KNOTS, PARTS
-from huebands.photos.heatmap import EXPECTED_ERROR, magma
+from huebands.photos.heatmap import magma
 from huebands.photos.write import encode_png
 from huebands.serving.workers.archive import describe_hints, describe_samples
 from huebands.serving.workers.findings import Findings
@@ -120,10 +120,10 @@ def _describe(
 
 
 def _describe_error(result: Colorization) -> dict[str, Any] | None:
-    """Grey levels and grid of the samples in errors.bin, and the error that has the last colour of the scale."""
+    """Grey levels and grid of the samples in errors.bin."""
     if result.error_KSS is None:
         return None
-    return {"levels": LEVELS, "samples": result.error_KSS.shape[1:], "top": EXPECTED_ERROR.top}
+    return {"levels": LEVELS, "samples": result.error_KSS.shape[1:]}
 
 
 def _steps(calibration: Calibration) -> dict[str, dict[int, list[int]]]:
