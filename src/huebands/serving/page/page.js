@@ -23,6 +23,7 @@ const collection = new Collection({
   onUnkept: (text) => { $("unkept").textContent = text; },
 });
 let awaited = new Set(); // photos of the newest upload: the first that is done is shown
+let served; // the version of the served model
 let current = null; // the photo of the collection that is chosen
 
 function open(files) {
@@ -55,16 +56,22 @@ async function choose(photo) {
     return;
   }
   current = photo;
-  const exploration = await readExploration(photo.archive);
-  if (current === photo) begin(photo, exploration); // else another one was chosen meanwhile
+  try {
+    const exploration = await readExploration(photo.archive);
+    if (current === photo) begin(photo, exploration); // else another one was chosen meanwhile
+  } catch (error) {
+    hide(photo);
+    showError(new Refusal(`${photo.name}: what was kept of it cannot be read (${error.message}). Remove it, and drop it again.`));
+  }
 }
 
 function begin(photo, exploration) {
   current = photo;
   document.body.classList.add("explored");
   $("files-status").textContent = "";
-  const crop = () => collection.redo(photo, { image: photo.fields.image, crop_border: "true" });
-  showAdvice($("warning"), adviceFor(exploration.description), crop);
+  const fieldsFor = { crop: { image: photo.fields.image, crop_border: "true" }, again: photo.fields };
+  const advice = adviceFor(exploration.description, served);
+  showAdvice($("warning"), advice, (action) => collection.redo(photo, fieldsFor[action]));
   result.begin(exploration, photo.name, photo.fields);
   showStrip();
   keep();
@@ -86,6 +93,7 @@ function remove(photo) {
   hide(null);
   const next = collection.photos.findLast(({ state }) => state === "done");
   if (next !== undefined) choose(next);
+  (document.querySelector("#photos .photo") ?? $("file")).focus(); // the button that had the focus is gone
 }
 
 function showStrip() {
@@ -155,6 +163,7 @@ async function showModel() {
   try {
     const model = await getJson("model");
     const { limits, name, version } = model;
+    served = version;
     result.offer(model);
     $("limits").textContent =
       `${limits.formats.join(", ")}; up to ${Math.round(limits.pixels / 1e6)} megapixels and ${Math.round(limits.body_bytes / 2 ** 20)} MB each. Only the lightness is used, so colour photos are fine.`;
@@ -165,5 +174,5 @@ async function showModel() {
 }
 
 listen();
-showModel();
-restore();
+await showModel();
+await restore();
