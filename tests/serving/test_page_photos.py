@@ -2,6 +2,7 @@
 
 import base64
 
+import httpx
 import numpy as np
 from playwright.sync_api import expect
 from test_page import choose, explore, noise, page, ramp, set_confidence, visit, wait_until_drawn
@@ -102,6 +103,9 @@ def test_a_border_is_cut_off_by_one_click(page):
     expect(page.locator("#photo")).to_have_text("cat.png, 80 × 60")
     expect(page.locator("#warning")).not_to_contain_text("border")
     expect(page.locator("#photos li")).to_have_count(1)
+    with page.expect_request("**/bands") as request:
+        page.get_by_role("button", name="All, with report").click()
+    assert b'name="crop_border"\r\n\r\ntrue' in request.value.post_data_buffer, "the downloads are of the picture too"
 
 
 def test_a_photo_with_colour_of_its_own_is_told(page):
@@ -146,6 +150,17 @@ def test_a_browser_that_keeps_nothing_says_so(visit):
     expect(page.locator("#unkept")).to_have_text(
         "This browser keeps no photos for later (forbidden): save what you need."
     )
+
+
+def test_a_kept_result_of_another_model_is_told_and_made_again_by_one_click(page, url):
+    explore(page, noise())
+    expect(page.locator("#warning")).not_to_contain_text("model")
+    model = httpx.get(f"{url}/model").json()
+    page.route("**/model", lambda route: route.fulfill(json={**model, "version": "0" * 12}))
+    page.reload()
+    expect(page.locator("#warning")).to_contain_text("Another model, tiny, made these colours.")
+    with page.expect_response("**/explore"):
+        page.get_by_role("button", name="Colorize again").click()
 
 
 def test_a_file_name_is_shown_as_text(page):

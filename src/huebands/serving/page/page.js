@@ -113,7 +113,7 @@ function keep() {
 async function restore() {
   const { photo: id, confidence, mode } = keptSettings();
   await collection.restore();
-  if (collection.photos.length === 0 || current !== null) return;
+  if (current !== null || awaited.size > 0) return; // someone was faster
   if (confidence !== undefined) setConfidence(Number(confidence));
   if (mode !== undefined) $("mode").querySelector(`[value=${CSS.escape(mode)}]`).checked = true;
   const photos = collection.photos.filter(({ state }) => state === "done");
