@@ -103,9 +103,16 @@ def test_a_border_is_cut_off_by_one_click(page):
     expect(page.locator("#photo")).to_have_text("cat.png, 80 × 60")
     expect(page.locator("#warning")).not_to_contain_text("border")
     expect(page.locator("#photos li")).to_have_count(1)
-    with page.expect_request("**/bands") as request:
-        page.get_by_role("button", name="All, with report").click()
-    assert b'name="crop_border"\r\n\r\ntrue' in request.value.post_data_buffer, "the downloads are of the picture too"
+    forms = []
+
+    def refuse(route):
+        forms.append(route.request.post_data_buffer)
+        route.fulfill(status=422, json={"error": "not now"})
+
+    page.route("**/bands", refuse)
+    page.get_by_role("button", name="All, with report").click()
+    expect(page.get_by_role("alert")).to_have_text("not now")
+    assert b'name="crop_border"\r\n\r\ntrue' in forms[0], "the downloads are of the picture too"
 
 
 def test_a_photo_with_colour_of_its_own_is_told(page):
