@@ -42,6 +42,7 @@ export class Saving {
 
   async #keep(ending) {
     const { promise, view } = this.result;
+    $("files-status").textContent = "Making the file…";
     const { photo: name, model } = view.description;
     const madeBy = `The colours were made by Huebands with the model ${model.name}, version ${model.version}: they are not a record of the true ones.`;
     const keepsake = { name, grey: canvasOf("grey"), colours: canvasOf("colorized") };
