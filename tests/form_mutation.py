@@ -15,6 +15,7 @@ _NAMES = (
     b"mode",
     b"delta",
     b"grouped",
+    b"crop_border",
     b"map",
     b"other",
     b"",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from huebands.serving.workers.findings import Findings
 from PIL import Image
 
 from huebands import cli
@@ -100,7 +101,8 @@ def test_the_page_and_the_model_get_the_level(strict: Path) -> None:
     assert (model["min_chroma"], model["unlike_p_value"]) == (190.0, 0.5)
     prediction = colorizer.predict(GreyPhoto.of_rgb(COLOURFUL))
     job = Job(kind="explore", content=b"", name="cat", guarantee=Guarantee())
-    packed = pack_exploration(colorizer, job, prediction, colorizer.choose(prediction, job.guarantee))
+    findings = Findings(border=None, own_colour="colour")
+    packed = pack_exploration(colorizer, job, prediction, colorizer.choose(prediction, job.guarantee), findings)
     assert json.loads(zipfile.ZipFile(io.BytesIO(packed)).read("exploration.json"))["unlike_p_value"] == 0.5
 
 

@@ -16,12 +16,13 @@ from huebands.colorize.sampling import Sampling
 from huebands.conformal.guarantee import Guarantee
 from huebands.conformal.luminance import propagate
 from huebands.photos.grey import GreyPhoto
-from huebands.photos.heatmap import heat_map
 from huebands.photos.write import encode_png
 from huebands.serving.workers.exploration import MAX_SHOWN, describe_tables
 from huebands.serving.workers.jobs import Job
 from huebands.serving.workers.worker import work
 from joint_density import with_joint_density
+from page_maps import assert_maps, shares_of
+from page_pixels import pixels_of
 from several_colourings import with_samples
 
 DESKTOP, PHONE = {"width": 1400, "height": 900}, {"width": 360, "height": 740}
@@ -111,8 +112,9 @@ def choose(page, content, name="cat.png", kind="image/png"):
 
 
 def wait_until_drawn(page):
-    """Wait for the map of band widths of all pixels."""
-    page.locator("#mean[data-complete=true]").wait_for()
+    """Wait for the map, and for the mean width of the bands of all pixels."""
+    page.locator(".heat canvas[data-drawn]").wait_for(state="attached")
+    page.locator("#mean[data-complete=true]").wait_for(state="attached")
 
 
 def explore(page, content, name="cat.png"):
@@ -127,6 +129,12 @@ def set_confidence(page, percent):
     wait_until_drawn(page)
 
 
+def count_pixels(page):
+    """Count a pixel as a miss where any of its channels is outside."""
+    page.get_by_text("For statisticians").click()
+    page.get_by_role("radio", name="a pixel with any channel outside").check()
+
+
 def bands_of(url, content, alpha, mode="per_channel"):
     """The archive of /bands, and the bands (H, W, 3, 2) in it."""
     files, data = {"image": ("cat.png", content)}, {"alpha": str(alpha), "mode": mode}
@@ -135,17 +143,11 @@ def bands_of(url, content, alpha, mode="per_channel"):
     return archive, np.stack([bands[channel] for channel in "RGB"], axis=2)
 
 
-def pixels_of(page, view):
-    """The pixels of a canvas, uint8 (H, W, 3)."""
-    address = page.locator(f".{view} canvas").evaluate("(canvas) => canvas.toDataURL()")
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))).convert("RGB"))
-
-
 def reading(page):
     """Position, values and intervals in the readout: ((x, y), [value], [[lower, upper]])."""
-    x, y, _ = map(int, re.findall(r"\d+", page.locator("#readout .place").inner_text()))
-    values = [int(text) for text in page.locator("#readout .value").all_inner_texts()]
-    return (x, y), values, [json.loads(text) for text in page.locator("#readout .interval").all_inner_texts()]
+    x, y = map(int, re.findall(r"\b[xy] (\d+)", page.locator("#readout .place").text_content()))
+    values = [int(text) for text in page.locator("#readout .value").all_text_contents()]
+    return (x, y), values, [json.loads(text) for text in page.locator("#readout .interval").all_text_contents()]
 
 
 def assert_reads(page, archive, bands, stem="cat"):
@@ -212,7 +214,7 @@ def test_the_page_shows_its_limits_and_the_model(page, url):
     expect(page.locator("#limits")).to_contain_text("JPEG, PNG")
     expect(page.locator("#limits")).to_contain_text(f"up to {model['limits']['pixels'] // 10**6} megapixels")
     expect(page.locator("#model")).to_have_text(f"Model {model['name']}, version {model['version']}.")
-    for path in ("model", "certificate"):
+    for path in ("page/model.html", "certificate"):
         expect(page.locator(f'footer a[href="{path}"]')).to_be_visible()
 
 
@@ -235,9 +237,8 @@ def test_a_dropped_file_shows_the_pictures_of_the_service(page, url):
     expect(page.locator("#done")).to_have_text("dropped.png is colorized.")
     wait_until_drawn(page)
     archive, bands = bands_of(url, ramp(), 0.1)
-    for view, name in (("colorized", "colorized"), ("heat", "uncertainty")):
-        picture = np.asarray(Image.open(io.BytesIO(archive.read(f"cat.{name}.png"))).convert("RGB"))
-        np.testing.assert_array_equal(pixels_of(page, view), picture)
+    picture = np.asarray(Image.open(io.BytesIO(archive.read("cat.colorized.png"))).convert("RGB"))
+    np.testing.assert_array_equal(pixels_of(page, "colorized"), picture)
     mean = (bands[..., 1].astype(float) - bands[..., 0]).mean()
     expect(page.locator("#mean")).to_have_text(f"{mean:.1f}")
 
@@ -245,6 +246,7 @@ def test_a_dropped_file_shows_the_pictures_of_the_service(page, url):
 def test_the_readout_shows_the_pixel_under_the_pointer(page, url):
     explore(page, noise())
     archive, bands = bands_of(url, noise(), 0.1)
+    page.locator("#stage").scroll_into_view_if_needed()
     frame = page.locator(".grey canvas").bounding_box()
     for x, y in ((0, 0), (29, 23), (7, 15)):
         page.mouse.move(frame["x"] + (x + 0.5) / 30 * frame["width"], frame["y"] + (y + 0.5) / 24 * frame["height"])
@@ -267,8 +269,10 @@ def test_the_crosshair_moves_by_keys_and_is_announced(page, url):
     assert reading(page)[0] == (15 - 1 + 10 + 1, 12 + 1 - 10)
     assert_reads(page, *bands_of(url, noise(), 0.1))
     _, values, intervals = reading(page)
-    spoken = f"Column 25, row 3: red {values[0]}, between {intervals[0][0]} and {intervals[0][1]};"
-    expect(page.locator("#readout .spoken")).to_contain_text(spoken)
+    spoken = "Column 25, row 3: ", f"red {values[0]}, between {intervals[0][0]} and {intervals[0][1]};"
+    expect(page.locator("#readout .spoken")).to_contain_text(
+        re.compile(re.escape(spoken[0]) + ".*" + re.escape(spoken[1]))
+    )
     for _ in range(4):
         page.keyboard.press("Shift+ArrowRight")
     assert reading(page)[0] == (29, 3), "it stays inside"
@@ -292,6 +296,8 @@ def test_the_borders_between_the_pictures_move_by_keys_and_by_pointer(page):
     def border_positions():
         return [int(handle.get_attribute("aria-valuenow")) for handle in (first, second)]
 
+    assert border_positions() == [0, 100], "the whole colorized photo comes first"
+    page.get_by_role("radio", name="All in one").check()
     assert border_positions() == [33, 67]
     first.press("ArrowRight")
     second.press("Shift+ArrowLeft")
@@ -316,7 +322,7 @@ def test_the_bands_follow_confidence_and_mode_at_once(page, url):
     explore(page, ramp())
 
     def mean():
-        return float(page.locator("#mean").inner_text())
+        return float(page.locator("#mean").text_content())
 
     requests = []
     page.on("request", lambda request: requests.append(request.url))
@@ -327,14 +333,14 @@ def test_the_bands_follow_confidence_and_mode_at_once(page, url):
     expect(page.locator("#confidence-number")).to_have_value("50")
     assert mean() < usual
     assert_reads(page, *bands_of(url, ramp(), 0.5))
-    expect(page.locator("#promise")).to_contain_text("at least 50% of the channel values")
+    expect(page.locator("#promise")).to_contain_text("At 50%: over many photos")
     set_confidence(page, 84)
     expect(page.locator("#confidence")).to_have_value("84")
     assert_reads(page, *bands_of(url, ramp(), 0.16))
-    page.get_by_role("radio", name="a pixel with any channel outside").check()
+    count_pixels(page)
     wait_until_drawn(page)
     assert_reads(page, *bands_of(url, ramp(), 0.16, "joint"))
-    expect(page.locator("#promise")).to_contain_text("at least 84% of the pixels")
+    expect(page.locator("#promise")).to_contain_text("at least 84 of 100 of their pixels")
     assert requests == [], "the service was asked again"
 
 
@@ -349,7 +355,7 @@ def test_confidence_is_limited_to_what_the_calibration_supports(page):
 def test_the_files_are_downloaded_for_the_chosen_promise(page, url, tmp_path):
     explore(page, ramp())
     set_confidence(page, 80)
-    page.get_by_role("radio", name="a pixel with any channel outside").check()
+    count_pixels(page)
     expected, bands = bands_of(url, ramp(), 0.2, "joint")
     requests, contents = [], {}
     page.on("request", lambda request: requests.append(request.method))
@@ -369,12 +375,13 @@ def test_the_files_are_downloaded_for_the_chosen_promise(page, url, tmp_path):
 
 def test_the_page_warns_of_a_photo_unlike_the_calibration_photos(page):
     explore(page, ramp())
-    expect(page.locator("#warning")).to_contain_text("unlike the calibration photos (p = 0.050)")
+    expect(page.locator("#warning")).to_contain_text("of 100 such photos, only about 5 would be as unusual")
     choose(page, b"just a text")
     expect(page.get_by_role("alert")).to_contain_text("is not an image")
-    expect(page.locator("#warning")).not_to_be_empty()
-    explore(page, noise(), "dog.png")
+    expect(page.locator("#result")).to_be_hidden()
     expect(page.locator("#warning")).to_be_empty()
+    explore(page, noise(), "dog.png")
+    expect(page.locator("#warning")).not_to_contain_text("unlike")
 
 
 def test_a_file_that_is_no_photo_is_refused_with_a_reason_and_the_next_photo_is_shown(page):
@@ -458,40 +465,38 @@ def explore_joint(page, joint, content, name="cat.png"):
 
 def error_read(page):
     """Position and expected error in the readout."""
-    text = page.locator("#readout .expected-error").inner_text()
-    return reading(page)[0], float(re.fullmatch(r"Expected error ([\d.]+): [a-z ]+", text)[1])
+    text = page.locator("#readout .place").text_content()
+    return reading(page)[0], float(re.search(r"expected error ([\d.]+) CIEDE2000", text)[1])
 
 
 @pytest.mark.parametrize(("content", "stride"), [(noise(), 1), (ramp(37, 301), 1), (ramp(1300, 1301), 2)])
 def test_the_expected_error_is_shown_first_and_drawn_as_the_service_draws_it(page, joint, content, stride):
     result = explore_joint(page, joint, content)
-    expect(page.get_by_role("radio", name="Expected error")).to_be_checked()
-    np.testing.assert_array_equal(pixels_of(page, "heat"), result.uncertainty[::stride, ::stride])
-    expect(page.locator(".heat figcaption")).to_have_text("Expected error")
-    expect(page.locator("#scale-end")).to_have_text("30 CIEDE2000")
+    expect(page.get_by_role("radio", name="Likely error")).to_be_checked()
+    assert_maps(page, "expected-error", result.expected_error[::stride, ::stride])
+    expect(page.locator(".heat figcaption")).to_have_text("Likely error")
     expect(page.locator("#mean")).to_have_text(f"{result.width[::stride, ::stride].mean():.1f}")
 
 
 def test_the_widths_are_a_switch_away_by_keyboard_and_the_choice_stays(page, joint):
     result = explore_joint(page, joint, noise())
-    page.get_by_role("radio", name="Expected error").focus()
+    page.get_by_role("radio", name="Likely error").focus()
     page.keyboard.press("ArrowRight")
-    expect(page.get_by_role("radio", name="Band width")).to_be_checked()
+    expect(page.get_by_role("radio", name="Range of colours")).to_be_checked()
     wait_until_drawn(page)
-    np.testing.assert_array_equal(pixels_of(page, "heat"), heat_map(result.width))
-    expect(page.locator("#scale-end")).to_have_text("255 levels")
-    expect(page.get_by_role("group", name="Grey, colorized and band width")).to_be_visible()
+    assert_maps(page, "width", shares_of(result))
+    expect(page.get_by_role("group", name="Grey, colorized and range of colours")).to_be_visible()
     explore_joint(page, joint, noise(), "dog.png")
-    expect(page.get_by_role("radio", name="Band width")).to_be_checked()
-    page.get_by_role("radio", name="Expected error").check()
-    np.testing.assert_array_equal(pixels_of(page, "heat"), result.uncertainty)
-    expect(page.get_by_role("slider", name="Border between colorized and expected error")).to_be_attached()
+    expect(page.get_by_role("radio", name="Range of colours")).to_be_checked()
+    page.get_by_role("radio", name="Likely error").check()
+    assert_maps(page, "expected-error", result.expected_error)
+    expect(page.get_by_role("slider", name="Border between colorized and likely error")).to_be_attached()
 
 
 def test_the_expected_error_stays_when_the_confidence_changes(page, joint):
     result = explore_joint(page, joint, noise())
     set_confidence(page, 60)
-    np.testing.assert_array_equal(pixels_of(page, "heat"), result.uncertainty)
+    assert_maps(page, "expected-error", result.expected_error)
     wider = joint.colorize(noise(), alpha=0.4)
     expect(page.locator("#mean")).to_have_text(f"{wider.width.mean():.1f}")
 
@@ -503,7 +508,7 @@ def test_the_readout_says_the_expected_error_of_the_pixel(page, joint):
         page.keyboard.press(key)
         (x, y), error = error_read(page)
         assert error == pytest.approx(result.expected_error[y, x], abs=0.51 if error >= 10 else 0.051)
-    expect(page.locator("#readout .spoken")).to_contain_text(f"Column {x}, row {y}: expected error")
+    expect(page.locator("#readout .spoken")).to_contain_text(f"Column {x}, row {y}: ")
 
 
 def test_the_downloads_show_the_chosen_map(page, joint):
@@ -515,9 +520,9 @@ def test_the_downloads_show_the_chosen_map(page, joint):
         route.fulfill(status=422, json={"error": "not now"})
 
     page.route("**/bands", refuse)
-    for name, map_name in (("Expected error", "expected-error"), ("Band width", "width")):
+    for name, map_name in (("Likely error", "expected-error"), ("Range of colours", "width")):
         page.get_by_role("radio", name=name).check()
-        page.get_by_role("button", name="Map as shown").click()
+        page.get_by_role("button", name="Map PNG").click()
         expect(page.locator("#files-status")).to_be_empty()
         expect(page.get_by_role("alert")).to_have_text("not now")
         assert dict(forms[-1])["map"] == map_name
@@ -560,7 +565,7 @@ def test_alternatives_are_drawn_chosen_and_compared_with_the_bands(page, url, se
     strip.get_by_role("radio", name="Alternative 2").check(force=True)
     np.testing.assert_array_equal(pixels_of(page, "colorized"), result.samples[1])
     share = f"{100 * round(result.samples_outside[1], 4):.1f}%"
-    note = f"Alternative 2: {share} of its channel values lie outside the 90% bands."
+    note = f"Alternative 2: {share} of its colour values lie outside the ranges at 90%."
     expect(page.locator("#alternatives .hint")).to_contain_text(note)
     expect(page.locator("#alternatives .hint")).to_contain_text("the downloads are of the first colouring")
     expect(page.locator(".colorized figcaption")).to_have_text("Alternative 2")
@@ -594,8 +599,8 @@ def test_a_model_of_one_colouring_offers_no_alternatives(page):
 def test_a_model_without_an_expected_error_offers_no_choice(page):
     explore(page, noise())
     expect(page.locator("#map")).to_be_hidden()
-    expect(page.locator("#map-name")).to_have_text("Band width")
-    expect(page.locator("#readout .expected-error")).to_be_empty()
+    expect(page.locator("#map-name")).to_have_text("Range of colours")
+    expect(page.locator("#readout .place")).not_to_contain_text("expected error")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

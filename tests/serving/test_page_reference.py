@@ -85,7 +85,7 @@ def test_a_dropped_reference_does_too_and_a_photo_dropped_elsewhere_is_a_photo(p
     is_like(page, colorizer)
     page.evaluate(DROP, [content, "#drop"])
     expect(page.locator("#reference img")).to_be_hidden()
-    expect(page.locator("#promise")).to_contain_text("On average over photos")
+    expect(page.locator("#promise")).to_contain_text("over many photos")
 
 
 def test_it_can_be_removed(page):
@@ -94,7 +94,7 @@ def test_it_can_be_removed(page):
     page.get_by_role("button", name="Remove the reference").click()
     expect(page.locator("#reference img")).to_be_hidden()
     np.testing.assert_array_equal(pixels_of(page, "colorized"), pixels_of(page, "grey"))
-    expect(page.locator("#promise")).to_contain_text("On average over photos")
+    expect(page.locator("#promise")).to_contain_text("over many photos")
 
 
 def test_the_downloads_send_it(page):

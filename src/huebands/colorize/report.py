@@ -65,7 +65,6 @@ class Origin:
 def describe(package: ModelPackage, origin: Origin, result: Colorization) -> dict[str, Any]:
     """Describe a result with what it was made of, as JSON can hold it."""
     height, width = result.grey.shape
-    border = None if origin.border is None else {**asdict(origin.border), "cropped": origin.border_is_cropped}
     return {
         "photo": origin.photo,
         "photo_sha256": origin.photo_sha256,
@@ -73,7 +72,7 @@ def describe(package: ModelPackage, origin: Origin, result: Colorization) -> dic
         "width": width,
         "height": height,
         "own_colour": origin.own_colour,
-        "border": border,
+        "border": describe_border(origin),
         **asdict(result.guarantee),
         "steps": dict(zip(CHANNELS, result.steps.tolist(), strict=True)),
         "mean_band_width": round(float(result.width.mean()), 3),
@@ -149,6 +148,11 @@ def _describe_error(result: Colorization) -> dict[str, Any]:
     figures = {"mean": error_HW.mean(dtype=np.float64), "p90": np.percentile(error_HW, 90)}
     rounded = {name: round(float(value), 3) for name, value in figures.items()}
     return {"expected_error": {**rounded, "unit": EXPECTED_ERROR.unit}}
+
+
+def describe_border(origin: Origin) -> dict[str, Any] | None:
+    """The depths of the border's sides, and whether it was cut off; None: there was none."""
+    return None if origin.border is None else {**asdict(origin.border), "cropped": origin.border_is_cropped}
 
 
 def describe_samples(sampling: Sampling | None, result: Colorization) -> dict[str, Any]:

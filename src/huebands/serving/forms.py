@@ -26,7 +26,20 @@ from huebands.serving.monitoring.request_record import record_of
 from huebands.serving.workers.jobs import Job, Kind, UnservedError
 
 DEFAULT_ALPHA = 0.1
-_FIELDS = ("image", "alpha", "mode", "delta", "grouped", "map", "samples", "seed", "hint", "hints", "like")
+_FIELDS = (
+    "image",
+    "alpha",
+    "mode",
+    "delta",
+    "grouped",
+    "map",
+    "samples",
+    "seed",
+    "hint",
+    "hints",
+    "like",
+    "crop_border",
+)
 _MAX_TEXT = 8192  # bytes of a field that is no file
 
 
@@ -100,6 +113,7 @@ async def _to_job(form: FormData, kind: Kind, colorizer: Colorizer, request_id: 
         sampling=sampling,
         hints=hints,
         like=like,
+        crop_border=_flag(form, "crop_border"),
         request_id=request_id,
     )
 
@@ -110,7 +124,7 @@ def _check_guarantee(form: FormData, calibration: Calibration) -> Guarantee:
     alpha = cast(float, _number(_text(form, "alpha", str(DEFAULT_ALPHA))))
     mode = cast(Mode, _text(form, "mode", "per_channel"))
     delta = cast(float, _number(_text(form, "delta", ""))) if "delta" in form else None
-    grouped = _flag(_text(form, "grouped", "false"))
+    grouped = _flag(form, "grouped")
     try:
         guarantee = Guarantee(alpha=alpha, mode=mode, delta=delta, grouped=grouped)
         calibration.check(guarantee)
@@ -192,7 +206,8 @@ def _number(text: str) -> float | str:
         return text[:40]
 
 
-def _flag(text: str) -> bool:
+def _flag(form: FormData, field: str) -> bool:
+    text = _text(form, field, "false")
     if text not in ("true", "false"):
-        raise HTTPException(422, f"field 'grouped' (={text[:40]!r}) must be true or false")
+        raise HTTPException(422, f"field {field!r} (={text[:40]!r}) must be true or false")
     return text == "true"

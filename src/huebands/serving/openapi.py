@@ -205,6 +205,12 @@ def _form(colorizer: Colorizer) -> Document:
                 "default": False,
                 "description": "Whether alpha is promised in each group of pixels too.",
             },
+            "crop_border": {
+                "type": "boolean",
+                "default": False,
+                "description": "Whether the border that a scan has around its picture is cut off first; the answer then"
+                " has the size of the picture. Places of hints count its pixels.",
+            },
             "map": {
                 "type": "string",
                 "enum": list(maps),

@@ -4,6 +4,7 @@ import { readExploration } from "./exploration.js";
 import { post } from "./requests.js";
 
 const COUNT = 4; // pictures that are drawn at a time
+const UNITS = { "channel values": "colour values", pixels: "pixels" }; // of the service, in the page's words
 
 export class Alternatives {
   /**
@@ -47,7 +48,7 @@ export class Alternatives {
     if (this.colorized !== colorized) return; // another photo, or another hint, has come meanwhile
     const { outside, unit } = description.colourings;
     const notes = outside.map(
-      (share, index) => `Alternative ${index + 1}: ${(100 * share).toFixed(1)}% of its ${unit} lie outside the ${confidence}% bands. The map of uncertainty and the downloads are of the first colouring.`,
+      (share, index) => `Alternative ${index + 1}: ${(100 * share).toFixed(1)}% of its ${UNITS[unit]} lie outside the ranges at ${confidence}%. The map and the downloads are of the first colouring.`,
     );
     this.pictures = [colorized, ...samples];
     this.notes = ["", ...notes];

@@ -3,7 +3,7 @@
 import { readArchive } from "./archive.js";
 import { post } from "./requests.js";
 
-const TYPES = { png: "image/png", npz: "application/zip", zip: "application/zip" };
+const TYPES = { png: "image/png", npz: "application/zip", zip: "application/zip", html: "text/html" };
 
 export class Downloads {
   /** @param photo the fields of a form that send the photo and its hints. */

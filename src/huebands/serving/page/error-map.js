@@ -10,12 +10,11 @@ export class ErrorMap {
    * @param errors the bytes of errors.bin.
    * @param grey the grey levels of the pixels shown, one byte each.
    */
-  constructor({ width, height, stride, expected_error: { levels, samples: [rows, columns], top } }, errors, grey) {
+  constructor({ width, height, stride, expected_error: { levels, samples: [rows, columns] } }, errors, grey) {
     this.samples = new Float32Array(errors.slice().buffer);
     this.grey = grey;
     this.width = Math.ceil(width / stride);
     this.height = Math.ceil(height / stride);
-    this.top = top;
     this.sampleRows = rows;
     this.sampleColumns = columns;
     this.#readLevels(levels);
@@ -30,11 +29,6 @@ export class ErrorMap {
     const level = this.levelBefore[grey];
     const darker = f(this.#atLevel(level, row, column) * this.levelComplement[grey]);
     return f(darker + f(this.#atLevel(level + 1, row, column) * this.levelWeight[grey]));
-  }
-
-  /** The level of the heat map's colours at one pixel, 0 to 255. */
-  level(row, column) {
-    return Math.min(Math.floor(f(f(this.at(row, column) * f(255 / this.top)) + f(0.5))), 255);
   }
 
   /** For each grey level: the place of the one before it in `levels`, and the weights of it and of the next one. */
@@ -63,13 +57,4 @@ export class ErrorMap {
     const left = f(samples[start + columns.before[column]] * columns.complement[column]);
     return f(left + f(samples[start + columns.after[column]] * columns.weight[column]));
   }
-}
-
-/** What an expected error means, in a few words. */
-export function inWords(error) {
-  if (error < 2) return "hardly visible";
-  if (error < 5) return "visible side by side";
-  if (error < 10) return "another shade";
-  if (error < 20) return "maybe another colour";
-  return "a guess";
 }

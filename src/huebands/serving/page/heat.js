@@ -1,113 +1,104 @@
-// Draws a map of uncertainty. Widths change with the confidence: they are measured quickly at few pixels, then at all of
-// them unless a newer drawing begins. The expected error does not change.
+// Draws a map of uncertainty of a photo, by a scale that is the same for every photo and confidence.
 
-const QUICK = 120_000; // pixels that take a few milliseconds
-const SLICE = 12; // milliseconds of work between two pauses for the events of the page
+import { stepsAt } from "./exploration.js";
+import { Scale, coloursOf } from "./scale.js";
+import { inSlices } from "./slices.js";
+
+const CONFIDENCE = 90; // percent, of the bands whose widths are drawn; the highest that there is, where it is lower
+const LEAST_REACH = 120; // levels: where sRGB can show less, near black and white, all colours are alike
 
 export class HeatMap {
   /**
    * @param canvas that is drawn on.
-   * @param onMean called with the mean width over pixels and channels, 8-bit levels, and whether it is over all pixels.
+   * @param onLevels called with the levels of all pixels, a Uint8Array, and their Scale, when a map is drawn.
    */
-  constructor(canvas, onMean) {
+  constructor(canvas, onLevels) {
     this.canvas = canvas;
-    this.onMean = onMean;
+    this.onLevels = onLevels;
     this.drawing = 0;
   }
 
   /** Prepares for another photo, or for other hints. */
   explore({ nestedBands, errorMap, description }) {
+    this.drawing += 1;
     this.nestedBands = nestedBands;
     this.errorMap = errorMap;
-    this.showsErrors = false;
+    this.drawn = null;
+    delete this.canvas.dataset.drawn;
     const { width, height } = nestedBands;
     // A canvas that is set to a size is empty: where the size stays, so does the map until the next one is drawn.
     if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
-    const heat = description.tables.heat;
-    this.levels = Uint32Array.from({ length: 256 }, (_, level) => {
-      const bytes = Uint8Array.of(heat[3 * level], heat[3 * level + 1], heat[3 * level + 2], 255);
-      return new Uint32Array(bytes.buffer)[0];
-    });
-    // Each channel's width is whole, so their sum, in 0..765, gives the colour of the mean.
-    this.colours = Uint32Array.from({ length: 3 * 255 + 1 }, (_, sum) => this.levels[Math.round(sum / 3)]);
+    this.colours = coloursOf(description.tables.heat);
+    this.reach = Float32Array.from({ length: 256 }, (_, grey) => Math.max(reachOf(nestedBands, grey), LEAST_REACH));
+    this.steps = stepsAt(description, confidenceOfWidths(description), "per_channel");
   }
 
-  /** Measures the widths at these steps, and draws a map, "width" or "expected-error"; a later call ends an earlier one. */
-  async draw(steps, mode, map) {
+  /** Draws a map, "width" or "expected-error", unless it is drawn already; a later call ends an earlier one. */
+  async draw(map) {
+    if (map === this.drawn) return;
+    this.drawn = map;
+    delete this.canvas.dataset.drawn;
     this.drawing += 1;
     const drawing = this.drawing;
-    this.map = map;
-    if (map === "expected-error" && !this.showsErrors) this.#drawErrors();
-    this.showsErrors = map === "expected-error";
     const { width, height } = this.nestedBands;
-    const stride = Math.ceil(Math.sqrt((width * height) / QUICK));
-    await this.#pass(steps, mode, stride, drawing);
-    if (stride > 1 && drawing === this.drawing) await this.#pass(steps, mode, 1, drawing);
+    const scale = new Scale(map);
+    const levels = new Uint8Array(width * height);
+    const fillRow = map === "expected-error" ? this.#errorsInto(levels, scale) : this.#sharesInto(levels, scale);
+    if (!(await inSlices(height, fillRow, () => drawing === this.drawing))) return;
+    this.#show(levels);
+    this.canvas.dataset.drawn = map;
+    this.onLevels(levels, scale);
   }
 
-  async #pass(steps, mode, stride, drawing) {
-    const columns = Math.ceil(this.nestedBands.width / stride);
-    const bands = this.nestedBands.at(steps, mode, Array.from({ length: columns }, (_, i) => i * stride));
-    const rows = Math.ceil(this.nestedBands.height / stride);
-    const image = new ImageData(columns, rows);
-    const pixels = new Uint32Array(image.data.buffer);
-    let total = 0;
-    let end = performance.now() + SLICE;
-    for (let row = 0; row < rows; row += 1) {
-      total += this.#colourRow(bands.row(row * stride), pixels, row * columns, columns);
-      if (stride === 1 && performance.now() > end) {
-        await new Promise((resolve) => setTimeout(resolve));
-        if (drawing !== this.drawing) return;
-        end = performance.now() + SLICE;
+  /** The share of what sRGB can show that the band of one pixel holds. */
+  shareAt(row, column) {
+    const pixel = row * this.nestedBands.width + column;
+    return this.#share(this.nestedBands.boundsOfPixel(row, column, this.steps, "per_channel"), 0, pixel);
+  }
+
+  #errorsInto(levels, scale) {
+    const { errorMap } = this;
+    return (row) => {
+      for (let column = 0, pixel = row * errorMap.width; column < errorMap.width; column += 1, pixel += 1) {
+        levels[pixel] = scale.level(errorMap.at(row, column));
       }
-    }
-    if (this.map === "width") this.#show(image, stride);
-    this.onMean(total / (3 * columns * rows), stride === 1);
+    };
   }
 
-  #drawErrors() {
-    const { width, height } = this.errorMap;
+  #sharesInto(levels, scale) {
+    const { width } = this.nestedBands;
+    const bands = this.nestedBands.at(this.steps, "per_channel", Array.from({ length: width }, (_, column) => column));
+    return (row) => {
+      const bounds = bands.row(row);
+      for (let column = 0, pixel = row * width; column < width; column += 1, pixel += 1) {
+        levels[pixel] = scale.level(this.#share(bounds, 6 * column, pixel));
+      }
+    };
+  }
+
+  #share(bounds, index, pixel) {
+    const total = bounds[index + 1] - bounds[index] + bounds[index + 3] - bounds[index + 2] + bounds[index + 5] - bounds[index + 4];
+    return total / this.reach[this.nestedBands.grey[pixel]];
+  }
+
+  #show(levels) {
+    const { width, height } = this.nestedBands;
     const image = new ImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
-    for (let row = 0, pixel = 0; row < height; row += 1) {
-      for (let column = 0; column < width; column += 1, pixel += 1) {
-        pixels[pixel] = this.levels[this.errorMap.level(row, column)];
-      }
-    }
-    this.#show(image, 1);
-  }
-
-  #colourRow(bounds, pixels, start, columns) {
-    let total = 0;
-    for (let i = 0, b = 0; i < columns; i += 1, b += 6) {
-      const sum = bounds[b + 1] - bounds[b] + bounds[b + 3] - bounds[b + 2] + bounds[b + 5] - bounds[b + 4];
-      pixels[start + i] = this.colours[sum];
-      total += sum;
-    }
-    return total;
-  }
-
-  #show(image, stride) {
-    const context = this.canvas.getContext("2d");
-    if (stride === 1) {
-      context.putImageData(image, 0, 0);
-      return;
-    }
-    const reduced = document.createElement("canvas");
-    reduced.width = image.width;
-    reduced.height = image.height;
-    reduced.getContext("2d").putImageData(image, 0, 0);
-    context.drawImage(reduced, 0, 0, image.width * stride, image.height * stride);
+    for (let pixel = 0; pixel < levels.length; pixel += 1) pixels[pixel] = this.colours[levels[pixel]];
+    this.canvas.getContext("2d").putImageData(image, 0, 0);
   }
 }
 
-/** Draws the colours of a map, one pixel a level. */
-export function drawScale(canvas, heat) {
-  const image = new ImageData(256, 1);
-  for (let level = 0; level < 256; level += 1) {
-    image.data.set([heat[3 * level], heat[3 * level + 1], heat[3 * level + 2], 255], 4 * level);
-  }
-  canvas.width = 256;
-  canvas.height = 1;
-  canvas.getContext("2d").putImageData(image, 0, 0);
+/** The levels that sRGB can show at a grey, of all channels together. */
+function reachOf(nestedBands, grey) {
+  return [0, 1, 2].reduce((sum, channel) => {
+    const [lowest, highest] = nestedBands.gamutRange(grey, channel);
+    return sum + highest - lowest;
+  }, 0);
+}
+
+/** The confidence of the bands whose widths are drawn, percent. */
+export function confidenceOfWidths({ steps }) {
+  return Math.min(CONFIDENCE, Math.max(...Object.keys(steps.per_channel).map(Number)));
 }

@@ -2,7 +2,7 @@
 
 import { saveAs } from "./downloads.js";
 import { readExploration } from "./exploration.js";
-import { Refusal, post } from "./requests.js";
+import { Refusal, photoOf, post } from "./requests.js";
 
 const MOST = 200; // dots that the service takes
 const LISTED = 5; // unusual hints that the status line names
@@ -13,7 +13,7 @@ export class Hints {
   /**
    * @param element with the buttons .paint, .undo, .clear and .download, the inputs .colour and .upload, .help and .status.
    * @param stage on which the dots are shown.
-   * @param onExplored called with the exploration of the photo with its hints, and the fields that it was asked with.
+   * @param onExplored called with {archive, exploration, fields}: what the service sent, and what it was asked with.
    * @param onError called with an error when there is one, and with null when the next try begins.
    */
   constructor(element, stage, { onExplored, onError }) {
@@ -35,17 +35,19 @@ export class Hints {
     this.element.hidden = !isPossible;
   }
 
-  /** Begins with another photo, which has no hints yet. */
-  begin(file, description) {
+  /** Begins with another photo.
+   *
+   * @param fields the fields of a form that the photo was explored with, with or without hints.
+   * @param description of the exploration.
+   */
+  begin(fields, description) {
     this.request?.abort();
-    this.file = file;
+    this.fields = photoOf(fields);
     this.photo = description;
-    this.shown = NONE; // the hints of the exploration that the page shows
+    this.shown = hintsOf(fields); // the hints of the exploration that the page shows
     this.radius = null; // of a dot's disk, known after the first answer
-    this.unusual = [];
     this.#setPainting(false);
-    this.#want(NONE);
-    this.#say("");
+    this.#readAnswer(description.hints);
   }
 
   /** Adds a dot at a pixel of the stage. */
@@ -89,14 +91,14 @@ export class Hints {
     const [picture] = input.files;
     input.value = ""; // so that the same picture can be chosen again
     if (picture === undefined) return;
-    const { file } = this;
+    const { fields } = this;
     try {
       (await decode(picture)).close();
     } catch (error) {
       this.onError(error);
       return;
     }
-    if (this.file === file) this.#explore({ dots: this.wanted.dots, picture }); // else another photo has come meanwhile
+    if (this.fields === fields) this.#explore({ dots: this.wanted.dots, picture }); // else another photo has come meanwhile
   }
 
   async #save() {
@@ -115,18 +117,19 @@ export class Hints {
     this.request?.abort();
     this.request = new AbortController();
     const { signal } = this.request;
-    const fields = { image: this.file, ...fieldsOf(hints) };
+    const fields = { ...this.fields, ...fieldsOf(hints) };
     const onWait = (seconds) => this.#say(`The service is busy; next try in ${seconds} s…`);
     this.#want(hints);
     this.onError(null);
     this.#say(isEmpty(hints) ? "Colorizing without hints…" : `Colorizing with ${describe(hints)}…`);
     try {
       const response = await post("explore", fields, { signal, onWait });
-      const exploration = await readExploration(await response.arrayBuffer());
+      const archive = await response.arrayBuffer();
+      const exploration = await readExploration(archive);
       if (signal.aborted) return;
       this.shown = hints;
       this.#readAnswer(exploration.description.hints);
-      this.onExplored(exploration, fields);
+      this.onExplored({ archive, exploration, fields });
     } catch (error) {
       if (signal.aborted) return;
       this.onError(error);
@@ -189,6 +192,15 @@ function fieldsOf({ dots, picture }) {
   if (dots.length > 0) fields.hint = dots.map(({ x, y, colour }) => `${x},${y},${colour}`).join(" ");
   if (picture !== null) fields.hints = picture;
   return fields;
+}
+
+/** The hints that such fields send. */
+function hintsOf({ hint = "", hints = null }) {
+  const dots = hint.split(" ").filter(Boolean).map((point) => {
+    const [x, y, colour] = point.split(",");
+    return { x: Number(x), y: Number(y), colour };
+  });
+  return { dots, picture: hints };
 }
 
 async function decode(picture) {

@@ -4,16 +4,18 @@ import { Refusal } from "./requests.js";
 
 export class Intake {
   /**
-   * @param onPhoto called with the file of a photo.
+   * @param onPhotos called with the files of photos.
    * @param onReference called with the file of a photo that was dropped on #reference.
    * @param onError called with an error.
    */
-  constructor({ onPhoto, onReference, onError }) {
-    this.onPhoto = onPhoto;
+  constructor({ onPhotos, onReference, onError }) {
+    this.onPhotos = onPhotos;
     this.onReference = onReference;
     this.onError = onError;
     this.entered = 0; // elements of the page that a dragged file is over
-    listenToFile(document.getElementById("file"), onPhoto);
+    const input = document.getElementById("file");
+    input.multiple = true; // without this script the form sends one
+    listenToFiles(input, onPhotos);
     document.addEventListener("dragenter", () => this.#mark(this.entered + 1));
     document.addEventListener("dragleave", () => this.#mark(this.entered - 1));
     document.addEventListener("dragover", (event) => event.preventDefault());
@@ -31,28 +33,28 @@ export class Intake {
   #drop(event) {
     event.preventDefault();
     this.#mark(0);
-    const [file] = event.dataTransfer.files;
-    if (file === undefined) return;
-    if (event.target.closest?.("#reference")) this.onReference(file);
-    else this.onPhoto(file);
+    const files = [...event.dataTransfer.files];
+    if (files.length === 0) return;
+    if (event.target.closest?.("#reference")) this.onReference(files[0]);
+    else this.onPhotos(files);
   }
 
   async #openExample(name) {
     try {
       const response = await fetch(`page/examples/${name}`);
       if (!response.ok) throw new Refusal(`The example ${name} was not found.`);
-      await this.onPhoto(new File([await response.blob()], name, { type: "image/jpeg" }));
+      this.onPhotos([new File([await response.blob()], name, { type: "image/jpeg" })]);
     } catch (error) {
       this.onError(error);
     }
   }
 }
 
-/** Calls a function with each file that is chosen, also when it is the same again. */
-export function listenToFile(input, onFile) {
+/** Calls a function with the files that are chosen together, also when they are the same again. */
+export function listenToFiles(input, onFiles) {
   input.addEventListener("change", () => {
-    const [file] = input.files;
+    const files = [...input.files];
     input.value = "";
-    if (file !== undefined) onFile(file);
+    if (files.length > 0) onFiles(files);
   });
 }

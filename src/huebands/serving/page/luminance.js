@@ -30,6 +30,23 @@ export class Luminance {
     }
   }
 
+  /** The green that red and blue need at a grey level: the nearest level, -1 or 256 where there is none. */
+  greenOf(grey, red, blue) {
+    const { linear, weights } = this;
+    const [redWeight, greenWeight, blueWeight] = weights;
+    const whole = linear[grey] * (redWeight + greenWeight + blueWeight);
+    const needed = (whole - redWeight * linear[red] - blueWeight * linear[blue]) / greenWeight;
+    if (needed < 0) return -1;
+    if (needed > linear[255]) return 256;
+    let [level, end] = [0, 255];
+    while (level < end) {
+      const middle = (level + end) >> 1;
+      if (linear[middle] < needed) level = middle + 1;
+      else end = middle;
+    }
+    return level > 0 && needed - linear[level - 1] < linear[level] - needed ? level - 1 : level;
+  }
+
   #tighten(bounds, index, below, above) {
     const { linear } = this;
     let lower = bounds[index];

@@ -1,209 +1,133 @@
-// The page: a photo is uploaded once, then the bands of any confidence are computed here.
+// The page: photos are uploaded once each, then the bands of any confidence are computed here.
 
-import { Alternatives } from "./alternatives.js";
-import { Downloads } from "./downloads.js";
-import { readExploration, stepsAt } from "./exploration.js";
-import { HeatMap, drawScale } from "./heat.js";
-import { Hints } from "./hints.js";
+import { adviceFor, showAdvice } from "./advice.js";
+import { Collection } from "./collection.js";
+import { $, chosen } from "./dom.js";
+import { readExploration } from "./exploration.js";
 import { Intake } from "./intake.js";
-import { Readout } from "./readout.js";
-import { Reference } from "./reference.js";
-import { Refusal, getJson, post } from "./requests.js";
-import { Stage } from "./stage.js";
+import { Refusal, getJson } from "./requests.js";
+import { Result, setConfidence } from "./result.js";
+import { Saving } from "./saving.js";
+import { keepSettings, keptSettings } from "./settings.js";
+import { Strip } from "./strip.js";
 
-const $ = (id) => document.getElementById(id);
-const chosen = (group) => $(group).querySelector("input:checked").value;
+const KEYS = { c: "colours", g: "grey", m: "map" };
 
-const readout = new Readout($("readout"));
-const heat = new HeatMap(document.querySelector(".heat canvas"), showMean);
-const stage = new Stage($("stage"), showPixel, (pixel) => hints.add(pixel));
-const alternatives = new Alternatives($("alternatives"), showColouring);
-const hints = new Hints($("hints"), stage, { onExplored: showGuided, onError: showError });
-const reference = new Reference($("reference"), { onExplored: showGuided, onError: showError });
-let photo = null; // the photo on the page: an exploration, the fields it was asked with, its downloads and the crosshair
-let request = null; // an AbortController of the newest upload
+const result = new Result({ onError: showError, onExplored: (answer) => collection.replace(current, answer) });
+const strip = new Strip($("photos"), { onChoose: choose, onRemove: remove });
+const collection = new Collection({
+  onChange: showStrip,
+  onDone,
+  onRefused,
+  onProgress: showProgress,
+  onUnkept: (text) => { $("unkept").textContent = text; },
+});
+let awaited = new Set(); // photos of the newest upload: the first that is done is shown
+let served; // the version of the served model
+let current = null; // the photo of the collection that is chosen
 
-async function open(file) {
-  request?.abort();
-  request = new AbortController();
-  const { signal } = request;
+function open(files) {
   showError(null);
-  showProgress(`Colorizing ${file.name}…`);
+  $("mean").dataset.complete = false;
+  awaited = new Set(collection.add(files));
+}
+
+function onDone(photo, exploration) {
+  if (!awaited.has(photo) && photo !== current) return;
+  awaited.clear();
+  begin(photo, exploration);
+  $("done").textContent = `${photo.name} is colorized.`;
+  $("photo").focus();
+}
+
+function onRefused(photo, error) {
+  $("error").textContent = [$("error").textContent, messageOf(error)].filter(Boolean).join(" ");
+  const wasAwaited = awaited.delete(photo);
+  if (wasAwaited && awaited.size === 0) hide(photo); // none of the newest photos can be shown
+}
+
+/** Shows a photo of the strip. */
+async function choose(photo) {
+  awaited.clear();
+  showError(null);
+  if (photo.archive === null) {
+    hide(photo);
+    if (photo.state === "refused") $("error").textContent = photo.reason;
+    return;
+  }
+  current = photo;
   try {
-    const onWait = (seconds) => showProgress(`The service is busy; next try in ${seconds} s…`);
-    const response = await post("explore", { image: file }, { signal, onWait });
-    const exploration = await readExploration(await response.arrayBuffer());
-    if (!signal.aborted) begin(exploration, file);
+    const exploration = await readExploration(photo.archive);
+    if (current === photo) begin(photo, exploration); // else another one was chosen meanwhile
   } catch (error) {
-    if (error.name !== "AbortError") showError(error);
-  } finally {
-    if (request.signal === signal) showProgress("");
+    hide(photo);
+    showError(new Refusal(`${photo.name}: what was kept of it cannot be read (${error.message}). Remove it, and drop it again.`));
   }
 }
 
-/** Shows another photo. */
-function begin(exploration, file) {
-  const { description, nestedBands } = exploration;
-  show(exploration, { image: file }, null);
-  drawScale($("scale"), description.tables.heat);
-  $("photo").textContent = `${description.photo}, ${description.width} × ${description.height}`;
-  $("done").textContent = `${description.photo} is colorized.`;
-  $("stride").textContent = describeStride(description.stride);
-  $("files-status").textContent = "";
-  $("warning").textContent =
-    description.likeness <= description.unlike_p_value
-      ? `This photo is unlike the calibration photos (p = ${description.likeness.toFixed(3)}): the promise may not hold for it.`
-      : "";
-  limitConfidence(description);
+function begin(photo, exploration) {
+  current = photo;
   document.body.classList.add("explored");
-  $("result").hidden = false;
-  stage.show(nestedBands.width, nestedBands.height);
-  hints.begin(file, description);
-  reference.begin(file);
-  update();
+  $("files-status").textContent = "";
+  const fieldsFor = { crop: { image: photo.fields.image, crop_border: "true" }, again: photo.fields };
+  const advice = adviceFor(exploration.description, served);
+  showAdvice($("warning"), advice, (action) => collection.redo(photo, fieldsFor[action]));
+  result.begin(exploration, photo.name, photo.fields);
+  showStrip();
+  keep();
 }
 
-/** Shows the photo with other hints or another reference; all that someone has set stays. */
-function showGuided(exploration, fields) {
-  show(exploration, fields, photo.point);
-  update();
+/** Shows a photo that is not colorized: no other one stays on show in its place. */
+function hide(photo) {
+  current = photo;
+  result.hide();
+  $("warning").replaceChildren();
+  $("done").textContent = "";
+  showStrip();
 }
 
-function show(exploration, fields, point) {
-  photo = { ...exploration, fields, downloads: new Downloads(fields), point, pixels: exploration.nestedBands.shown };
-  copy(exploration.grey, document.querySelector(".grey canvas"));
-  copy(exploration.colorized, document.querySelector(".colorized canvas"));
-  document.querySelector(".colorized figcaption").textContent = "Colorized";
-  alternatives.begin(exploration.colorized);
-  heat.explore(exploration);
-  offerMaps(exploration.errorMap);
-}
-
-function describeStride(stride) {
-  if (stride === 1) return "";
-  const ordinal = { 2: "2nd", 3: "3rd" }[stride] ?? `${stride}th`;
-  return `Every ${ordinal} pixel of each row and column is shown; the downloads have every pixel.`;
-}
-
-/** Offers both maps, the expected error first, or hides the choice where there are only widths. */
-function offerMaps(errorMap) {
-  const [error, width] = ["expected-error", "width"].map((map) => $("map").querySelector(`[value=${map}]`));
-  if (errorMap === null) width.checked = true;
-  else if ($("map").hidden) error.checked = true;
-  $("map").hidden = errorMap === null;
-}
-
-/** Names the map that is shown, and its scale. */
-function nameMap(map) {
-  const names = { "expected-error": "Expected error", width: "Band width" };
-  const scaleEnds = { "expected-error": () => `${photo.errorMap.top} CIEDE2000`, width: () => "255 levels" };
-  const name = names[map];
-  $("map-name").textContent = name;
-  $("scale-end").textContent = scaleEnds[map]();
-  document.querySelector(".heat figcaption").textContent = name;
-  $("stage").setAttribute("aria-label", `Grey, colorized and ${name.toLowerCase()}. Arrow keys move the crosshair.`);
-  document.querySelector(".handle.second").setAttribute("aria-label", `Border between colorized and ${name.toLowerCase()}`);
-}
-
-/** Shows one of the photo's colourings; the bands stay as they are. */
-function showColouring(canvas, name) {
-  document.querySelector(".colorized figcaption").textContent = name;
-  copy(canvas, document.querySelector(".colorized canvas"));
-  photo.pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-  if (photo.point !== null) showPixel({ ...photo.point, byKey: false });
-}
-
-async function drawAlternatives() {
-  const note = $("alternatives").querySelector(".hint");
-  const onWait = (seconds) => { note.textContent = `The service is busy; next try in ${seconds} s…`; };
+function remove(photo) {
+  collection.remove(photo);
+  if (photo !== current) return;
   showError(null);
-  note.textContent = "Drawing…";
-  try {
-    await alternatives.draw(photo.fields, chosenGuarantee(), { onWait, signal: new AbortController().signal });
-  } catch (error) {
-    note.textContent = "";
-    showError(error);
-  }
+  hide(null);
+  const next = collection.photos.findLast(({ state }) => state === "done");
+  if (next !== undefined) choose(next);
+  (document.querySelector("#photos .photo") ?? $("file")).focus(); // the button that had the focus is gone
 }
 
-function copy(source, target) {
-  target.width = source.width;
-  target.height = source.height;
-  target.getContext("2d").drawImage(source, 0, 0);
-}
-
-function limitConfidence({ steps, calibration_photos: photos }) {
-  const supported = Object.keys(steps.per_channel).map(Number);
-  for (const input of [$("confidence"), $("confidence-number")]) {
-    input.min = Math.min(...supported);
-    input.max = Math.max(...supported);
-  }
-  const highest = Math.floor(1000 * (1 - 1 / (photos + 1))) / 10;
-  $("support").textContent = `${photos} calibration photos support at most ${highest}%, which is 1 − 1/(n + 1).`;
-  setConfidence(Number($("confidence").value));
-}
-
-function setConfidence(percent) {
-  const { min, max } = $("confidence");
-  const allowed = Math.min(Math.max(Math.round(percent) || 0, Number(min)), Number(max));
-  $("confidence").value = allowed;
-  $("confidence-number").value = allowed;
-}
-
-/** The guarantee that the controls of the page are set to. */
-function chosenGuarantee() {
-  const confidence = Number($("confidence").value);
-  const mode = chosen("mode");
-  return { confidence, alpha: (100 - confidence) / 100, mode, steps: stepsAt(photo.description, confidence, mode) };
+function showStrip() {
+  strip.show(collection.photos, current?.id);
 }
 
 function update() {
-  if (photo === null) return;
-  const { confidence, mode, steps } = chosenGuarantee();
-  const map = chosen("map");
-  $("confidence").setAttribute("aria-valuetext", `${confidence}%`);
-  const { caveat, law } = photo.description;
-  $("promise").textContent = caveat ?? [promiseOf(confidence, mode), law].filter(Boolean).join(" ");
-  nameMap(map);
-  heat.draw(steps, mode, map);
-  if (photo.point !== null) showPixel({ ...photo.point, byKey: false });
+  result.update();
+  keep();
 }
 
-function promiseOf(confidence, mode) {
-  const share = `On average over photos like the calibration photos, at least ${confidence}% of`;
-  const sentenceEnd = { per_channel: "the channel values lie in their bands.", joint: "the pixels have all three channels in their bands." };
-  return `${share} ${sentenceEnd[mode]} The promise is about photos as a whole: it says nothing about one pixel, and does not hold for photos of another kind.`;
+function keep() {
+  keepSettings({ photo: current?.id, confidence: $("confidence").value, mode: chosen("mode") });
 }
 
-function showMean(mean, isComplete) {
-  $("mean").textContent = mean.toFixed(1);
-  $("mean").dataset.complete = isComplete;
-}
-
-function showPixel({ row, column, byKey }) {
-  photo.point = { row, column };
-  const { nestedBands, errorMap, description } = photo;
-  const { steps, mode } = chosenGuarantee();
-  const pixel = row * nestedBands.width + column;
-  const grey = nestedBands.grey[pixel];
-  readout.show(
-    {
-      x: column * description.stride,
-      y: row * description.stride,
-      grey,
-      shown: Array.from(photo.pixels.subarray(4 * pixel, 4 * pixel + 3)),
-      bounds: nestedBands.boundsOfPixel(row, column, steps, mode),
-      gamutRange: [0, 1, 2].map((channel) => nestedBands.gamutRange(grey, channel)),
-      error: errorMap === null ? null : errorMap.at(row, column),
-    },
-    byKey,
-  );
+/** Shows what was on show before a reload. */
+async function restore() {
+  const { photo: id, confidence, mode } = keptSettings();
+  await collection.restore();
+  if (current !== null || awaited.size > 0) return; // someone was faster
+  if (confidence !== undefined) setConfidence(Number(confidence));
+  if (mode !== undefined) $("mode").querySelector(`[value=${CSS.escape(mode)}]`).checked = true;
+  const photos = collection.photos.filter(({ state }) => state === "done");
+  const last = photos.find((photo) => photo.id === id) ?? photos.at(-1);
+  if (last !== undefined) await choose(last);
 }
 
 /** Shows an error; null: none. */
 function showError(error) {
-  if (error === null) $("error").textContent = "";
-  else $("error").textContent = error instanceof Refusal ? error.message : `This page failed: ${error.message}`;
+  $("error").textContent = error === null ? "" : messageOf(error);
+}
+
+function messageOf(error) {
+  return error instanceof Refusal ? error.message : `This page failed: ${error.message}`;
 }
 
 function showProgress(text) {
@@ -211,45 +135,38 @@ function showProgress(text) {
   $("progress-text").textContent = text;
 }
 
-async function download(ending) {
-  const { alpha, mode } = chosenGuarantee();
-  const status = $("files-status");
-  const onWait = (seconds) => { status.textContent = `The service is busy; next try in ${seconds} s…`; };
-  const { downloads } = photo;
-  showError(null);
-  status.textContent = "Making the files at full size…";
-  try {
-    await downloads.save(ending, { alpha, mode, map: chosen("map"), onWait, signal: new AbortController().signal });
-  } catch (error) {
-    showError(error);
-  } finally {
-    status.textContent = "";
-  }
+function arrangeByKey(event) {
+  const arrangement = KEYS[event.key.toLowerCase()];
+  const isTyping = event.target.matches("input:not([type=radio], [type=range], [type=checkbox])");
+  if (arrangement === undefined || isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+  const input = $("arrangement").querySelector(`[value=${arrangement}]`);
+  input.checked = true;
+  result.arrange(arrangement);
 }
 
 function listen() {
-  new Intake({ onPhoto: open, onReference: (file) => reference.take(file), onError: showError });
-  $("cancel").addEventListener("click", () => request?.abort());
+  new Intake({ onPhotos: open, onReference: (file) => result.reference.take(file), onError: showError });
+  new Saving(result, showError);
+  $("cancel").addEventListener("click", () => collection.cancel());
   $("confidence").addEventListener("input", (event) => { setConfidence(Number(event.target.value)); update(); });
   $("confidence-number").addEventListener("change", (event) => { setConfidence(Number(event.target.value)); update(); });
   $("mode").addEventListener("change", update);
   $("map").addEventListener("change", update);
-  $("arrangement").addEventListener("change", () => stage.arrange(chosen("arrangement") === "split"));
-  $("alternatives").querySelector("button").addEventListener("click", drawAlternatives);
-  $("files").addEventListener("click", (event) => {
-    const button = event.target.closest("button");
-    if (button !== null) download(button.dataset.ending);
-  });
+  $("arrangement").addEventListener("change", () => result.arrange(chosen("arrangement")));
+  $("result").addEventListener("keydown", arrangeByKey);
+  const folds = document.querySelectorAll("details");
+  window.addEventListener("beforeprint", () => folds.forEach((fold) => { fold.dataset.wasOpen = fold.open; fold.open = true; }));
+  window.addEventListener("afterprint", () => folds.forEach((fold) => { fold.open = fold.dataset.wasOpen === "true"; }));
 }
 
 async function showModel() {
   try {
-    const { hints: takesHints, like: takesReference, limits, name, samples, version } = await getJson("model");
-    alternatives.offer(samples > 0);
-    hints.offer(takesHints === true);
-    reference.offer(takesReference === true);
+    const model = await getJson("model");
+    const { limits, name, version } = model;
+    served = version;
+    result.offer(model);
     $("limits").textContent =
-      `${limits.formats.join(", ")}; up to ${Math.round(limits.pixels / 1e6)} megapixels and ${Math.round(limits.body_bytes / 2 ** 20)} MB. Only its lightness is used, so colour photos are fine.`;
+      `${limits.formats.join(", ")}; up to ${Math.round(limits.pixels / 1e6)} megapixels and ${Math.round(limits.body_bytes / 2 ** 20)} MB each. Only the lightness is used, so colour photos are fine.`;
     $("model").textContent = `Model ${name}, version ${version}.`;
   } catch (error) {
     showError(error);
@@ -257,4 +174,5 @@ async function showModel() {
 }
 
 listen();
-showModel();
+await showModel();
+await restore();

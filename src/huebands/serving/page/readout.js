@@ -1,12 +1,12 @@
-// Shows the value and the band of each channel at one pixel: as numbers, as colours, and to a screen reader.
+// Shows one pixel: how far off its colour may be, the extreme colours of its band, and each channel's value and band.
 
-import { inWords } from "./error-map.js";
+import { nameOf } from "./colours.js";
 
 const CHANNELS = ["red", "green", "blue"];
 const SPEAK_AFTER = 300; // milliseconds without another move
 
 export class Readout {
-  /** @param element with .place, .expected-error, .shown-colour, .spoken and for each channel a .channel. */
+  /** @param element with .place, .certainty, .extremes, .tile of three kinds, .spoken, and for each channel a .channel. */
   constructor(element) {
     this.element = element;
     this.channels = [...element.querySelectorAll(".channel")];
@@ -15,15 +15,18 @@ export class Readout {
 
   /** Shows a pixel.
    *
-   * @param pixel {x, y, grey, shown, bounds, gamutRange}: position in the photo, and by channel the value shown, lower
-   *   and upper bound in turn, and [lowest, highest] that sRGB can show at this grey; and error, the expected error in
-   *   CIEDE2000, or null.
+   * @param pixel {x, y, grey, shown, bounds, gamutRange, first, second, certainty}: position in the photo, and by channel
+   *   the value shown, lower and upper bound in turn, and [lowest, highest] that sRGB can show at this grey; the band's
+   *   two extreme colours; and how certain the colour is, {words, figure}.
    * @param aloud whether a screen reader announces it.
    */
   show(pixel, aloud) {
-    this.child("place").textContent = `x ${pixel.x}, y ${pixel.y}, grey ${pixel.grey}`;
-    this.child("shown-colour").style.backgroundColor = `rgb(${pixel.shown.join(" ")})`;
-    this.child("expected-error").textContent = describeError(pixel);
+    this.child("place").textContent = `x ${pixel.x}, y ${pixel.y}, grey ${pixel.grey}; ${pixel.certainty.figure}`;
+    this.child("certainty").textContent = pixel.certainty.words;
+    this.child("extremes").textContent = describeExtremes(pixel);
+    for (const name of ["shown", "first", "second"]) {
+      this.child(`tile.${name}`).style.backgroundColor = `rgb(${pixel[name].join(" ")})`;
+    }
     this.channels.forEach((element, channel) => this.#showChannel(element, pixel, channel));
     if (aloud) this.#speak(pixel);
   }
@@ -52,12 +55,15 @@ export class Readout {
         (name, channel) =>
           `${name} ${pixel.shown[channel]}, between ${pixel.bounds[2 * channel]} and ${pixel.bounds[2 * channel + 1]}`,
       );
-      if (pixel.error !== null) parts.unshift(describeError(pixel).toLowerCase());
-      this.child("spoken").textContent = `Column ${pixel.x}, row ${pixel.y}: ${parts.join("; ")}.`;
+      const { words, figure } = pixel.certainty;
+      const sentences = `${words}. ${describeExtremes(pixel)} ${parts.join("; ")}; ${figure}.`;
+      this.child("spoken").textContent = `Column ${pixel.x}, row ${pixel.y}: ${sentences}`;
     }, SPEAK_AFTER);
   }
 }
 
-function describeError({ error }) {
-  return error === null ? "" : `Expected error ${error.toFixed(error < 9.95 ? 1 : 0)}: ${inWords(error)}`;
+function describeExtremes({ shown, first, second }) {
+  const [middle, one, other] = [shown, first, second].map(nameOf);
+  if (one === middle && other === middle) return `Shown ${middle}; other shades of it are possible.`;
+  return one === other ? `Shown ${middle}; ${one} is possible.` : `Shown ${middle}; anything from ${one} to ${other} is possible.`;
 }

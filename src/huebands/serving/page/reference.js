@@ -1,13 +1,13 @@
 // A reference photo, whose colours the photo is to take; each choice explores the photo again.
 
 import { readExploration } from "./exploration.js";
-import { listenToFile } from "./intake.js";
-import { post } from "./requests.js";
+import { listenToFiles } from "./intake.js";
+import { photoOf, post } from "./requests.js";
 
 export class Reference {
   /**
    * @param element with an input .choose, a button .remove, an img and a .status.
-   * @param onExplored called with the exploration of the photo, and the fields that it was asked with.
+   * @param onExplored called with {archive, exploration, fields}: what the service sent, and what it was asked with.
    * @param onError called with an error when there is one, and with null when the next try begins.
    */
   constructor(element, { onExplored, onError }) {
@@ -17,7 +17,7 @@ export class Reference {
     this.picture = element.querySelector("img");
     this.status = element.querySelector(".status");
     this.button = element.querySelector(".remove");
-    listenToFile(element.querySelector(".choose"), (file) => this.take(file));
+    listenToFiles(element.querySelector(".choose"), ([file]) => this.take(file));
     this.button.addEventListener("click", () => this.take(null));
   }
 
@@ -26,12 +26,15 @@ export class Reference {
     this.element.hidden = !isPossible;
   }
 
-  /** Begins with another photo, which has no reference yet. */
-  begin(file) {
+  /** Begins with another photo.
+   *
+   * @param fields the fields of a form that the photo was explored with, with or without a reference.
+   */
+  begin({ like, ...fields }) {
     this.request?.abort();
-    this.file = file;
-    this.#show(null);
-    this.status.textContent = "";
+    this.fields = photoOf(fields);
+    this.#show(like ?? null);
+    this.#sayState();
   }
 
   /** Takes another reference, or none; a refused one leaves the page as it is. */
@@ -40,20 +43,25 @@ export class Reference {
     this.request?.abort();
     this.request = new AbortController();
     const { signal } = this.request;
-    const fields = like === null ? { image: this.file } : { image: this.file, like };
+    const fields = like === null ? this.fields : { ...this.fields, like };
     const onWait = (seconds) => { this.status.textContent = `The service is busy; next try in ${seconds} s…`; };
     this.onError(null);
     this.status.textContent = like === null ? "Colorizing without a reference…" : `Colorizing like ${like.name}…`;
     try {
       const response = await post("explore", fields, { signal, onWait });
-      const exploration = await readExploration(await response.arrayBuffer());
+      const archive = await response.arrayBuffer();
+      const exploration = await readExploration(archive);
       if (signal.aborted) return;
       this.#show(like);
-      this.onExplored(exploration, fields);
+      this.onExplored({ archive, exploration, fields });
     } catch (error) {
       if (signal.aborted) return;
       this.onError(error);
     }
+    this.#sayState();
+  }
+
+  #sayState() {
     this.status.textContent = this.shown === null ? "" : `Colours like ${this.shown.name}.`;
   }
 

@@ -25,6 +25,11 @@ export async function post(path, fields, { signal, onWait }) {
   }
 }
 
+/** Of the fields that a photo was explored with, those that are the photo itself: neither hints nor a reference. */
+export function photoOf({ image, crop_border: cropBorder }) {
+  return cropBorder === undefined ? { image } : { image, crop_border: cropBorder };
+}
+
 /** Fetches JSON. */
 export async function getJson(path) {
   const response = await send(path, {});

@@ -1,87 +1,25 @@
 // The three pictures of a photo, in one frame with borders to drag or side by side, the crosshair, and dots of colour.
 
+import { Borders } from "./borders.js";
+
 const FINE = 1;
 const COARSE = 10;
-
-/** Drags and steps the two borders between the three pictures. */
-class Borders {
-  constructor(stage) {
-    this.stage = stage;
-    this.handles = [...stage.querySelectorAll(".handle")];
-    this.positions = [33, 67]; // percent of the width
-    this.handles.forEach((handle, index) => this.#listen(handle, index));
-    this.#apply();
-  }
-
-  #listen(handle, index) {
-    handle.addEventListener("pointerdown", (event) => {
-      handle.setPointerCapture(event.pointerId);
-      handle.focus();
-      event.preventDefault();
-    });
-    handle.addEventListener("pointermove", (event) => {
-      if (!handle.hasPointerCapture(event.pointerId)) return;
-      const frame = this.stage.getBoundingClientRect();
-      this.#move(index, ((event.clientX - frame.left) / frame.width) * 100);
-    });
-    handle.addEventListener("keydown", (event) => {
-      const position = this.#positionForKey(event, this.positions[index]);
-      if (position === null) return;
-      event.preventDefault();
-      this.#move(index, position);
-    });
-  }
-
-  #positionForKey(event, position) {
-    const step = event.shiftKey ? COARSE : FINE;
-    const moves = {
-      ArrowLeft: position - step,
-      ArrowDown: position - step,
-      ArrowRight: position + step,
-      ArrowUp: position + step,
-      PageDown: position - COARSE,
-      PageUp: position + COARSE,
-      Home: 0,
-      End: 100,
-    };
-    return moves[event.key] ?? null;
-  }
-
-  #move(index, position) {
-    const lowest = index === 0 ? 0 : this.positions[0];
-    const highest = index === 0 ? this.positions[1] : 100;
-    this.positions[index] = Math.min(Math.max(position, lowest), highest);
-    this.#apply();
-  }
-
-  #apply() {
-    const [left, right] = this.positions;
-    this.stage.style.setProperty("--left", `${left}%`);
-    this.stage.style.setProperty("--right", `${right}%`);
-    this.handles.forEach((handle, index) => {
-      const otherPosition = this.positions[1 - index];
-      handle.setAttribute("aria-valuenow", Math.round(this.positions[index]));
-      handle.setAttribute("aria-valuemin", index === 0 ? 0 : Math.round(otherPosition));
-      handle.setAttribute("aria-valuemax", index === 0 ? Math.round(otherPosition) : 100);
-      handle.setAttribute("aria-valuetext", `${Math.round(this.positions[index])}% from the left`);
-    });
-  }
-}
 
 export class Stage {
   /**
    * @param element with three .view, each with a canvas, a .dots and a .cross, and two .handle.
    * @param onPoint called with {row, column, byKey} when the crosshair moves.
    * @param onPaint called with {row, column} when someone paints there.
+   * @param onBorder called when someone has moved a border between the pictures.
    */
-  constructor(element, onPoint, onPaint) {
+  constructor(element, { onPoint, onPaint, onBorder }) {
     this.element = element;
     this.views = [...element.querySelectorAll(".view")];
     this.onPoint = onPoint;
     this.onPaint = onPaint;
     this.isPainting = false;
     this.pinned = false;
-    this.borders = new Borders(element);
+    this.borders = new Borders(element, onBorder);
     element.addEventListener("pointermove", (event) => this.#hover(event));
     element.addEventListener("pointerup", (event) => this.#pin(event));
     element.addEventListener("click", (event) => this.#paintByClick(event));
@@ -98,9 +36,10 @@ export class Stage {
     this.#moveTo(Math.floor(height / 2), Math.floor(width / 2), false);
   }
 
-  /** Shows the pictures in one frame (split) or side by side. */
-  arrange(split) {
-    this.element.classList.toggle("split", split);
+  /** Shows "colours", "grey" or "map" whole, "all" in one frame, or the three "beside" each other. */
+  arrange(view) {
+    this.element.classList.toggle("split", view !== "beside");
+    if (view !== "beside") this.borders.show(view);
   }
 
   /** Lets clicks and keys paint; else a click pins the crosshair. */

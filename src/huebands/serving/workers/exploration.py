@@ -15,7 +15,7 @@ import torch
 from huebands import color
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.prediction import Prediction
-from huebands.colorize.report import describe_hints, describe_samples
+from huebands.colorize.report import Origin, describe_border, describe_hints, describe_samples
 from huebands.colorize.result import Colorization
 from huebands.conformal import luminance
 from huebands.conformal.bands import STEPS_PER_KNOT, NestedBands
@@ -23,7 +23,7 @@ from huebands.conformal.calibration import Calibration
 from huebands.conformal.guarantee import MODES, Guarantee
 from huebands.density.expected_error import LEVELS
 from huebands.density.intervals import KNOTS, PARTS
-from huebands.photos.heatmap import EXPECTED_ERROR, magma
+from huebands.photos.heatmap import magma
 from huebands.photos.write import encode_png
 from huebands.serving.workers.jobs import Job
 
@@ -32,7 +32,9 @@ _MAX_SIDE = 8192  # pixels: some browsers have no larger canvas
 CONFIDENCES = range(50, 100)  # percent
 
 
-def pack_exploration(colorizer: Colorizer, job: Job, prediction: Prediction, result: Colorization) -> bytes:
+def pack_exploration(
+    colorizer: Colorizer, job: Job, prediction: Prediction, result: Colorization, origin: Origin
+) -> bytes:
     """Pack the archive.
 
     Returns:
@@ -43,6 +45,7 @@ def pack_exploration(colorizer: Colorizer, job: Job, prediction: Prediction, res
     stride = _stride(*prediction.photo.shape)
     sampled = np.s_[::stride, ::stride]
     description = _describe(colorizer, job, prediction, result, stride)
+    description |= {"border": describe_border(origin), "own_colour": origin.own_colour}
     knots = description["knots"]
     stored = {
         "colorized.png": encode_png(np.ascontiguousarray(prediction.rgb[sampled])),
@@ -117,10 +120,10 @@ def _describe(
 
 
 def _describe_error(result: Colorization) -> dict[str, Any] | None:
-    """Grey levels and grid of the samples in errors.bin, and the error that has the last colour of the scale."""
+    """Grey levels and grid of the samples in errors.bin."""
     if result.error_KSS is None:
         return None
-    return {"levels": LEVELS, "samples": result.error_KSS.shape[1:], "top": EXPECTED_ERROR.top}
+    return {"levels": LEVELS, "samples": result.error_KSS.shape[1:]}
 
 
 def _steps(calibration: Calibration) -> dict[str, dict[int, list[int]]]:

@@ -25,6 +25,7 @@ class Job:
         sampling: further colourings that the archive is to hold; None: none.
         hints: colours that someone has painted on the photo; None: none.
         like: the file of a reference photo, whose colours it is to take; None: none.
+        crop_border: whether the border around its picture, where it has one, is cut off first.
         request_id: ID of the HTTP request, for the log.
     """
 
@@ -36,6 +37,7 @@ class Job:
     sampling: Sampling | None = None
     hints: HintRequest | None = None
     like: bytes | None = None
+    crop_border: bool = False
     request_id: str = ""
 
     @property

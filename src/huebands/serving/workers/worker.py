@@ -46,6 +46,9 @@ def work(colorizer: Colorizer, job: Job) -> Outcome:
         return _refuse(job, error)
     decoded = time.perf_counter()
     photo = GreyPhoto.of_rgb(rgb_HW3)
+    border = Border.of(photo)
+    if job.crop_border and border is not None:
+        rgb_HW3, photo = np.ascontiguousarray(rgb_HW3[photo.picture]), photo.inside()
     try:
         if job.sampling is not None:
             job.sampling.check(photo)  # before the work
@@ -59,11 +62,19 @@ def work(colorizer: Colorizer, job: Job) -> Outcome:
         return Refusal(status=422, reason=f"{job.name}: {error}", cause="like")
     result = colorizer.choose(prediction, job.guarantee, job.sampling)
     colorized = time.perf_counter()
-    own = own_colour(rgb_HW3, colorizer.calibration.min_chroma)
-    unwatched = why_unwatched(own, result)
+    origin = Origin(
+        photo=job.name,
+        photo_sha256=hashlib.sha256(job.content).hexdigest(),
+        own_colour=own_colour(rgb_HW3, colorizer.calibration.min_chroma),
+        border=border,
+        border_is_cropped=job.crop_border,
+        map_name=job.map_name,
+        sampling=job.sampling,
+    )
+    unwatched = why_unwatched(origin.own_colour, result)
     outside = result.share_outside(rgb_HW3) if unwatched is None else None
     del rgb_HW3  # frees much memory where the photo is large
-    body, media_type, headers = _encode(colorizer, job, prediction, result, own)
+    body, media_type, headers = _encode(colorizer, job, prediction, result, origin)
     height, width = result.grey.shape
     measurements = Measurements(
         width=width,
@@ -126,19 +137,11 @@ def _refuse(job: Job, error: ImageError) -> Refusal:
 
 
 def _encode(
-    colorizer: Colorizer, job: Job, prediction: Prediction, result: Colorization, own: OwnColour
+    colorizer: Colorizer, job: Job, prediction: Prediction, result: Colorization, origin: Origin
 ) -> tuple[bytes, str, dict[str, str]]:
     """The body, media type and further headers of the answer."""
     if job.kind == "explore":
-        return pack_exploration(colorizer, job, prediction, result), "application/zip", {}
-    origin = Origin(
-        photo=job.name,
-        photo_sha256=hashlib.sha256(job.content).hexdigest(),
-        own_colour=own,
-        border=Border.of(prediction.photo),
-        map_name=job.map_name,
-        sampling=job.sampling,
-    )
+        return pack_exploration(colorizer, job, prediction, result, origin), "application/zip", {}
     if job.kind == "colorize":
         report = describe(colorizer.package, origin, result)
         return result.picture(picture_file(origin, report)), "image/png", {}
