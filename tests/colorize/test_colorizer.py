@@ -10,6 +10,7 @@ from skimage.color import rgb2lab
 
 from huebands import color
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.result_files import save
 from huebands.conformal.guarantee import AlphaError, Guarantee
 from huebands.density.atypicality import p_value
 from huebands.density.model import grey_of_lightness
@@ -270,7 +271,7 @@ def test_without_calibration_there_are_colours_but_no_bands(tmp_path):
 
 def test_the_three_files_hold_the_result(colorizer, tmp_path):
     result = colorizer.colorize(random_grey(9, 11), alpha=0.2)
-    paths = result.save(tmp_path / "new" / "folder", "cat")
+    paths = save(result, tmp_path / "new" / "folder", "cat")
     assert [path.name for path in paths] == ["cat.colorized.png", "cat.bands.npz", "cat.uncertainty.png"]
     assert np.array_equal(np.asarray(Image.open(paths[0])), result.rgb)
     assert np.array_equal(np.asarray(Image.open(paths[2]).convert("RGB")), result.uncertainty)
@@ -278,7 +279,7 @@ def test_the_three_files_hold_the_result(colorizer, tmp_path):
         assert set(archive.files) == {"R", "G", "B", "alpha"}
         assert archive["alpha"] == 0.2
         assert all(np.array_equal(archive[name], result.bands[name]) for name in "RGB")
-    saved_again = result.save(tmp_path / "again", "cat")
+    saved_again = save(result, tmp_path / "again", "cat")
     assert [path.read_bytes() for path in saved_again] == [path.read_bytes() for path in paths]
 
 

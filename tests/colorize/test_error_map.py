@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.result_files import files_of_result, save
 from huebands.conformal.error_map import MapError, upsample
 from huebands.conformal.guarantee import Guarantee
 from huebands.density.expected_error import LEVELS, expected_errors
@@ -78,13 +79,13 @@ def test_without_a_joint_density_there_is_no_expected_error_and_the_picture_show
     result = plain.colorize(random_grey(20, 30))
     assert result.expected_error is None
     assert (result.maps, plain.calibration.maps) == (("width",), ("width",))
-    files = dict(result.files("cat"))
+    files = dict(files_of_result(result, "cat"))
     assert set(np.load(io.BytesIO(files["cat.bands.npz"])).files) == {"R", "G", "B", "alpha"}
     picture = Image.open(io.BytesIO(files["cat.uncertainty.png"]))
     assert picture.info["Title"] == "width of the bands"
     assert np.array_equal(np.asarray(picture.convert("RGB")), magma()[np.rint(result.width).astype(int)])
     with pytest.raises(MapError, match=r"expected-error.*no joint colour density"):
-        list(result.files("cat", "expected-error"))
+        list(files_of_result(result, "cat", "expected-error"))
 
 
 def test_a_joint_density_without_a_curve_gives_no_expected_error(plain):
@@ -98,7 +99,7 @@ def test_the_picture_shows_the_expected_error_or_on_request_the_widths(joint):
     assert result.maps == joint.calibration.maps == ("expected-error", "width")
     pictures = {}
     for map_name in (None, "expected-error", "width"):
-        content = dict(result.files("cat", map_name))["cat.uncertainty.png"]
+        content = dict(files_of_result(result, "cat", map_name))["cat.uncertainty.png"]
         pictures[map_name] = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
     assert np.array_equal(pictures[None], pictures["expected-error"])
     assert np.array_equal(pictures[None], result.uncertainty)
@@ -107,12 +108,12 @@ def test_the_picture_shows_the_expected_error_or_on_request_the_widths(joint):
     assert np.array_equal(pictures["width"], magma()[np.rint(result.width).astype(int)])
     assert not np.array_equal(pictures["width"], pictures[None])
     with pytest.raises(MapError, match=r"map .='entropy'. must be expected-error or width"):
-        list(result.files("cat", "entropy"))
+        list(files_of_result(result, "cat", "entropy"))
 
 
 def test_the_files_hold_the_expected_error_and_say_what_the_picture_shows(joint, tmp_path):
     result = joint.colorize(random_grey(20, 30))
-    paths = result.save(tmp_path, "cat")
+    paths = save(result, tmp_path, "cat")
     with np.load(paths[1], allow_pickle=False) as archive:
         assert set(archive.files) == {"R", "G", "B", "alpha", "expected_error"}
         np.testing.assert_allclose(archive["expected_error"], result.expected_error, rtol=1e-3)
@@ -131,7 +132,7 @@ def test_the_report_of_the_service_has_the_expected_error(joint):
         "p90": pytest.approx(np.percentile(result.expected_error, 90), abs=1e-3),
         "unit": "CIEDE2000",
     }
-    files = dict(result.files("cat"))
+    files = dict(files_of_result(result, "cat"))
     assert archive.read("cat.uncertainty.png") == files["cat.uncertainty.png"]
     colours = (read_photo(content) for content in (files["cat.colorized.png"], archive.read("cat.colorized.png")))
     np.testing.assert_array_equal(*colours)

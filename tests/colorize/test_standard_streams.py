@@ -15,6 +15,7 @@ from PIL import Image
 
 from huebands import cli
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.result_files import picture_of
 from tiny_photos import tiny_photo
 
 
@@ -59,7 +60,7 @@ def test_a_photo_goes_from_standard_input_to_standard_output(process, photo, tin
     assert code == 0
     expected = Colorizer.load(tiny_package).colorize(photo)
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(output))), expected.rgb)
-    assert output.endswith(expected.picture()[-200:]), "nothing but the picture"
+    assert output.endswith(picture_of(expected)[-200:]), "nothing but the picture"
     assert [line.split(" (")[0] for line in errors] == [f"model: {tiny_package}", "<stdin> -> standard output"]
     assert not list(tmp_path.iterdir())
 

@@ -26,7 +26,8 @@ from huebands.colorize.own_colour import own_colour
 from huebands.colorize.picture_file import keepable
 from huebands.colorize.processes import KilledError, side_by_side
 from huebands.colorize.report import REPORT, Origin, files_of
-from huebands.colorize.result import Colorization, file_names, write_files
+from huebands.colorize.result import Colorization
+from huebands.colorize.result_files import file_names, write_files
 from huebands.colorize.sampling import SamplesError, Sampling
 from huebands.colorize.search import Photo
 from huebands.colorize.standard_streams import STDIN

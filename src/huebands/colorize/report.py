@@ -17,6 +17,7 @@ from huebands.colorize.mark import VERSION_KEY
 from huebands.colorize.own_colour import OwnColour
 from huebands.colorize.picture_file import PictureFile, facts_of
 from huebands.colorize.result import Colorization
+from huebands.colorize.result_files import files_of_result
 from huebands.colorize.sampling import Sampling
 from huebands.conformal.bands import CHANNELS
 from huebands.conformal.error_map import MapName, choose_map
@@ -111,7 +112,9 @@ def files_of(
         name: of the report; None: it has the stem too.
     """
     report = describe(package, origin, result)
-    yield from result.files(stem, origin.map_name, arrays_of(report), picture_file(origin, report), origin.fading)
+    yield from files_of_result(
+        result, stem, origin.map_name, arrays_of(report), picture_file(origin, report), origin.fading
+    )
     yield name or f"{stem}{REPORT}", encode(report)
 
 

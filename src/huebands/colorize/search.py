@@ -11,7 +11,7 @@ from huebands.colorize.contact_sheet import NAME as SHEET
 from huebands.colorize.manifest import NAME as MANIFEST
 from huebands.colorize.mark import is_result
 from huebands.colorize.report import REPORT
-from huebands.colorize.result import file_names
+from huebands.colorize.result_files import file_names
 from huebands.colorize.sampling import MAX_SAMPLES
 from huebands.colorize.standard_streams import STDIN
 from huebands.photos.encode import SUFFIX

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from huebands.colorize.mark import VERSION_KEY
-from huebands.colorize.result import write_files
+from huebands.colorize.result_files import write_files
 from huebands.comparison import page, table
 from huebands.comparison.compare import Comparison
 

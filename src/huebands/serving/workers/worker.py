@@ -19,6 +19,7 @@ from huebands.colorize.own_colour import OwnColour, own_colour
 from huebands.colorize.prediction import Prediction
 from huebands.colorize.report import Origin, describe, picture_file
 from huebands.colorize.result import Colorization
+from huebands.colorize.result_files import picture_of
 from huebands.colorize.sampling import SamplesError
 from huebands.conformal.guarantee import Guarantee
 from huebands.package.read import read_package
@@ -144,7 +145,7 @@ def _encode(
         return pack_exploration(colorizer, job, prediction, result, origin), "application/zip", {}
     if job.kind == "colorize":
         report = describe(colorizer.package, origin, result)
-        return result.picture(picture_file(origin, report)), "image/png", {}
+        return picture_of(result, picture_file(origin, report)), "image/png", {}
     disposition = f"attachment; filename*=UTF-8''{quote(safe_stem(job.name))}.huebands.zip"
     return (
         pack_archive(colorizer.package, origin, result),
