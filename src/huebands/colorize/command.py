@@ -199,7 +199,7 @@ def _colorize(
     options: argparse.Namespace, paths: Mapping["Photo", PurePath], spool: Path | None, targets: "Targets"
 ) -> int:
     """Colorize the photos, or with --dry-run say what would be done; gives the exit code."""
-    from huebands.colorize.batch import Task, colorize_photos, rehearse
+    from huebands.colorize.batch import colorize_photos, rehearse
     from huebands.colorize.colorizer import Colorizer
     from huebands.colorize.credentials import Credentials
     from huebands.colorize.exemplar import Exemplar
@@ -207,6 +207,7 @@ def _colorize(
     from huebands.colorize.hints import HintRequest, HintsError
     from huebands.colorize.manifest import Manifest
     from huebands.colorize.sampling import Sampling
+    from huebands.colorize.task import Task
     from huebands.conformal.error_map import choose_map
     from huebands.conformal.guarantee import Guarantee
     from huebands.photos.limits import pixel_limit

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from PIL import ExifTags, Image
 
-from huebands.photos.formats import open_image, without_warnings
+from huebands.photos.formats import go_to, open_image, pages, without_warnings
 
 _DPI = 1e-3, 1e6  # sensible resolutions, dots per inch
 _EXIF, _GPS = ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo
@@ -98,12 +98,19 @@ class Metadata:
         return exif
 
 
-def read_metadata(source: Path | bytes) -> Metadata:
-    """Read what an image file tells beside its pixels; nothing of a file that cannot be opened."""
+def read_metadata(source: Path | bytes, page: int | None = None) -> Metadata:
+    """Read what an image file tells beside its pixels; nothing of a file that cannot be opened.
+
+    Args:
+        source: the file's path or its bytes.
+        page: of a TIFF, from 1; None: the first.
+    """
     try:
         file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-        with file, open_image(file) as image, without_warnings():
-            return Metadata.of(image)
+        with file, open_image(file) as image:
+            go_to(image, pages(image)[(page or 1) - 1])
+            with without_warnings():
+                return Metadata.of(image)
     except Exception:  # whoever reads the pixels says why
         return Metadata.none()
 
