@@ -1,10 +1,13 @@
 """Candidates on the same photos: their input, the report, and the errors."""
 
 import csv
+import errno
 import io
 import json
 import math
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,6 +84,21 @@ def test_a_folders_photos_are_squashed_as_prepare_squashes_them(tmp_path):
     np.testing.assert_array_equal(
         photo.truth, read_prepared(write_prepared(tmp_path / "prepared", {"test": [wide]})).photos[0].truth
     )
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+    Image.fromarray(tiny_photo(0)).save(tmp_path / "colour.png")
+    (tmp_path / "locked").mkdir()
+    scandir = os.scandir
+
+    def locked(path):
+        if Path(path).name == "locked":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    (error,) = read_folder(tmp_path, SIZE).unreadable
+    assert str(error) == f"{tmp_path / 'locked'}: Permission denied"
 
 
 def test_colourless_tinted_and_unreadable_photos_are_left_out(tmp_path):

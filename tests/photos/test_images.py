@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from huebands.photos.limits import PixelLimitError
-from huebands.photos.read import ImageError, find_photos, read_photo
+from huebands.photos.read import ImageError, read_photo
 from huebands.photos.write import encode_png, write_png
 
 GREY_RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -387,18 +387,3 @@ def test_png_is_written_losslessly(tmp_path: Path) -> None:
     for wrong in (rgb.astype(np.float32), rgb[..., :2], rgb[:0]):
         with pytest.raises(ValueError, match="must be uint8"):
             encode_png(wrong)
-
-
-def test_a_folder_is_expanded_to_its_image_files(tmp_path: Path) -> None:
-    for name in ("b/2.PNG", "b/1.jpeg", "a.tif", "notes.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    photos = find_photos([tmp_path / "notes.txt", tmp_path])
-    assert [path.relative_to(tmp_path).as_posix() for path in photos] == [
-        "notes.txt",
-        "a.tif",
-        "b/1.jpeg",
-        "b/2.PNG",
-    ]
-    with pytest.raises(ImageError, match="gone: no such file or folder"):
-        find_photos([tmp_path / "gone"])

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huebands.colorize.own_colour import own_colour
+from huebands.colorize.search import Search
 from huebands.data.preparation import encode_square, measure, squash
 from huebands.data.shards import LabShard, data_sha256, read_manifest
 from huebands.photos.grey import GreyPhoto
-from huebands.photos.read import ImageError, find_photos, read_photo
+from huebands.photos.read import ImageError, read_photo
 from huebands.photos.write import encode_png
 
 SPLITS = ("test", "val")  # test judges a finished model; val is for choosing between candidates
@@ -122,10 +123,13 @@ def read_folder(folder: Path, size: int) -> PhotoSet:
         raise ComparisonError(f"size (={size}) must be in [{SIZES[0]}, {SIZES[1]}] pixels")
     if not folder.is_dir():
         raise ImageError(str(folder), "is not a folder" if folder.exists() else "no such folder")
-    photos, unreadable = [], []
+    search = Search.below([folder])
+    photos = []
+    folders = (error for error in search.errors if isinstance(error, OSError))
+    unreadable = [ImageError(str(error.filename), str(error.strerror)) for error in folders]
     colourless, tinted = list[str](), list[str]()
     digest = hashlib.sha256()
-    for path in find_photos([folder]):
+    for path in sorted(photo.path for photo in search.photos):
         # A file name need not be valid text.
         name = path.relative_to(folder).as_posix().encode(errors="backslashreplace").decode()
         try:

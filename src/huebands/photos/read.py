@@ -1,7 +1,6 @@
 """Decodes image files to uint8 sRGB (H, W, 3), upright and opaque, or raises an `ImageError` that says why not."""
 
 import io
-from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
@@ -12,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from huebands.photos.deep import is_deep, read_deep, read_lab
 from huebands.photos.depth import deep_grey, is_deep_grey, to_eight_bits
 from huebands.photos.errors import ImageError as ImageError
-from huebands.photos.formats import FORMATS, SUFFIXES, go_to, open_image, orientation, pages
+from huebands.photos.formats import FORMATS, go_to, open_image, orientation, pages
 from huebands.photos.icc import deep_to_srgb, from_gamma, to_srgb
 from huebands.photos.limits import pixel_limit, refusal
 from huebands.photos.picture import Levels, Picture
@@ -84,24 +83,6 @@ def announced_pixels(content: bytes) -> int:
         return width * height
     except Exception:  # Pillow raises almost any exception on hostile bytes; `read_photo` gives the reason
         return 0
-
-
-def find_photos(paths: Iterable[Path]) -> list[Path]:
-    """Expand folders to the image files below them, sorted; a file stays as it is, whatever its suffix.
-
-    Raises:
-        ImageError: on a path that does not exist.
-    """
-    photos: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            below = (item for item in path.rglob("*") if item.suffix.lower() in SUFFIXES)
-            photos.extend(sorted(item for item in below if item.is_file()))
-        elif path.exists():
-            photos.append(path)
-        else:
-            raise ImageError(str(path), "no such file or folder")
-    return photos
 
 
 def _decode(file: IO[bytes], name: str, max_pixels: int, page: int | None) -> Picture:
