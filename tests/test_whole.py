@@ -18,6 +18,7 @@ import pytest
 
 from huebands import params
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.result_files import files_of_result, save
 from huebands.comparison import report
 from huebands.data.shards import data_sha256
 from huebands.package.read import read_package
@@ -136,10 +137,10 @@ def test_a_colorization_stays_whole_on_a_full_disk(
 ) -> None:
     colorizer = Colorizer.load(tiny_package)
     grey = np.arange(600, dtype=np.uint8).reshape(20, 30)
-    colorizer.colorize(grey).save(tmp_path, "a")
+    save(colorizer.colorize(grey), tmp_path, "a")
     old, new = contents(tmp_path), colorizer.colorize(255 - grey)
-    expected = {name: {content, old[name]} for name, content in new.files("a")}
-    steps = list(failures(monkeypatch, lambda: new.save(tmp_path, "a")))
+    expected = {name: {content, old[name]} for name, content in files_of_result(new, "a")}
+    steps = list(failures(monkeypatch, lambda: save(new, tmp_path, "a")))
     assert len(steps) == 6, "each of three files and its folder"
     for name, content in contents(tmp_path).items():
         assert content in expected[name]

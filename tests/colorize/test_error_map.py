@@ -144,7 +144,7 @@ def test_the_report_of_the_service_has_the_expected_error(joint):
 def test_the_service_shows_the_requested_map(joint):
     archive = archive_of(joint, "width")
     assert json.loads(archive.read("report.json"))["map"] == "width"
-    expected = dict(joint.colorize(random_grey(20, 30)).files("cat", "width"))
+    expected = dict(files_of_result(joint.colorize(random_grey(20, 30)), "cat", "width"))
     assert archive.read("cat.uncertainty.png") == expected["cat.uncertainty.png"]
 
 

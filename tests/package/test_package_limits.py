@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from huebands.serving.workers.findings import Findings
 from PIL import Image
 
 from huebands import cli
 from huebands.colorize.colorizer import Colorizer
+from huebands.colorize.report import Origin
 from huebands.conformal.calibration_files import write_calibration
 from huebands.conformal.guarantee import Guarantee
 from huebands.package.read import read_package
@@ -101,8 +101,8 @@ def test_the_page_and_the_model_get_the_level(strict: Path) -> None:
     assert (model["min_chroma"], model["unlike_p_value"]) == (190.0, 0.5)
     prediction = colorizer.predict(GreyPhoto.of_rgb(COLOURFUL))
     job = Job(kind="explore", content=b"", name="cat", guarantee=Guarantee())
-    findings = Findings(border=None, own_colour="colour")
-    packed = pack_exploration(colorizer, job, prediction, colorizer.choose(prediction, job.guarantee), findings)
+    origin = Origin(photo="photo", photo_sha256=None, own_colour="colour")
+    packed = pack_exploration(colorizer, job, prediction, colorizer.choose(prediction, job.guarantee), origin)
     assert json.loads(zipfile.ZipFile(io.BytesIO(packed)).read("exploration.json"))["unlike_p_value"] == 0.5
 
 

@@ -80,7 +80,7 @@ def test_bands_come_as_an_archive(client):
     archive = zipfile.ZipFile(io.BytesIO(response.content))
     names = ["cat.colorized.png", "cat.bands.npz", "cat.uncertainty.png", "report.json"]
     assert archive.namelist() == names
-    assert archive.read("cat.colorized.png") == post(client, photo()).content
+    assert archive.read("cat.colorized.png") == post(client, photo(), alpha="0.2", mode="joint").content
     bands = np.load(io.BytesIO(archive.read("cat.bands.npz")), allow_pickle=False)
     assert bands["alpha"] == 0.2
     assert bands["R"].shape == (24, 30, 2)

@@ -16,6 +16,7 @@ from PIL import Image
 from huebands.colorize.calibration import calibrate, choose_bands, count_split, laws, measure, measure_all
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.params import CalibrateParams
+from huebands.colorize.result_files import files_of_result
 from huebands.conformal.bands import STEPS
 from huebands.conformal.guarantee import MODES
 from huebands.conformal.scores import photo_losses
@@ -408,7 +409,7 @@ def test_what_was_calibrated_is_what_a_user_gets(calibrated, tmp_path, mode, upl
         path = folder / f"data/raw/photos/calibration{row}.png"
         true = read_photo(path)
         content = path.read_bytes() if upload == "colour" else encode_png(GreyPhoto.of_rgb(true).levels_HW)
-        files = dict(colorizer.colorize(content, 0.3, mode).files("photo"))
+        files = dict(files_of_result(colorizer.colorize(content, 0.3, mode), "photo"))
         with np.load(io.BytesIO(files["photo.bands.npz"])) as band:
             pairs = np.stack([band[name] for name in "RGB"], axis=2)
         outside = (true < pairs[..., 0]) | (true > pairs[..., 1])
