@@ -139,7 +139,7 @@ def test_a_colorization_stays_whole_on_a_full_disk(
     grey = np.arange(600, dtype=np.uint8).reshape(20, 30)
     save(colorizer.colorize(grey), tmp_path, "a")
     old, new = contents(tmp_path), colorizer.colorize(255 - grey)
-    expected = {name: {content, old[name]} for name, content in files_of_result(new, "a")}
+    expected = {name: {bytes(content), old[name]} for name, content in files_of_result(new, "a")}
     steps = list(failures(monkeypatch, lambda: save(new, tmp_path, "a")))
     assert len(steps) == 6, "each of three files and its folder"
     for name, content in contents(tmp_path).items():

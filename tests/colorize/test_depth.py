@@ -5,6 +5,7 @@ import pytest
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.hints import HintRequest
+from huebands.colorize.result import ErrorFigures
 from huebands.conformal.guarantee import Guarantee
 from huebands.photos.grey import GreyPhoto, grey_of
 from huebands.photos.picture import Picture
@@ -78,3 +79,10 @@ def test_hinted_pixels_have_their_colour_at_sixteen_bits(tiny_package):
     red, green, blue = result.full.rgb_HW3[20, 20].tolist()
     assert red > 1.3 * green > blue
     assert abs(int(grey_of(result.full.rgb_HW3)[20, 20]) - 30_001) <= 130
+
+
+def test_figures_of_errors_in_parts_are_those_of_all():
+    errors = np.random.default_rng(0).gamma(3, 4, (50, 40)).astype(np.float32)
+    figures = ErrorFigures.of(errors[start : start + 7] for start in range(0, 50, 7))
+    assert figures.mean == pytest.approx(errors.mean(), rel=1e-6)
+    assert figures.p90 == pytest.approx(np.percentile(errors, 90), abs=1e-3)

@@ -80,7 +80,7 @@ def test_without_a_joint_density_there_is_no_expected_error_and_the_picture_show
     assert result.expected_error is None
     assert (result.maps, plain.calibration.maps) == (("width",), ("width",))
     files = dict(files_of_result(result, "cat"))
-    assert set(np.load(io.BytesIO(files["cat.bands.npz"])).files) == {"R", "G", "B", "alpha"}
+    assert set(np.load(io.BytesIO(bytes(files["cat.bands.npz"]))).files) == {"R", "G", "B", "alpha"}
     picture = Image.open(io.BytesIO(files["cat.uncertainty.png"]))
     assert picture.info["Title"] == "width of the bands"
     assert np.array_equal(np.asarray(picture.convert("RGB")), magma()[np.rint(result.width).astype(int)])
@@ -137,7 +137,7 @@ def test_the_report_of_the_service_has_the_expected_error(joint):
     colours = (read_photo(content) for content in (files["cat.colorized.png"], archive.read("cat.colorized.png")))
     np.testing.assert_array_equal(*colours)
     arrays = np.load(io.BytesIO(archive.read("cat.bands.npz")), allow_pickle=False)
-    for name, array in np.load(io.BytesIO(files["cat.bands.npz"])).items():
+    for name, array in np.load(io.BytesIO(bytes(files["cat.bands.npz"]))).items():
         np.testing.assert_array_equal(arrays[name], array)
 
 

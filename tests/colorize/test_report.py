@@ -33,7 +33,7 @@ def origin(**values):
 def written(colorizer, origin, **guarantee):
     """The report and the arrays, as they are read from the files."""
     files = dict(files_of(colorizer.package, origin, colorizer.colorize(GREY, **guarantee), "a"))
-    return json.loads(files[f"a{REPORT}"]), np.load(io.BytesIO(files["a.bands.npz"]), allow_pickle=False)
+    return json.loads(files[f"a{REPORT}"]), np.load(io.BytesIO(bytes(files["a.bands.npz"])), allow_pickle=False)
 
 
 def test_both_files_tell_the_promise_the_model_and_the_photo(colorizer):

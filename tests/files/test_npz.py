@@ -24,9 +24,18 @@ def test_numpy_reads_what_was_encoded(compression: int) -> None:
 
 
 def test_the_level_counts() -> None:
-    assert npz.encode(ARRAYS, zipfile.ZIP_DEFLATED, 1) != npz.encode(ARRAYS, zipfile.ZIP_DEFLATED)
+    assert bytes(npz.Archive(arrays=ARRAYS, compression=zipfile.ZIP_DEFLATED, level=1)) != npz.encode(
+        ARRAYS, zipfile.ZIP_DEFLATED
+    )
 
 
 def test_objects_are_refused() -> None:
     with pytest.raises(ValueError, match="Object arrays"):
         npz.encode({"x": np.array([None])}, zipfile.ZIP_DEFLATED)
+
+
+def test_an_array_that_comes_in_parts_is_written_as_one() -> None:
+    array = np.arange(60, dtype=np.float16).reshape(10, 6)
+    parts = npz.Rows(array.shape, array.dtype, (array[start : start + 3] for start in range(0, 10, 3)))
+    archive = npz.Archive(arrays={"x": parts}, compression=zipfile.ZIP_DEFLATED)
+    assert bytes(archive) == npz.encode({"x": array}, zipfile.ZIP_DEFLATED)

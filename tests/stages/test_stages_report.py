@@ -410,7 +410,7 @@ def test_what_was_calibrated_is_what_a_user_gets(calibrated, tmp_path, mode, upl
         true = read_photo(path)
         content = path.read_bytes() if upload == "colour" else encode_png(GreyPhoto.of_rgb(true).levels_HW)
         files = dict(files_of_result(colorizer.colorize(content, 0.3, mode), "photo"))
-        with np.load(io.BytesIO(files["photo.bands.npz"])) as band:
+        with np.load(io.BytesIO(bytes(files["photo.bands.npz"]))) as band:
             pairs = np.stack([band[name] for name in "RGB"], axis=2)
         outside = (true < pairs[..., 0]) | (true > pairs[..., 1])
         missed = outside.mean(axis=(0, 1)) if mode == "per_channel" else [outside.any(axis=-1).mean()]

@@ -8,19 +8,22 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
+import pyvips
+from numpy.typing import NDArray
 from PIL import Image
 
 from huebands import __version__
 from huebands.colorize import xmp
-from huebands.photos.deep import is_deep, read_deep
 from huebands.photos.formats import open_image
 from huebands.photos.metadata import Metadata
 from huebands.photos.picture import Levels
 
+_STRIP = 1 << 20  # pixels
 _NAME = "Huebands"
 SOFTWARE = f"{_NAME} {__version__}"
 VERSION_KEY = "huebands"  # of a report in JSON
@@ -41,10 +44,12 @@ def mark_of(levels: Levels, alpha_HW: Levels | None = None) -> dict[str, str]:
 
 def hash_of(levels: Levels, alpha_HW: Levels | None = None) -> str:
     """The size of a picture and the hash of its samples as they lie in its file."""
-    samples = levels if alpha_HW is None else np.dstack((levels, alpha_HW))
-    shape = "x".join(map(str, samples.shape))
-    depth = "" if samples.dtype == np.uint8 else f" {samples.dtype}"
-    return f"{shape}{depth} sha256:{hashlib.sha256(np.ascontiguousarray(samples).data).hexdigest()}"
+    channels = levels.shape[2:] if alpha_HW is None else (levels.shape[2] + 1,)
+    parts = (
+        levels[rows] if alpha_HW is None else np.dstack((levels[rows], alpha_HW[rows]))
+        for rows in _strips(*levels.shape[:2])
+    )
+    return _hash((*levels.shape[:2], *channels), levels.dtype, parts)
 
 
 def hash_of_file(file: Path | bytes) -> str:
@@ -92,7 +97,29 @@ def _is_written_picture(path: Path) -> bool:
 
 
 def _hash_of_opened(image: Image.Image, file: IO[bytes]) -> str:
-    if is_deep(image, file):
-        return hash_of(*read_deep(image, file, "picture"))
     file.seek(0)
-    return hash_of(np.asarray(image))
+    if image.mode == "P":
+        indices_HW = np.asarray(image)
+        return hash_of(indices_HW)
+    samples = pyvips.Image.new_from_source(pyvips.Source.new_from_memory(file.read()), "", access="sequential")
+    parts = (
+        samples.crop(0, rows.start, samples.width, rows.stop - rows.start).numpy()
+        for rows in _strips(samples.height, samples.width)
+    )
+    dtype = np.dtype(np.uint16 if samples.format == "ushort" else np.uint8)
+    return _hash((samples.height, samples.width, samples.bands), dtype, parts)
+
+
+def _hash(shape: tuple[int, ...], dtype: np.dtype[Any], parts: Iterable[NDArray[Any]]) -> str:
+    """The size and the hash of samples that come in parts, of some rows each."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(np.ascontiguousarray(part).data)
+    depth = "" if dtype == np.uint8 else f" {dtype}"
+    return f"{'x'.join(map(str, shape))}{depth} sha256:{digest.hexdigest()}"
+
+
+def _strips(height: int, width: int) -> Iterator[slice]:
+    step = max(_STRIP // width, 1)
+    for top in range(0, height, step):
+        yield slice(top, min(top + step, height))

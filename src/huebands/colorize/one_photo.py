@@ -97,11 +97,11 @@ def check_targets(record: Record, task: Task, targets: Targets) -> None:
 
 
 def _measure(result: Colorization) -> dict[str, Any]:
-    error = result.expected_error
+    error = result.error_figures
     return {
         "likeness": float(result.likeness),
-        "mean_width": round(float(result.width.mean()), 3),
-        "expected_error": None if error is None else round(float(error.mean()), 3),
+        "mean_width": round(result.mean_width, 3),
+        "expected_error": None if error is None else round(error.mean, 3),
         "samples_outside": tuple(round(share, 5) for share in result.samples_outside),
         "caveat": result.caveat,
         "law": result.law,

@@ -17,7 +17,7 @@ from huebands.colorize.mark import VERSION_KEY
 from huebands.colorize.own_colour import OwnColour
 from huebands.colorize.picture_file import PictureFile, facts_of
 from huebands.colorize.result import Colorization
-from huebands.colorize.result_files import files_of_result
+from huebands.colorize.result_files import Content, files_of_result
 from huebands.colorize.sampling import Sampling
 from huebands.conformal.bands import CHANNELS
 from huebands.conformal.error_map import MapName, choose_map
@@ -76,7 +76,7 @@ def describe(package: ModelPackage, origin: Origin, result: Colorization) -> dic
         "border": describe_border(origin),
         **asdict(result.guarantee),
         "steps": dict(zip(CHANNELS, result.steps.tolist(), strict=True)),
-        "mean_band_width": round(float(result.width.mean()), 3),
+        "mean_band_width": round(result.mean_width, 3),
         **_describe_error(result),
         "map": choose_map(origin.map_name, result.maps),
         "strength": origin.fading.strength,
@@ -101,7 +101,7 @@ def encode(report: Mapping[str, Any]) -> bytes:
 
 def files_of(
     package: ModelPackage, origin: Origin, result: Colorization, stem: str, name: str | None = None
-) -> Iterator[tuple[str, bytes]]:
+) -> Iterator[tuple[str, Content]]:
     """Make the files of a result, the report as the last, by their names.
 
     Args:
@@ -145,11 +145,10 @@ def arrays_of(report: Mapping[str, Any]) -> dict[str, ArrayLike]:
 
 def _describe_error(result: Colorization) -> dict[str, Any]:
     """The expected error over the photo's pixels; nothing where the model gives none."""
-    error_HW = result.expected_error
-    if error_HW is None:
+    figures = result.error_figures
+    if figures is None:
         return {}
-    figures = {"mean": error_HW.mean(dtype=np.float64), "p90": np.percentile(error_HW, 90)}
-    rounded = {name: round(float(value), 3) for name, value in figures.items()}
+    rounded = {"mean": round(figures.mean, 3), "p90": round(figures.p90, 3)}
     return {"expected_error": {**rounded, "unit": EXPECTED_ERROR.unit}}
 
 

@@ -1,7 +1,10 @@
 """The result: a colorized photo and its bands."""
 
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +13,37 @@ from huebands.colorize.full_colours import FullColours
 from huebands.colorize.hints_report import HintsReport
 from huebands.conformal.error_map import MAPS, MapName, choose_map, upsample
 from huebands.conformal.guarantee import Guarantee
-from huebands.photos.heatmap import EXPECTED_ERROR, WIDTH, Scale, heat_map
+from huebands.photos.heatmap import EXPECTED_ERROR, WIDTH, Scale, heat_levels, magma
+
+_STRIP = 1 << 20  # pixels
+_BINS, _PER_UNIT = 200_000, 1000  # of errors, CIEDE2000
+
+
+@dataclass(frozen=True)
+class ErrorFigures:
+    """What there is to say of expected errors.
+
+    Attributes:
+        mean: CIEDE2000.
+        p90: their 90th percentile, to 0.001.
+    """
+
+    mean: float
+    p90: float
+
+    @classmethod
+    def of(cls, parts: Iterable[NDArray[np.float32]]) -> Self:
+        """Measure errors that come in parts."""
+        total, counts_N = 0.0, np.zeros(_BINS, np.int64)
+        for errors in parts:
+            total += float(errors.sum(dtype=np.float64))
+            bins = np.minimum((errors * _PER_UNIT).astype(np.int32), _BINS - 1)
+            counts_N += np.bincount(bins.ravel(), minlength=_BINS)
+        count = int(counts_N.sum())
+        rank = 0.9 * (count - 1)
+        below, above = np.searchsorted(np.cumsum(counts_N), (int(rank), math.ceil(rank)), side="right")
+        p90 = (below + (above - below) * (rank % 1) + 0.5) / _PER_UNIT
+        return cls(total / count, float(p90))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,13 +83,30 @@ class Colorization:
     caveat: str | None = None
     law: str | None = None
 
-    @cached_property
+    @property
     def width(self) -> NDArray[np.float32]:
         """Band width at every pixel, the mean over the channels, (H, W) in 8-bit levels."""
-        total = np.zeros(self.grey.shape, np.float32)
+        return self.width_in(slice(None))
+
+    def width_in(self, rows: slice) -> NDArray[np.float32]:
+        """`width` in some rows."""
+        total = np.zeros(self.grey[rows].shape, np.float32)
         for band in self.bands.values():
-            total += band[..., 1] - band[..., 0]
+            total += band[rows, :, 1] - band[rows, :, 0]
         return total / np.float32(len(self.bands))
+
+    @cached_property
+    def mean_width(self) -> float:
+        """The mean of `width` over the photo."""
+        total = sum(float(self.width_in(rows).sum(dtype=np.float64)) for rows in self.strips())
+        return total / self.grey.size
+
+    def strips(self) -> Iterator[slice]:
+        """The photo's rows, a few at a time: so memory does not grow with copies of it in floats."""
+        height, width = self.grey.shape
+        step = max(_STRIP // width, 1)
+        for top in range(0, height, step):
+            yield slice(top, min(top + step, height))
 
     def share_outside(self, rgb_HW3: NDArray[np.uint8]) -> float:
         """The share of a picture's channel values, or in the joint mode of its pixels, that are outside the bands.
@@ -76,34 +126,58 @@ class Colorization:
         """`share_outside` of each sample."""
         return tuple(self.share_outside(sample) for sample in self.samples)
 
-    @cached_property
+    @property
     def expected_error(self) -> NDArray[np.float32] | None:
         """Expected colour error of what is shown, (H, W) in CIEDE2000; None where the model gives none.
 
         Among pixels of new photos like the validation photos with the value 6, the mean error is about 6.
         """
-        return None if self.error_KSS is None else upsample(self.error_KSS, self.grey)
+        return None if self.error_KSS is None else self.expected_error_in(slice(None))
+
+    def expected_error_in(self, rows: slice) -> NDArray[np.float32]:
+        """`expected_error` in some rows, of a model that gives one."""
+        assert self.error_KSS is not None
+        return upsample(self.error_KSS, self.grey, rows)
+
+    @cached_property
+    def error_figures(self) -> ErrorFigures | None:
+        """Mean and 90th percentile of `expected_error` over the photo; None where the model gives none."""
+        if self.error_KSS is None:
+            return None
+        return ErrorFigures.of(self.expected_error_in(rows) for rows in self.strips())
 
     @property
     def maps(self) -> tuple[MapName, ...]:
         """The names of its maps of uncertainty; the first is the usual one."""
         return MAPS if self.error_KSS is not None else ("width",)
 
-    def map(self, name: MapName | None = None) -> tuple[NDArray[np.float32], Scale]:
+    def map(self, name: MapName | None = None, rows: slice = slice(None)) -> tuple[NDArray[np.float32], Scale]:
         """A map of uncertainty, (H, W), and the scale of its picture.
 
         Args:
             name: of the map; None: the first of `maps`.
+            rows: of the photo that are asked for.
 
         Raises:
             MapError: when there is no such map.
         """
-        expected_error = self.expected_error
-        if choose_map(name, self.maps) == "expected-error" and expected_error is not None:
-            return expected_error, EXPECTED_ERROR
-        return self.width, WIDTH
+        if choose_map(name, self.maps) == "expected-error":
+            return self.expected_error_in(rows), EXPECTED_ERROR
+        return self.width_in(rows), WIDTH
+
+    def heat(self, name: MapName | None = None) -> NDArray[np.uint8]:
+        """The levels of `heatmap.magma` that show a map, uint8 (H, W).
+
+        Raises:
+            MapError: when there is no such map.
+        """
+        levels_HW = np.empty(self.grey.shape, np.uint8)
+        for rows in self.strips():
+            levels_HW[rows] = heat_levels(*self.map(name, rows))
+        return levels_HW
 
     @property
     def uncertainty(self) -> NDArray[np.uint8]:
         """Heat map of the usual map of uncertainty, uint8 (H, W, 3); the scale is the same for every photo."""
-        return heat_map(*self.map())
+        colours: NDArray[np.uint8] = magma()[self.heat()]
+        return colours

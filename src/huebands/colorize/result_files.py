@@ -14,9 +14,10 @@ from huebands.colorize.result import Colorization
 from huebands.conformal.error_map import MapName
 from huebands.files import atomic, npz
 from huebands.photos.encode import SUFFIX, Format
-from huebands.photos.heatmap import heat_levels, magma
+from huebands.photos.heatmap import magma
 from huebands.photos.write import encode_png
 
+Content = bytes | npz.Archive  # of a file; an archive is written as it is made
 ENDINGS = (".bands.npz", ".uncertainty.png")
 
 
@@ -45,7 +46,7 @@ def files_of_result(
     further_arrays: Mapping[str, ArrayLike] | None = None,
     picture_file: PictureFile | None = None,
     fading: Fading | None = None,
-) -> Iterator[tuple[str, bytes]]:
+) -> Iterator[tuple[str, Content]]:
     """Make the files, one after the other: colours, bands, uncertainty, and the samples, by their names.
 
     Args:
@@ -60,10 +61,11 @@ def files_of_result(
         MapError: when there is no such map.
         EncodingError: when the format of the pictures cannot hold them.
     """
-    map_HW, scale = result.map(map_name)
-    arrays: dict[str, ArrayLike] = {"alpha": np.float64(result.guarantee.alpha), **result.bands}
-    if result.expected_error is not None:
-        arrays["expected_error"] = result.expected_error.astype(np.float16)
+    _, scale = result.map(map_name, slice(0))  # an error before the work
+    arrays: dict[str, ArrayLike | npz.Rows] = {"alpha": np.float64(result.guarantee.alpha), **result.bands}
+    if result.error_KSS is not None:
+        errors = (result.expected_error_in(rows).astype(np.float16) for rows in result.strips())
+        arrays["expected_error"] = npz.Rows(result.grey.shape, np.dtype(np.float16), errors)
     arrays |= further_arrays or {}
     picture_file = picture_file or PictureFile()
     fading = fading or Fading()
@@ -71,8 +73,8 @@ def files_of_result(
     colorized, bands, uncertainty, *others = names
     yield colorized, picture_of(result, picture_file, fading.strength)
     # At zlib's usual level bands are hardly smaller.
-    yield bands, npz.encode(arrays, zipfile.ZIP_DEFLATED, level=1, comment=SOFTWARE)
-    levels_HW = heat_levels(map_HW, scale)
+    yield bands, npz.Archive(arrays=arrays, compression=zipfile.ZIP_DEFLATED, level=1, comment=SOFTWARE)
+    levels_HW = result.heat(map_name)
     text = {**mark_of(levels_HW), **scale.describe()}
     yield uncertainty, encode_png(levels_HW, palette=magma(), text=text)
     if fading.width is not None:
@@ -99,7 +101,7 @@ def save(result: Colorization, folder: Path | str, stem: str, map_name: MapName 
 
 
 def write_files(
-    folder: Path, files: Iterable[tuple[str, bytes]], check: Callable[[Path], None] = lambda path: None
+    folder: Path, files: Iterable[tuple[str, Content]], check: Callable[[Path], None] = lambda path: None
 ) -> list[Path]:
     """Write files into a folder, made if need be; those of the same names are replaced, each as a whole.
 
@@ -122,8 +124,12 @@ def write_files(
     for name, content in files:
         path = folder / name
         with atomic.writing(path) as file:
-            file.write(content)
+            if isinstance(content, bytes):
+                file.write(content)
+            else:
+                content.write(file)
             check(path)
+        del content  # before the next one is made
         paths.append(path)
     return paths
 

@@ -58,24 +58,28 @@ class ErrorCurve:
         return np.interp(expected, self.expected, self.observed).astype(np.float32)
 
 
-def upsample(samples_KSS: NDArray[np.float32], grey_HW: NDArray[np.uint8]) -> NDArray[np.float32]:
+def upsample(
+    samples_KSS: NDArray[np.float32], grey_HW: NDArray[np.uint8], rows: slice = slice(None)
+) -> NDArray[np.float32]:
     """Interpolate samples that are spread evenly over a photo to its pixels: bilinearly, and linearly in grey.
 
     Args:
         samples_KSS: at each of `LEVELS`.
         grey_HW: grey levels of the photo.
+        rows: of the photo that are asked for.
     """
-    samples, map_HW = torch.from_numpy(samples_KSS), np.empty(grey_HW.shape, np.float32)
+    first, last, _ = rows.indices(len(grey_HW))
+    samples, map_HW = torch.from_numpy(samples_KSS), np.empty((last - first, grey_HW.shape[1]), np.float32)
     before, next_weight = between_levels()
-    rows = max(_TILE // grey_HW.shape[1], 1)
-    for top in range(0, len(grey_HW), rows):
-        tile = slice(top, min(top + rows, len(grey_HW)))
+    step = max(_TILE // grey_HW.shape[1], 1)
+    for top in range(first, last, step):
+        tile = slice(top, min(top + step, last))
         errors_KHW = Grid.over(samples_KSS.shape[1:], grey_HW.shape, tile).interpolate(samples)
         grey_1HW = torch.from_numpy(grey_HW[tile].astype(np.int64))[None]
         place_1HW, weight_1HW = before[grey_1HW], next_weight[grey_1HW]
         map_1HW = errors_KHW.gather(0, place_1HW) * (1 - weight_1HW)
         map_1HW += errors_KHW.gather(0, place_1HW + 1) * weight_1HW
-        map_HW[tile] = map_1HW[0].numpy()
+        map_HW[top - first : tile.stop - first] = map_1HW[0].numpy()
     return map_HW
 
 

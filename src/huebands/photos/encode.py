@@ -22,6 +22,7 @@ _OF_PILLOW: Mapping[str, Format] = {"PNG": "png", "TIFF": "tiff", "JPEG": "jpeg"
 _JPEG_QUALITY = 95
 _JPEG_SEGMENT = 65_533  # bytes of a segment's content
 _IPTC = 33723  # a tag of TIFF
+_JFIF, _JFIF_DENSITY = 4, 13  # where in a JPEG the length of its first segment stands, and the unit of its density
 _XMP_OF_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
 _SMALL_TIFF = 2**32 - 2**25  # bytes: room for the directories
 
@@ -72,18 +73,13 @@ def encode(
         return _tiff(rgb_HW3, alpha_HW, metadata, exif, xmp, software)
     if kind == "png":
         return _png(rgb_HW3, alpha_HW, metadata, exif, xmp, texts or {})
+    if kind == "jpeg":
+        return _jpeg(rgb_HW3, metadata, exif, xmp)
     image = Image.fromarray(rgb_HW3)
     if alpha_HW is not None:
         image.putalpha(Image.fromarray(alpha_HW))
-    options: dict[str, Any] = {"exif": exif, "icc_profile": srgb_profile()}
-    if kind == "webp":
-        return _save(image, format="WEBP", lossless=True, quality=25, method=2, exact=True, xmp=xmp or b"", **options)
-    if metadata.dpi is not None:
-        options["dpi"] = metadata.dpi
-    if metadata.iptc is not None:
-        options["extra"] = _jpeg_segment(0xED, b"Photoshop 3.0\0" + _photoshop(metadata.iptc))
-    jpeg = _save(image, format="JPEG", quality=_JPEG_QUALITY, subsampling=0, **options)
-    return with_xmp(jpeg, xmp) if xmp else jpeg
+    options = {"exif": exif, "icc_profile": srgb_profile(), "xmp": xmp or b""}
+    return _save(image, format="WEBP", lossless=True, quality=25, method=2, exact=True, **options)
 
 
 def with_xmp(jpeg: bytes, xmp: bytes) -> bytes:
@@ -120,31 +116,49 @@ def _png(
     options: dict[str, Any] = {"pnginfo": information, "exif": exif, "icc_profile": srgb_profile()}
     if metadata.dpi is not None:
         options["dpi"] = metadata.dpi
-    if rgb_HW3.dtype == np.uint8:
-        image = Image.fromarray(rgb_HW3)
-        if alpha_HW is not None:
-            image.putalpha(Image.fromarray(alpha_HW))
-        return _save(image, format="PNG", compress_level=1, **options)
-    # Pillow writes no 16-bit colour: the chunks that describe a small picture are those of the large one.
-    describing = [
-        chunk
-        for kind, chunk in _chunks(_save(Image.new("RGB", (1, 1)), format="PNG", **options))
-        if kind not in (b"IHDR", b"IDAT", b"IEND")
-    ]
-    deep = pyvips.Image.new_from_array(_joined(rgb_HW3, alpha_HW), interpretation="rgb16")
-    content = deep.pngsave_buffer(compression=1, bitdepth=16, keep="none")
+    # The chunks that describe a small picture are those of the large one, whose pixels libvips writes faster, smaller
+    # and, at 16 bits, at all.
+    small = _save(Image.new("RGB", (1, 1)), format="PNG", **options)
+    describing = [chunk for kind, chunk in _chunks(small) if kind not in (b"IHDR", b"IDAT", b"IEND")]
+    bits = 8 * rgb_HW3.itemsize
+    content = as_vips(_joined(rgb_HW3, alpha_HW)).pngsave_buffer(compression=2, filter="up", bitdepth=bits, keep="none")
     (_, header), *others = _chunks(content)
     pixels = [chunk for kind, chunk in others if kind in (b"IDAT", b"IEND")]
     return b"".join([bytes(content[:8]), header, *describing, *pixels])
 
 
-def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _chunks(png: bytes) -> Iterator[tuple[bytes, memoryview]]:
     """The chunks of a PNG, by their kinds."""
-    place = 8
+    content, place = memoryview(png), 8
     while place < len(png):
         length, kind = struct.unpack_from(">I4s", png, place)
-        yield kind, png[place : place + 12 + length]
+        yield kind, content[place : place + 12 + length]
         place += 12 + length
+
+
+def _jpeg(rgb_HW3: Levels, metadata: Metadata, exif: Image.Exif, xmp: bytes | None) -> bytes:
+    jpeg = as_vips(rgb_HW3).jpegsave_buffer(Q=_JPEG_QUALITY, subsample_mode="off", optimize_coding=True, keep="none")
+    (length,) = struct.unpack_from(">H", jpeg, _JFIF)
+    head = bytearray(jpeg[: _JFIF + length])
+    if metadata.dpi is not None:
+        density = (min(max(round(value), 1), 65535) for value in metadata.dpi)
+        struct.pack_into(">BHH", head, _JFIF_DENSITY, 1, *density)
+    segments = [_jpeg_segment(0xE1, exif.tobytes())]
+    segments.append(_jpeg_segment(0xE2, b"ICC_PROFILE\0\1\1" + srgb_profile()))
+    if metadata.iptc is not None:
+        segments.append(_jpeg_segment(0xED, b"Photoshop 3.0\0" + _photoshop(metadata.iptc)))
+    if xmp:
+        segments.append(_jpeg_segment(0xE1, _XMP_OF_JPEG + xmp))
+    return b"".join([head, *segments, memoryview(jpeg)[_JFIF + length :]])
+
+
+def as_vips(samples: Levels) -> Any:
+    """Give samples (H, W, C) to libvips, which does not copy them."""
+    samples = np.ascontiguousarray(samples)
+    height, width, channels = samples.shape
+    is_deep = samples.dtype == np.uint16
+    image = pyvips.Image.new_from_memory(samples.data, width, height, channels, "ushort" if is_deep else "uchar")
+    return image.copy(interpretation="rgb16" if is_deep else "srgb")
 
 
 def _tiff(

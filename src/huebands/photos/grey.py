@@ -118,7 +118,7 @@ class GreyPhoto:
             float (1, 1, height, width) in [0, 100] for each size.
         """
         if missing_sizes := [size for size in sizes if size not in self._resized]:
-            L_11HW = color.lightness_of_grey(torch.from_numpy(np.array(self.levels_HW[self.picture])))[None, None]
+            L_11HW = _lightness(self.levels_HW[self.picture])[None, None]
             for size in missing_sizes:
                 self._resized[size] = resize(L_11HW, size[:2], size.kernel).clamp_(0, 100)
         return [self._resized[size] for size in sizes]
@@ -167,6 +167,17 @@ def grey_of(levels: Levels) -> Levels:
             rgb_31N = torch.from_numpy(rgb_N3[pixels].T[:, None].copy())
             grey_N[pixels] = find(rgb_31N)[0].numpy()
     return grey_N.reshape(height, width)
+
+
+def _lightness(levels_HW: NDArray[np.uint8]) -> Tensor:
+    """CIELAB lightness (H, W), a few rows at a time: indices take 12 times the bytes of the levels."""
+    height, width = levels_HW.shape
+    L_HW = torch.empty(height, width)
+    rows = max(_SLICE // width, 1)
+    for top in range(0, height, rows):
+        strip = slice(top, top + rows)
+        L_HW[strip] = color.lightness_of_grey(torch.from_numpy(np.array(levels_HW[strip])))
+    return L_HW
 
 
 def _deep_grey_levels(rgb: Tensor) -> Tensor:

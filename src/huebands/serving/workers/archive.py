@@ -22,7 +22,7 @@ def pack_archive(package: ModelPackage, origin: Origin, result: Colorization) ->
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for file, content in files:
-            archive.writestr(zipfile.ZipInfo(file), content)  # without a date: equal requests, equal bytes
+            archive.writestr(zipfile.ZipInfo(file), bytes(content))  # without a date: equal requests, equal bytes
     return buffer.getvalue()
 
 

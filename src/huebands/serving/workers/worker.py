@@ -80,7 +80,7 @@ def work(colorizer: Colorizer, job: Job) -> Outcome:
     measurements = Measurements(
         width=width,
         height=height,
-        band_width=float(result.width.mean()),
+        band_width=result.mean_width,
         likeness=result.likeness,
         outside=outside,
         unwatched=unwatched,
