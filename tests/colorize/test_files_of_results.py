@@ -10,7 +10,8 @@ from PIL import ExifTags, Image
 
 from huebands import cli
 from huebands.colorize import xmp
-from huebands.colorize.mark import is_result
+from huebands.colorize.mark import hash_of, hash_of_file, is_result
+from huebands.colorize.picture_file import PictureFile
 from huebands.photos.metadata import read_metadata
 from huebands.photos.read import read_picture
 from tiny_photos import tiny_photo
@@ -123,6 +124,22 @@ def test_a_retouched_picture_is_told_and_no_longer_replaced(colorize, photo, tmp
     path.with_name("roses.report.json").unlink()
     assert colorize(photo, "--format", kind) == 2
     assert "is there already and is not a result of huebands as it was written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", SUFFIXES)
+def test_large_pictures_are_hashed_in_parts(monkeypatch, kind):
+    rgb = np.random.default_rng(0).integers(0, 256, (700, 900, 3), dtype=np.uint8)
+    whole = PictureFile(format=kind).encode(rgb)
+    monkeypatch.setattr("huebands.colorize.mark._STRIP", 10_000)
+    assert PictureFile(format=kind).encode(rgb) == whole
+    if kind != "jpeg":
+        assert hash_of_file(whole) == hash_of(rgb)
+    alpha = rgb[..., 0].copy()
+    if kind != "jpeg":
+        assert hash_of_file(PictureFile(format=kind).encode(rgb, alpha)) == hash_of(rgb, alpha)
+    if kind in ("png", "tiff"):
+        deep = rgb.astype(np.uint16) * 200
+        assert hash_of_file(PictureFile(format=kind).encode(deep)) == hash_of(deep)
 
 
 def test_other_files_state_nothing(photo, tmp_path, capsys):

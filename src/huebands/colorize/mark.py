@@ -102,11 +102,12 @@ def _hash_of_opened(image: Image.Image, file: IO[bytes]) -> str:
         indices_HW = np.asarray(image)
         return hash_of(indices_HW)
     samples = pyvips.Image.new_from_source(pyvips.Source.new_from_memory(file.read()), "", access="sequential")
+    dtype = np.dtype(np.uint16 if samples.format == "ushort" else np.uint8)
+    region = pyvips.Region.new(samples)  # whose parts are read in order, one after the other
     parts = (
-        samples.crop(0, rows.start, samples.width, rows.stop - rows.start).numpy()
+        np.frombuffer(region.fetch(0, rows.start, samples.width, rows.stop - rows.start), dtype)
         for rows in _strips(samples.height, samples.width)
     )
-    dtype = np.dtype(np.uint16 if samples.format == "ushort" else np.uint8)
     return _hash((samples.height, samples.width, samples.bands), dtype, parts)
 
 

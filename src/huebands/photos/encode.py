@@ -137,7 +137,7 @@ def _chunks(png: bytes) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _jpeg(rgb_HW3: Levels, metadata: Metadata, exif: Image.Exif, xmp: bytes | None) -> bytes:
-    jpeg = as_vips(rgb_HW3).jpegsave_buffer(Q=_JPEG_QUALITY, subsample_mode="off", optimize_coding=True, keep="none")
+    jpeg = as_vips(rgb_HW3).jpegsave_buffer(Q=_JPEG_QUALITY, subsample_mode="off", keep="none")
     (length,) = struct.unpack_from(">H", jpeg, _JFIF)
     head = bytearray(jpeg[: _JFIF + length])
     if metadata.dpi is not None:
