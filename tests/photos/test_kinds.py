@@ -329,3 +329,10 @@ def test_cut_files_are_refused(kind: str, share: float) -> None:
 def test_formats_are_told_by_content() -> None:
     assert open_image(io.BytesIO(heif_bytes(smooth()))).format == "HEIF"
     assert open_image(io.BytesIO(encode(Image.fromarray(smooth()), "AVIF"))).format == "AVIF"
+
+
+def test_the_limit_is_ours_and_not_pillows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    content = encode(Image.fromarray(smooth()), "PNG")
+    np.testing.assert_array_equal(read_photo(content), smooth())
+    assert Image.MAX_IMAGE_PIXELS == 100

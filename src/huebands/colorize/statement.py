@@ -48,7 +48,6 @@ def read_statement(path: Path) -> Statement:
     with path.open("rb") as file:
         try:
             image = open_image(file)
-            image.load()  # a PNG may have texts behind its pixels
             stated = stated_hash(image)
             facts = xmp.properties_of(Metadata.of(image).xmp)
         except Exception as error:  # Pillow raises almost any exception on damaged bytes

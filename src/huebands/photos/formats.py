@@ -103,10 +103,17 @@ def orientation(image: Image.Image) -> int:
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """Pillow warns of large or odd headers, which readers check. Its warning filters are global, hence the lock."""
+    """Pillow warns of odd headers and refuses large ones, both of which readers check.
+
+    Its warning filters and its limit are global, hence the lock.
+    """
     with _opening, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _is_page(image: Image.Image, frame: int) -> bool:
