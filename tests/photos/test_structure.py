@@ -1,14 +1,17 @@
 """Files of very many blocks are refused before Pillow reads them; sound ones never are."""
 
+import io
 import struct
 import zlib
 
+import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from corpus import corpus, encode, photo, png, png_chunk
 from huebands.photos.read import ImageError, announced_pixels, read_photo
-from huebands.photos.structure import MAX_BLOCKS, MAX_SCANS
+from huebands.photos.structure import MAX_BLOCKS, MAX_ENTRIES, MAX_SCANS
 
 MANY = MAX_BLOCKS + 10
 
@@ -86,3 +89,23 @@ def test_many_blocks_are_read(signature: bytes) -> None:
 def test_sound_files_are_read(name: str) -> None:
     photo = read_photo(corpus()[name])
     assert photo.shape[2] == 3 and photo.std() > 0
+
+
+def test_samples_of_a_pixel_are_counted_before_they_are_decoded() -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.zeros((40, 40, 600), np.uint16), photometric="minisblack", planarconfig="contig")
+    with pytest.raises(ImageError, match="has 600 samples a pixel; at most 4 are supported"):
+        read_photo(buffer.getvalue())
+
+
+def test_entries_of_all_directories_are_counted() -> None:
+    """Many directories of many entries take Pillow long, however small the file."""
+    entries = 600
+    content = b"II*\0" + struct.pack("<I", 8)
+    tags = b"".join(struct.pack("<HHII", 256 + number, 4, 1, 1) for number in range(entries))
+    size = 2 + len(tags) + 4
+    for number in range(entries):
+        following = len(content) + size if number < entries - 1 else 0
+        content += struct.pack("<H", entries) + tags + struct.pack("<I", following)
+    with pytest.raises(ImageError, match=f"has more than {MAX_ENTRIES:,} entries in its directories"):
+        read_photo(content)

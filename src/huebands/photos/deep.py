@@ -16,6 +16,7 @@ _PNG_DEPTH, _PNG_GREY = 24, 0  # where the depth stands in the file, followed by
 _BITS, _PHOTOMETRIC, _EXTRA_SAMPLES = 258, 262, 338
 _CMYK = 5
 _PREMULTIPLIED = 1
+_MOST_SAMPLES = 4  # of a pixel
 
 
 def is_deep(image: Image.Image, file: IO[bytes]) -> bool:
@@ -60,14 +61,16 @@ def read_deep(image: Image.Image, file: IO[bytes], name: str) -> tuple[NDArray[n
         file.seek(0)
         opened = open_heif(file, convert_hdr_to_8bit=False)
         samples = to_sixteen_bits(np.asarray(opened[image.tell()]), name)
-        return _split(_stretched(samples, int(image.info["bit_depth"])), name)
+        return _split(_stretched(samples, int(image.info["bit_depth"])))
     loaded = _load(image, file)
+    if loaded.bands > _MOST_SAMPLES:  # before they are decoded
+        raise ImageError(name, f"has {loaded.bands} samples a pixel; at most {_MOST_SAMPLES} are supported")
     if loaded.interpretation in ("lab", "labs", "labq"):
-        return _split(loaded.extract_band(0, n=3).colourspace("rgb16").numpy(), name)
+        return _split(loaded.extract_band(0, n=3).colourspace("rgb16").numpy())
     samples = to_sixteen_bits(loaded.numpy(), name)
     if image.format == "AVIF":
         samples = _stretched(samples, int(loaded.get("bits-per-sample")))
-    levels, alpha = _split(samples, name)
+    levels, alpha = _split(samples)
     if alpha is not None and _PREMULTIPLIED in getattr(image, "tag_v2", {}).get(_EXTRA_SAMPLES, ()):
         opacity = np.maximum(alpha, 1).astype(np.float32) / 65535
         opacity = opacity if levels.ndim == 2 else opacity[..., None]
@@ -100,11 +103,9 @@ def _stretched(samples: NDArray[np.uint16], bits: int) -> NDArray[np.uint16]:
     return filled
 
 
-def _split(samples: NDArray[np.uint16], name: str) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None]:
+def _split(samples: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None]:
     """Split samples (H, W) or (H, W, C) into levels and alpha."""
     channels = 1 if samples.ndim == 2 else samples.shape[2]
-    if channels > 4:
-        raise ImageError(name, f"has {channels} samples a pixel; at most 4 are supported")
     if channels == 1:
         return samples.reshape(samples.shape[:2]), None
     alpha = samples[..., -1] if channels in (2, 4) else None

@@ -7,14 +7,16 @@ gigabytes to decode, whatever its size in pixels. No camera and no program write
 import re
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice, repeat
+from itertools import islice
 from typing import IO
 
 MAX_BLOCKS = 100_000  # takes Pillow a second or two, and some 20 MB
+MAX_ENTRIES = 300_000  # of all directories of a TIFF, which takes Pillow seconds
 MAX_PAGES = 10_000  # of a TIFF, and other pictures in it
 MAX_TILES = 10_000  # of a JPEG 2000, whose decoder keeps all of them
 MAX_SCANS = 200  # of a JPEG, which decodes all pixels in each; programs write ten or so
 
+_MANY_BLOCKS = f"is made of more than {MAX_BLOCKS:,} blocks"
 _CHUNK = 2**20  # bytes
 _START_OF_SCAN = b"\xff\xda"
 _WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xDA)))
@@ -53,7 +55,7 @@ def check_structure(file: IO[bytes]) -> None:
 
 def _check_blocks(blocks: Iterable[None]) -> None:
     if sum(1 for _ in islice(blocks, MAX_BLOCKS + 1)) > MAX_BLOCKS:
-        raise StructureError(f"is made of more than {MAX_BLOCKS:,} blocks")
+        raise StructureError(_MANY_BLOCKS)
 
 
 def _jpeg(file: IO[bytes]) -> Iterator[None]:
@@ -112,7 +114,7 @@ def _check_tiff(file: IO[bytes]) -> None:
     start = file.read(16)
     order = "<" if start[:2] == b"II" else ">"
     offset, number, entry = ("Q", "Q", "HHQ8x") if b"+" in start[2:4] else ("I", "H", "HHI4x")
-    known = set[int]()
+    known, entries = set[int](), 0
     try:
         (place,) = struct.unpack_from(order + offset, start, 8 if offset == "Q" else 4)
         while place and place not in known:
@@ -120,19 +122,22 @@ def _check_tiff(file: IO[bytes]) -> None:
             if len(known) > MAX_PAGES:
                 raise StructureError(f"has more than {MAX_PAGES:,} pages")
             file.seek(place)
-            entries = _unpack(order + number, file)[0]
-            _check_blocks(_tiff_blocks(file, entries, order + entry))
+            (count,) = _unpack(order + number, file)
+            entries += count
+            if entries > MAX_ENTRIES:
+                raise StructureError(f"has more than {MAX_ENTRIES:,} entries in its directories")
+            if sum(_tiff_blocks(file, count, order + entry)) > MAX_BLOCKS:
+                raise StructureError(_MANY_BLOCKS)
             (place,) = _unpack(order + offset, file)
     except (struct.error, OverflowError, OSError):
         return
 
 
-def _tiff_blocks(file: IO[bytes], entries: int, entry: str) -> Iterator[None]:
+def _tiff_blocks(file: IO[bytes], entries: int, entry: str) -> Iterator[int]:
+    """The blocks that each entry of a directory announces."""
     for _ in range(entries):
-        yield
         tag, _type, count = _unpack(entry, file)
-        if tag in (_STRIP_OFFSETS, _TILE_OFFSETS):
-            yield from repeat(None, count)
+        yield 1 + (count if tag in (_STRIP_OFFSETS, _TILE_OFFSETS) else 0)
 
 
 def _unpack(form: str, file: IO[bytes]) -> tuple[int, ...]:
