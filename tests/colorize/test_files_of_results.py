@@ -95,7 +95,8 @@ def test_transparency_stays_and_a_jpeg_of_it_is_refused(colorize, tmp_path, caps
     assert (picture.alpha_HW == 90).all()
     assert is_result(tmp_path / "out/cut-out.colorized.png")
     assert colorize(tmp_path / "cut-out.png", "--format", "jpeg") == 2
-    assert "is transparent, which a JPEG cannot be; choose --format png, tiff or webp" in capsys.readouterr().err
+    reason = "is transparent, which a JPEG cannot be; choose --format png, tiff or webp"
+    assert capsys.readouterr().err == f"huebands: {tmp_path / 'cut-out.png'}: {reason}\n"
 
 
 @pytest.mark.parametrize("kind", SUFFIXES)
@@ -130,7 +131,7 @@ def test_a_retouched_picture_is_told_and_no_longer_replaced(colorize, photo, tmp
 def test_large_pictures_are_hashed_in_parts(monkeypatch, kind):
     rgb = np.random.default_rng(0).integers(0, 256, (700, 900, 3), dtype=np.uint8)
     whole = PictureFile(format=kind).encode(rgb)
-    monkeypatch.setattr("huebands.colorize.mark._STRIP", 10_000)
+    monkeypatch.setattr("huebands.photos.strips._PIXELS", 10_000)
     assert PictureFile(format=kind).encode(rgb) == whole
     if kind != "jpeg":
         assert hash_of_file(whole) == hash_of(rgb)

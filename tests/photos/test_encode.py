@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -160,3 +161,32 @@ def test_a_result_has_the_format_of_its_photo() -> None:
         "JPEG2000": "png",
         "GIF": "png",
     }
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_texts_of_any_encoding_and_tags_of_any_type_are_kept(kind: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist], exif[ExifTags.Base.Rating] = "Frédéric".encode(), 4
+    exif[ExifTags.Base.XPComment] = "grüß".encode("utf-16-le")
+    buffer = io.BytesIO()
+    Image.fromarray(colours()).save(buffer, "JPEG", exif=exif)
+    content = encode(colours(), kind, metadata=read_metadata(buffer.getvalue()))
+    assert "Frédéric".encode() in content
+    assert "grüß".encode("utf-16-le") in content
+    again = read_metadata(content)
+    assert again.exif[ExifTags.Base.Rating] == 4 and again.lost == ()
+
+
+def test_metadata_behind_the_pixels_of_a_png_are_read() -> None:
+    content = encode(colours(), "png", metadata=metadata())
+    (packet,) = re.findall(rb"....iTXt.*?(?=....iCCP|....eXIf|....pHYs|....tEXt|....zTXt|....IDAT)", content, re.DOTALL)
+    behind = content.replace(packet, b"").replace(content[-12:], packet + content[-12:])
+    assert Image.open(io.BytesIO(behind)).info.get("xmp") is None, "not before the pixels are read"
+    found = read_metadata(behind)
+    assert found.xmp is not None and b"Album 7" in found.xmp
+
+
+@pytest.mark.parametrize(("kind", "width"), [("jpeg", 70_000), ("webp", 17_000)])
+def test_a_picture_that_is_too_wide_for_a_format_is_refused(kind: str, width: int) -> None:
+    with pytest.raises(EncodingError, match=f"cannot be written as {kind.upper()}: "):
+        encode(np.zeros((1, width, 3), np.uint8), kind)

@@ -31,8 +31,9 @@ MEGAPIXELS = 64.0  # of all photos that are worked on at a time; one alone may h
 _FEW = 4  # photos, which take about as long as the start of a process
 # Errors of the operating system that the next photo would meet too.
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
-# What one photo can do wrong.
-_OF_A_PHOTO = (ImageError, CredentialsError, EncodingError, SamplesError, HintsError, TargetError, KilledError, OSError)
+# What one photo can do wrong; the errors of the first line do not name it.
+_NAMELESS = (CredentialsError, EncodingError, HintsError, KilledError, SamplesError)
+_OF_A_PHOTO = (*_NAMELESS, ImageError, TargetError, OSError)
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ def colorize_photos(
             manifest.add(replace(result, model=colorizer.package.config["name"]))
             yield Outcome(Path(record.photo), result)
         elif isinstance(result, _OF_A_PHOTO):
+            if isinstance(result, _NAMELESS):
+                result = type(result)(f"{record.photo}: {result}")
             failed = replace(record, error=" ".join(str(result).split()))
             if not isinstance(result, TargetError):  # what stands there may still be the result of an earlier line
                 manifest.add(failed)

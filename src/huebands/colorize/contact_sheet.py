@@ -4,13 +4,12 @@ It is made from the manifest, shows small copies of the pictures, and links to t
 """
 
 import base64
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from PIL import Image
+import pyvips
 
 from huebands import __version__
 from huebands.colorize.complaint import printable
@@ -70,12 +69,9 @@ def _entry(line: Mapping[str, Any], folder: Path, unlike_p_value: float) -> dict
 
 def _small(path: Path) -> str | None:
     """A small copy as a data URI; None where the picture cannot be read."""
-    buffer = io.BytesIO()
     try:
-        with Image.open(path, formats=["PNG", "TIFF", "JPEG", "WEBP"]) as picture:
-            small = picture.convert("RGB")
-            small.thumbnail((_SIDE, _SIDE))
-            small.save(buffer, "WEBP", quality=70)
-    except Exception:  # Pillow raises almost any exception on damaged bytes
+        source = pyvips.Source.new_from_memory(path.read_bytes())
+        small = pyvips.Image.thumbnail_source(source, _SIDE, size="down").webpsave_buffer(Q=70, keep="none")
+    except (pyvips.Error, OSError):
         return None
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return f"data:image/webp;base64,{base64.b64encode(small).decode()}"

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from huebands import color
 from huebands.photos.grey import grey_of
 from huebands.photos.picture import Levels
-
-_ROWS = 256
+from huebands.photos.strips import strips
 
 
 class FadingError(ValueError):
@@ -60,8 +59,7 @@ def fade(rgb_HW3: Levels, share: float | NDArray[np.float32]) -> Levels:
     full = int(np.iinfo(rgb_HW3.dtype).max)
     linear = color.srgb_to_linear(torch.arange(full + 1, dtype=torch.float64) / full).float()
     faded_HW3 = np.empty_like(rgb_HW3)
-    for top in range(0, len(rgb_HW3), _ROWS):
-        rows = slice(top, top + _ROWS)
+    for rows in strips(*rgb_HW3.shape[:2]):
         colours_HW3 = linear[torch.from_numpy(rgb_HW3[rows].astype(np.int32))]
         grey_HW1 = linear[torch.from_numpy(grey_of(rgb_HW3[rows]).astype(np.int32))][..., None]
         share_HW1 = share if isinstance(share, float) else torch.from_numpy(share[rows])[..., None]

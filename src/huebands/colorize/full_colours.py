@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from huebands.colorize.paint import Paint
 from huebands.photos.picture import Levels
-
-_ROWS = 256
+from huebands.photos.strips import strips
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +36,7 @@ class FullColours:
         rgb_HW3 = paint.on(photo.kept_HW)
         scale, half = (257, 128) if rgb_HW3.dtype == np.uint16 else (1, 0)
         opaque = np.iinfo(rgb_HW3.dtype).max
-        for top in range(0, len(rgb_HW3), _ROWS):
-            rows = slice(top, top + _ROWS)
+        for rows in strips(*photo.shape):
             bounds = bands_HW32[rows].astype(np.int32) * scale
             lower, upper = np.maximum(bounds[..., 0] - half, 0), np.minimum(bounds[..., 1] + half, opaque)
             inside = np.clip(rgb_HW3[rows], lower, upper).astype(rgb_HW3.dtype)

@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,8 +22,8 @@ from huebands.colorize import xmp
 from huebands.photos.formats import open_image
 from huebands.photos.metadata import Metadata
 from huebands.photos.picture import Levels
+from huebands.photos.strips import strips
 
-_STRIP = 1 << 20  # pixels
 _NAME = "Huebands"
 SOFTWARE = f"{_NAME} {__version__}"
 VERSION_KEY = "huebands"  # of a report in JSON
@@ -47,7 +47,7 @@ def hash_of(levels: Levels, alpha_HW: Levels | None = None) -> str:
     channels = levels.shape[2:] if alpha_HW is None else (levels.shape[2] + 1,)
     parts = (
         levels[rows] if alpha_HW is None else np.dstack((levels[rows], alpha_HW[rows]))
-        for rows in _strips(*levels.shape[:2])
+        for rows in strips(*levels.shape[:2])
     )
     return _hash((*levels.shape[:2], *channels), levels.dtype, parts)
 
@@ -106,7 +106,7 @@ def _hash_of_opened(image: Image.Image, file: IO[bytes]) -> str:
     region = pyvips.Region.new(samples)  # whose parts are read in order, one after the other
     parts = (
         np.frombuffer(region.fetch(0, rows.start, samples.width, rows.stop - rows.start), dtype)
-        for rows in _strips(samples.height, samples.width)
+        for rows in strips(samples.height, samples.width)
     )
     return _hash((samples.height, samples.width, samples.bands), dtype, parts)
 
@@ -118,9 +118,3 @@ def _hash(shape: tuple[int, ...], dtype: np.dtype[Any], parts: Iterable[NDArray[
         digest.update(np.ascontiguousarray(part).data)
     depth = "" if dtype == np.uint8 else f" {dtype}"
     return f"{'x'.join(map(str, shape))}{depth} sha256:{digest.hexdigest()}"
-
-
-def _strips(height: int, width: int) -> Iterator[slice]:
-    step = max(_STRIP // width, 1)
-    for top in range(0, height, step):
-        yield slice(top, min(top + step, height))

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from huebands.colorize import xmp
 from huebands.colorize.credentials import Credentials
 from huebands.colorize.mark import PIXELS, SOFTWARE, hash_of, hash_of_file, mark_of
-from huebands.photos.encode import Format, encode, with_xmp
+from huebands.photos.encode import Format, at_depth_of, encode, with_xmp
 from huebands.photos.metadata import Metadata
-from huebands.photos.picture import Levels, to_eight_bits
+from huebands.photos.picture import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +44,9 @@ class PictureFile:
         return self.credentials.sign(content, self.format, self.facts.get("Photo", ""), self.facts)
 
     def _encode(self, rgb_HW3: Levels, alpha_HW: Levels | None) -> bytes:
-        if self.format in ("jpeg", "webp") and rgb_HW3.itemsize > 1:
-            rgb_HW3, alpha_HW = to_eight_bits(rgb_HW3), None if alpha_HW is None else to_eight_bits(alpha_HW)
+        rgb_HW3, alpha_HW = at_depth_of(self.format, rgb_HW3, alpha_HW)
         if self.format == "jpeg":  # the hash is that of the pixels that its readers see
-            jpeg = encode(rgb_HW3, "jpeg", alpha_HW, self.metadata, b"", software=SOFTWARE)
+            jpeg = encode(rgb_HW3, "jpeg", alpha_HW, replace(self.metadata, xmp=None), software=SOFTWARE)
             return with_xmp(jpeg, self._xmp(hash_of_file(jpeg)))
         texts = {**mark_of(rgb_HW3, alpha_HW), "Digital source type": xmp.SOURCE_TYPE, **self.facts}
         packet = self._xmp(hash_of(rgb_HW3, alpha_HW))
@@ -68,24 +66,3 @@ def keepable(metadata: Metadata, format: Format) -> Metadata:
         metadata = replace(metadata, iptc=None)
         lost.append("its IPTC was left out, which a WebP does not hold")
     return replace(metadata, lost=tuple(lost))
-
-
-def facts_of(report: Mapping[str, Any]) -> dict[str, str]:
-    """What files state of a result, of its report, see `report.describe`."""
-    model, delta = report["model"], report["delta"]
-    facts = {
-        "Photo": report["photo"],
-        "PhotoSHA256": report["photo_sha256"] or "",
-        "Model": model["name"],
-        "ModelSHA256": model["package_sha256"],
-        "Alpha": f"{report['alpha']:g}",
-        "Mode": report["mode"],
-        "Delta": "" if delta is None else f"{delta:g}",
-        "Grouped": "yes" if report["grouped"] else "",
-        "Promise": report["promise"],
-        "MeanBandWidth": f"{report['mean_band_width']:g}",
-        "Strength": "" if report["strength"] == 1 else f"{report['strength']:g}",
-        "Likeness": f"{report['likeness']['p_value']:g}",
-    }
-    # Bytes of a file's name that are no text become its escapes.
-    return {name: value.encode(errors="backslashreplace").decode() for name, value in facts.items() if value}

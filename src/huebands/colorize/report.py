@@ -15,13 +15,12 @@ from huebands.colorize.credentials import Credentials
 from huebands.colorize.fading import Fading
 from huebands.colorize.mark import VERSION_KEY
 from huebands.colorize.own_colour import OwnColour
-from huebands.colorize.picture_file import PictureFile, facts_of
+from huebands.colorize.picture_file import PictureFile
 from huebands.colorize.result import Colorization
 from huebands.colorize.result_files import Content, files_of_result
 from huebands.colorize.sampling import Sampling
 from huebands.conformal.bands import CHANNELS
 from huebands.conformal.error_map import MapName, choose_map
-from huebands.conformal.guarantee import Guarantee
 from huebands.package.read import ModelPackage
 from huebands.photos.encode import Format
 from huebands.photos.heatmap import EXPECTED_ERROR
@@ -87,7 +86,7 @@ def describe(package: ModelPackage, origin: Origin, result: Colorization) -> dic
             "meaning": "chance that a photo exchangeable with the calibration photos is as unlike them as this one;"
             " the promise does not reach photos of another kind",
         },
-        "promise": _promise(result.guarantee, result.law) if result.caveat is None else result.caveat,
+        "promise": _promise(result),
         "model": {"name": package.config["name"], "package_sha256": package.package_sha256},
         VERSION_KEY: __version__,
     }
@@ -113,19 +112,31 @@ def files_of(
     """
     report = describe(package, origin, result)
     yield from files_of_result(
-        result, stem, origin.map_name, arrays_of(report), picture_file(origin, report), origin.fading
+        result, stem, origin.map_name, arrays_of(report), picture_file(package, origin, result), origin.fading
     )
     yield name or f"{stem}{REPORT}", encode(report)
 
 
-def picture_file(origin: Origin, report: Mapping[str, Any]) -> PictureFile:
-    """How the pictures of a result are written, which state what its report says."""
-    return PictureFile(
-        format=origin.format,
-        metadata=origin.metadata,
-        facts=facts_of(report),
-        credentials=origin.credentials,
-    )
+def picture_file(package: ModelPackage, origin: Origin, result: Colorization) -> PictureFile:
+    """How the pictures of a result are written, which state what its report says, in short."""
+    guarantee, strength = result.guarantee, origin.fading.strength
+    facts = {
+        "Photo": origin.photo,
+        "PhotoSHA256": origin.photo_sha256 or "",
+        "Model": package.config["name"],
+        "ModelSHA256": package.package_sha256,
+        "Alpha": f"{guarantee.alpha:g}",
+        "Mode": guarantee.mode,
+        "Delta": "" if guarantee.delta is None else f"{guarantee.delta:g}",
+        "Grouped": "yes" if guarantee.grouped else "",
+        "Promise": _promise(result),
+        "MeanBandWidth": f"{result.mean_width:.3f}",
+        "Strength": "" if strength == 1 else f"{strength:g}",
+        "Likeness": f"{result.likeness:.4f}",
+    }
+    # Bytes of a file's name that are no text become its escapes.
+    stated = {name: value.encode(errors="backslashreplace").decode() for name, value in facts.items() if value}
+    return PictureFile(format=origin.format, metadata=origin.metadata, facts=stated, credentials=origin.credentials)
 
 
 def arrays_of(report: Mapping[str, Any]) -> dict[str, ArrayLike]:
@@ -173,7 +184,11 @@ def describe_hints(result: Colorization) -> dict[str, Any]:
     return {"hints": {"radius": result.hints.radius, "alpha": result.hints.alpha, "unusual": unusual}}
 
 
-def _promise(guarantee: Guarantee, law: str | None) -> str:
+def _promise(result: Colorization) -> str:
+    """What the bands promise, or what holds in its place."""
+    if result.caveat is not None:
+        return result.caveat
+    guarantee, law = result.guarantee, result.law
     sentences = [
         "For a photo exchangeable with the calibration photos, the expected share of its"
         f" {guarantee.unit} that leave their bands is at most {guarantee.alpha:g}."

@@ -1,7 +1,7 @@
 """The result: a colorized photo and its bands."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -14,8 +14,8 @@ from huebands.colorize.hints_report import HintsReport
 from huebands.conformal.error_map import MAPS, MapName, choose_map, upsample
 from huebands.conformal.guarantee import Guarantee
 from huebands.photos.heatmap import EXPECTED_ERROR, WIDTH, Scale, heat_levels, magma
+from huebands.photos.strips import strips
 
-_STRIP = 1 << 20  # pixels
 _BINS, _PER_UNIT = 200_000, 1000  # of errors, CIEDE2000
 
 
@@ -98,15 +98,8 @@ class Colorization:
     @cached_property
     def mean_width(self) -> float:
         """The mean of `width` over the photo."""
-        total = sum(float(self.width_in(rows).sum(dtype=np.float64)) for rows in self.strips())
+        total = sum(float(self.width_in(rows).sum(dtype=np.float64)) for rows in strips(*self.grey.shape))
         return total / self.grey.size
-
-    def strips(self) -> Iterator[slice]:
-        """The photo's rows, a few at a time: so memory does not grow with copies of it in floats."""
-        height, width = self.grey.shape
-        step = max(_STRIP // width, 1)
-        for top in range(0, height, step):
-            yield slice(top, min(top + step, height))
 
     def share_outside(self, rgb_HW3: NDArray[np.uint8]) -> float:
         """The share of a picture's channel values, or in the joint mode of its pixels, that are outside the bands.
@@ -144,7 +137,7 @@ class Colorization:
         """Mean and 90th percentile of `expected_error` over the photo; None where the model gives none."""
         if self.error_KSS is None:
             return None
-        return ErrorFigures.of(self.expected_error_in(rows) for rows in self.strips())
+        return ErrorFigures.of(self.expected_error_in(rows) for rows in strips(*self.grey.shape))
 
     @property
     def maps(self) -> tuple[MapName, ...]:
@@ -172,7 +165,7 @@ class Colorization:
             MapError: when there is no such map.
         """
         levels_HW = np.empty(self.grey.shape, np.uint8)
-        for rows in self.strips():
+        for rows in strips(*self.grey.shape):
             levels_HW[rows] = heat_levels(*self.map(name, rows))
         return levels_HW
 

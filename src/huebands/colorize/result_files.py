@@ -15,6 +15,7 @@ from huebands.conformal.error_map import MapName
 from huebands.files import atomic, npz
 from huebands.photos.encode import SUFFIX, Format
 from huebands.photos.heatmap import magma
+from huebands.photos.strips import strips
 from huebands.photos.write import encode_png
 
 Content = bytes | npz.Archive  # of a file; an archive is written as it is made
@@ -64,7 +65,7 @@ def files_of_result(
     _, scale = result.map(map_name, slice(0))  # an error before the work
     arrays: dict[str, ArrayLike | npz.Rows] = {"alpha": np.float64(result.guarantee.alpha), **result.bands}
     if result.error_KSS is not None:
-        errors = (result.expected_error_in(rows).astype(np.float16) for rows in result.strips())
+        errors = (result.expected_error_in(rows).astype(np.float16) for rows in strips(*result.grey.shape))
         arrays["expected_error"] = npz.Rows(result.grey.shape, np.dtype(np.float16), errors)
     arrays |= further_arrays or {}
     picture_file = picture_file or PictureFile()

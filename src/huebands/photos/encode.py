@@ -13,8 +13,8 @@ from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from huebands.photos.metadata import Metadata
-from huebands.photos.picture import Levels, to_eight_bits
+from huebands.photos.metadata import Metadata, Text
+from huebands.photos.picture import Levels, round_to_eight_bits
 
 Format = Literal["png", "tiff", "jpeg", "webp"]
 SUFFIX: Mapping[Format, str] = {"png": ".png", "tiff": ".tif", "jpeg": ".jpg", "webp": ".webp"}
@@ -22,6 +22,7 @@ _OF_PILLOW: Mapping[str, Format] = {"PNG": "png", "TIFF": "tiff", "JPEG": "jpeg"
 _JPEG_QUALITY = 95
 _JPEG_SEGMENT = 65_533  # bytes of a segment's content
 _IPTC = 33723  # a tag of TIFF
+_BYTE, _ASCII, _SHORT = 1, 2, 3  # types of TIFF's tags
 _JFIF, _JFIF_DENSITY = 4, 13  # where in a JPEG the length of its first segment stands, and the unit of its density
 _XMP_OF_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
 _SMALL_TIFF = 2**32 - 2**25  # bytes: room for the directories
@@ -63,8 +64,7 @@ def encode(
     """
     metadata = metadata or Metadata.none()
     xmp = metadata.xmp if xmp is None else xmp
-    if kind in ("jpeg", "webp") and rgb_HW3.dtype == np.uint16:
-        rgb_HW3, alpha_HW = to_eight_bits(rgb_HW3), None if alpha_HW is None else to_eight_bits(alpha_HW)
+    rgb_HW3, alpha_HW = at_depth_of(kind, rgb_HW3, alpha_HW)
     if kind == "jpeg" and alpha_HW is not None:
         raise EncodingError("is transparent, which a JPEG cannot be; choose --format png, tiff or webp")
     size = (rgb_HW3.shape[1], rgb_HW3.shape[0])
@@ -74,7 +74,8 @@ def encode(
     if kind == "png":
         return _png(rgb_HW3, alpha_HW, metadata, exif, xmp, texts or {})
     if kind == "jpeg":
-        return _jpeg(rgb_HW3, metadata, exif, xmp)
+        jpeg = _jpeg(rgb_HW3, metadata, exif)
+        return jpeg if xmp is None else with_xmp(jpeg, xmp)
     image = Image.fromarray(rgb_HW3)
     if alpha_HW is not None:
         image.putalpha(Image.fromarray(alpha_HW))
@@ -82,10 +83,18 @@ def encode(
     return _save(image, format="WEBP", lossless=True, quality=25, method=2, exact=True, **options)
 
 
+def at_depth_of(kind: Format, rgb_HW3: Levels, alpha_HW: Levels | None) -> tuple[Levels, Levels | None]:
+    """Round colours and opacity to 8 bits where the format holds no more."""
+    if kind not in ("jpeg", "webp") or rgb_HW3.dtype == np.uint8:
+        return rgb_HW3, alpha_HW
+    return round_to_eight_bits(rgb_HW3), None if alpha_HW is None else round_to_eight_bits(alpha_HW)
+
+
 def with_xmp(jpeg: bytes, xmp: bytes) -> bytes:
     """Put XMP into a JPEG that has none, after its first segment; its pixels stay as they are."""
-    _, _, length = struct.unpack_from(">2sHH", jpeg)
-    return jpeg[: 4 + length] + _jpeg_segment(0xE1, _XMP_OF_JPEG + xmp) + jpeg[4 + length :]
+    (length,) = struct.unpack_from(">H", jpeg, _JFIF)
+    content, segment = memoryview(jpeg), _jpeg_segment(0xE1, _XMP_OF_JPEG + xmp)
+    return b"".join([content[: _JFIF + length], segment, content[_JFIF + length :]])
 
 
 @cache
@@ -121,7 +130,7 @@ def _png(
     small = _save(Image.new("RGB", (1, 1)), format="PNG", **options)
     describing = [chunk for kind, chunk in _chunks(small) if kind not in (b"IHDR", b"IDAT", b"IEND")]
     bits = 8 * rgb_HW3.itemsize
-    content = as_vips(_joined(rgb_HW3, alpha_HW)).pngsave_buffer(compression=2, filter="up", bitdepth=bits, keep="none")
+    content = _save_by_vips(_joined(rgb_HW3, alpha_HW), "png", compression=2, filter="up", bitdepth=bits)
     (_, header), *others = _chunks(content)
     pixels = [chunk for kind, chunk in others if kind in (b"IDAT", b"IEND")]
     return b"".join([bytes(content[:8]), header, *describing, *pixels])
@@ -136,8 +145,8 @@ def _chunks(png: bytes) -> Iterator[tuple[bytes, memoryview]]:
         place += 12 + length
 
 
-def _jpeg(rgb_HW3: Levels, metadata: Metadata, exif: Image.Exif, xmp: bytes | None) -> bytes:
-    jpeg = as_vips(rgb_HW3).jpegsave_buffer(Q=_JPEG_QUALITY, subsample_mode="off", keep="none")
+def _jpeg(rgb_HW3: Levels, metadata: Metadata, exif: Image.Exif) -> bytes:
+    jpeg = _save_by_vips(rgb_HW3, "jpeg", Q=_JPEG_QUALITY, subsample_mode="off")
     (length,) = struct.unpack_from(">H", jpeg, _JFIF)
     head = bytearray(jpeg[: _JFIF + length])
     if metadata.dpi is not None:
@@ -147,18 +156,20 @@ def _jpeg(rgb_HW3: Levels, metadata: Metadata, exif: Image.Exif, xmp: bytes | No
     segments.append(_jpeg_segment(0xE2, b"ICC_PROFILE\0\1\1" + srgb_profile()))
     if metadata.iptc is not None:
         segments.append(_jpeg_segment(0xED, b"Photoshop 3.0\0" + _photoshop(metadata.iptc)))
-    if xmp:
-        segments.append(_jpeg_segment(0xE1, _XMP_OF_JPEG + xmp))
     return b"".join([head, *segments, memoryview(jpeg)[_JFIF + length :]])
 
 
-def as_vips(samples: Levels) -> Any:
-    """Give samples (H, W, C) to libvips, which does not copy them."""
+def _save_by_vips(samples: Levels, kind: Format, **options: Any) -> bytes:
+    """Encode samples (H, W, C) without metadata; libvips does not copy them."""
     samples = np.ascontiguousarray(samples)
     height, width, channels = samples.shape
     is_deep = samples.dtype == np.uint16
     image = pyvips.Image.new_from_memory(samples.data, width, height, channels, "ushort" if is_deep else "uchar")
-    return image.copy(interpretation="rgb16" if is_deep else "srgb")
+    image = image.copy(interpretation="rgb16" if is_deep else "srgb")
+    try:
+        return bytes(image.write_to_buffer(SUFFIX[kind], keep="none", **options))
+    except pyvips.Error as error:
+        raise EncodingError(f"cannot be written as {kind.upper()}: {' '.join(str(error).split())}") from error
 
 
 def _tiff(
@@ -172,9 +183,7 @@ def _tiff(
     samples = _joined(rgb_HW3, alpha_HW)
     if samples.nbytes > _SMALL_TIFF:
         raise EncodingError(f"has {samples.nbytes:,} bytes of samples, too many for a TIFF; choose --format png")
-    tags: list[tuple[int, Any, int, Any, bool]] = [
-        (int(tag), 2, 0, str(value), True) for tag, value in metadata.exif.items() if isinstance(value, str)
-    ]
+    tags = [_tiff_tag(int(tag), value) for tag, value in metadata.exif.items()]
     if xmp is not None:
         tags.append((700, 1, len(xmp), xmp, True))
     if metadata.iptc is not None:
@@ -200,6 +209,15 @@ def _tiff(
         extratags=tags,
     )
     return _with_directories(buffer, further)
+
+
+def _tiff_tag(tag: int, value: Any) -> tuple[int, Any, int, Any, bool]:
+    """A tag as tifffile takes it: its code, type, count and value, and that it is of the first page alone."""
+    if isinstance(value, str):
+        return tag, _ASCII, 0, Text(value).encode(), True
+    if isinstance(value, bytes):
+        return tag, _BYTE, len(value), value, True
+    return tag, _SHORT, 1, int(value), True
 
 
 def _with_directories(buffer: io.BytesIO, directories: Mapping[Any, Mapping[int, Any]]) -> bytes:

@@ -15,9 +15,10 @@ from torch import Tensor
 from huebands import color
 from huebands.photos.borders import find_picture
 from huebands.photos.errors import ImageError
-from huebands.photos.picture import Levels, Picture, to_eight_bits
+from huebands.photos.picture import Levels, Picture, round_to_eight_bits
 from huebands.photos.read import read_photo, read_picture
 from huebands.photos.resize import Filter, resize
+from huebands.photos.strips import strips
 
 _SLICE = 1 << 18  # pixels: a slice's temporaries stay in the processor's cache
 
@@ -78,7 +79,7 @@ class GreyPhoto:
             return cls.of_rgb(picture.on_white())
         kept_HW = grey_of(picture.levels)
         if picture.alpha_HW is None:
-            return cls(to_eight_bits(kept_HW), kept_HW)
+            return cls(round_to_eight_bits(kept_HW), kept_HW)
         return cls(grey_of(picture.on_white()).view(np.uint8), kept_HW, picture.alpha_HW)
 
     @property
@@ -170,13 +171,10 @@ def grey_of(levels: Levels) -> Levels:
 
 
 def _lightness(levels_HW: NDArray[np.uint8]) -> Tensor:
-    """CIELAB lightness (H, W), a few rows at a time: indices take 12 times the bytes of the levels."""
-    height, width = levels_HW.shape
-    L_HW = torch.empty(height, width)
-    rows = max(_SLICE // width, 1)
-    for top in range(0, height, rows):
-        strip = slice(top, top + rows)
-        L_HW[strip] = color.lightness_of_grey(torch.from_numpy(np.array(levels_HW[strip])))
+    """CIELAB lightness (H, W)."""
+    L_HW = torch.empty(levels_HW.shape)
+    for rows in strips(*levels_HW.shape):
+        L_HW[rows] = color.lightness_of_grey(torch.from_numpy(np.array(levels_HW[rows])))
     return L_HW
 
 

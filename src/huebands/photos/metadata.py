@@ -36,6 +36,14 @@ _OWN = frozenset((ExifTags.Base.ColorSpace, ExifTags.Base.ExifImageWidth, ExifTa
 _SRGB = 1
 
 
+class Text(str):
+    """A text of EXIF: Pillow reads its bytes as Latin-1, whatever their encoding, and would write them as ASCII."""
+
+    def encode(self, encoding: str = "", errors: str = "") -> bytes:
+        """The bytes that it was read from, whatever is asked."""
+        return super().encode("latin-1")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
     """What a file tells beside its pixels. The orientation is left out: pixels are upright.
@@ -83,19 +91,23 @@ class Metadata:
             software: that made it.
         """
         exif = Image.Exif()
-        for tag, value in self.exif.items():
-            exif[tag] = value
+        exif.update(_as_read(self.exif))
         exif[ExifTags.Base.Software] = software
         if self.dpi is not None:
             exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution] = self.dpi
             exif[ExifTags.Base.ResolutionUnit] = 2
         camera = exif.get_ifd(_EXIF)
-        camera.update(self.camera)
+        camera.update(_as_read(self.camera))
         camera[ExifTags.Base.ColorSpace] = _SRGB
         camera[ExifTags.Base.ExifImageWidth], camera[ExifTags.Base.ExifImageHeight] = size
         if self.place:
-            exif.get_ifd(_GPS).update(self.place)
+            exif.get_ifd(_GPS).update(_as_read(self.place))
         return exif
+
+
+def _as_read(tags: Mapping[int, Any]) -> dict[int, Any]:
+    """Tags whose texts are written by the bytes that they were read from."""
+    return {tag: Text(value) if isinstance(value, str) else value for tag, value in tags.items()}
 
 
 def read_metadata(source: Path | bytes, page: int | None = None) -> Metadata:
@@ -109,6 +121,8 @@ def read_metadata(source: Path | bytes, page: int | None = None) -> Metadata:
         file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
         with file, open_image(file) as image:
             go_to(image, pages(image)[(page or 1) - 1])
+            if image.format == "PNG":
+                image.load()  # its texts may stand behind its pixels
             with without_warnings():
                 return Metadata.of(image)
     except Exception:  # whoever reads the pixels says why
@@ -118,6 +132,7 @@ def read_metadata(source: Path | bytes, page: int | None = None) -> Metadata:
 def _read_exif(image: Image.Image) -> dict[str, Any]:
     exif = image.getexif()
     described = {int(tag): exif[tag] for tag in _DESCRIBING if tag in exif}
+    described = {tag: bytes(value) if isinstance(value, tuple) else value for tag, value in described.items()}
     camera = exif.get_ifd(_EXIF)
     kept = {tag: value for tag, value in camera.items() if tag not in _OWN and not isinstance(value, dict)}
     place = dict(exif.get_ifd(_GPS))

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from huebands.photos.strips import strips
+
 Levels = NDArray[np.unsignedinteger[Any]]  # uint8 or uint16
-_SLICE = 1 << 18  # pixels: a slice's temporaries stay in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,16 +48,15 @@ class Picture:
         if self.alpha_HW is not None:
             levels = _on_white(levels, self.alpha_HW)
         if levels.ndim == 2:
-            return np.repeat(to_eight_bits(levels)[..., None], 3, axis=2)
-        return to_eight_bits(levels)
+            return np.repeat(round_to_eight_bits(levels)[..., None], 3, axis=2)
+        return round_to_eight_bits(levels)
 
 
-def to_eight_bits(levels: Levels) -> NDArray[np.uint8]:
+def round_to_eight_bits(levels: Levels) -> NDArray[np.uint8]:
     """Round 16-bit levels to 8 bits."""
     rounded = np.empty(levels.shape, np.uint8)
-    rows = max(_SLICE // max(levels[0].size, 1), 1)
-    for top in range(0, len(levels), rows):
-        rounded[top : top + rows] = (levels[top : top + rows].astype(np.uint32) + 128) // 257
+    for rows in strips(*levels.shape[:2]):
+        rounded[rows] = (levels[rows].astype(np.uint32) + 128) // 257
     return rounded
 
 

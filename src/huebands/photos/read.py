@@ -1,4 +1,4 @@
-"""Decodes image files to uint8 sRGB (H, W, 3), upright and opaque, or raises an `ImageError` that says why not."""
+"""Decodes image files to sRGB at their own depth, upright, or raises an `ImageError` that says why not."""
 
 import io
 from pathlib import Path
@@ -15,9 +15,8 @@ from huebands.photos.formats import FORMATS, go_to, open_image, orientation, pag
 from huebands.photos.icc import deep_to_srgb, from_gamma, to_srgb
 from huebands.photos.limits import pixel_limit, refusal
 from huebands.photos.picture import Levels, Picture
+from huebands.photos.strips import strips
 from huebands.photos.structure import StructureError
-
-_SLICE = 1 << 20  # pixels
 
 
 def read_photo(source: Path | bytes, name: str | None = None, max_pixels: int | None = None) -> NDArray[np.uint8]:
@@ -136,10 +135,8 @@ def _choose_page(image: Image.Image, name: str, page: int | None) -> None:
 def _to_array(photo: Image.Image) -> NDArray[np.uint8]:
     """Copy RGB pixels slice by slice: Pillow makes an intermediate copy of all that is converted at once."""
     rgb_HW3 = np.empty((photo.height, photo.width, 3), np.uint8)
-    rows = max(_SLICE // photo.width, 1)
-    for top in range(0, photo.height, rows):
-        bottom = min(top + rows, photo.height)
-        rgb_HW3[top:bottom] = np.asarray(photo.crop((0, top, photo.width, bottom)))
+    for rows in strips(photo.height, photo.width):
+        rgb_HW3[rows] = np.asarray(photo.crop((0, rows.start, photo.width, rows.stop)))
     return rgb_HW3
 
 

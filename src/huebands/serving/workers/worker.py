@@ -17,7 +17,7 @@ from huebands.colorize.exemplar import Exemplar, ExemplarError
 from huebands.colorize.hints import HintsError
 from huebands.colorize.own_colour import OwnColour, own_colour
 from huebands.colorize.prediction import Prediction
-from huebands.colorize.report import Origin, describe, picture_file
+from huebands.colorize.report import Origin, picture_file
 from huebands.colorize.result import Colorization
 from huebands.colorize.result_files import picture_of
 from huebands.colorize.sampling import SamplesError
@@ -144,8 +144,7 @@ def _encode(
     if job.kind == "explore":
         return pack_exploration(colorizer, job, prediction, result, origin), "application/zip", {}
     if job.kind == "colorize":
-        report = describe(colorizer.package, origin, result)
-        return picture_of(result, picture_file(origin, report)), "image/png", {}
+        return picture_of(result, picture_file(colorizer.package, origin, result)), "image/png", {}
     disposition = f"attachment; filename*=UTF-8''{quote(safe_stem(job.name))}.huebands.zip"
     return (
         pack_archive(colorizer.package, origin, result),
