@@ -128,7 +128,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--full-names",
         action="store_true",
-        help="keep the photos' endings in the names of the results, as in cat.jpg.colorized.png",
+        help="keep the photos' endings in the names of the results, as in cat.jpg.colorized.jpg",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
     parser.add_argument(
