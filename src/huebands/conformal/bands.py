@@ -1,4 +1,4 @@
-"""The nested bands of one photo, at the photo's own size. Everything that shapes a band is in this module.
+"""The nested bands of one photo, at the photo's own size. `loops.samples` and this module shape them.
 
 Step 0 is a narrow band around the mode of each pixel's distribution. The last step holds all that sRGB can show at the
 pixel's grey level. Positions are interpolated between the knots of `density.intervals`. Lower bounds are rounded down,
@@ -11,14 +11,16 @@ nearest never changes the order of two numbers.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from huebands.density import coordinate
 from huebands.density.intervals import KNOTS
+from huebands.loops import samples
 
 STEPS_PER_KNOT = 12
 STEPS = KNOTS * STEPS_PER_KNOT + 1
@@ -81,16 +83,11 @@ class NestedBands:
             channel_steps = steps[..., channel]
             first = int(channel_steps.min()) // STEPS_PER_KNOT
             last = min(int(channel_steps.max()) // STEPS_PER_KNOT + 2, KNOTS + 1)
-            ends = self.intervals.knots(first, last, channel)
+            ends = self._ends(first, last, channel)
             for tile in self._tiles():
                 tile_steps = channel_steps if channel_steps.ndim == 0 else channel_steps[tile]
-                step = torch.from_numpy(np.array(tile_steps, np.int64))
-                knot, offset = step // STEPS_PER_KNOT - first, step % STEPS_PER_KNOT
-                grid = self._grid(tile)
-                lower, upper = (_position(grid.interpolate(knots_KSS), knot, offset) for knots_KSS in ends)
-                levels = _Levels.over(self._grey(tile), self.shown_HW3[*tile, channel], channel)
-                for bound, bound_HW in enumerate(levels.round_outwards(lower, upper)):
-                    bands_HW2[*tile, bound] = bound_HW.to(torch.uint8).numpy()
+                steps_HW = np.atleast_2d(tile_steps).astype(np.int64) - first * STEPS_PER_KNOT
+                bands_HW2[tile] = samples.bands(*ends, steps_HW, STEPS_PER_KNOT, *self._pixels(tile, channel))
         return np.moveaxis(bands_3HW2, 0, 2)
 
     def first_steps(self, true_HW3: np.ndarray) -> np.ndarray:
@@ -100,25 +97,12 @@ class NestedBands:
             true_HW3: uint8, of the same grey levels.
         """
         steps_HW3 = np.empty(true_HW3.shape, np.uint16)
-        ends_by_channel = [self.intervals.knots(0, KNOTS + 1, channel) for channel in range(3)]
-        for tile in self._tiles():
-            grid, grey = self._grid(tile), self._grey(tile)
-            for channel in range(3):
-                lower_KHW, upper_KHW = (grid.interpolate(knots_KSS) for knots_KSS in ends_by_channel[channel])
-                levels = _Levels.over(grey, self.shown_HW3[*tile, channel], channel)
-                true_HW = _floats(true_HW3[*tile, channel])
-                missed = ~levels.hold(true_HW, lower_KHW, upper_KHW)
-                # The first knot that holds the value; the one before it misses the value.
-                knot = missed.sum(dim=0).clamp(1, KNOTS)
-                ends = [knots_KHW.gather(0, torch.stack((knot - 1, knot))) for knots_KHW in (lower_KHW, upper_KHW)]
-                low = torch.zeros_like(knot)  # misses the value, or is the answer
-                high = STEPS_PER_KNOT * missed[0].long()  # holds the value
-                while int((high - low).max()) > 1:
-                    middle = (low + high) // 2
-                    lower, upper = (_position(knots_2HW, torch.zeros_like(knot), middle) for knots_2HW in ends)
-                    is_held = levels.hold(true_HW, lower, upper)
-                    low, high = torch.where(is_held, low, middle), torch.where(is_held, middle, high)
-                steps_HW3[*tile, channel] = ((knot - 1) * STEPS_PER_KNOT + high).numpy().astype(np.uint16)
+        for channel in range(3):
+            ends = self._ends(0, KNOTS + 1, channel)
+            for tile in self._tiles():
+                true_HW = np.array(true_HW3[*tile, channel])
+                steps = samples.first_steps(*ends, true_HW, STEPS_PER_KNOT, *self._pixels(tile, channel))
+                steps_HW3[*tile, channel] = steps
         return steps_HW3
 
     def sampled(self, rows: slice, columns: slice) -> "NestedBands":
@@ -138,11 +122,14 @@ class NestedBands:
             for left in range(0, width, _TILE):
                 yield slice(top, min(top + rows, height)), slice(left, min(left + _TILE, width))
 
-    def _grey(self, tile: tuple[slice, slice]) -> Tensor:
-        return torch.from_numpy(np.array(self.grey_HW[tile]))
+    def _ends(self, first: int, last: int, channel: int) -> tuple[NDArray[np.float32], ...]:
+        return tuple(np.ascontiguousarray(knots_KSS.numpy()) for knots_KSS in self.intervals.knots(first, last, channel))
 
-    def _grid(self, tile: tuple[slice, slice]) -> "Grid":
-        return Grid.over(self.intervals.size, self.grey_HW.shape, *tile)
+    def _pixels(self, tile: tuple[slice, slice], channel: int) -> tuple[Any, ...]:
+        """A tile's pixels, what sRGB can show there, and the samples around them, as `samples.bands` takes them."""
+        grid = Grid.over(self.intervals.size, self.grey_HW.shape, *tile)
+        shown_HW, grey_HW = np.array(self.shown_HW3[*tile, channel]), np.array(self.grey_HW[tile])
+        return shown_HW, grey_HW, *coordinate.spans(channel), *grid.neighbours
 
 
 @dataclass(frozen=True)
@@ -156,6 +143,14 @@ class Grid:
     def over(cls, samples: tuple[int, ...], size: tuple[int, ...], rows: slice, columns: slice = slice(None)) -> "Grid":
         """Spread samples, counted as (height, width), over a photo of size (height, width)."""
         return cls(_neighbours(samples[0], size[0], rows), _neighbours(samples[1], size[1], columns))
+
+    @property
+    def neighbours(self) -> tuple[samples.Neighbours, samples.Neighbours]:
+        """Rows and columns as the loops over pixels take them."""
+        rows, columns = (
+            (before.numpy(), after.numpy(), weight.numpy()) for before, after, weight in (self.rows, self.columns)
+        )
+        return rows, columns
 
     def interpolate(self, knots_KSS: Tensor) -> Tensor:
         """Interpolate samples (K, S, S) to pixels (K, H, W)."""
@@ -176,39 +171,3 @@ def _neighbours(samples: int, size: int, pixels: slice) -> tuple[Tensor, Tensor,
     center = center.clamp(0, samples - 1)
     sample = center.floor().long().clamp_max(max(samples - 2, 0))
     return sample, (sample + 1).clamp_max(samples - 1), (center - sample).float()
-
-
-def _position(knots_KHW: Tensor, knot: Tensor, offset: Tensor) -> Tensor:
-    """Positions `offset` / STEPS_PER_KNOT on the way from a knot to the next; knot and offset are () or (H, W)."""
-    next_knot = (knot + 1).clamp_max(len(knots_KHW) - 1)
-    if knot.ndim == 0:
-        start, end = knots_KHW[int(knot)], knots_KHW[int(next_knot)]
-    else:
-        start, end = (knots_KHW.gather(0, index[None])[0] for index in (knot, next_knot))
-    return start + (offset / STEPS_PER_KNOT) * (end - start)
-
-
-@dataclass(frozen=True)
-class _Levels:
-    """Rounds positions of one channel outwards to whole levels, and widens them to hold the colour shown."""
-
-    spans: coordinate.Spans
-    shown_HW: Tensor
-
-    @classmethod
-    def over(cls, grey_HW: Tensor, shown_HW: np.ndarray, channel: int) -> "_Levels":
-        return cls(coordinate.Spans.of(grey_HW, channel), _floats(shown_HW))
-
-    def round_outwards(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the levels below and above positions."""
-        low, high = self.spans.decode(lower).floor_(), self.spans.decode(upper).ceil_()
-        return torch.minimum(low, self.shown_HW), torch.maximum(high, self.shown_HW)
-
-    def hold(self, true_HW: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
-        """Whether the levels around the positions hold the true ones."""
-        low, high = self.round_outwards(lower, upper)
-        return (low <= true_HW) & (true_HW <= high)
-
-
-def _floats(levels: np.ndarray) -> Tensor:
-    return torch.from_numpy(levels.astype(np.float32))

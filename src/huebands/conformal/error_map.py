@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from huebands.conformal.bands import Grid
 from huebands.density.expected_error import between_levels
+from huebands.loops import samples
 from huebands.models.parameters import check
 
 MapName = Literal["expected-error", "width"]
@@ -69,17 +69,17 @@ def upsample(
         rows: of the photo that are asked for.
     """
     first, last, _ = rows.indices(len(grey_HW))
-    samples, map_HW = torch.from_numpy(samples_KSS), np.empty((last - first, grey_HW.shape[1]), np.float32)
-    before, next_weight = between_levels()
-    step = max(_TILE // grey_HW.shape[1], 1)
+    height, width = grey_HW.shape
+    map_HW = np.empty((last - first, width), np.float32)
+    errors_KSS = np.ascontiguousarray(samples_KSS)
+    places, weights = (table.numpy() for table in between_levels())
+    step = max(_TILE // width, 1)
     for top in range(first, last, step):
-        tile = slice(top, min(top + step, last))
-        errors_KHW = Grid.over(samples_KSS.shape[1:], grey_HW.shape, tile).interpolate(samples)
-        grey_1HW = torch.from_numpy(grey_HW[tile].astype(np.int64))[None]
-        place_1HW, weight_1HW = before[grey_1HW], next_weight[grey_1HW]
-        map_1HW = errors_KHW.gather(0, place_1HW) * (1 - weight_1HW)
-        map_1HW += errors_KHW.gather(0, place_1HW + 1) * weight_1HW
-        map_HW[top - first : tile.stop - first] = map_1HW[0].numpy()
+        for left in range(0, width, _TILE):
+            tile = slice(top, min(top + step, last)), slice(left, min(left + _TILE, width))
+            grid = Grid.over(samples_KSS.shape[1:], (height, width), *tile)
+            part_HW = samples.error_map(errors_KSS, np.array(grey_HW[tile]), places, weights, *grid.neighbours)
+            map_HW[top - first : tile[0].stop - first, tile[1]] = part_HW
     return map_HW
 
 

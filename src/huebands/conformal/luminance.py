@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from huebands import color
+from huebands import color, loops
 
 _WEIGHTS = color.RGB_TO_XYZ[1]
 _CELLS = 4096  # of linear light, narrower than the distance of neighbouring levels
@@ -26,27 +26,11 @@ def propagate(lower: np.ndarray, upper: np.ndarray, grey: np.ndarray) -> tuple[n
     Returns:
         Lower and upper bounds, uint8 (..., 3).
     """
-    linear = _linear()
-    darkest, brightest = (edges[grey] for edges in _luminance())
-    lower, upper = lower.astype(np.intp), upper.astype(np.intp)
-    while True:
-        low, high = linear[lower] * _WEIGHTS, linear[upper] * _WEIGHTS
-        below = (darkest[..., None] - (high.sum(axis=-1, keepdims=True) - high)) / _WEIGHTS
-        above = (brightest[..., None] - (low.sum(axis=-1, keepdims=True) - low)) / _WEIGHTS
-        # Where no level is high or low enough, the bound stays at the last level: else the loop would not end.
-        raised = np.maximum(lower, _levels_below(below, np.less).clip(max=255))
-        lowered = np.minimum(upper, _levels_below(above, np.less_equal).clip(min=1) - 1)
-        if np.array_equal(raised, lower) and np.array_equal(lowered, upper):
-            return lower.astype(np.uint8), upper.astype(np.uint8)
-        lower, upper = raised, lowered
-
-
-def _levels_below(luminance: np.ndarray, compare: np.ufunc) -> np.ndarray:
-    """Count the levels below linear light, or at most it, with a table: faster than `np.searchsorted`."""
-    linear, starts = _linear(), _starts()
-    first = starts[(luminance.clip(0, 1) * _CELLS).astype(np.intp)]
-    counts: np.ndarray = first + compare(linear[first], luminance)
-    return counts
+    bounds_N3 = np.array(lower).reshape(-1, 3), np.array(upper).reshape(-1, 3)
+    tables = np.array(_WEIGHTS), *_luminance(), _linear(), _starts()
+    loops.propagate(*bounds_N3, np.array(grey).ravel(), *tables)
+    raised, lowered = (bound_N3.reshape(lower.shape) for bound_N3 in bounds_N3)
+    return raised, lowered
 
 
 @cache

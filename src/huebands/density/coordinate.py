@@ -12,6 +12,7 @@ from typing import Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from huebands import color
@@ -42,6 +43,12 @@ def decode(u_3HW: Tensor, grey_HW: Tensor) -> Tensor:
 def decode_channel(u: Tensor, grey: Tensor, channel: int) -> Tensor:
     """Give one channel's values at positions u in [-1, 1], float in 8-bit levels; shapes broadcast."""
     return Spans.of(grey, channel).decode(u)
+
+
+def spans(channel: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """How far a channel can lie below each of the 256 grey levels, and how far above, in 8-bit levels."""
+    below, above = (table[channel].numpy() for table in _channel_spans())
+    return below, above
 
 
 @dataclass(frozen=True)

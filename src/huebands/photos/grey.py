@@ -161,12 +161,9 @@ def grey_of(levels: Levels) -> Levels:
         return levels
     height, width, _ = levels.shape
     rgb_N3, grey_N = levels.reshape(-1, 3), np.empty(height * width, levels.dtype)
-    find = color.grey_levels if levels.dtype == np.uint8 else _deep_grey_levels
-    with torch.inference_mode():
-        for start in range(0, height * width, _SLICE):
-            pixels = slice(start, start + _SLICE)
-            rgb_31N = torch.from_numpy(rgb_N3[pixels].T[:, None].copy())
-            grey_N[pixels] = find(rgb_31N)[0].numpy()
+    for start in range(0, height * width, _SLICE):
+        pixels = slice(start, start + _SLICE)
+        grey_N[pixels] = _grey_levels(rgb_N3[pixels])
     return grey_N.reshape(height, width)
 
 
@@ -178,12 +175,14 @@ def _lightness(levels_HW: NDArray[np.uint8]) -> Tensor:
     return L_HW
 
 
-def _deep_grey_levels(rgb: Tensor) -> Tensor:
-    """As `color.grey_levels`, of uint16."""
-    red, green, blue = (_linear()[channel.int()] for channel in rgb.unbind(-3))
+def _grey_levels(rgb_N3: Levels) -> Levels:
+    """As `color.grey_levels`, of uint8 or uint16."""
+    if rgb_N3.dtype == np.uint8:
+        return color.grey_levels_of_pixels(rgb_N3)
+    red, green, blue = (_linear()[channel] for channel in torch.from_numpy(rgb_N3.T.astype(np.int32)))
     weights = color.RGB_TO_XYZ[1]
-    luminance = weights[0] * red + weights[1] * green + weights[2] * blue
-    return (color.linear_to_srgb(luminance) * 65535).round().to(torch.uint16)
+    luminance_N = weights[0] * red + weights[1] * green + weights[2] * blue
+    return np.asarray((color.linear_to_srgb(luminance_N) * 65535).round().numpy(), np.uint16)
 
 
 @cache
