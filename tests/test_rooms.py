@@ -9,7 +9,8 @@ TOP = {"__init__.py", "cli.py", "color.py", "params.py", "service.py"}
 # In the order of imports: a room may import only rooms above it in this list, and only those that it names.
 MAY_IMPORT = {
     "files": "",
-    "color": "",
+    "loops": "",
+    "color": "loops",
     "statistics": "",
     "photos": "color files",
     "fetch": "files",
@@ -17,7 +18,7 @@ MAY_IMPORT = {
     "params": "models",
     "data": "color fetch files params photos",
     "density": "color files models params photos",
-    "conformal": "color density files models statistics",
+    "conformal": "color density files loops models statistics",
     "metrics": "color models photos statistics",
     "package": "color conformal density files metrics models params",
     "registry": "models package params photos",

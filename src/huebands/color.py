@@ -157,6 +157,11 @@ def lightness_of_grey(grey: Tensor) -> Tensor:
     return _lightness()[grey.int()]
 
 
+def starts_of(edges: NDArray[Any]) -> NDArray[np.int64]:
+    """How many edges of light lie below the start of each of `_CELLS` cells, as `loops` use them."""
+    return np.searchsorted(edges, np.arange(_CELLS) / _CELLS)
+
+
 @cache
 def grey_edges() -> Tensor:
     """Luminances at which the nearest grey level changes, (255,) float32; the g-th belongs to level g."""
@@ -210,7 +215,7 @@ def _shown_tables() -> tuple[NDArray[Any], ...]:
     _, from_xyz, white = _constants(torch.float32, cpu)
     curve = np.array([_LINE_END, _OFFSET, _KAPPA_SLOPE], np.float32)
     edges, gamut = _level_edges(), _gamut_of_bytes(torch.float32, cpu).numpy()
-    return curve, from_xyz.numpy(), white.flatten().numpy(), gamut, edges, _starts(edges)
+    return curve, from_xyz.numpy(), white.flatten().numpy(), gamut, edges, starts_of(edges)
 
 
 @cache
@@ -218,7 +223,7 @@ def _grey_tables() -> tuple[NDArray[Any], ...]:
     """What `loops.grey_levels` needs."""
     linear = srgb_to_linear(torch.arange(256, dtype=torch.float64) / 255).float().numpy()
     edges = grey_edges().numpy()
-    return linear, np.array(RGB_TO_XYZ[1], np.float32), edges, _starts(edges)
+    return linear, np.array(RGB_TO_XYZ[1], np.float32), edges, starts_of(edges)
 
 
 def _level_edges() -> NDArray[np.float32]:
@@ -231,11 +236,6 @@ def _level_edges() -> NDArray[np.float32]:
         reaches = to_bytes(linear_to_srgb(torch.from_numpy(middle.view(np.float32)))).numpy() >= levels
         low, high = np.where(reaches, low, middle), np.where(reaches, middle, high)
     return high.view(np.float32)
-
-
-def _starts(edges: NDArray[np.float32]) -> NDArray[np.int64]:
-    """How many edges lie below the start of each cell."""
-    return np.searchsorted(edges, np.arange(_CELLS) / _CELLS)
 
 
 def _mix(channels: Tensor, matrix: Tensor) -> Tensor:

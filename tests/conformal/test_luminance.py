@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from huebands import color
-from huebands.conformal.luminance import _CELLS, _levels_below, _linear, propagate
+from huebands.conformal.luminance import propagate
 from huebands.photos.grey import GreyPhoto
 
 
@@ -112,14 +112,3 @@ def test_pixels_with_crossed_bounds_do_not_change_other_pixels():
     unchanged = np.arange(1000) % 7 > 0
     for mixed_bound, bound in zip(mixed, alone, strict=True):
         assert np.array_equal(mixed_bound[0, unchanged], bound[0, unchanged])
-
-
-@pytest.mark.parametrize(("compare", "side"), [(np.less, "left"), (np.less_equal, "right")])
-def test_the_table_counts_levels_as_a_search_does(compare, side):
-    levels = _linear()[:256]
-    cells = np.arange(_CELLS + 1) / _CELLS
-    edges = np.concatenate((levels, cells))
-    beyond = [-np.inf, -1.0, 1.5, np.inf]
-    beside = (np.nextafter(edges, -1), np.nextafter(edges, 2))
-    values = np.concatenate((edges, *beside, beyond, np.linspace(-0.1, 1.1, 9999)))
-    assert np.array_equal(_levels_below(values, compare), np.searchsorted(levels, values, side))

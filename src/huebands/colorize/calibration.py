@@ -13,7 +13,6 @@ from huebands.colorize.hint_law import draw_hints, fit_law
 from huebands.colorize.hints import HintRequest
 from huebands.colorize.params import CalibrateParams
 from huebands.colorize.prediction import Prediction
-from huebands.conformal.bands import CHANNELS
 from huebands.conformal.calibration import Calibration
 from huebands.conformal.counting import count_losses
 from huebands.conformal.coverage import certify, measure_photo
@@ -144,7 +143,7 @@ def measure(
         pixels = compared_pixels(photo.grey.shape)
         errors = true_errors(result.rgb[pixels], photo.rgb[pixels])
         maps.append(measure_maps({name: result.map(name)[0][pixels] for name in result.maps}, errors))
-        bands_HW32 = np.stack([result.bands[channel] for channel in CHANNELS], axis=2)
+        bands_HW32 = result.chosen.in_rows()
         if prediction.guidance.hints is not None and prediction.unhinted is not None:
             before_HW32 = prediction.unhinted.at(calibrated.calibration.steps(Guarantee(alpha=alpha)))
             around.append(AroundHints.of(prediction.guidance.hints, bands_HW32, before_HW32, photo.rgb))

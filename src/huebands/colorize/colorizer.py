@@ -20,11 +20,11 @@ from huebands.colorize.hints_report import USUAL, HintsReport
 from huebands.colorize.prediction import Prediction
 from huebands.colorize.result import Colorization
 from huebands.colorize.sampling import Sampling
-from huebands.conformal.bands import CHANNELS, NestedBands
+from huebands.conformal.bands import NestedBands
 from huebands.conformal.calibration import Calibration
 from huebands.conformal.groups import texture_of
 from huebands.conformal.guarantee import Guarantee, Mode
-from huebands.conformal.photo_bands import PhotoBands
+from huebands.conformal.photo_bands import ChosenBands, PhotoBands
 from huebands.conformal.shape import Shape
 from huebands.density.atypicality import p_value
 from huebands.density.expected_error import LEVELS, expected_errors
@@ -236,15 +236,15 @@ class Colorizer:
         steps = common = calibration.steps(guarantee)
         if guarantee.grouped:
             steps = prediction.bands.widest_steps(calibration.group_steps(guarantee))
-        bands_HW32 = prediction.bands.at(steps, guarantee.mode)
+        bands = ChosenBands(prediction.bands, steps, guarantee.mode)
         photo, paint = prediction.photo, prediction.paint
         full = None
         if photo.kept_HW is not None and paint is not None:
-            full = FullColours.of(paint, bands_HW32)
+            full = FullColours.of(paint, bands)
         return Colorization(
             rgb=prediction.rgb,
             full=full,
-            bands={channel: bands_HW32[:, :, index] for index, channel in enumerate(CHANNELS)},
+            chosen=bands,
             grey=prediction.photo.levels_HW,
             guarantee=guarantee,
             steps=common,

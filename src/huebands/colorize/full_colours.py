@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from huebands.colorize.paint import Paint
+from huebands.conformal.photo_bands import ChosenBands
 from huebands.photos.picture import Levels
 from huebands.photos.strips import strips
 
@@ -24,12 +24,12 @@ class FullColours:
     alpha_HW: Levels | None
 
     @classmethod
-    def of(cls, paint: Paint, bands_HW32: NDArray[np.uint8]) -> Self:
+    def of(cls, paint: Paint, bands: ChosenBands) -> Self:
         """Colour a photo at the depth of its file.
 
         Args:
             paint: of a photo that has `kept_HW`.
-            bands_HW32: lower and upper bounds; opaque colours lie inside them when they are rounded to 8 bits.
+            bands: opaque colours lie inside them when they are rounded to 8 bits.
         """
         photo = paint.photo
         assert photo.kept_HW is not None
@@ -37,7 +37,7 @@ class FullColours:
         scale, half = (257, 128) if rgb_HW3.dtype == np.uint16 else (1, 0)
         opaque = np.iinfo(rgb_HW3.dtype).max
         for rows in strips(*photo.shape):
-            bounds = bands_HW32[rows].astype(np.int32) * scale
+            bounds = bands.in_rows(rows).astype(np.int32) * scale
             lower, upper = np.maximum(bounds[..., 0] - half, 0), np.minimum(bounds[..., 1] + half, opaque)
             inside = np.clip(rgb_HW3[rows], lower, upper).astype(rgb_HW3.dtype)
             if photo.alpha_HW is None:

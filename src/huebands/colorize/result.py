@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from huebands.colorize.full_colours import FullColours
 from huebands.colorize.hints_report import HintsReport
+from huebands.conformal.bands import CHANNELS
 from huebands.conformal.error_map import MAPS, MapName, choose_map, upsample
 from huebands.conformal.guarantee import Guarantee
+from huebands.conformal.photo_bands import ChosenBands
 from huebands.photos.heatmap import EXPECTED_ERROR, WIDTH, Scale, heat_levels, magma
 from huebands.photos.strips import strips
 
@@ -55,7 +57,7 @@ class Colorization:
 
     Attributes:
         rgb: uint8 (H, W, 3), the colours shown.
-        bands: R, G and B, uint8 (H, W, 2) = [lower, upper] each.
+        chosen: its bands, made when they are asked for.
         grey: uint8 (H, W), the photo as the model saw it.
         guarantee: guarantee that the bands keep.
         steps: int (3,), of the nested bands for R, G and B; grouped: pixels have these or later ones.
@@ -71,7 +73,7 @@ class Colorization:
     """
 
     rgb: NDArray[np.uint8]
-    bands: dict[str, NDArray[np.uint8]]
+    chosen: ChosenBands
     grey: NDArray[np.uint8]
     guarantee: Guarantee
     steps: NDArray[np.int_]
@@ -83,6 +85,11 @@ class Colorization:
     caveat: str | None = None
     law: str | None = None
 
+    @cached_property
+    def bands(self) -> dict[str, NDArray[np.uint8]]:
+        """The bands of R, G and B, uint8 (H, W, 2) = [lower, upper] each."""
+        return {name: self.chosen.of_channel(channel) for channel, name in enumerate(CHANNELS)}
+
     @property
     def width(self) -> NDArray[np.float32]:
         """Band width at every pixel, the mean over the channels, (H, W) in 8-bit levels."""
@@ -90,10 +97,9 @@ class Colorization:
 
     def width_in(self, rows: slice) -> NDArray[np.float32]:
         """`width` in some rows."""
-        total = np.zeros(self.grey[rows].shape, np.float32)
-        for band in self.bands.values():
-            total += band[rows, :, 1] - band[rows, :, 0]
-        return total / np.float32(len(self.bands))
+        bands_HW32 = self.chosen.in_rows(rows)
+        widths_HW3 = bands_HW32[..., 1] - bands_HW32[..., 0]
+        return np.asarray(widths_HW3.sum(axis=2, dtype=np.uint16) / np.float32(len(CHANNELS)), np.float32)
 
     @cached_property
     def mean_width(self) -> float:
@@ -107,12 +113,13 @@ class Colorization:
         Args:
             rgb_HW3: of the photo's size.
         """
-        outside_3HW = []
-        for index, band_HW2 in enumerate(self.bands.values()):
-            values_HW = rgb_HW3[..., index]
-            outside_3HW.append((values_HW < band_HW2[..., 0]) | (values_HW > band_HW2[..., 1]))
-        is_joint = self.guarantee.mode == "joint"
-        return float((np.logical_or.reduce(outside_3HW) if is_joint else np.stack(outside_3HW)).mean())
+        outside = 0
+        for rows in strips(*self.grey.shape):
+            values_HW3, bands_HW32 = rgb_HW3[rows], self.chosen.in_rows(rows)
+            are_outside_HW3 = (values_HW3 < bands_HW32[..., 0]) | (values_HW3 > bands_HW32[..., 1])
+            is_joint = self.guarantee.mode == "joint"
+            outside += int(np.count_nonzero(are_outside_HW3.any(axis=2) if is_joint else are_outside_HW3))
+        return outside / (self.grey.size if self.guarantee.mode == "joint" else rgb_HW3.size)
 
     @cached_property
     def samples_outside(self) -> tuple[float, ...]:

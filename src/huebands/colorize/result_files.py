@@ -11,6 +11,7 @@ from huebands.colorize.fading import Fading, fade
 from huebands.colorize.mark import SOFTWARE, mark_of
 from huebands.colorize.picture_file import PictureFile
 from huebands.colorize.result import Colorization
+from huebands.conformal.bands import CHANNELS
 from huebands.conformal.error_map import MapName
 from huebands.files import atomic, npz
 from huebands.photos.encode import SUFFIX, Format
@@ -63,7 +64,8 @@ def files_of_result(
         EncodingError: when the format of the pictures cannot hold them.
     """
     _, scale = result.map(map_name, slice(0))  # an error before the work
-    arrays: dict[str, ArrayLike | npz.Rows] = {"alpha": np.float64(result.guarantee.alpha), **result.bands}
+    arrays: dict[str, ArrayLike | npz.Rows] = {"alpha": np.float64(result.guarantee.alpha)}
+    arrays |= {name: _bands_of(result, channel) for channel, name in enumerate(CHANNELS)}
     if result.error_KSS is not None:
         errors = (result.expected_error_in(rows).astype(np.float16) for rows in strips(*result.grey.shape))
         arrays["expected_error"] = npz.Rows(result.grey.shape, np.dtype(np.float16), errors)
@@ -133,6 +135,11 @@ def write_files(
         del content  # before the next one is made
         paths.append(path)
     return paths
+
+
+def _bands_of(result: Colorization, channel: int) -> npz.Rows:
+    parts = (result.chosen.of_channel(channel, rows) for rows in strips(*result.grey.shape))
+    return npz.Rows((*result.grey.shape, 2), np.dtype(np.uint8), parts)
 
 
 def file_names(stem: str, samples: int, picture_format: Format = "png", is_faded: bool = False) -> list[str]:

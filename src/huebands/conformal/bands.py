@@ -10,7 +10,7 @@ nearest never changes the order of two numbers.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,14 +18,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from huebands import loops
 from huebands.density import coordinate
 from huebands.density.intervals import KNOTS
-from huebands.loops import samples
+from huebands.loops.samples import Neighbours
 
 STEPS_PER_KNOT = 12
 STEPS = KNOTS * STEPS_PER_KNOT + 1
 CHANNELS = ("R", "G", "B")
-_TILE = 1 << 16  # pixels handled at once
+_TILE = 1 << 18  # pixels handled at once
+_Ends = NDArray[np.float32]
 
 
 class Intervals(Protocol):
@@ -68,27 +70,42 @@ class NestedBands:
     shown_HW3: np.ndarray
     grey_HW: np.ndarray
     intervals: "Intervals"
+    _made: dict[tuple[int, int, int], tuple[_Ends, _Ends]] = field(default_factory=dict, repr=False)
 
-    def at(self, steps: np.ndarray) -> np.ndarray:
+    def at(self, steps: np.ndarray, rows: slice = slice(None)) -> np.ndarray:
         """Give the bands at a step.
 
         Args:
             steps: integers in 0..STEPS-1, (3,) for R, G and B, or (H, W, 3) for every value.
+            rows: of the photo that are asked for, without gaps.
 
         Returns:
-            uint8 (H, W, 3, 2) = [lower, upper]; lower <= shown <= upper.
+            uint8 (H, W, 3, 2) = [lower, upper] of those rows; lower <= shown <= upper.
         """
-        bands_3HW2 = np.empty((3, *self.grey_HW.shape, 2), np.uint8)  # each channel's in one piece
-        for channel, bands_HW2 in enumerate(bands_3HW2):
-            channel_steps = steps[..., channel]
-            first = int(channel_steps.min()) // STEPS_PER_KNOT
-            last = min(int(channel_steps.max()) // STEPS_PER_KNOT + 2, KNOTS + 1)
-            ends = self._ends(first, last, channel)
-            for tile in self._tiles():
-                tile_steps = channel_steps if channel_steps.ndim == 0 else channel_steps[tile]
-                steps_HW = np.atleast_2d(tile_steps).astype(np.int64) - first * STEPS_PER_KNOT
-                bands_HW2[tile] = samples.bands(*ends, steps_HW, STEPS_PER_KNOT, *self._pixels(tile, channel))
-        return np.moveaxis(bands_3HW2, 0, 2)
+        channels = [self.channel_at(steps[..., channel], channel, rows) for channel in range(3)]
+        return np.moveaxis(np.stack(channels), 0, 2)  # each channel's in one piece
+
+    def channel_at(self, steps: np.ndarray, channel: int, rows: slice = slice(None)) -> np.ndarray:
+        """Give the bands of one channel, uint8 (H, W, 2).
+
+        Args:
+            steps: integers in 0..STEPS-1, () or (H, W).
+            channel: 0, 1, 2 for R, G and B.
+            rows: see `at`.
+        """
+        top, bottom, _ = rows.indices(len(self.grey_HW))
+        bands_HW2 = np.empty((bottom - top, self.grey_HW.shape[1], 2), np.uint8)
+        first = int(steps.min()) // STEPS_PER_KNOT
+        last = min(int(steps.max()) // STEPS_PER_KNOT + 2, KNOTS + 1)
+        ends = self._ends(first, last, channel)
+        for tile in self._tiles(top, bottom):
+            steps_HW = np.atleast_2d(steps if steps.ndim == 0 else steps[tile]).astype(np.int64)
+            steps_HW -= first * STEPS_PER_KNOT
+            pixels = self._pixels(tile, channel)
+            tile_rows, columns = tile
+            inside = slice(tile_rows.start - top, tile_rows.stop - top), columns
+            bands_HW2[inside] = loops.bands(*ends, steps_HW, STEPS_PER_KNOT, *pixels)
+        return bands_HW2
 
     def first_steps(self, true_HW3: np.ndarray) -> np.ndarray:
         """Score a photo: the first step at which the band holds the true value, uint16 (H, W, 3).
@@ -99,10 +116,10 @@ class NestedBands:
         steps_HW3 = np.empty(true_HW3.shape, np.uint16)
         for channel in range(3):
             ends = self._ends(0, KNOTS + 1, channel)
-            for tile in self._tiles():
+            for tile in self._tiles(0, len(true_HW3)):
                 true_HW = np.array(true_HW3[*tile, channel])
-                steps = samples.first_steps(*ends, true_HW, STEPS_PER_KNOT, *self._pixels(tile, channel))
-                steps_HW3[*tile, channel] = steps
+                steps_HW = loops.first_steps(*ends, true_HW, STEPS_PER_KNOT, *self._pixels(tile, channel))
+                steps_HW3[*tile, channel] = steps_HW
         return steps_HW3
 
     def sampled(self, rows: slice, columns: slice) -> "NestedBands":
@@ -115,18 +132,24 @@ class NestedBands:
         lower_K3HW, upper_K3HW = (torch.stack(channels, dim=1) for channels in zip(*ends_by_channel, strict=True))
         return NestedBands(self.shown_HW3[rows, columns], self.grey_HW[rows, columns], Ends(lower_K3HW, upper_K3HW))
 
-    def _tiles(self) -> Iterator[tuple[slice, slice]]:
-        height, width = self.grey_HW.shape
+    def _tiles(self, first: int, last: int) -> Iterator[tuple[slice, slice]]:
+        """Cut the rows from the first one to the one before the last."""
+        width = self.grey_HW.shape[1]
         rows = max(_TILE // width, 1)
-        for top in range(0, height, rows):
+        for top in range(first, last, rows):
             for left in range(0, width, _TILE):
-                yield slice(top, min(top + rows, height)), slice(left, min(left + _TILE, width))
+                yield slice(top, min(top + rows, last)), slice(left, min(left + _TILE, width))
 
-    def _ends(self, first: int, last: int, channel: int) -> tuple[NDArray[np.float32], ...]:
-        return tuple(np.ascontiguousarray(knots_KSS.numpy()) for knots_KSS in self.intervals.knots(first, last, channel))
+    def _ends(self, first: int, last: int, channel: int) -> tuple[_Ends, _Ends]:
+        """The ends of a channel's intervals at some knots, (last - first, S, S) each, made once."""
+        knots = first, last, channel
+        if knots not in self._made:
+            lower_KSS, upper_KSS = self.intervals.knots(*knots)
+            self._made[knots] = np.ascontiguousarray(lower_KSS.numpy()), np.ascontiguousarray(upper_KSS.numpy())
+        return self._made[knots]
 
     def _pixels(self, tile: tuple[slice, slice], channel: int) -> tuple[Any, ...]:
-        """A tile's pixels, what sRGB can show there, and the samples around them, as `samples.bands` takes them."""
+        """A tile's pixels, what sRGB can show there, and the samples around them, as `loops.bands` takes them."""
         grid = Grid.over(self.intervals.size, self.grey_HW.shape, *tile)
         shown_HW, grey_HW = np.array(self.shown_HW3[*tile, channel]), np.array(self.grey_HW[tile])
         return shown_HW, grey_HW, *coordinate.spans(channel), *grid.neighbours
@@ -145,7 +168,7 @@ class Grid:
         return cls(_neighbours(samples[0], size[0], rows), _neighbours(samples[1], size[1], columns))
 
     @property
-    def neighbours(self) -> tuple[samples.Neighbours, samples.Neighbours]:
+    def neighbours(self) -> tuple[Neighbours, Neighbours]:
         """Rows and columns as the loops over pixels take them."""
         rows, columns = (
             (before.numpy(), after.numpy(), weight.numpy()) for before, after, weight in (self.rows, self.columns)

@@ -8,7 +8,6 @@ import torch
 from huebands import color, loops
 
 _WEIGHTS = color.RGB_TO_XYZ[1]
-_CELLS = 4096  # of linear light, narrower than the distance of neighbouring levels
 SLACK = 1e-6  # of luminance: grey levels are found in float32, whose error is below 3e-7
 
 
@@ -27,23 +26,17 @@ def propagate(lower: np.ndarray, upper: np.ndarray, grey: np.ndarray) -> tuple[n
         Lower and upper bounds, uint8 (..., 3).
     """
     bounds_N3 = np.array(lower).reshape(-1, 3), np.array(upper).reshape(-1, 3)
-    tables = np.array(_WEIGHTS), *_luminance(), _linear(), _starts()
-    loops.propagate(*bounds_N3, np.array(grey).ravel(), *tables)
+    linear = _linear()
+    starts = color.starts_of(linear)
+    loops.propagate(*bounds_N3, np.array(grey).ravel(), np.array(_WEIGHTS), *_luminance(), linear, starts)
     raised, lowered = (bound_N3.reshape(lower.shape) for bound_N3 in bounds_N3)
     return raised, lowered
 
 
 @cache
 def _linear() -> np.ndarray:
-    """Linear light of each level in float64, (257,); the last, infinite, is above every level."""
-    levels = color.srgb_to_linear(torch.arange(256, dtype=torch.float64) / 255).numpy()
-    return np.append(levels, np.inf)
-
-
-@cache
-def _starts() -> np.ndarray:
-    """How many levels lie below each cell of linear light; a cell holds one level at most."""
-    return np.searchsorted(_linear(), np.arange(_CELLS + 1) / _CELLS)
+    """Linear light of each level in float64, (256,)."""
+    return np.asarray(color.srgb_to_linear(torch.arange(256, dtype=torch.float64) / 255).numpy())
 
 
 @cache

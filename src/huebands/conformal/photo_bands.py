@@ -1,6 +1,5 @@
 """The bands of one colorized photo at every step, before a calibration chooses among them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -51,22 +50,44 @@ class PhotoBands:
             np.maximum(widest_HW3, steps[groups_HW], out=widest_HW3)
         return np.asarray(widest_HW3)
 
-    def at(self, steps: NDArray[np.integer], mode: Mode) -> NDArray[np.uint8]:
-        """Give the bands at steps (3,) or (H, W, 3): uint8 (H, W, 3, 2) = [lower, upper].
+    def at(self, steps: NDArray[np.integer], mode: Mode, rows: slice = slice(None)) -> NDArray[np.uint8]:
+        """Give the bands at steps (3,) or (H, W, 3): uint8 (H, W, 3, 2) = [lower, upper], of some rows.
 
         In the joint mode the channels' bounds tighten each other through luminance. A pixel whose three values lie in
         their bands keeps them. In the per_channel mode a value could leave its band because another channel has.
         """
-        bands_HW32 = self.nested.at(steps)
+        bands_HW32 = self.nested.at(steps, rows)
         if mode == "joint":
-            for rows in _row_slices(*self.nested.grey_HW.shape):
-                shown_HW3 = self.nested.shown_HW3[rows]
-                lower, upper = propagate(bands_HW32[rows, ..., 0], bands_HW32[rows, ..., 1], self.nested.grey_HW[rows])
-                bands_HW32[rows] = np.stack((np.minimum(lower, shown_HW3), np.maximum(upper, shown_HW3)), axis=-1)
+            shown_HW3, grey_HW = self.nested.shown_HW3[rows], self.nested.grey_HW[rows]
+            step = max(_SLICE // grey_HW.shape[1], 1)
+            for top in range(0, len(grey_HW), step):
+                part = slice(top, top + step)
+                lower, upper = propagate(bands_HW32[part, ..., 0], bands_HW32[part, ..., 1], grey_HW[part])
+                np.minimum(lower, shown_HW3[part], out=bands_HW32[part, ..., 0])
+                np.maximum(upper, shown_HW3[part], out=bands_HW32[part, ..., 1])
         return bands_HW32
 
 
-def _row_slices(height: int, width: int) -> Iterator[slice]:
-    rows = max(_SLICE // width, 1)
-    for top in range(0, height, rows):
-        yield slice(top, min(top + rows, height))
+@dataclass(frozen=True, eq=False)
+class ChosenBands:
+    """The bands of a photo that a calibration has chosen. Some rows are made when they are asked for, and not kept.
+
+    Attributes:
+        photo: its bands at every step.
+        steps: (3,) or (H, W, 3).
+        mode: see `PhotoBands.at`.
+    """
+
+    photo: PhotoBands
+    steps: NDArray[np.integer]
+    mode: Mode
+
+    def in_rows(self, rows: slice = slice(None)) -> NDArray[np.uint8]:
+        """The bands in some rows: uint8 (H, W, 3, 2) = [lower, upper]."""
+        return self.photo.at(self.steps, self.mode, rows)
+
+    def of_channel(self, channel: int, rows: slice = slice(None)) -> NDArray[np.uint8]:
+        """Those of one channel, uint8 (H, W, 2)."""
+        if self.mode == "joint":  # the channels need each other
+            return self.in_rows(rows)[:, :, channel]
+        return self.photo.nested.channel_at(self.steps[..., channel], channel, rows)

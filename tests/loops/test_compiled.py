@@ -1,0 +1,47 @@
+"""Loops are compiled, kept, and made anew when their file changes."""
+
+import ast
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+from huebands import color, loops
+from huebands.loops.compiled import compiled
+
+FILES = sorted(set(Path(loops.__file__).parent.glob("*.py")) - {Path(loops.__file__)})
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_file_of_loops_calls_no_other_file(file):
+    """Numba makes what it keeps anew when the file of a function changes, and does not look at others."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {module for module in modules if module.startswith("huebands")} <= {"huebands.loops.compiled"}
+
+
+def test_machine_code_is_kept():
+    bounds = np.zeros((2, 1, 3), np.uint8)
+    starts = color.starts_of(np.ones(256))
+    loops.propagate(*bounds, np.zeros(1, np.uint8), np.ones(3), *np.ones((3, 256)), starts)
+    folder = Path(loops.propagate.stats.cache_path)
+    assert list(folder.glob("levels.propagate-*.nbi")) and list(folder.glob("levels.propagate-*.nbc"))
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_anew(monkeypatch):
+    njit = numba.njit
+
+    def refuse(**options):
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function 'double': no locator available for file '<stdin>'")
+        return njit(**options)
+
+    monkeypatch.setattr(numba, "njit", refuse)
+
+    @compiled
+    def double(numbers):
+        return numbers * 2
+
+    assert double(np.arange(3)).tolist() == [0, 2, 4]
+    assert double.signatures, "it runs as machine code"
