@@ -9,10 +9,10 @@ TOP = {"__init__.py", "cli.py", "color.py", "params.py", "service.py"}
 # In the order of imports: a room may import only rooms above it in this list, and only those that it names.
 MAY_IMPORT = {
     "files": "",
-    "loops": "",
-    "color": "loops",
+    "color": "",
+    "loops": "color",
     "statistics": "",
-    "photos": "color files",
+    "photos": "color files loops",
     "fetch": "files",
     "models": "color fetch files",
     "params": "models",
@@ -24,7 +24,9 @@ MAY_IMPORT = {
     "registry": "models package params photos",
     "plots": "files photos",
     "training": "color data fetch files models package params photos registry",
-    "colorize": "color conformal data density files metrics models package params photos plots registry statistics",
+    "colorize": (
+        "color conformal data density files loops metrics models package params photos plots registry statistics"
+    ),
     "comparison": "color colorize conformal data fetch files metrics models package photos registry statistics",
     "promotion": "colorize conformal data fetch files metrics package params photos registry statistics training",
     "serving": "color colorize conformal density files package photos registry statistics",

@@ -5,14 +5,9 @@ Source: IEC 61966-2-1 (sRGB) and CIE 15 (CIELAB), with scikit-image's constants.
 """
 
 from functools import cache
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-
-from huebands import loops
 
 RGB_TO_XYZ = (
     (0.412453, 0.357580, 0.180423),
@@ -21,10 +16,9 @@ RGB_TO_XYZ = (
 )
 WHITE = (0.95047, 1.0, 1.08883)
 AB_SCALE = 110.0
-_EPSILON, _KAPPA_SLOPE, _OFFSET = 0.008856, 7.787, 16.0 / 116.0
-_LINE_END = 0.2068966  # of f, below which it is a line
-_CELLS = 4096  # of luminance or linear light, which find the nearest level fast
-_GAMUT_STEPS = 12  # bisections: chroma is found to within 1/4096
+_EPSILON = 0.008856
+SLOPE, OFFSET, LINE_END = 7.787, 16.0 / 116.0, 0.2068966  # CIELAB's f is a line up to there
+GAMUT_STEPS = 12  # bisections: chroma is found to within 1/4096
 
 
 def srgb_to_linear(rgb: Tensor) -> Tensor:
@@ -40,9 +34,9 @@ def linear_to_srgb(linear: Tensor) -> Tensor:
 
 def srgb_to_lab(rgb: Tensor) -> Tensor:
     """Convert sRGB (..., 3, H, W) in [0, 1] to CIELAB of the same shape; differentiable."""
-    to_xyz, _, white = _constants(rgb.dtype, rgb.device)
+    to_xyz, _, white = constants(rgb.dtype, rgb.device)
     xyz = _mix(srgb_to_linear(rgb), to_xyz) / white
-    f = torch.where(xyz > _EPSILON, xyz.clamp_min(_EPSILON) ** (1 / 3), _KAPPA_SLOPE * xyz + _OFFSET)
+    f = torch.where(xyz > _EPSILON, xyz.clamp_min(_EPSILON) ** (1 / 3), SLOPE * xyz + OFFSET)
     x, y, z = f.unbind(-3)
     return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=-3)
 
@@ -58,8 +52,8 @@ def lab_to_linear(lab: Tensor) -> Tensor:
     y = (L + 16) / 116
     # Z cannot be negative: f(Z) is held at 0, as in scikit-image.
     f = torch.stack((y + a / 500, y, (y - b / 200).clamp_min(0)), dim=-3)
-    _, from_xyz, white = _constants(lab.dtype, lab.device)
-    xyz = torch.where(f > _LINE_END, f.clamp_min(_LINE_END) ** 3, (f - _OFFSET) / _KAPPA_SLOPE) * white
+    _, from_xyz, white = constants(lab.dtype, lab.device)
+    xyz = torch.where(f > LINE_END, f.clamp_min(LINE_END) ** 3, (f - OFFSET) / SLOPE) * white
     return _mix(xyz, from_xyz)
 
 
@@ -76,28 +70,13 @@ def fit_to_gamut(lab: Tensor) -> Tensor:
     outside = ~_in_gamut(lab)
     L, ab = channels_last[outside].T[:1], channels_last[outside].T[1:]
     low, high = torch.zeros_like(L), torch.ones_like(L)
-    for _ in range(_GAMUT_STEPS):
+    for _ in range(GAMUT_STEPS):
         middle = (low + high) / 2
         inside = _in_gamut(torch.cat((L, middle * ab))[:, None])
         low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
     fitted = channels_last.clone()
     fitted[outside] = torch.cat((L, low * ab)).T
     return fitted.movedim(-1, -3)
-
-
-def shown_levels(lab_3HW: Tensor) -> Tensor:
-    """Fit CIELAB to the gamut and round it to 8-bit sRGB, as `fit_to_gamut`, `lab_to_srgb` and `to_bytes` do, but fast.
-
-    They agree on all but a few in 10^7 colours, where the rounding of float32 decides. All processors give the same.
-
-    Args:
-        lab_3HW: float32 on the CPU.
-
-    Returns:
-        uint8 (3, H, W).
-    """
-    L_HW, ab_2HW = np.ascontiguousarray(lab_3HW[0].numpy()), np.ascontiguousarray(lab_3HW[1:].numpy())
-    return torch.from_numpy(loops.shown_levels(L_HW, ab_2HW, _GAMUT_STEPS, *_shown_tables())).permute(2, 0, 1)
 
 
 def encode_lab(lab: Tensor) -> Tensor:
@@ -147,19 +126,9 @@ def grey_levels(rgb: Tensor) -> Tensor:
     return torch.bucketize(luminance, grey_edges(), out_int32=True).to(torch.uint8)
 
 
-def grey_levels_of_pixels(rgb_N3: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """As `grey_levels`, of sRGB pixels (N, 3), but fast."""
-    return loops.grey_levels(np.array(rgb_N3), *_grey_tables())
-
-
 def lightness_of_grey(grey: Tensor) -> Tensor:
     """CIELAB lightness in [0, 100] of uint8 grey levels (any shape), float32."""
     return _lightness()[grey.int()]
-
-
-def starts_of(edges: NDArray[Any]) -> NDArray[np.int64]:
-    """How many edges of light lie below the start of each of `_CELLS` cells, as `loops` use them."""
-    return np.searchsorted(edges, np.arange(_CELLS) / _CELLS)
 
 
 @cache
@@ -190,6 +159,19 @@ def gamut_table() -> Tensor:
     return table
 
 
+def gamut_of_bytes(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Least and most linear light that rounds to bytes without clipping: half a level of slack on either side."""
+    return srgb_to_linear(torch.tensor([-0.5 / 255, 1 + 0.5 / 255], dtype=dtype, device=device))
+
+
+@cache
+def constants(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """The matrix to XYZ, its inverse and the white point, made once: uploading them would halt a GPU's queue."""
+    with torch.inference_mode(False):  # else gradients could not pass them later
+        to_xyz = torch.tensor(RGB_TO_XYZ, dtype=dtype, device=device)
+        return to_xyz, torch.linalg.inv(to_xyz), torch.tensor(WHITE, dtype=dtype, device=device).view(3, 1, 1)
+
+
 @cache
 def _lightness() -> Tensor:
     levels = (torch.arange(256, dtype=torch.float64) / 255).expand(3, 1, 256)
@@ -198,53 +180,10 @@ def _lightness() -> Tensor:
 
 def _in_gamut(lab: Tensor) -> Tensor:
     """Whether the colours (..., 3, H, W) round to bytes without clipping, (..., H, W)."""
-    lowest, highest = _gamut_of_bytes(lab.dtype, lab.device)
+    lowest, highest = gamut_of_bytes(lab.dtype, lab.device)  # in linear light, which spares the transfer curve
     linear = lab_to_linear(lab)
     return torch.all((linear >= lowest) & (linear <= highest), dim=-3)
 
 
-def _gamut_of_bytes(dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Least and most linear light that rounds to bytes without clipping: which spares the transfer curve."""
-    return srgb_to_linear(torch.tensor([-0.5 / 255, 1 + 0.5 / 255], dtype=dtype, device=device))
-
-
-@cache
-def _shown_tables() -> tuple[NDArray[Any], ...]:
-    """What `loops.shown_levels` needs."""
-    cpu = torch.device("cpu")
-    _, from_xyz, white = _constants(torch.float32, cpu)
-    curve = np.array([_LINE_END, _OFFSET, _KAPPA_SLOPE], np.float32)
-    edges, gamut = _level_edges(), _gamut_of_bytes(torch.float32, cpu).numpy()
-    return curve, from_xyz.numpy(), white.flatten().numpy(), gamut, edges, starts_of(edges)
-
-
-@cache
-def _grey_tables() -> tuple[NDArray[Any], ...]:
-    """What `loops.grey_levels` needs."""
-    linear = srgb_to_linear(torch.arange(256, dtype=torch.float64) / 255).float().numpy()
-    edges = grey_edges().numpy()
-    return linear, np.array(RGB_TO_XYZ[1], np.float32), edges, starts_of(edges)
-
-
-def _level_edges() -> NDArray[np.float32]:
-    """The least linear light that `to_bytes` rounds to each of the levels 1 to 255, found by bisection."""
-    levels = np.arange(1, 256)
-    # The bits of positive floats, as integers, are in their order.
-    low, high = np.zeros(255, np.int32), np.full(255, np.float32(1).view(np.int32))
-    while (high - low).max() > 1:
-        middle = (low + high) // 2
-        reaches = to_bytes(linear_to_srgb(torch.from_numpy(middle.view(np.float32)))).numpy() >= levels
-        low, high = np.where(reaches, low, middle), np.where(reaches, middle, high)
-    return high.view(np.float32)
-
-
 def _mix(channels: Tensor, matrix: Tensor) -> Tensor:
     return torch.einsum("ij,...jhw->...ihw", matrix, channels)
-
-
-@cache
-def _constants(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """The matrix to XYZ, its inverse and the white point, made once: uploading them would halt a GPU's queue."""
-    with torch.inference_mode(False):  # else gradients could not pass them later
-        to_xyz = torch.tensor(RGB_TO_XYZ, dtype=dtype, device=device)
-        return to_xyz, torch.linalg.inv(to_xyz), torch.tensor(WHITE, dtype=dtype, device=device).view(3, 1, 1)

@@ -7,6 +7,7 @@ import torch
 from huebands import color
 from huebands.conformal import luminance
 from huebands.loops.levels import count_below, count_up_to
+from huebands.loops.srgb import shown_levels, starts_of
 from huebands.photos.grey import grey_of
 
 
@@ -14,7 +15,7 @@ from huebands.photos.grey import grey_of
 @pytest.mark.parametrize(("count", "side"), [(count_below, "left"), (count_up_to, "right")])
 def test_edges_are_counted_as_a_search_does(count, side, dtype):
     edges = color.srgb_to_linear(torch.arange(256, dtype=torch.float64) / 255).numpy().astype(dtype)
-    starts = color.starts_of(edges)
+    starts = starts_of(edges)
     cells = np.arange(len(starts) + 1, dtype=dtype) / dtype(len(starts))
     values = np.concatenate((edges, cells, np.linspace(-0.1, 1.1, 999, dtype=dtype)))
     values = np.concatenate((values, np.nextafter(values, dtype(-1)), np.nextafter(values, dtype(2))))
@@ -36,7 +37,7 @@ def test_shown_colours_are_fitted_to_the_gamut_and_rounded(spread):
     lab = torch.cat((torch.rand(1, 500, 700, generator=generator) * 100, torch.empty(2, 500, 700)))
     lab[1:] = torch.randn(2, 500, 700, generator=generator) * spread
     lab[0, 0, :2] = torch.tensor([0.0, 100.0])
-    shown = color.shown_levels(lab)
+    shown = shown_levels(lab)
     assert shown.dtype == torch.uint8 and shown.shape == lab.shape
     differences = (shown.int() - color.to_bytes(color.lab_to_srgb(color.fit_to_gamut(lab))).int()).abs()
     assert differences.max() <= 1 and (differences > 0).float().mean() < 3e-6
@@ -47,7 +48,7 @@ def test_every_8_bit_colour_survives_lab():
     """A sample of 2^16 of them, and the corners of the cube."""
     rgb = torch.randint(0, 256, (3, 256, 256), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     rgb[:, 0, :8] = torch.cartesian_prod(*[torch.tensor([0, 255], dtype=torch.uint8)] * 3).T
-    assert torch.equal(color.shown_levels(color.srgb_to_lab(color.from_bytes(rgb))), rgb)
+    assert torch.equal(shown_levels(color.srgb_to_lab(color.from_bytes(rgb))), rgb)
 
 
 def test_bounds_are_tightened_as_by_searches_in_turns():

@@ -4,6 +4,7 @@ import io
 
 import httpx
 import numpy as np
+import pytest
 from PIL import Image
 from playwright.sync_api import expect
 from test_page import choose, explore, noise, page, ramp, visit
@@ -84,6 +85,27 @@ def test_without_script_a_form_sends_the_photo(visit, url):
         page.get_by_role("button", name="Colorize").click()
     expected = httpx.post(f"{url}/colorize", files={"image": ("cat.png", ramp())}, timeout=60)
     assert (response.value.status, response.value.body()) == (200, expected.content)
+
+
+def test_without_script_a_refusal_is_a_page_with_the_reason(visit, url):
+    page = visit(java_script_enabled=False)
+    page.locator("#file").set_input_files({"name": "<b>.png", "mimeType": "image/png", "buffer": b"no picture"})
+    with page.expect_response(f"{url}/colorize") as response:
+        page.get_by_role("button", name="Colorize").click()
+    assert response.value.status == 415
+    reason = httpx.post(f"{url}/colorize", files={"image": ("<b>.png", b"no picture")}).json()["error"]
+    expect(page.get_by_role("alert")).to_have_text(f"Unsupported Media Type: {reason}")
+    page.get_by_role("link", name="Back to the photos").click()
+    expect(page.locator("#file")).to_be_visible()
+
+
+@pytest.mark.parametrize(("path", "back"), [("nothing", "./"), ("page/no/such.js", "../../")])
+def test_a_missing_path_is_a_page_for_a_browser_and_json_for_programs(url, path, back):
+    page = httpx.get(f"{url}/{path}", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert f'<a href="{back}">Back to the photos</a>' in page.text and "default-src 'none'" in str(page.headers)
+    for accept in ("*/*", "application/json", "application/json, text/html"):
+        assert httpx.get(f"{url}/{path}", headers={"Accept": accept}).json() == {"error": "Not Found"}
 
 
 def test_the_model_is_told_in_words(page, url):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from huebands import color
+from huebands.loops.srgb import shown_levels
 
 
 def lightness(grey: Tensor) -> Tensor:
@@ -23,7 +24,7 @@ def _deep_lightness() -> Tensor:
 def to_levels(lab_3HW: Tensor, grey_HW: Tensor) -> Tensor:
     """Convert CIELAB to sRGB levels of the type of its grey, (3, H, W)."""
     if grey_HW.dtype == torch.uint8:
-        return color.shown_levels(lab_3HW)
+        return shown_levels(lab_3HW)
     fitted_3HW = color.fit_to_gamut(lab_3HW)
     # The gamut is that of 8 bits, with half a level of slack: what is cut off a channel, the others make up for.
     linear_3HW = color.lab_to_linear(fitted_3HW).clamp(0, 1)

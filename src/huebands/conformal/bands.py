@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from huebands import loops
 from huebands.density import coordinate
 from huebands.density.intervals import KNOTS
+from huebands.loops import samples
 from huebands.loops.samples import Neighbours
 
 STEPS_PER_KNOT = 12
@@ -104,7 +104,7 @@ class NestedBands:
             pixels = self._pixels(tile, channel)
             tile_rows, columns = tile
             inside = slice(tile_rows.start - top, tile_rows.stop - top), columns
-            bands_HW2[inside] = loops.bands(*ends, steps_HW, STEPS_PER_KNOT, *pixels)
+            bands_HW2[inside] = samples.bands(*ends, steps_HW, STEPS_PER_KNOT, *pixels)
         return bands_HW2
 
     def first_steps(self, true_HW3: np.ndarray) -> np.ndarray:
@@ -118,7 +118,7 @@ class NestedBands:
             ends = self._ends(0, KNOTS + 1, channel)
             for tile in self._tiles(0, len(true_HW3)):
                 true_HW = np.array(true_HW3[*tile, channel])
-                steps_HW = loops.first_steps(*ends, true_HW, STEPS_PER_KNOT, *self._pixels(tile, channel))
+                steps_HW = samples.first_steps(*ends, true_HW, STEPS_PER_KNOT, *self._pixels(tile, channel))
                 steps_HW3[*tile, channel] = steps_HW
         return steps_HW3
 
@@ -149,7 +149,7 @@ class NestedBands:
         return self._made[knots]
 
     def _pixels(self, tile: tuple[slice, slice], channel: int) -> tuple[Any, ...]:
-        """A tile's pixels, what sRGB can show there, and the samples around them, as `loops.bands` takes them."""
+        """A tile's pixels, what sRGB can show there, and the samples around them, as `samples.bands` takes them."""
         grid = Grid.over(self.intervals.size, self.grey_HW.shape, *tile)
         shown_HW, grey_HW = np.array(self.shown_HW3[*tile, channel]), np.array(self.grey_HW[tile])
         return shown_HW, grey_HW, *coordinate.spans(channel), *grid.neighbours

@@ -10,9 +10,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from huebands import loops
 from huebands.conformal.bands import Grid
 from huebands.density.expected_error import between_levels
+from huebands.loops import samples
 from huebands.models.parameters import check
 
 MapName = Literal["expected-error", "width"]
@@ -78,7 +78,7 @@ def upsample(
         for left in range(0, width, _TILE):
             tile = slice(top, min(top + step, last)), slice(left, min(left + _TILE, width))
             grid = Grid.over(samples_KSS.shape[1:], (height, width), *tile)
-            part_HW = loops.error_map(errors_KSS, np.array(grey_HW[tile]), places, weights, *grid.neighbours)
+            part_HW = samples.error_map(errors_KSS, np.array(grey_HW[tile]), places, weights, *grid.neighbours)
             map_HW[top - first : tile[0].stop - first, tile[1]] = part_HW
     return map_HW
 

@@ -5,7 +5,9 @@ from functools import cache
 import numpy as np
 import torch
 
-from huebands import color, loops
+from huebands import color
+from huebands.loops import levels
+from huebands.loops.srgb import starts_of
 
 _WEIGHTS = color.RGB_TO_XYZ[1]
 SLACK = 1e-6  # of luminance: grey levels are found in float32, whose error is below 3e-7
@@ -27,8 +29,8 @@ def propagate(lower: np.ndarray, upper: np.ndarray, grey: np.ndarray) -> tuple[n
     """
     bounds_N3 = np.array(lower).reshape(-1, 3), np.array(upper).reshape(-1, 3)
     linear = _linear()
-    starts = color.starts_of(linear)
-    loops.propagate(*bounds_N3, np.array(grey).ravel(), np.array(_WEIGHTS), *_luminance(), linear, starts)
+    starts = starts_of(linear)
+    levels.propagate(*bounds_N3, np.array(grey).ravel(), np.array(_WEIGHTS), *_luminance(), linear, starts)
     raised, lowered = (bound_N3.reshape(lower.shape) for bound_N3 in bounds_N3)
     return raised, lowered
 

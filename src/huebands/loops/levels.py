@@ -55,7 +55,7 @@ def shown_levels(
     edges: NDArray[np.float32],
     starts: NDArray[np.int64],
 ) -> NDArray[np.uint8]:
-    """See `color.shown_levels`; (H, W, 3).
+    """See `srgb.shown_levels`; (H, W, 3).
 
     Args:
         L_HW: in [0, 100].

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from huebands import color
+from huebands.loops.srgb import grey_levels
 from huebands.photos.borders import find_picture
 from huebands.photos.errors import ImageError
 from huebands.photos.picture import Levels, Picture, round_to_eight_bits
@@ -178,7 +179,7 @@ def _lightness(levels_HW: NDArray[np.uint8]) -> Tensor:
 def _grey_levels(rgb_N3: Levels) -> Levels:
     """As `color.grey_levels`, of uint8 or uint16."""
     if rgb_N3.dtype == np.uint8:
-        return color.grey_levels_of_pixels(rgb_N3)
+        return grey_levels(rgb_N3)
     red, green, blue = (_linear()[channel] for channel in torch.from_numpy(rgb_N3.T.astype(np.int32)))
     weights = color.RGB_TO_XYZ[1]
     luminance_N = weights[0] * red + weights[1] * green + weights[2] * blue

@@ -5,11 +5,12 @@ from urllib.parse import quote
 from starlette.datastructures import MutableHeaders, State
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from huebands.package.read import ModelPackage
 from huebands.serving.monitoring.request_record import cause_of, record_of
+from huebands.serving.pages import refuse
 from huebands.serving.workers.jobs import Answer, Refusal, UnservedError
 
 _MAX_NAME = 100  # characters: a client may refuse long headers
@@ -28,14 +29,14 @@ def photo_response(answer: Answer) -> Response:
 def refuse_photo(request: Request, refusal: Refusal) -> Response:
     """The answer for an upload that is not a sound image."""
     record_of(request).record_refusal(refusal.cause)
-    return JSONResponse({"error": refusal.reason}, refusal.status)
+    return refuse(request, refusal.reason, refusal.status)
 
 
 async def refuse_request(request: Request, error: Exception) -> Response:
     """The answer for a request that breaks the contract; a handler of HTTPException."""
     assert isinstance(error, HTTPException)
     record_of(request).record_refusal(cause_of(error))
-    return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+    return refuse(request, error.detail, error.status_code, error.headers)
 
 
 async def refuse_unserved(request: Request, error: Exception) -> Response:
@@ -44,7 +45,7 @@ async def refuse_unserved(request: Request, error: Exception) -> Response:
     record_of(request).record_refusal(error.cause)
     # The body may not have been read to its end: the rest of it could be taken for the connection's next request.
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after), "Connection": "close"}
-    return JSONResponse({"error": error.reason}, error.status, headers=headers)
+    return refuse(request, error.reason, error.status, headers)
 
 
 class ModelHeaders:

@@ -43,8 +43,8 @@ def describe_api(colorizer: Colorizer) -> Document:
             "title": "Huebands",
             "version": __version__,
             "summary": "Colorizes photos, and gives a range for each true colour.",
-            "description": 'Every error is one line: `{"error": "..."}`. BentoML answers the probes /livez and'
-            " /readyz beside these paths.",
+            "description": 'Every error is one line: `{"error": "..."}`; a browser that asks for text/html first gets a'
+            " page. BentoML answers the probes /livez and /readyz beside these paths.",
         },
         "paths": {
             "/": {"get": _get("page", "The page for people.", _file("text/html"))},

@@ -1,9 +1,14 @@
-"""The pages for people: the page with its scripts and examples, and the certificate, with strict security headers."""
+"""The pages for people, with strict security headers: the page with its files, the certificate, and errors."""
 
 import os
+from collections.abc import Mapping
+from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 
-from starlette.responses import FileResponse, HTMLResponse, Response
+import jinja2
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -59,6 +64,26 @@ def page_response() -> Response:
     return FileResponse(PAGE / "index.html", headers=_PAGE_HEADERS)
 
 
+def refuse(request: Request, reason: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer that gives a reason: JSON, or a page for a browser that asks for one to show.
+
+    A browser does so for a link, and for a form without JavaScript.
+    """
+    if not request.headers.get("accept", "").startswith("text/html"):
+        return JSONResponse({"error": reason}, status, headers)
+    # The service may lie below another path, which a mounted part of it knows as that of the whole.
+    below = request.scope.get("app_root_path", request.scope.get("root_path", ""))
+    root = "../" * (request.scope["path"].removeprefix(below).count("/") - 1)
+    content = _error_template().render(title=HTTPStatus(status).phrase, reason=reason, root=root)
+    return HTMLResponse(content, status, {**_PAGE_HEADERS, **(headers or {})})
+
+
 def certificate_response(certificate: bytes | None) -> Response:
     """The coverage certificate of the served package."""
     return HTMLResponse(certificate, headers=_CERTIFICATE_HEADERS)
+
+
+@cache
+def _error_template() -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string((Path(__file__).parent / "error.html.j2").read_text(encoding="utf-8"))

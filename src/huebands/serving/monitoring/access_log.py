@@ -4,12 +4,12 @@ import logging
 from collections.abc import Callable, Collection
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from huebands.serving.json_log import log_reference
 from huebands.serving.monitoring.request_record import RequestRecord
+from huebands.serving.pages import refuse
 
 _access_log = logging.getLogger("huebands.access")
 _service_log = logging.getLogger("huebands.serving")
@@ -57,7 +57,7 @@ class AccessLog:
             record.record_refusal("failed")
             _service_log.error("failure", exc_info=error, extra={"request": record.id})
             if not record.status:
-                answer = JSONResponse({"error": f"internal error, {log_reference(record.id)}"}, 500)
+                answer = refuse(Request(scope), f"internal error, {log_reference(record.id)}", 500)
                 await answer(scope, receive_counted, send_counted)
         finally:
             _access_log.info("answer", extra=record.describe())
