@@ -95,8 +95,10 @@ class NestedBands:
         """
         top, bottom, _ = rows.indices(len(self.grey_HW))
         bands_HW2 = np.empty((bottom - top, self.grey_HW.shape[1], 2), np.uint8)
-        first = int(steps.min()) // STEPS_PER_KNOT
-        last = min(int(steps.max()) // STEPS_PER_KNOT + 2, KNOTS + 1)
+        first, last = 0, KNOTS + 1
+        if steps.ndim == 0:
+            first = int(steps) // STEPS_PER_KNOT
+            last = min(first + 2, KNOTS + 1)
         ends = self._ends(first, last, channel)
         for tile in self._tiles(top, bottom):
             steps_HW = np.atleast_2d(steps if steps.ndim == 0 else steps[tile]).astype(np.int64)
