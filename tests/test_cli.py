@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from drawn_pages import typeset
 from huebands import __version__, cli
 from huebands.colorize import arguments
 from huebands.colorize.colorizer import Colorizer
@@ -245,6 +246,17 @@ def test_the_command_warns_when_a_photo_is_unlike_the_calibration_photos(coloriz
         code, output, errors = colorize(photo, "--overwrite")
         assert (code, errors) == (0, [])
         assert output[1].endswith(ending)
+
+
+def test_the_command_tells_an_unlike_page_of_text(colorize, tmp_path, monkeypatch):
+    Image.fromarray(typeset()[:400, :500]).save(tmp_path / "page.png")
+    for p, told in ((0.05, True), (0.06, False)):
+        monkeypatch.setattr("huebands.colorize.colorizer.p_value", lambda atypicality, table, p=p: p)
+        code, output, errors = colorize("page.png", "--overwrite", "--report", "--output", "out")
+        assert (code, errors) == (0, [])
+        assert ("p = 0.050: it may be a page of text or a drawing)" in output[1]) is told
+        assert json.loads((tmp_path / "out/page.report.json").read_text())["looks_drawn"] is told
+        assert ("may be a page of text or a drawing" in (tmp_path / "out/huebands.html").read_text()) is told
 
 
 def test_the_results_of_a_folder_keep_its_folders(colorize, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from drawn_pages import typeset
 from huebands.colorize.sampling import Sampling
 from huebands.conformal.guarantee import Guarantee
 from huebands.conformal.luminance import propagate
@@ -382,6 +383,15 @@ def test_the_page_warns_of_a_photo_unlike_the_calibration_photos(page):
     expect(page.locator("#warning")).to_be_empty()
     explore(page, noise(), "dog.png")
     expect(page.locator("#warning")).not_to_contain_text("unlike")
+
+
+def test_the_page_tells_an_unusual_page_of_text(page):
+    explore(page, encode_png(typeset(size=30)[:450, :600]), "letter.png")
+    expect(page.locator("#warning")).to_contain_text("as unusual")
+    expect(page.locator("#warning")).to_contain_text("It may be a page of text or a drawing.")
+    explore(page, ramp())
+    expect(page.locator("#warning")).to_contain_text("as unusual")
+    expect(page.locator("#warning")).not_to_contain_text("drawing")
 
 
 def test_a_file_that_is_no_photo_is_refused_with_a_reason_and_the_next_photo_is_shown(page):

@@ -19,6 +19,7 @@ from huebands.package.documents.templates import render
 NAME = "huebands.html"
 _SIDE = 320  # pixels of a copy's longer side
 _UNLIKE = "unlike the photos that the bands were calibrated on (p = {:.3f}): they may be wrong more often"
+_DRAWN = "may be a page of text or a drawing"
 _REMARKS = {
     "colour": "has colour of its own, which was not used",
     "tinted": "tinted, and taken as grey",
@@ -42,6 +43,8 @@ def make_sheet(manifest: Manifest, unlike_p_value: float) -> str:
 
 def _entry(line: Mapping[str, Any], folder: Path, unlike_p_value: float) -> dict[str, Any]:
     is_unlike = line.get("likeness") is not None and line["likeness"] <= unlike_p_value
+    unlike = _UNLIKE.format(line["likeness"]) if is_unlike else None
+    drawn = _DRAWN if is_unlike and line.get("looks_drawn") else None
     own = _REMARKS.get(line.get("own_colour") or "")
     border = None
     if line.get("border"):
@@ -52,11 +55,7 @@ def _entry(line: Mapping[str, Any], folder: Path, unlike_p_value: float) -> dict
         "rank": 0 if line.get("error") else 1 if is_unlike else 2 if own or border else 3,
         "photo": printable(line["photo"]),
         "error": printable(line.get("error") or ""),
-        "remarks": [
-            remark
-            for remark in (_UNLIKE.format(line["likeness"]) if is_unlike else None, own, border, line.get("caveat"))
-            if remark
-        ],
+        "remarks": [remark for remark in (unlike, drawn, own, border, line.get("caveat")) if remark],
         "width": line.get("mean_width") or 0.0,
         "expected_error": line.get("expected_error"),
         "size": f"{line.get('width')} × {line.get('height')}",

@@ -81,6 +81,7 @@ def _describe(record: "Record", folder: Path | None, unlike_p_value: float, may_
     unlike = ""
     if record.likeness <= unlike_p_value:
         unlike = f"; unlike the calibration photos, p = {record.likeness:.3f}"
+        unlike += ": it may be a page of text or a drawing" if record.looks_drawn else ""
     own = "".join(f"; {words}" for words in record.lost)
     if record.own_colour == "colour":
         own += "; has colour of its own, which was not used"

@@ -41,6 +41,7 @@ class Record:
         width: of the photo, pixels.
         height: of the photo, pixels.
         likeness: conformal p-value of the photo among the calibration photos.
+        looks_drawn: whether it is unlike them and may be a page of text or a drawing.
         mean_width: of the bands, 8-bit levels.
         expected_error: mean over the photo, CIEDE2000; None where the model gives none.
         samples_outside: share of each sample outside the bands.
@@ -65,6 +66,7 @@ class Record:
     width: int | None = None
     height: int | None = None
     likeness: float | None = None
+    looks_drawn: bool = False
     mean_width: float | None = None
     expected_error: float | None = None
     samples_outside: tuple[float, ...] = ()

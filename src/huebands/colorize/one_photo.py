@@ -100,6 +100,7 @@ def _measure(result: Colorization) -> dict[str, Any]:
     error = result.error_figures
     return {
         "likeness": float(result.likeness),
+        "looks_drawn": result.looks_drawn,
         "mean_width": round(result.mean_width, 3),
         "expected_error": None if error is None else round(error.mean, 3),
         "samples_outside": tuple(round(share, 5) for share in result.samples_outside),

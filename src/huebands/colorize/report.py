@@ -86,6 +86,7 @@ def describe(package: ModelPackage, origin: Origin, result: Colorization) -> dic
             "meaning": "chance that a photo exchangeable with the calibration photos is as unlike them as this one;"
             " the promise does not reach photos of another kind",
         },
+        "looks_drawn": result.looks_drawn,
         "promise": _promise(result),
         "model": {"name": package.config["name"], "package_sha256": package.package_sha256},
         VERSION_KEY: __version__,

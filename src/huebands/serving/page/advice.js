@@ -13,12 +13,12 @@ const COLOUR = {
  * @param description of its exploration.
  * @param served the version of the served model; undefined: unknown.
  */
-export function adviceFor({ likeness, unlike_p_value: limit, border, own_colour: ownColour, model }, served) {
+export function adviceFor({ likeness, unlike_p_value: limit, looks_drawn: looksDrawn, border, own_colour: ownColour, model }, served) {
   const advice = [];
   if (served !== undefined && served !== model.version) {
     advice.push({ text: `Another model, ${model.name}, made these colours.`, short: "made by another model", action: "again" });
   }
-  if (likeness <= limit) advice.push({ text: unlikenessOf(likeness), short: "unusual photo", action: null });
+  if (likeness <= limit) advice.push({ text: unlikenessOf(likeness, looksDrawn), short: looksDrawn ? "page or drawing?" : "unusual photo", action: null });
   if (border && !border.cropped) {
     advice.push({ text: "A border around the picture was found. Without it, all colours belong to the picture.", short: "has a border", action: "crop" });
   }

@@ -19,11 +19,16 @@ export function promiseOf(confidence, mode) {
   ].join(" ");
 }
 
-/** How unusual a photo is: `likeness` is the share of the photos that were checked which are as unusual. */
-export function unlikenessOf(likeness) {
+/** How unusual a photo is.
+ *
+ * @param likeness the share of the photos that were checked which are as unusual.
+ * @param looksDrawn whether it may be a page of text or a drawing.
+ */
+export function unlikenessOf(likeness, looksDrawn) {
   const count = Math.max(Math.round(100 * likeness), 1);
   const few = 100 * likeness < 1 ? `fewer than ${count}` : `only about ${count}`;
-  return `This photo is unlike those that the ranges were checked with: of 100 such photos, ${few} would be as unusual. Its colours and ranges may be wrong more often than they say.`;
+  const kind = looksDrawn ? " It may be a page of text or a drawing." : "";
+  return `This photo is unlike those that the ranges were checked with: of 100 such photos, ${few} would be as unusual. Its colours and ranges may be wrong more often than they say.${kind}`;
 }
 
 /** How many photos the ranges were checked with, and what they allow. */

@@ -111,6 +111,7 @@ def _describe(
         "knots": {"first": first, "count": last + 1 - first, "parts": PARTS, "steps_per_knot": STEPS_PER_KNOT},
         "steps": steps,
         "likeness": result.likeness,
+        "looks_drawn": result.looks_drawn,
         "expected_error": _describe_error(result),
         "unlike_p_value": calibration.unlike_p_value,
         "model": {"name": package.config["name"], "version": package.package_sha256[:12]},
