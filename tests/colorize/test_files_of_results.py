@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import pyvips
 from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 
 from huebands import cli
 from huebands.colorize import xmp
-from huebands.colorize.mark import hash_of, hash_of_file, is_result
+from huebands.colorize.mark import SOFTWARE, hash_of, hash_of_file, is_result
 from huebands.colorize.picture_file import PictureFile
 from huebands.photos.metadata import read_metadata
 from huebands.photos.read import read_picture
@@ -99,6 +100,25 @@ def test_transparency_stays_and_a_jpeg_of_it_is_refused(colorize, tmp_path, caps
     assert capsys.readouterr().err == f"huebands: {tmp_path / 'cut-out.png'}: {reason}\n"
 
 
+def test_texts_are_kept_in_a_png_and_told_where_they_are_left_out(colorize, tmp_path, capsys):
+    information = PngInfo()
+    information.add_text("Author", "Tina Modotti")
+    information.add_text("Software", "a scanner")
+    path = tmp_path / "roses.png"
+    Image.fromarray(tiny_photo(0, 64)).save(path, pnginfo=information)
+    assert colorize(path) == 0 and "left out" not in capsys.readouterr().out
+    result = tmp_path / "out/roses.colorized.png"
+    texts = read_metadata(result).texts
+    assert texts["Author"] == "Tina Modotti" and texts["Software"] == SOFTWARE
+    assert colorize(path, "--format", "tiff", "--overwrite") == 0
+    assert "; its texts (Author, Software) were left out, which a TIFF does not hold" in capsys.readouterr().out
+    again = tmp_path / "again.png"
+    again.write_bytes(result.read_bytes())
+    assert colorize(again, "--strength", "0.5") == 0
+    facts = read_metadata(tmp_path / "out/again.colorized.png").texts
+    assert "Author" not in facts and facts["Photo"] == "again.png", "what a result states is not of its photo"
+
+
 @pytest.mark.parametrize("kind", SUFFIXES)
 def test_a_retouched_picture_is_told_and_no_longer_replaced(colorize, photo, tmp_path, capsys, kind):
     colorize(photo, "--format", kind)
@@ -111,8 +131,6 @@ def test_a_retouched_picture_is_told_and_no_longer_replaced(colorize, photo, tmp
     if kind == "tiff":
         told = {"tiffinfo": {700: read_metadata(path).xmp}}
     if kind == "png":
-        from PIL.PngImagePlugin import PngInfo
-
         information = PngInfo()
         information.add_itxt("XML:com.adobe.xmp", read_metadata(path).xmp.decode())
         told = {"pnginfo": information}

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from huebands.photos.encode import SUFFIX, EncodingError, encode, format_of, srgb_profile
@@ -129,6 +130,39 @@ def test_what_is_written_is_read_again(kind: str) -> None:
     assert again.xmp is not None and b"Album 7" in again.xmp
     if kind != "webp":
         assert again.iptc is not None and again.iptc.startswith(IPTC)
+
+
+def png_with_texts() -> bytes:
+    information, buffer = PngInfo(), io.BytesIO()
+    information.add_text("Author", "Tina Modotti")
+    information.add_text("Comment", "Gästebuch", zip=True)  # of Latin-1
+    information.add_itxt("Title", "薔薇", zip=True)
+    information.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta/>")
+    information.add_text("Raw profile type exif", "\nexif\n       0\n")
+    Image.fromarray(colours()).save(buffer, "PNG", pnginfo=information)
+    return buffer.getvalue()
+
+
+def test_texts_of_a_png_are_kept_in_a_png_and_its_comment_in_a_jpeg() -> None:
+    found = read_metadata(png_with_texts())
+    assert found.texts == {"Author": "Tina Modotti", "Comment": "Gästebuch", "Title": "薔薇"} and found.lost == ()
+    png = encode(colours(), "png", metadata=found, texts={"Software": SOFTWARE, "Author": "ours"})
+    assert read_metadata(png).texts == {**found.texts, "Author": "ours", "Software": SOFTWARE}
+    jpeg = encode(colours(), "jpeg", metadata=found)
+    assert read_metadata(jpeg).texts == {"Comment": "Gästebuch"}
+    if shutil.which("exiftool") is not None:
+        for content, told in ((png, {"Title": "薔薇", "Comment": "Gästebuch"}), (jpeg, {"Comment": "Gästebuch"})):
+            words = ["exiftool", "-json", "-"]
+            (read,) = json.loads(subprocess.run(words, input=content, capture_output=True, check=True).stdout)
+            assert {name: read[name] for name in told} == told and "Warning" not in read
+
+
+def test_a_comment_of_latin_1_is_kept() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(colours()).save(buffer, "JPEG", comment="Gästebuch".encode("latin-1"))
+    assert read_metadata(encode(colours(), "jpeg", metadata=read_metadata(buffer.getvalue()))).texts == {
+        "Comment": "Gästebuch"
+    }
 
 
 @pytest.mark.parametrize("kind", FORMATS)

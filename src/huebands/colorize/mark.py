@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -62,9 +62,14 @@ def hash_of_file(file: Path | bytes) -> str:
         return _hash_of_opened(open_image(opened), opened)
 
 
+def is_of_ours(texts: Mapping[Any, Any]) -> bool:
+    """Whether texts of a PNG say that this software wrote it."""
+    return str(texts.get(_SOFTWARE, "")).startswith(_NAME)
+
+
 def stated_hash(image: Image.Image) -> str | None:
     """The hash that a file of ours states; None for another file."""
-    if str(image.info.get(_SOFTWARE, "")).startswith(_NAME):
+    if is_of_ours(image.info):
         stated = image.info.get(PIXELS)
         return None if stated is None else str(stated)
     properties: dict[str, str] = xmp.properties_of(Metadata.of(image).xmp)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 
 from huebands.colorize import xmp
 from huebands.colorize.credentials import Credentials
-from huebands.colorize.mark import PIXELS, SOFTWARE, hash_of, hash_of_file, mark_of
+from huebands.colorize.mark import PIXELS, SOFTWARE, hash_of, hash_of_file, is_of_ours, mark_of
 from huebands.photos.encode import Format, at_depth_of, encode, with_xmp
-from huebands.photos.metadata import Metadata
+from huebands.photos.metadata import COMMENT, Metadata
 from huebands.photos.picture import Levels
 
 
@@ -65,4 +65,8 @@ def keepable(metadata: Metadata, format: Format) -> Metadata:
     if format == "webp" and metadata.iptc is not None:
         metadata = replace(metadata, iptc=None)
         lost.append("its IPTC was left out, which a WebP does not hold")
-    return replace(metadata, lost=tuple(lost))
+    texts = {} if is_of_ours(metadata.texts) else metadata.texts
+    held = texts if format == "png" else {COMMENT: texts[COMMENT]} if format == "jpeg" and COMMENT in texts else {}
+    if left := [keyword for keyword in texts if keyword not in held]:
+        lost.append(f"its texts ({', '.join(left)}) were left out, which a {format.upper()} does not hold")
+    return replace(metadata, texts=held, lost=tuple(lost))

@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from huebands.photos.metadata import Metadata, Text
+from huebands.photos.metadata import COMMENT, Metadata, Text
 from huebands.photos.picture import Levels, round_to_eight_bits
 
 Format = Literal["png", "tiff", "jpeg", "webp"]
@@ -114,7 +114,7 @@ def _png(
     texts: Mapping[str, str],
 ) -> bytes:
     information = PngInfo()
-    for keyword, words in texts.items():
+    for keyword, words in {**metadata.texts, **texts}.items():
         information.add_text(keyword, words) if words.isascii() else information.add_itxt(keyword, words)
     if xmp is not None:
         information.add_itxt("XML:com.adobe.xmp", xmp.decode())
@@ -156,6 +156,8 @@ def _jpeg(rgb_HW3: Levels, metadata: Metadata, exif: Image.Exif) -> bytes:
     segments.append(_jpeg_segment(0xE2, b"ICC_PROFILE\0\1\1" + srgb_profile()))
     if metadata.iptc is not None:
         segments.append(_jpeg_segment(0xED, b"Photoshop 3.0\0" + _photoshop(metadata.iptc)))
+    if COMMENT in metadata.texts:
+        segments.append(_jpeg_segment(0xFE, metadata.texts[COMMENT].encode()))
     return b"".join([head, *segments, memoryview(jpeg)[_JFIF + length :]])
 
 

@@ -1,12 +1,13 @@
-"""What a photo's file tells beside its pixels: resolution, EXIF, XMP and IPTC, to be kept in files made of it."""
+"""What a photo's file tells beside its pixels, to be kept in files made of it: resolution, EXIF, XMP, IPTC, texts."""
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngImageFile
 
 from huebands.photos.formats import go_to, open_image, pages, without_warnings
 
@@ -14,6 +15,9 @@ _DPI = 1e-3, 1e6  # sensible resolutions, dots per inch
 _EXIF, _GPS = ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo
 _IPTC_OF_TIFF, _IPTC_OF_PHOTOSHOP = 33723, 0x0404
 _IPTC_OF_PNG = "Raw profile type iptc"
+COMMENT = "Comment"
+# Keywords of a PNG's texts that are read as something else: XMP, and profiles as ImageMagick writes them.
+_NO_TEXTS = ("XML:com.adobe.xmp", "Raw profile type ")
 # Tags that describe a photo; the others of a TIFF's directory describe how its pixels lie in the file.
 _DESCRIBING = (
     ExifTags.Base.DocumentName,
@@ -55,6 +59,7 @@ class Metadata:
         place: tags of GPS.
         xmp: packet of XMP; None: there is none.
         iptc: records of IPTC-IIM; None: there are none.
+        texts: of a PNG, by keyword; the comment of another file has the keyword `COMMENT`.
         lost: what could not be read, in words.
     """
 
@@ -64,6 +69,7 @@ class Metadata:
     place: Mapping[int, Any]
     xmp: bytes | None = None
     iptc: bytes | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
     lost: tuple[str, ...] = ()
 
     @classmethod
@@ -75,7 +81,13 @@ class Metadata:
     def of(cls, image: Image.Image) -> Self:
         """Read what an opened image file tells; what is damaged is named in `lost`."""
         metadata = cls.none()
-        readers: Mapping[str, Any] = {"EXIF": _read_exif, "XMP": _read_xmp, "IPTC": _read_iptc, "resolution": _read_dpi}
+        readers: Mapping[str, Any] = {
+            "EXIF": _read_exif,
+            "XMP": _read_xmp,
+            "IPTC": _read_iptc,
+            "resolution": _read_dpi,
+            "text": _read_texts,
+        }
         for name, read in readers.items():
             try:
                 metadata = replace(metadata, **read(image))
@@ -174,3 +186,16 @@ def _read_dpi(image: Image.Image) -> dict[str, Any]:
     horizontal, vertical = (float(value) for value in dpi)
     is_sensible = all(_DPI[0] <= value <= _DPI[1] for value in (horizontal, vertical))
     return {"dpi": (horizontal, vertical)} if is_sensible else {}
+
+
+def _read_texts(image: Image.Image) -> dict[str, Any]:
+    if isinstance(image, PngImageFile):
+        return {"texts": {key: str(words) for key, words in image.text.items() if not key.startswith(_NO_TEXTS)}}
+    comment = image.info.get("comment", b"")
+    if isinstance(comment, bytes):
+        try:
+            comment = comment.decode()
+        except UnicodeDecodeError:
+            comment = comment.decode("latin-1")
+    comment = comment.strip("\0")
+    return {"texts": {COMMENT: comment}} if comment else {}
