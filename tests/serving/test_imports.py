@@ -9,7 +9,7 @@ import huebands
 SOURCE = Path(huebands.__file__).parent
 # From top to bottom; a room imports those below it.
 ROOMS = ["service", "app", "openapi", "served_model", "pages", "answers", "forms", "monitoring", "admission", "workers"]
-ROOMS += ["json_log"]
+ROOMS += ["json_log", "refusals", "page_headers"]
 
 
 def serving_imports(path: Path) -> set[str]:

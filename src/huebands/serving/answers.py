@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from huebands.package.read import ModelPackage
 from huebands.serving.monitoring.request_record import cause_of, record_of
-from huebands.serving.pages import refuse
+from huebands.serving.refusals import refuse
 from huebands.serving.workers.jobs import Answer, Refusal, UnservedError
 
 _MAX_NAME = 100  # characters: a client may refuse long headers

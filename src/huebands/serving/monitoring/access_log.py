@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from huebands.serving.json_log import log_reference
 from huebands.serving.monitoring.request_record import RequestRecord
-from huebands.serving.pages import refuse
+from huebands.serving.refusals import refuse
 
 _access_log = logging.getLogger("huebands.access")
 _service_log = logging.getLogger("huebands.serving")
