@@ -27,7 +27,8 @@ from huebands.data.shards import read_manifest
 from huebands.metrics.bleeding import bleeding_of_lab
 from huebands.metrics.image import Photo, ciede2000, colourfulness, error_figures
 from huebands.metrics.steadiness import SMALL, measure_steadiness
-from huebands.photos.grey import GreyPhoto, Size
+from huebands.photos.grey import GreyPhoto
+from huebands.photos.resize import Size
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "colours"))
 from evaluate import colours_of

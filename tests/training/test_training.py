@@ -15,8 +15,8 @@ from huebands.models.networks import unet
 from huebands.models.objectives import cgan
 from huebands.models.params import ModelParams, UpsamplingParams
 from huebands.models.parts.losses import adversarial_loss, clipped_share, huber_loss, mean_chroma, perceptual_loss
-from huebands.photos.grey import GreyPhoto, Size
-from huebands.photos.resize import resize
+from huebands.photos.grey import GreyPhoto
+from huebands.photos.resize import Size, resize
 from huebands.training.augment import Photos, Views, augment, draw_views, load_photos
 from huebands.training.checkpoint import CheckpointError
 from huebands.training.learner import Learners, set_up

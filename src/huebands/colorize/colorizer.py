@@ -34,8 +34,8 @@ from huebands.models.windows import canvas_size
 from huebands.package.choose import default_package, released_sha256
 from huebands.package.read import ModelPackage, read_package
 from huebands.package.schema import PackageError
-from huebands.photos.drawn import is_drawn
-from huebands.photos.grey import GreyPhoto, PhotoInput, Size
+from huebands.photos.grey import GreyPhoto, PhotoInput
+from huebands.photos.resize import Size
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,7 +238,7 @@ class Colorizer:
         if guarantee.grouped:
             steps = prediction.bands.widest_steps(calibration.group_steps(guarantee))
         bands = ChosenBands(prediction.bands, steps, guarantee.mode)
-        photo, paint, likeness = prediction.photo, prediction.paint, self.likeness(prediction)
+        photo, paint = prediction.photo, prediction.paint
         full = None
         if photo.kept_HW is not None and paint is not None:
             full = FullColours.of(paint, bands)
@@ -249,8 +249,7 @@ class Colorizer:
             grey=prediction.photo.levels_HW,
             guarantee=guarantee,
             steps=common,
-            likeness=likeness,
-            looks_drawn=likeness <= calibration.unlike_p_value and is_drawn(prediction.photo.levels_HW),
+            likeness=self.likeness(prediction),
             error_KSS=self.expected_error(prediction),
             samples=samples,
             hints=self.judge_hints(prediction),

@@ -22,8 +22,8 @@ from huebands.colorize.upsampling import ColourLines
 from huebands.models.interface import Condition, Network
 from huebands.models.views import average_over_views
 from huebands.models.windows import blend, canvas_size, run_in_windows
-from huebands.photos.grey import GreyPhoto, Size
-from huebands.photos.resize import resize
+from huebands.photos.grey import GreyPhoto
+from huebands.photos.resize import Size, resize
 
 
 @dataclass(frozen=True)

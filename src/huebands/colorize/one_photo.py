@@ -16,6 +16,7 @@ from huebands.colorize.result import Colorization
 from huebands.colorize.result_files import write_files
 from huebands.colorize.targets import Targets
 from huebands.colorize.task import Task
+from huebands.colorize.unlike import looks_drawn
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.metadata import read_metadata
 from huebands.photos.read import read_picture
@@ -58,6 +59,7 @@ def colorize_photo(record: Record, colorizer: Colorizer, task: Task, targets: Ta
         photo=photo.name,
         photo_sha256=sha256,
         own_colour=own,
+        looks_drawn=looks_drawn(result, colorizer.calibration),
         border=border,
         border_is_cropped=task.crop_border,
         map_name=task.map_name,
@@ -78,6 +80,7 @@ def colorize_photo(record: Record, colorizer: Colorizer, task: Task, targets: Ta
         width=width,
         height=height,
         own_colour=own,
+        looks_drawn=origin.looks_drawn,
         border=None if border is None else border.in_words,
         lost=metadata.lost,
         seconds=round(time.perf_counter() - started, 3),
@@ -100,7 +103,6 @@ def _measure(result: Colorization) -> dict[str, Any]:
     error = result.error_figures
     return {
         "likeness": float(result.likeness),
-        "looks_drawn": result.looks_drawn,
         "mean_width": round(result.mean_width, 3),
         "expected_error": None if error is None else round(error.mean, 3),
         "samples_outside": tuple(round(share, 5) for share in result.samples_outside),

@@ -66,7 +66,8 @@ def keepable(metadata: Metadata, format: Format) -> Metadata:
         metadata = replace(metadata, iptc=None)
         lost.append("its IPTC was left out, which a WebP does not hold")
     texts = {} if is_of_ours(metadata.texts) else metadata.texts
-    held = texts if format == "png" else {COMMENT: texts[COMMENT]} if format == "jpeg" and COMMENT in texts else {}
-    if left := [keyword for keyword in texts if keyword not in held]:
+    keywords = {"png": set(texts), "jpeg": {COMMENT}}.get(format, set())
+    if left := [keyword for keyword in texts if keyword not in keywords]:
         lost.append(f"its texts ({', '.join(left)}) were left out, which a {format.upper()} does not hold")
-    return replace(metadata, texts=held, lost=tuple(lost))
+    kept = {keyword: words for keyword, words in texts.items() if keyword in keywords}
+    return replace(metadata, texts=kept, lost=tuple(lost))

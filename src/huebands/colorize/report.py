@@ -37,6 +37,7 @@ class Origin:
         photo: name of the photo's file.
         photo_sha256: of its content.
         own_colour: of the photo, which was not used.
+        looks_drawn: whether the photo is unlike the calibration photos and may be a page of text or a drawing.
         border: that was found; None: none.
         border_is_cropped: whether the result is the picture inside.
         map_name: the map that the picture of uncertainty shows; None: the usual one.
@@ -51,6 +52,7 @@ class Origin:
     photo: str
     photo_sha256: str | None
     own_colour: OwnColour
+    looks_drawn: bool = False
     border: Border | None = None
     border_is_cropped: bool = False
     map_name: MapName | None = None
@@ -86,7 +88,7 @@ def describe(package: ModelPackage, origin: Origin, result: Colorization) -> dic
             "meaning": "chance that a photo exchangeable with the calibration photos is as unlike them as this one;"
             " the promise does not reach photos of another kind",
         },
-        "looks_drawn": result.looks_drawn,
+        "looks_drawn": origin.looks_drawn,
         "promise": _promise(result),
         "model": {"name": package.config["name"], "package_sha256": package.package_sha256},
         VERSION_KEY: __version__,

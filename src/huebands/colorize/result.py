@@ -63,7 +63,6 @@ class Colorization:
         steps: int (3,), of the nested bands for R, G and B; grouped: pixels have these or later ones.
         likeness: conformal p-value of the atypicality score: at most q with probability q for a photo exchangeable
             with the calibration photos.
-        looks_drawn: whether it is unlike the calibration photos and may be a page of text or a drawing.
         error_KSS: expected error of pixels with each of K grey levels, `density.expected_error.LEVELS`, at samples
             spread evenly over the photo; None where the model gives none.
         full: the colours at the depth of the photo's file, with its transparency; None: they are `rgb`.
@@ -79,7 +78,6 @@ class Colorization:
     guarantee: Guarantee
     steps: NDArray[np.int_]
     likeness: float
-    looks_drawn: bool = False
     error_KSS: NDArray[np.float32] | None = None
     full: FullColours | None = None
     samples: tuple[NDArray[np.uint8], ...] = ()

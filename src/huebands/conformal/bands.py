@@ -11,7 +11,7 @@ nearest never changes the order of two numbers.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,7 +21,6 @@ from torch import Tensor
 from huebands.density import coordinate
 from huebands.density.intervals import KNOTS
 from huebands.loops import samples
-from huebands.loops.samples import Neighbours
 
 STEPS_PER_KNOT = 12
 STEPS = KNOTS * STEPS_PER_KNOT + 1
@@ -70,7 +69,7 @@ class NestedBands:
     shown_HW3: np.ndarray
     grey_HW: np.ndarray
     intervals: "Intervals"
-    _made: dict[tuple[int, int, int], tuple[_Ends, _Ends]] = field(default_factory=dict, repr=False)
+    _made: dict[tuple[int, int, int], tuple[_Ends, _Ends]] = field(default_factory=dict, init=False, repr=False)
 
     def at(self, steps: np.ndarray, rows: slice = slice(None)) -> np.ndarray:
         """Give the bands at a step.
@@ -103,10 +102,9 @@ class NestedBands:
         for tile in self._tiles(top, bottom):
             steps_HW = np.atleast_2d(steps if steps.ndim == 0 else steps[tile]).astype(np.int64)
             steps_HW -= first * STEPS_PER_KNOT
-            pixels = self._pixels(tile, channel)
             tile_rows, columns = tile
             inside = slice(tile_rows.start - top, tile_rows.stop - top), columns
-            bands_HW2[inside] = samples.bands(*ends, steps_HW, STEPS_PER_KNOT, *pixels)
+            bands_HW2[inside] = samples.bands(*ends, self._pixels(tile, channel), STEPS_PER_KNOT, steps_HW)
         return bands_HW2
 
     def first_steps(self, true_HW3: np.ndarray) -> np.ndarray:
@@ -119,9 +117,8 @@ class NestedBands:
         for channel in range(3):
             ends = self._ends(0, KNOTS + 1, channel)
             for tile in self._tiles(0, len(true_HW3)):
-                true_HW = np.array(true_HW3[*tile, channel])
-                steps_HW = samples.first_steps(*ends, true_HW, STEPS_PER_KNOT, *self._pixels(tile, channel))
-                steps_HW3[*tile, channel] = steps_HW
+                pixels, true_HW = self._pixels(tile, channel), np.array(true_HW3[*tile, channel])
+                steps_HW3[*tile, channel] = samples.first_steps(*ends, pixels, STEPS_PER_KNOT, true_HW)
         return steps_HW3
 
     def sampled(self, rows: slice, columns: slice) -> "NestedBands":
@@ -150,11 +147,10 @@ class NestedBands:
             self._made[knots] = np.ascontiguousarray(lower_KSS.numpy()), np.ascontiguousarray(upper_KSS.numpy())
         return self._made[knots]
 
-    def _pixels(self, tile: tuple[slice, slice], channel: int) -> tuple[Any, ...]:
-        """A tile's pixels, what sRGB can show there, and the samples around them, as `samples.bands` takes them."""
+    def _pixels(self, tile: tuple[slice, slice], channel: int) -> samples.Pixels:
         grid = Grid.over(self.intervals.size, self.grey_HW.shape, *tile)
         shown_HW, grey_HW = np.array(self.shown_HW3[*tile, channel]), np.array(self.grey_HW[tile])
-        return shown_HW, grey_HW, *coordinate.spans(channel), *grid.neighbours
+        return samples.Pixels(shown_HW, grey_HW, *coordinate.spans(channel), *grid.neighbours)
 
 
 @dataclass(frozen=True)
@@ -170,10 +166,10 @@ class Grid:
         return cls(_neighbours(samples[0], size[0], rows), _neighbours(samples[1], size[1], columns))
 
     @property
-    def neighbours(self) -> tuple[Neighbours, Neighbours]:
+    def neighbours(self) -> tuple[samples.Neighbours, samples.Neighbours]:
         """Rows and columns as the loops over pixels take them."""
         rows, columns = (
-            (before.numpy(), after.numpy(), weight.numpy()) for before, after, weight in (self.rows, self.columns)
+            samples.Neighbours(*(of_each.numpy() for of_each in side)) for side in (self.rows, self.columns)
         )
         return rows, columns
 

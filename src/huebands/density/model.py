@@ -22,8 +22,10 @@ from huebands.models.parameters import ParamsError
 from huebands.models.views import average_over_views
 from huebands.models.weights import WeightsError, encode_weights, parse_weights
 from huebands.models.windows import blend, canvas_size, run_in_windows
-from huebands.photos.grey import GreyPhoto, Size
-from huebands.photos.resize import resize
+from huebands.photos.resize import Size, resize
+
+if TYPE_CHECKING:
+    from huebands.photos.grey import GreyPhoto
 
 if TYPE_CHECKING:  # the fit of the density does not depend on it
     from huebands.density.hinted import HintedPlaces, HintKernel
@@ -126,7 +128,7 @@ class Density:
         return CompiledNetwork(DensityWithFeatures(self.network), [(1, self.image_size, self.image_size)])
 
     @torch.inference_mode()
-    def estimate(self, photo: GreyPhoto) -> PhotoDensity:
+    def estimate(self, photo: "GreyPhoto") -> PhotoDensity:
         """Estimate the densities of a photo's pixels; those of a border are the nearest of the picture."""
         canvas = canvas_size(photo.picture_shape, self.image_size)
         (L_11HW,) = photo.lightness(Size(*canvas))

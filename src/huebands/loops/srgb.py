@@ -23,7 +23,7 @@ def shown_levels(lab_3HW: Tensor) -> Tensor:
     """Fit CIELAB to the gamut and round it to 8-bit sRGB.
 
     `color.fit_to_gamut`, `lab_to_srgb` and `to_bytes` do the same, five times slower. They differ in at most 3 of 10^6
-    values, by one level, where the rounding of float32 decides. Here all processors give the same.
+    values, by one level, where the rounding of float32 decides.
 
     Args:
         lab_3HW: float32 on the CPU.

@@ -4,7 +4,7 @@ import io
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -18,20 +18,12 @@ from huebands.photos.borders import find_picture
 from huebands.photos.errors import ImageError
 from huebands.photos.picture import Levels, Picture, round_to_eight_bits
 from huebands.photos.read import read_photo, read_picture
-from huebands.photos.resize import Filter, resize
+from huebands.photos.resize import Size, resize
 from huebands.photos.strips import strips
 
 _SLICE = 1 << 18  # pixels: a slice's temporaries stay in the processor's cache
 
 PhotoInput = Path | str | bytes | NDArray[np.uint8] | Image.Image
-
-
-class Size(NamedTuple):
-    """What lightness is resized to, and how; see `photos.resize`."""
-
-    height: int
-    width: int
-    kernel: Filter = "bilinear"
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,12 +1,20 @@
 """The one way to bring an image to another size, in training and inference alike."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor
 
 Filter = Literal["bilinear", "bicubic"]
 _MOST = 50_000_000  # values of the intermediate image
+
+
+class Size(NamedTuple):
+    """What an image is resized to, and how; see `resize`."""
+
+    height: int
+    width: int
+    kernel: Filter = "bilinear"
 
 
 def resize(image_BCHW: Tensor, size: tuple[int, int], kernel: Filter = "bilinear") -> Tensor:

@@ -46,6 +46,7 @@ def pack_exploration(
     sampled = np.s_[::stride, ::stride]
     description = _describe(colorizer, job, prediction, result, stride)
     description |= {"border": describe_border(origin), "own_colour": origin.own_colour}
+    description["looks_drawn"] = origin.looks_drawn
     knots = description["knots"]
     stored = {
         "colorized.png": encode_png(np.ascontiguousarray(prediction.rgb[sampled])),
@@ -111,7 +112,6 @@ def _describe(
         "knots": {"first": first, "count": last + 1 - first, "parts": PARTS, "steps_per_knot": STEPS_PER_KNOT},
         "steps": steps,
         "likeness": result.likeness,
-        "looks_drawn": result.looks_drawn,
         "expected_error": _describe_error(result),
         "unlike_p_value": calibration.unlike_p_value,
         "model": {"name": package.config["name"], "version": package.package_sha256[:12]},

@@ -21,6 +21,7 @@ from huebands.colorize.report import Origin, picture_file
 from huebands.colorize.result import Colorization
 from huebands.colorize.result_files import picture_of
 from huebands.colorize.sampling import SamplesError
+from huebands.colorize.unlike import looks_drawn
 from huebands.conformal.guarantee import Guarantee
 from huebands.package.read import read_package
 from huebands.photos.formats import is_of_known_format
@@ -67,6 +68,7 @@ def work(colorizer: Colorizer, job: Job) -> Outcome:
         photo=job.name,
         photo_sha256=hashlib.sha256(job.content).hexdigest(),
         own_colour=own_colour(rgb_HW3, colorizer.calibration.min_chroma),
+        looks_drawn=looks_drawn(result, colorizer.calibration),
         border=border,
         border_is_cropped=job.crop_border,
         map_name=job.map_name,
