@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test test-slow lint docs results tour serve bento container ui compare families ablation bundle bench soak pipeline-small retrain retrain-plan retrain-branch retrain-report params lock
+.PHONY: help install repro test test-slow lint docs results tour serve bento container ui compare families ablation bundle bench soak pipeline-small retrain retrain-plan retrain-promote retrain-branch retrain-report params lock
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -101,6 +101,11 @@ OUTPUT := $(or $(GITHUB_OUTPUT),/dev/stdout)
 retrain-plan: install ## print whether `make repro` would run a stage; needs no data
 	@.ci/retrain-plan >> $(OUTPUT)
 
+VERDICT := reports/register/verdict.txt
+retrain-promote: install ## judge the challenger, and make it champion if it is better; fails when it cannot be judged
+	$(BIN)/huebands promote > $(VERDICT) || [ $$? = 1 ]
+	@cat $(VERDICT)
+
 REMOTE ?= origin
 retrain-branch: results ## push what a training changed in git, pages too, to BRANCH of REMOTE, if it changed anything
 	@.ci/retrain-branch '$(REMOTE)' '$(BRANCH)' >> $(OUTPUT)
@@ -110,8 +115,9 @@ retrain-branch: results ## push what a training changed in git, pages too, to BR
 BASE ?= HEAD
 SUMMARY := $(or $(GITHUB_STEP_SUMMARY),/dev/stdout)
 PICTURES := reports/evaluate/sheet.png reports/calibrate/coverage.png reports/calibrate/heatmaps.png
-retrain-report: install ## show what a training changed: decision, metrics, pictures
-	@{ printf '## Registered\n\n'; sed 's/^/- /' reports/register/decision.txt; \
+retrain-report: install ## show what a training changed: verdict, metrics, pictures
+	@{ printf '## Registered\n\n'; sed 's/^/- /' reports/register/registration.txt; \
+		if [ -e $(VERDICT) ]; then printf '\n## Verdict\n\n'; sed 's/^/- /' $(VERDICT); fi; \
 		printf '\n## Metrics\n\n'; $(BIN)/dvc metrics diff --md --precision 4 $(BASE); \
 		$(if $(PICTURES_URL),printf '\n## Pictures\n\n'; for picture in $(PICTURES); do \
 			printf '![%s](%s%s)\n\n' $$picture '$(PICTURES_URL)' $$picture; done;) } >> $(SUMMARY)

@@ -91,3 +91,27 @@ def photo_scorer() -> "PhotoScorer":
     from huebands.metrics.report import PhotoScorer
 
     return PhotoScorer()
+
+
+@pytest.fixture
+def levels(monkeypatch: pytest.MonkeyPatch) -> "dict[str, float]":
+    """What the criteria of each model measure, by name; lower is better."""
+    from huebands.stages import register
+    from pipeline_checkout import Scorer
+
+    scorer = Scorer()
+    monkeypatch.setattr(register, "ColourScorer", lambda: scorer)
+    monkeypatch.setattr("huebands.promotion.trial.ColourScorer", lambda: scorer)
+    return scorer.levels
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, empty_store: Path, levels: "dict[str, float]", monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout where all stages before register have run, as the current folder."""
+    from pipeline_checkout import make_checkout
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_TRACKING_URI", "DVC_EXP_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    make_checkout(tmp_path, empty_store)
+    return tmp_path

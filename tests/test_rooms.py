@@ -28,13 +28,15 @@ MAY_IMPORT = {
         "color conformal data density files loops metrics models package params photos plots registry statistics"
     ),
     "comparison": "color colorize conformal data fetch files metrics models package photos registry statistics",
-    "promotion": "colorize conformal data fetch files metrics package params photos registry statistics training",
+    "promotion": (
+        "colorize comparison conformal data fetch files metrics package params photos registry statistics training"
+    ),
     "serving": "color colorize conformal density files package photos registry statistics",
     "stages": (
         "colorize conformal data density fetch files metrics models package params photos plots promotion registry"
         " training"
     ),
-    "cli": "colorize comparison",
+    "cli": "colorize comparison promotion",
     "service": "package photos serving",
 }
 

@@ -7,7 +7,7 @@ unknown key or a bad value raises `ParamsError`, which names the key, the value 
 import json
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from huebands.density.params import DensityParams
 from huebands.models.parameters import ParamsError as ParamsError
 from huebands.models.parameters import build, check
 from huebands.models.params import ModelParams
+from huebands.promotion.params import PromoteParams
 from huebands.training.params import TrainParams
 
 
@@ -53,6 +54,7 @@ class Params:
     evaluate: EvaluateParams
     calibrate: CalibrateParams
     register: RegisterParams
+    promote: PromoteParams = field(default_factory=PromoteParams)
 
     def __post_init__(self) -> None:
         least = self.model.objective.least_epochs

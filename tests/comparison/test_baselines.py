@@ -52,9 +52,9 @@ def test_levels_without_training_pixels_get_interpolated_colours(prepared):
     (low, dark), (high, light) = sorted(colours_by_level.items())
     middle = (low + high) // 2
     share = (middle - low) / (high - low)
-    rgb = Lightness(prepared).predict(np.full((2, 2), middle, np.uint8))[0, 0]
+    rgb = Lightness.learn(prepared).predict(np.full((2, 2), middle, np.uint8))[0, 0]
     np.testing.assert_allclose(ab_of(rgb), (1 - share) * dark + share * light, atol=1)
-    outer = [Lightness(prepared).predict(np.full((2, 2), level, np.uint8))[0, 0] for level in (high, high + 9)]
+    outer = [Lightness.learn(prepared).predict(np.full((2, 2), level, np.uint8))[0, 0] for level in (high, high + 9)]
     np.testing.assert_allclose(ab_of(outer[0]), ab_of(outer[1]), atol=1)
 
 
@@ -62,7 +62,7 @@ def test_a_level_gets_the_mean_over_the_pixels_of_all_photos(tmp_path):
     grey = int(GreyPhoto.of_rgb(stripes((130, 100, 60))).levels_HW[0, 0])
     neutral, coloured = stripes((grey,) * 3), stripes((130, 100, 60))
     prepared = write_prepared(tmp_path / "prepared", {"train": [neutral, neutral, coloured]})
-    rgb = Lightness(prepared).predict(np.full((2, 2), grey, np.uint8))[0, 0]
+    rgb = Lightness.learn(prepared).predict(np.full((2, 2), grey, np.uint8))[0, 0]
     np.testing.assert_allclose(ab_of(rgb), ab_of(coloured[0, 0]) / 3, atol=0.8)
 
 

@@ -137,11 +137,11 @@ print("found", len(client.search_model_versions("name = 'huebands-generator'")))
 
 
 def test_an_experiment_is_judged_when_it_is_asked_for(line: Line) -> None:
-    assert "an experiment (=" in (line.folder / "reports/register/decision.txt").read_text()
-    line.run("dvc", "repro", "--force", "--single-item", "register")
-    decision = (line.folder / "reports/register/decision.txt").read_text()
-    assert "it is champion: there was no champion; better than grey" in decision
-    assert "it is champion: it was champion before" in line.run("python", "-m", "huebands.promotion.gate")
+    registration = (line.folder / "reports/register/registration.txt").read_text()
+    assert "models:/huebands-generator/1 (new) is the challenger" in registration
+    assert "would be champion: there was no champion; better than grey" in line.run("huebands", "promote", "--dry-run")
+    assert "is champion: there was no champion; better than grey" in line.run("huebands", "promote")
+    assert "is champion: it was champion before" in line.run("huebands", "promote")
 
 
 def test_a_registration_is_not_brought_back_from_the_cache(line: Line) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -36,15 +36,25 @@ class Grey:
 
 
 class Lightness:
-    """Gives every grey level the mean a and b of the training pixels of that level.
+    """Gives every grey level a colour of its own.
 
-    Raises:
-        ShardError: when there is no training split, or it is empty.
+    Args:
+        ab_2L: a and b of each grey level, float32 (2, 256).
+        levels_seen: how many of the levels occurred in the photos that these were learned from.
     """
 
     description = "Every grey level gets the mean colour of the training pixels of that level."
 
-    def __init__(self, prepared: Path) -> None:
+    def __init__(self, ab_2L: NDArray[np.float32], levels_seen: int = 256) -> None:
+        self.ab_2L, self.params = ab_2L, {"levels_seen": levels_seen}
+
+    @classmethod
+    def learn(cls, prepared: Path) -> Self:
+        """Take the mean a and b of the training pixels of each level; levels between those seen are interpolated.
+
+        Raises:
+            ShardError: when there is no training split, or it is empty.
+        """
         pixels, sums = np.zeros(256), np.zeros((2, 256))
         for grey_SS, ab_2SS in _training_photos(prepared):
             levels = grey_SS.reshape(-1)
@@ -52,12 +62,11 @@ class Lightness:
             sums += [np.bincount(levels, channel.reshape(-1), minlength=256) for channel in ab_2SS.numpy()]
         levels_seen = np.flatnonzero(pixels)
         means = [np.interp(np.arange(256), levels_seen, channel[levels_seen] / pixels[levels_seen]) for channel in sums]
-        self._ab_2L = torch.from_numpy(np.array(means, dtype=np.float32))
-        self.params = {"levels_seen": len(levels_seen)}
+        return cls(np.array(means, dtype=np.float32), len(levels_seen))
 
     def predict(self, grey_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Colour a grey photo: uint8 (H, W) to sRGB uint8 (H, W, 3) of the same lightness."""
-        return _show(grey_HW, self._ab_2L[:, torch.from_numpy(grey_HW.astype(np.int64))])
+        return _show(grey_HW, torch.from_numpy(self.ab_2L)[:, torch.from_numpy(grey_HW.astype(np.int64))])
 
 
 class Neighbours:

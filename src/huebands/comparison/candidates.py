@@ -62,7 +62,7 @@ def find_candidate(text: str, prepared: Path) -> Candidate:
     if kind == "grey":
         return _baseline(name or kind, kind, Grey())
     if kind == "lightness":
-        return _baseline(name or kind, kind, Lightness(prepared))
+        return _baseline(name or kind, kind, Lightness.learn(prepared))
     if kind == "neighbours":
         return _baseline(name or kind, kind, Neighbours(prepared))
     if kind == "seed":

@@ -36,7 +36,7 @@ from huebands.package.choose import (
 )
 from huebands.package.schema import PackageError
 from huebands.package.write import copy_package
-from huebands.promotion.trial import ColourScorer, Trial, Verdict, check_data
+from huebands.promotion.trial import ColourScorer, SplitPhotos, Trial, Verdict, check_data
 from huebands.training.offsite.import_job import check_report
 
 PREPARED, TRAIN, REPORT = Path("data/prepared"), Path("reports/train"), Path("reports/release")
@@ -93,7 +93,7 @@ def release(name: str, scorer: ColourScorer, may_be_best: bool = True) -> None:
     candidate = check(GENERATOR)
     check_data(candidate, PREPARED)
     check_report(TRAIN, candidate.package)
-    trial = Trial.run({CANDIDATE: candidate, **released}, LabShard(PREPARED, "val"), scorer)
+    trial = Trial.run({CANDIDATE: candidate, **released}, SplitPhotos(LabShard(PREPARED, "val")), scorer)
     best_name, verdict = choose(name, best_so_far, trial, candidate.calibration.certificate["alpha"], may_be_best)
     # The package is copied after the measurements, which take minutes: the index must name the package that was copied.
     copy_package(candidate.package, RELEASE / name)

@@ -1,24 +1,29 @@
-"""A candidate is compared with grey and with the model in use, on the validation photos.
+"""A candidate is compared with grey and with the model in use, on photos that neither has learned from.
 
 The conditions, in this order:
 1. The candidate's bands keep their promise on the test photos, and that on test photos with hints where it has one, as
    far as an exact test can tell.
 2. Its colours are better than grey (`criteria`, without bleeding), also where there is no other model to beat.
 3. Its colours are better than those of the model in use.
-4. Where the colours are alike, as those of equal weights are, the bands on the validation photos decide. The candidate
+4. Where the colours are alike, as those of equal weights are, the bands on the same photos decide. The candidate
    is better when the model in use breaks its promise and the candidate does not, or when miscoverage and width of its
    bands at alpha are better by the same rule. Bands that are narrower because they cover less are not better.
 
 Two models that differ by nothing but chance change places with a probability of 5% at most: 2.5% by colours, 2.5% by
 bands.
+
+How the candidate stands to other references, such as the mean colour by lightness, is told and decides nothing.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.coverage import measure_bands
@@ -41,7 +46,30 @@ from huebands.promotion.criteria import (
 )
 from huebands.statistics.broken_promise import broken_p
 
-GREY = "grey"
+GREY, IN_USE, BANDS = "grey", "in use", "bands in use"
+Baseline = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]  # grey levels (H, W) to sRGB (H, W, 3)
+
+
+class Photos(Protocol):
+    """Photos in colour, by their place from 0: sRGB uint8 (H, W, 3)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int, /) -> NDArray[np.uint8]: ...
+
+
+@dataclass(frozen=True)
+class SplitPhotos:
+    """The photos of a prepared split, decoded when they are asked for."""
+
+    shard: LabShard
+
+    def __len__(self) -> int:
+        return len(self.shard)
+
+    def __getitem__(self, row: int) -> NDArray[np.uint8]:
+        rgb_SS3: NDArray[np.uint8] = self.shard.rgb([row])[0].permute(1, 2, 0).numpy()
+        return rgb_SS3
 
 
 class ColourScorer:
@@ -99,38 +127,52 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Trial:
-    """Models and what their colours measure on the validation photos.
+    """Models and what their colours measure on photos.
 
     Attributes:
-        photos: photos of the validation split.
+        photos: that were coloured.
         colorizers: colorizers of the models.
-        figures: figures of the models and of grey, {name: {criterion: (photos,)}}.
+        figures: figures of the models, of grey and of the baselines, {name: {criterion: (photos,)}}.
+        seconds: median time that a model's colours of a photo take, without the first photo's.
     """
 
-    photos: LabShard
+    photos: Photos
     colorizers: Mapping[str, Colorizer]
     figures: Mapping[str, Figures]
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def run(cls, colorizers: Mapping[str, Colorizer], photos: LabShard, scorer: ColourScorer) -> Self:
-        """Colour the photos with each model, and score them.
+    def run(
+        cls,
+        colorizers: Mapping[str, Colorizer],
+        photos: Photos,
+        scorer: ColourScorer,
+        baselines: Mapping[str, Baseline] | None = None,
+    ) -> Self:
+        """Colour the photos with each model and each baseline, and score them.
 
         Raises:
             ShardError: when there are no photos.
         """
         if len(photos) == 0:
             raise ShardError("models are compared on the val split, which is empty; enlarge prepare.fractions.val")
-        scores = []
+        scores, baselines = [], baselines or {}
+        seconds: dict[str, list[float]] = {name: [] for name in colorizers}
         for row in range(len(photos)):
-            truth = photos.rgb([row])[0].permute(1, 2, 0).numpy()
+            truth = photos[row]
             photo = GreyPhoto.of_rgb(truth)
-            results = {name: colorizer.colours.predict(photo) for name, colorizer in colorizers.items()}
-            scores.append(scorer.score(truth, {**results, GREY: photo.rgb}))
+            results = {GREY: photo.rgb, **{name: colour(photo.levels_HW) for name, colour in baselines.items()}}
+            for name, colorizer in colorizers.items():
+                start = time.perf_counter()
+                results[name] = colorizer.colours.predict(photo)
+                seconds[name].append(time.perf_counter() - start)
+            scores.append(scorer.score(truth, results))
         figures = {
             name: {criterion: np.array([score[name][criterion] for score in scores]) for criterion in COLOURS}
-            for name in (*colorizers, GREY)
+            for name in (*colorizers, GREY, *baselines)
         }
-        return cls(photos, colorizers, figures)
+        medians = {name: statistics.median(times[1:] or times) for name, times in seconds.items()}
+        return cls(photos, colorizers, figures, medians)
 
     def means(self, name: str) -> dict[str, float]:
         """A model's mean figures."""
@@ -156,30 +198,33 @@ class Trial:
             alpha: alpha of the promises that are tested; both calibrations support it.
         """
         comparisons = {GREY: compare(self.figures[candidate], self.figures[GREY], AGAINST_GREY)}
+        for name in self.figures:
+            if name in self.colorizers or name == GREY:
+                continue
+            comparisons[name] = compare(self.figures[candidate], self.figures[name], COLOURS)
         if in_use is not None:
-            comparisons["in use"] = compare(self.figures[candidate], self.figures[in_use], COLOURS)
-        *_, decisive = comparisons.values()
+            comparisons[IN_USE] = compare(self.figures[candidate], self.figures[in_use], COLOURS)
         reasons = doubts(self._promises(candidate), alpha)
         if reasons:
             return Verdict("inferior", "; ".join(reasons), comparisons)
         if comparisons[GREY].outcome != "better":
             return Verdict("inferior", f"not better than grey: {comparisons[GREY].reason}", comparisons)
-        if in_use is not None and decisive.outcome == "alike":
+        if in_use is None:
+            return Verdict("better", f"better than grey: {comparisons[GREY].reason}", comparisons)
+        decisive = comparisons[IN_USE]
+        if decisive.outcome == "alike":
             return self._judge_bands(candidate, in_use, alpha, comparisons)
-        reference = GREY if in_use is None else "the one in use"
         if decisive.outcome == "better":
-            return Verdict("better", f"better than {reference}: {decisive.reason}", comparisons)
-        return Verdict("inferior", f"not better than {reference}: {decisive.reason}", comparisons)
+            return Verdict("better", f"better than the one in use: {decisive.reason}", comparisons)
+        return Verdict("inferior", f"not better than the one in use: {decisive.reason}", comparisons)
 
     def _judge_bands(self, candidate: str, in_use: str, alpha: float, comparisons: Mapping[str, Comparison]) -> Verdict:
         bands = {name: self._measure_bands(name, alpha) for name in (candidate, in_use)}
         band_comparison = compare(bands[candidate], bands[in_use], list(bands[candidate]))
-        comparisons = {**comparisons, "bands in use": band_comparison}
+        comparisons = {**comparisons, BANDS: band_comparison}
         breaks_promise = {name: self._breaks(name, figures, alpha) for name, figures in bands.items()}
         if breaks_promise[candidate]:
-            return Verdict(
-                "inferior", "colours alike, but its bands break their promise on the val photos", comparisons
-            )
+            return Verdict("inferior", "colours alike, but its bands break their promise on these photos", comparisons)
         if breaks_promise[in_use]:
             return Verdict("better", "colours alike, and the bands of the one in use break their promise", comparisons)
         if band_comparison.outcome == "better":
@@ -187,16 +232,16 @@ class Trial:
         return Verdict("alike", f"colours alike, and no better bands: {band_comparison.reason}", comparisons)
 
     def _breaks(self, name: str, bands: Figures, alpha: float) -> bool:
-        """Whether an exact test refutes the promise of a model, on the validation photos or on its own test photos."""
+        """Whether an exact test refutes the promise of a model, on the photos or on its own test photos."""
         validated = [{"alpha": alpha, "p_value": broken_p(bands[_miscoverage(mode)], alpha)} for mode in MODES]
         return bool(refuted(validated, alpha) or refuted(self._promises(name), alpha))
 
     def _measure_bands(self, name: str, alpha: float) -> Figures:
-        """Miscoverage and mean width, 8-bit levels, of both modes on the validation photos."""
+        """Miscoverage and mean width, 8-bit levels, of both modes on the photos."""
         colorizer, rows = self.colorizers[name], []
         calibration = colorizer.calibration
         for row in range(len(self.photos)):
-            true_HW3 = self.photos.rgb([row])[0].permute(1, 2, 0).numpy()
+            true_HW3 = self.photos[row]
             bands = colorizer.predict(GreyPhoto.of_rgb(true_HW3)).bands
             figures: dict[str, float] = {}
             for mode in MODES:

@@ -22,7 +22,7 @@ from huebands.registry.connection import (
 )
 from huebands.registry.runs import log_figures
 
-PACKAGE_FOLDER = "package"  # of a run's artifacts
+PACKAGE_FOLDER, VERDICTS = "package", "promotion"  # of a run's artifacts
 PACKAGE_TAG = "huebands.package_sha256"
 _SHOWN = 5  # versions that an error lists
 
@@ -95,18 +95,6 @@ def register_package(
     return Registration(RegisteredPackage(model_name, int(version.version), package_sha256), created=True)
 
 
-@store_errors("the search for the champion")
-def champion_version(model_name: str) -> RegisteredPackage | None:
-    """The version that the alias `champion` points at, if any; raises like `register_package`."""
-    try:
-        version = open_client().get_model_version_by_alias(model_name, "champion")
-    except mlflow.MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
-    return RegisteredPackage(model_name, int(version.version), version.tags.get(PACKAGE_TAG))
-
-
 @store_errors("the change of an alias")
 def set_alias(model_name: str, alias: str, version: int) -> None:
     """Point an alias at a version; raises like `register_package`."""
@@ -119,6 +107,22 @@ def tag_version(version: RegisteredPackage, tags: Mapping[str, str]) -> None:
     client = open_client()
     for name, value in tags.items():
         client.set_model_version_tag(version.model_name, str(version.version), f"huebands.{name}", value)
+
+
+@store_errors("the search for a version's tags")
+def tags_of(version: RegisteredPackage) -> dict[str, str]:
+    """The tags that huebands has set, without their prefix `huebands.`; raises like `register_package`."""
+    tags = open_client().get_model_version(version.model_name, str(version.version)).tags
+    return {key.removeprefix("huebands."): value for key, value in tags.items() if key.startswith("huebands.")}
+
+
+@store_errors("the record of a verdict")
+def log_verdict(version: RegisteredPackage, folder: Path, tags: Mapping[str, str]) -> None:
+    """Log the files of a verdict beside the version's package, and set its tags; raises like `register_package`."""
+    client = open_client()
+    run_id = client.get_model_version(version.model_name, str(version.version)).run_id
+    client.log_artifacts(run_id, str(folder), VERDICTS)
+    tag_version(version, tags)
 
 
 def find_package(uri: str) -> RegisteredPackage:
@@ -190,7 +194,7 @@ def _holdings(client: mlflow.MlflowClient, name: str) -> str:
         model = client.get_registered_model(name)
         versions = sorted(int(version.version) for version in client.search_model_versions(f"name = '{name}'"))
     except mlflow.MlflowException:
-        return f"no model {name!r}"
+        return f"no model {name!r}; register one with `dvc repro`"
     if not versions:
         return f"no version of {name!r}; register one with `dvc repro`"
     aliases = "".join(f", {alias} (={version})" for alias, version in sorted(model.aliases.items()))

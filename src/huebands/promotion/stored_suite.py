@@ -1,0 +1,54 @@
+"""The suite of photos of a registered model, in the registry: read from there, checked, or put there."""
+
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+
+from huebands.params import Params
+from huebands.promotion.suite import Suite, SuiteError, choose_suite, read_suite
+from huebands.registry.suites import StoredSuite, download_suite, find_suite, store_suite
+
+PREPARED = Path("data/prepared")
+
+
+def open_suite(model_name: str, settings: Params, dry_run: bool = False) -> tuple[Suite, int]:
+    """The suite of a registered model and its number; a model without one gets one, unless nothing may be written.
+
+    Raises:
+        SuiteError: when it is not the one that was stored, or data/prepared has too few test photos to make one.
+        ShardError: when there is none, and no data/prepared to make one of.
+        TrackingError: when the registry fails.
+    """
+    stored = find_suite(model_name)
+    if stored is not None:
+        return read_stored(stored), stored.number
+    return (choose_here(settings), 1) if dry_run else new_suite(model_name, settings)
+
+
+def new_suite(model_name: str, settings: Params) -> tuple[Suite, int]:
+    """Make the test photos of data/prepared the suite of a registered model; the errors are those of `open_suite`."""
+    suite = choose_here(settings)
+    return suite, store_suite(model_name, settings.register.experiment, suite.folder, suite.sha256).number
+
+
+def choose_here(settings: Params) -> Suite:
+    """A suite of the test photos of data/prepared, in a folder that is removed when the program ends."""
+    folder = tempfile.mkdtemp(prefix="huebands-suite-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return choose_suite(PREPARED, settings.data.name, settings.promote.suite_photos, Path(folder) / "suite")
+
+
+def read_stored(stored: StoredSuite) -> Suite:
+    """Copy a suite from the registry and check it.
+
+    Raises:
+        SuiteError: when it is not the one that was stored.
+    """
+    suite = read_suite(download_suite(stored))
+    if suite.sha256 != stored.sha256:
+        raise SuiteError(
+            f"suite {stored.number}: its description (={suite.sha256[:12]!r}) must be {stored.sha256[:12]!r}; restore"
+            f" the files of run {stored.run_id}"
+        )
+    return suite

@@ -1,0 +1,105 @@
+"""The suite of photos that belongs to a registered model: logged as files of a run, named by tags of the model.
+
+The tag `huebands.suite.1` names the run and the hash of the first suite; a later suite has the next number.
+"""
+
+import atexit
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+
+from huebands.registry.connection import (
+    TrackingError,
+    experiment_id_of,
+    open_client,
+    short_timeouts,
+    store_errors,
+    store_uri,
+)
+
+_TAG, _FOLDER = "huebands.suite.", "suite"
+
+
+@dataclass(frozen=True)
+class StoredSuite:
+    """A suite in the registry.
+
+    Attributes:
+        number: from 1; the highest is in use.
+        run_id: of the run that has its files.
+        sha256: that its description must have.
+    """
+
+    number: int
+    run_id: str
+    sha256: str
+
+
+@store_errors("the search for the model's suite of photos")
+def find_suite(model_name: str) -> StoredSuite | None:
+    """The suite in use of a registered model; None where it has none, or does not exist.
+
+    Raises:
+        TrackingError: when the store does not answer, or refuses something.
+    """
+    try:
+        tags = open_client().get_registered_model(model_name).tags
+    except mlflow.MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+    found = [
+        StoredSuite(int(match[1]), *value.split())
+        for key, value in tags.items()
+        if (match := re.fullmatch(re.escape(_TAG) + r"(\d+)", key))
+    ]
+    return max(found, key=lambda suite: suite.number, default=None)
+
+
+@store_errors("the storing of the model's suite of photos")
+def store_suite(model_name: str, experiment: str, folder: Path, sha256: str) -> StoredSuite:
+    """Give a registered model a suite: its files become those of a run.
+
+    Args:
+        model_name: of the registered model, which exists.
+        experiment: name of the MLflow experiment, for the run.
+        folder: with the suite's files.
+        sha256: of the suite.
+
+    Raises:
+        TrackingError: like `find_suite`.
+    """
+    client, earlier = open_client(), find_suite(model_name)
+    number = 1 if earlier is None else earlier.number + 1
+    tags = {"huebands.suite_sha256": sha256}
+    run = client.create_run(experiment_id_of(client, experiment), tags=tags, run_name=f"suite {number}")
+    client.log_artifacts(run.info.run_id, str(folder), _FOLDER)
+    client.set_terminated(run.info.run_id, "FINISHED")
+    client.set_registered_model_tag(model_name, f"{_TAG}{number}", f"{run.info.run_id} {sha256}")
+    return StoredSuite(number, run.info.run_id, sha256)
+
+
+def download_suite(suite: StoredSuite) -> Path:
+    """Copy a suite's files from the registry.
+
+    Returns:
+        The folder, which is removed when the program ends.
+
+    Raises:
+        TrackingError: when the store does not answer or lacks the files.
+    """
+    folder = tempfile.mkdtemp(prefix="huebands-suite-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        with short_timeouts():
+            return Path(
+                mlflow.artifacts.download_artifacts(
+                    run_id=suite.run_id, artifact_path=_FOLDER, dst_path=folder, tracking_uri=store_uri()
+                )
+            )
+    except (mlflow.MlflowException, OSError) as error:
+        raise TrackingError(f"suite {suite.number} of run {suite.run_id}: its files are missing ({error})") from error
