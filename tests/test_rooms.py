@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "fetch": "files",
     "models": "color fetch files",
     "params": "models",
-    "data": "color fetch files params photos",
+    "data": "color fetch files models params photos",
     "density": "color files models params photos",
     "conformal": "color density files loops models statistics",
     "metrics": "color models photos statistics",
