@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "conformal": "color density files loops models statistics",
     "metrics": "color models photos statistics",
     "package": "color conformal density files metrics models params",
-    "registry": "models package params photos",
+    "registry": "data files models package params photos",
     "plots": "files photos",
     "training": "color data fetch files models package params photos registry",
     "colorize": (
@@ -34,7 +34,7 @@ MAY_IMPORT = {
         "colorize conformal data density fetch files metrics models package params photos plots promotion registry"
         " training"
     ),
-    "cli": "colorize comparison",
+    "cli": "colorize comparison promotion",
     "service": "package photos serving",
 }
 

@@ -15,11 +15,18 @@ from huebands.colorize import inspect_command as inspect
 from huebands.colorize.complaint import BAD_INPUT, INTERRUPTED, complain
 from huebands.comparison import compare_command as compare
 from huebands.comparison import coverage_command as coverage
+from huebands.promotion import lineage_command as lineage
 
 BROKEN_PIPE = 141  # the exit code where nobody reads the output any more, as shells give it
 # Errors that name no file and have one of these numbers come of standard output; those of the network have others.
 _OF_OUTPUT = frozenset((errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO))
-COMMANDS = {"colorize": colorize, "inspect": inspect, "coverage": coverage, "compare": compare}
+COMMANDS = {
+    "colorize": colorize,
+    "inspect": inspect,
+    "coverage": coverage,
+    "compare": compare,
+    "lineage": lineage,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

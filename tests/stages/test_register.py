@@ -27,6 +27,7 @@ from huebands.registry import connection, local_store, restoration
 from huebands.registry.connection import TrackingError
 from huebands.registry.models import champion_version, download_package, register_package, set_alias
 from huebands.registry.reports import read_report
+from huebands.registry.training_photos import read_photos
 from huebands.registry.training_run import TrainingRun
 from huebands.stages import register
 from tiny_package import (
@@ -219,6 +220,9 @@ def test_the_first_package_is_challenger_and_champion_with_all_that_belongs_to_i
     logged = {item.path for item in client().list_artifacts(calibration.info.run_id, "reports")}
     assert logged == {f"reports/{name}" for name in ("metrics.json", "certificate.html", "calibration.json")}
     assert hashes(download_package(f"models:/{MODEL}@champion")) == hashes(register.GENERATOR)
+    seen = read_photos(champion_version(MODEL))
+    assert seen["split"].tolist() == list(SPLITS), "the photos of the data that it was trained on"
+    assert "`huebands lineage` knows the 4 photos of models:/huebands-generator/1" in decision()
 
 
 def test_registering_twice_registers_once_with_the_same_bytes(checkout: Path) -> None:

@@ -26,11 +26,11 @@ from huebands.registry.reports import METRICS, StageFolders, find_hints_report, 
 from huebands.registry.restoration import find_or_restore_run, restore_released_runs
 from huebands.registry.runs import log_stages
 from huebands.registry.stage_runs import final_figures, runs_of_stages
+from huebands.registry.training_photos import log_photos
 
 PREPARED, TRAINED, GENERATOR = Path("data/prepared"), Path("models/trained"), Path("models/generator")
 TRAIN, RELEASED, REPORT = Path("reports/train"), Path("reports/release"), Path("reports/register")
-CARD = Path("reports/MODEL_CARD.md")
-STAGES = StageFolders()
+CARD, STAGES = Path("reports/MODEL_CARD.md"), StageFolders()
 
 
 def main() -> None:
@@ -44,20 +44,20 @@ def main() -> None:
 def register(settings: params.Params) -> None:
     """Write the package, register it once, and let the gate choose the champion."""
     package, data_sha256 = write_package(), shards.data_sha256(PREPARED)
-    name, alpha = settings.register.model_name, settings.calibrate.report_alpha
+    name, alpha, sha256 = settings.register.model_name, settings.calibrate.report_alpha, package.package_sha256
     run_id, origin = find_or_restore_run(settings.register.experiment, package.weights_sha256, TRAIN)
     champion, challenger = gate.find_champion(name, alpha), Colorizer(package, str(GENERATOR))
     trial = gate.run_trial(challenger, champion, shards.LabShard(PREPARED, "val"), ColourScorer())
     evaluation, certificate = read_report(STAGES.evaluate / METRICS), challenger.calibration.certificate
     figures = final_figures(evaluation, certificate, trial.means(gate.CHALLENGER), alpha)
-    sha256 = package.package_sha256
     runs = runs_of_stages(settings, STAGES, data_sha256, sha256, challenger.density.sha256)
     registration = register_package(GENERATOR, sha256, name, run_id, figures, registration_tags(data_sha256))
+    photos = log_photos(registration.version, PREPARED, data_sha256, package)
     log_stages(run_id, runs, figures)
     set_alias(name, gate.CHALLENGER, registration.version.version)
     decision = gate.decide(trial, champion, registration.version, alpha)
     lines = [f"package {sha256[:12]} in {GENERATOR}", f"run {run_id} {origin}", f"{registration} is the challenger"]
-    lines += [*decision.lines, str(decision), *restore_released_runs(settings.register.experiment, RELEASED)]
+    lines += [photos, *decision.lines, str(decision), *restore_released_runs(settings.register.experiment, RELEASED)]
     print(*(f"register: {line}" for line in lines), sep="\n")
     REPORT.mkdir(parents=True, exist_ok=True)
     atomic.write_text(REPORT / "decision.txt", "\n".join(lines) + "\n")
