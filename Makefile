@@ -23,6 +23,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	touch $@
 
 repro: install ## run the pipeline to a registered model; only what has changed runs
+	@$(BIN)/python -m huebands.data.readiness
 	$(BIN)/dvc repro
 
 # One worker per core, at most four: each needs one or two gigabytes.
@@ -94,6 +95,7 @@ pipeline-small: install ## run the whole pipeline with MODEL at small size, in a
 		--set-param experiment=small --set-param model=$(MODEL)
 
 retrain: install ## run every stage anew
+	@$(BIN)/python -m huebands.data.readiness
 	$(BIN)/dvc repro --force
 
 # The file of a step's outputs on GitHub, elsewhere the terminal.
@@ -122,9 +124,11 @@ retrain-report: install ## show what a training changed: verdict, metrics, pictu
 		$(if $(PICTURES_URL),printf '\n## Pictures\n\n'; for picture in $(PICTURES); do \
 			printf '![%s](%s%s)\n\n' $$picture '$(PICTURES_URL)' $$picture; done;) } >> $(SUMMARY)
 
-params: install ## compose conf/ into params.yaml, as `dvc exp run` does
-	$(BIN)/python -c 'from dvc.utils.hydra import compose_and_dump; \
-		compose_and_dump("params.yaml", "$(CURDIR)/conf", None, "config", "", [])'
+# `make params CHOICES="data=folder train.epochs=3"` composes other choices than the default ones.
+CHOICES ?=
+params: install ## compose conf/ into params.yaml, as `dvc exp run` does, with CHOICES
+	@$(BIN)/python -c 'import sys; from dvc.utils.hydra import compose_and_dump; \
+		compose_and_dump("params.yaml", "$(CURDIR)/conf", None, "config", "$(CURDIR)/conf", sys.argv[1:])' $(CHOICES)
 
 # `make lock TORCH=torch==2.13.0` keeps a release of torch that a local index has.
 TORCH ?= torch

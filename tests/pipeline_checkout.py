@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import mlflow
@@ -17,6 +18,7 @@ from huebands.package.generator import write_generator
 from huebands.package.read import read_package
 from huebands.photos.write import write_png
 from huebands.promotion.criteria import COLOURS
+from huebands.promotion.suite import SuitePhoto
 from huebands.registry.connection import store_uri
 from huebands.stages import register
 from tiny_package import PHOTOS, calibrate_tiny, network_of, tiny_config, write_tiny_density
@@ -103,8 +105,8 @@ def make_checkout(folder: Path, empty_store: Path) -> None:
     write_params()
 
 
-def prepare(seed: int = 0) -> None:
-    """Write a prepared dataset of noise."""
+def prepare(seed: int = 0, seen: Sequence[SuitePhoto] = ()) -> None:
+    """Write a prepared dataset of noise, whose first training photos have the hashes of those given."""
     photos = np.random.default_rng(seed).uniform(-20, 80, (12, 3, SIZE, SIZE)).clip(0)
     register.PREPARED.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -113,6 +115,8 @@ def prepare(seed: int = 0) -> None:
         for row in range(12):
             name = f"{seed:08x}{place:04x}{row:04x}"
             values = {"id": name, "sha256": 4 * name, "phash": _scattered(name), "split": split, "row": row}
+            if split == "train" and row < len(seen):
+                values |= {"sha256": seen[row].sha256, "phash": seen[row].phash}
             rows.append(dict.fromkeys(shards.MANIFEST_COLUMNS, "x") | values)
     shards.write_manifest(register.PREPARED, pd.DataFrame(rows))
 

@@ -229,14 +229,14 @@ def test_a_killed_prepare_leaves_the_old_dataset(tmp_path: Path, monkeypatch: py
     (tmp_path / "raw/index.parquet").touch()
     old = contents(tmp_path / "prepared")
 
-    def write_one_shard(index: object, raw: Path, kept: Path, new: Path, settings: object) -> None:
+    def write_one_shard(index: object, raw: Path, kept: Path, new: Path, *settings: object) -> None:
         (new / "train.npy").write_bytes(b"new")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(prepare, "write_dataset", write_one_shard)
     monkeypatch.setattr(prepare.pd, "read_parquet", lambda path: pd.DataFrame())
     with pytest.raises(KeyboardInterrupt):
-        prepare.prepare(tmp_path / "raw", tmp_path / "prepared", SETTINGS.prepare)
+        prepare.prepare(tmp_path / "raw", tmp_path / "prepared", SETTINGS.prepare, tmp_path / "splits.csv")
     assert contents(tmp_path / "prepared") == old
 
 

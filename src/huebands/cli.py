@@ -15,6 +15,7 @@ from huebands.colorize import inspect_command as inspect
 from huebands.colorize.complaint import BAD_INPUT, INTERRUPTED, complain
 from huebands.comparison import compare_command as compare
 from huebands.comparison import coverage_command as coverage
+from huebands.promotion import lineage_command as lineage
 from huebands.promotion import promote_command as promote
 from huebands.promotion import registry_command as registry
 from huebands.promotion import rollback_command as rollback
@@ -30,6 +31,7 @@ COMMANDS = {
     "promote": promote,
     "rollback": rollback,
     "registry": registry,
+    "lineage": lineage,
 }
 
 

@@ -85,7 +85,7 @@ def pictures() -> dict[str, np.ndarray]:
 @pytest.fixture
 def prepared(tmp_path: Path, pictures: dict[str, np.ndarray]) -> Path:
     write_raw(tmp_path / "raw", pictures)
-    prepare.prepare(tmp_path / "raw", tmp_path / "prepared", SETTINGS)
+    prepare.prepare(tmp_path / "raw", tmp_path / "prepared", SETTINGS, tmp_path / "splits.csv")
     return tmp_path / "prepared"
 
 
@@ -118,7 +118,7 @@ def test_near_duplicates_of_real_pictures_share_a_group(prepared: Path) -> None:
 
 
 def test_preparing_again_gives_the_same_bytes(prepared: Path, tmp_path: Path) -> None:
-    prepare.prepare(tmp_path / "raw", tmp_path / "again", SETTINGS)
+    prepare.prepare(tmp_path / "raw", tmp_path / "again", SETTINGS, tmp_path / "splits.csv")
     files = sorted(path.name for path in prepared.iterdir())
     assert files == sorted(["manifest.parquet", "set_aside.csv", *(f"{split}.npy" for split in SPLITS)])
     for name in files:
@@ -130,7 +130,7 @@ def test_photos_added_to_the_folder_move_no_old_one(
 ) -> None:
     added = {f"new-{seed}": painting_of(seed, 80, 90) for seed in range(20, 50)}
     write_raw(tmp_path / "raw", {**pictures, **added})
-    prepare.prepare(tmp_path / "raw", tmp_path / "more", SETTINGS)
+    prepare.prepare(tmp_path / "raw", tmp_path / "more", SETTINGS, tmp_path / "splits.csv")
     columns = ["group", "split", "phash", "L_mean", "chroma_p95"]
     old = shards.read_manifest(prepared).set_index("name")[columns]
     new = shards.read_manifest(tmp_path / "more").set_index("name")[columns]
@@ -138,9 +138,31 @@ def test_photos_added_to_the_folder_move_no_old_one(
     pd.testing.assert_frame_equal(new.loc[old.index], old)
 
 
+def test_edited_copies_removals_and_new_names_move_no_photo(
+    prepared: Path, tmp_path: Path, pictures: dict[str, np.ndarray]
+) -> None:
+    old = shards.read_manifest(prepared).set_index("name")
+    copies = {f"a-{name}": Image.fromarray(picture).resize((70, 50)) for name, picture in pictures.items()}
+    edited = {name: np.asarray(picture) for name, picture in copies.items() if "picture" in name}
+    kept = {f"renamed-{name}": picture for name, picture in pictures.items() if name != "picture-7"}
+    write_raw(tmp_path / "raw", {**edited, **kept})  # the copies first, as if their names sorted earlier
+    prepare.prepare(tmp_path / "raw", tmp_path / "more", SETTINGS, tmp_path / "splits.csv")
+    new = shards.read_manifest(tmp_path / "more").set_index("name")
+    for name, photo in old.drop("picture-7").iterrows():
+        assert tuple(new.loc[f"renamed-{name}", ["id", "group", "split"]]) == tuple(photo[["id", "group", "split"]])
+    assert new.loc["renamed-again", "group"] == old.loc["picture-7", "id"], "its leader is gone"
+    aside = pd.read_csv(tmp_path / "more" / "set_aside.csv")
+    for name in edited:
+        if name not in set(aside["name"]):
+            assert new.loc[name, "split"] == old.loc[name.removeprefix("a-"), "split"]
+    prepare.prepare(tmp_path / "raw", tmp_path / "anew", SETTINGS, tmp_path / "other.csv")
+    anew = shards.read_manifest(tmp_path / "anew").set_index("name")
+    assert not anew.loc[new.index, "split"].equals(new["split"]), "without the memory some would move"
+
+
 def test_a_missing_index_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"index\.parquet: not found; run the ingest stage first"):
-        prepare.prepare(tmp_path / "raw", tmp_path / "prepared", SETTINGS)
+        prepare.prepare(tmp_path / "raw", tmp_path / "prepared", SETTINGS, tmp_path / "splits.csv")
 
 
 def test_the_stage_ends_with_one_line_when_a_photo_is_broken(
@@ -158,6 +180,6 @@ def test_the_stage_ends_with_one_line_when_a_photo_is_broken(
 
 def test_photos_that_are_all_near_grey_leave_empty_splits(tmp_path: Path) -> None:
     write_raw(tmp_path / "raw", {"grey": painting_of(1, 30, 30, chroma=0)})
-    prepare.prepare(tmp_path / "raw", tmp_path / "prepared", SETTINGS)
+    prepare.prepare(tmp_path / "raw", tmp_path / "prepared", SETTINGS, tmp_path / "splits.csv")
     assert shards.read_manifest(tmp_path / "prepared").empty
     assert [len(shards.LabShard(tmp_path / "prepared", split)) for split in SPLITS] == [0, 0, 0, 0]

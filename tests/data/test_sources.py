@@ -442,10 +442,16 @@ def test_the_stage_writes_data_raw_and_says_what_it_left_out(mixed_folder: Path,
 
 
 @pytest.mark.parametrize(
-    ("path", "words"), [("absent", "ingest: absent is not a folder"), ("text", "ingest: no photo was taken")]
+    ("path", "words"),
+    [
+        ("absent", "ingest: absent is not a folder; put your photos there"),
+        ("empty", "ingest: empty holds no file; put your photos there"),
+        ("text", "ingest: none of the 1 files of text is a photo"),
+    ],
 )
 def test_the_stage_ends_with_one_line(tmp_path: Path, path: str, words: str) -> None:
     write(tmp_path / "text" / "notes.txt", b"not a photo")
+    (tmp_path / "empty").mkdir()
     source = {"kind": "folder", "path": path, "licence": "CC0"}
     done = run_stage(tmp_path, {"name": "mine", "watch": "data/photos", "sources": [source]})
     assert done.returncode == 1

@@ -1,22 +1,28 @@
-"""Near-duplicates share a group, no scene sits in two splits, and new photos move no old one."""
+"""Near-duplicates share a group, no scene sits in two splits, and no change of the photos moves an old one."""
 
 import hashlib
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from huebands.data import splits
 from huebands.data.params import SPLITS
-from huebands.data.splits import Candidate, Placement, split_of
+from huebands.data.splits import Assignment, Candidate, Placement, split_of
 
 FRACTIONS = {"train": 0.6, "val": 0.1, "calibration": 0.16, "test": 0.14}
 DISTANCE = 10
 
 
-def place(candidates: list[Candidate]) -> list[Placement]:
-    return splits.place(candidates, 5.0, 1.1, DISTANCE, "salt", FRACTIONS)
+def place(candidates: list[Candidate], remembered: Sequence[Assignment] = ()) -> list[Placement]:
+    return splits.place(candidates, 5.0, 1.1, DISTANCE, "salt", FRACTIONS, remembered)
+
+
+def remember(candidates: list[Candidate], placements: list[Placement]) -> list[Assignment]:
+    pairs = zip(candidates, placements, strict=True)
+    return [Assignment(c.id, c.phash, p.group, p.split) for c, p in pairs if not p.reason]
 
 
 def candidate(number: int, phash: int, chroma: float = 20.0, tone: float = 8.0) -> Candidate:
@@ -104,6 +110,49 @@ def test_adding_photos_moves_no_old_one(seed: int) -> None:
     assert any("bridges" in placement.reason for placement in placements), "the crowd must hold bridging photos"
     for count in (1, 57, 200, 399):
         assert place(candidates[:count]) == placements[:count]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_change_moves_a_remembered_photo(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    candidates = crowd(rng, 400)
+    old, new = candidates[:250], candidates[250:]
+    placed = {placement.id: placement for placement in place(old) if not placement.reason}
+    remembered = remember(old, place(old))
+    kept = [old[index] for index in sorted(rng.choice(250, size=180, replace=False))]
+    mixed = [[*new, *kept][index] for index in rng.permutation(len(new) + len(kept))]
+    forgotten = {placement.id: placement for placement in place(mixed)}
+    assert any(forgotten[photo.id] != placed[photo.id] for photo in kept if photo.id in placed), "else nothing is shown"
+    again = {placement.id: placement for placement in place(mixed, remembered)}
+    assert {photo.id: again[photo.id] for photo in kept if photo.id in placed} == {
+        photo.id: placed[photo.id] for photo in kept if photo.id in placed
+    }
+    assert remembered == remember(old, place(old, remembered)), "running again changes nothing"
+
+
+def test_a_copy_joins_the_split_of_a_photo_that_is_gone() -> None:
+    gone, copy = candidate(0, 0), candidate(1, flip_bits(0, range(3)))
+    for split in SPLITS:  # three of them are not what the hash of either photo says
+        (placement,) = place([copy], [Assignment(gone.id, gone.phash, gone.id, split)])
+        assert (placement.group, placement.split) == (gone.id, split)
+
+
+def test_a_photo_between_two_remembered_splits_is_set_aside() -> None:
+    first, second = two_photos(bits_apart=16, same_split=False)
+    bridge = candidate(10_000, flip_bits(0, range(8)))
+    (placement,) = place([bridge], remember([first, second], place([first, second])))
+    assert "bridges splits" in placement.reason and first.id in placement.reason and second.id in placement.reason
+
+
+def test_of_two_remembered_near_duplicates_the_one_in_the_earlier_split_stays() -> None:
+    """As two merged branches leave them."""
+    photos = [candidate(number, flip_bits(0, range(number))) for number in range(3)]
+    chosen = ["test", "train", "train"]
+    remembered = [Assignment(c.id, c.phash, c.id, split) for c, split in zip(photos, chosen, strict=True)]
+    for order in itertools.permutations(range(3)):
+        placements = place(photos, [remembered[index] for index in order])
+        assert [placement.split for placement in placements] == ["", "train", "train"]
+        assert "in two splits: remembered in test, near-duplicate of" in placements[0].reason
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from huebands.data import collection, dataset, work
+from huebands.data.assignments import Assignments
 from huebands.data.params import FolderSource, PrepareParams
 from huebands.data.sources import open_source
 from huebands.data.work import finish, unfinished
@@ -121,7 +122,9 @@ def test_any_number_of_processes_gives_equal_bytes(tmp_path: Path) -> None:
         sources = [open_source(source_of(tmp_path / "photos"))]
         index, rejected = collection.collect_photos(sources, kept, raw, processes)
         assert (len(index), list(rejected["name"])) == (23, ["repeated.png"])
-        dataset.write_dataset(index, raw, kept / "squares", prepared, SETTINGS, processes)
+        dataset.write_dataset(
+            index, raw, kept / "squares", prepared, SETTINGS, Assignments(tmp_path / "splits"), processes
+        )
         found.append((digests(raw), digests(prepared), index.to_csv(), rejected.to_csv()))
     assert found[0] == found[1]
 
@@ -179,7 +182,7 @@ from data.test_work import SETTINGS, source_of
 work.PIECE = 5
 if __name__ == "__main__":
     ingest([open_source(source_of(Path("photos")))], Path("raw"))
-    prepare(Path("raw"), Path("prepared"), SETTINGS)
+    prepare(Path("raw"), Path("prepared"), SETTINGS, Path("splits.csv"))
 """
 
 
@@ -218,6 +221,6 @@ def test_a_killed_prepare_goes_on_and_gives_equal_bytes(tmp_path: Path) -> None:
     assert "prepare: goes on after " in again.stderr
     index = pd.read_parquet(tmp_path / "raw" / "index.parquet")
     assert len(index) == 300
-    prepare(tmp_path / "raw", tmp_path / "whole", SETTINGS)
+    prepare(tmp_path / "raw", tmp_path / "whole", SETTINGS, tmp_path / "whole.csv")
     assert digests(tmp_path / "prepared") == digests(tmp_path / "whole")
     assert not waiting.exists()

@@ -15,7 +15,6 @@ from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 from huebands.cli import main
 from huebands.data import shards
 from huebands.package.read import read_package
-from huebands.promotion import promote as promotion
 from huebands.promotion.promote import Decision, promote
 from huebands.promotion.stored_suite import open_suite
 from huebands.promotion.suite import SuiteError
@@ -306,27 +305,31 @@ def test_limits_of_time_and_size_refuse(store: Path, levels: dict[str, float]) -
         assert not decision.promoted and words in decision.reason
 
 
-def test_photos_of_the_suite_that_a_version_has_seen_are_left_out(
-    store: Path, levels: dict[str, float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_photos_of_the_suite_that_a_version_has_seen_are_left_out(store: Path, levels: dict[str, float]) -> None:
     judge(levels, 1)
-    prepare(seed=1)
+    suite, _ = open_suite(MODEL, SETTINGS)
+    prepare(seed=1, seen=suite.photos[:3])
     train(bias=0.03)
     register.register(SETTINGS)
-    decision = judge(levels, 6)
-    assert not decision.promoted
-    assert "not known which photos of the suite ('paintings') each version has learned from" in decision.reason
-    suite, _ = open_suite(MODEL, SETTINGS)
-    seen = list(suite.photos[:3])
-    monkeypatch.setattr(promotion.Contender, "seen", lambda contender, suite: seen)
     levels["champion"] = 9.5
-    decision = judge(levels, 6)
+    decision = judge(levels, 6, dry_run=True)
     assert decision.promoted
     assert any("On 9 photos of suite 1" in line and "without 3 that one of" in line for line in decision.lines)
     assert any(line.startswith("On its own 12 test photos, which decide nothing: ") for line in decision.lines)
-    seen += suite.photos[3:6]
+    client().delete_model_version_tag(MODEL, "6", "huebands.photos_sha256")  # as of a version without a list
+    decision = judge(levels, 6, dry_run=True)
+    assert not decision.promoted
+    assert "not known which photos of the suite ('paintings') each version has learned from" in decision.reason
+    assert judge(levels, 6, dry_run=True, reason="they are new").promoted
+
+
+def test_a_suite_that_both_versions_know_judges_nothing(store: Path, levels: dict[str, float]) -> None:
+    suite, _ = open_suite(MODEL, SETTINGS)
+    prepare(seed=1, seen=suite.photos[:6])
+    train(bias=0.03)
+    register.register(SETTINGS)
     with pytest.raises(SuiteError, match=r"only 6 of its 12 photos were seen by neither version, and 8 are needed"):
-        judge(levels, 2, reason="whatever")
+        judge(levels, 6, reason="whatever")
 
 
 def test_the_suite_stays_when_the_data_change(store: Path, levels: dict[str, float]) -> None:

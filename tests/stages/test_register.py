@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from huebands.data import shards
+from huebands.data.params import SPLITS
 from huebands.package.read import read_package
 from huebands.promotion.criteria import COLOURS
 from huebands.registry import restoration
 from huebands.registry.champion import champion_version
 from huebands.registry.connection import TrackingError
-from huebands.registry.models import download_package
+from huebands.registry.models import download_package, find_package
 from huebands.registry.reports import read_report
+from huebands.registry.training_photos import read_photos
 from huebands.registry.training_run import TrainingRun
 from huebands.stages import register
 from pipeline_checkout import MODEL, SETTINGS, alias, client, runs, train, write_json
@@ -85,6 +87,9 @@ def test_a_package_becomes_challenger_with_all_that_belongs_to_it(checkout: Path
     logged = {item.path for item in client().list_artifacts(calibration.info.run_id, "reports")}
     assert logged == {f"reports/{name}" for name in ("metrics.json", "certificate.html", "calibration.json")}
     assert hashes(download_package(f"models:/{MODEL}@challenger")) == hashes(register.GENERATOR)
+    seen = read_photos(find_package(f"models:/{MODEL}/1"))
+    assert seen is not None and set(seen["split"]) == set(SPLITS), "the photos of the data that it was trained on"
+    assert "`huebands lineage` knows the 48 photos of models:/huebands-generator/1" in told()
 
 
 def test_registering_twice_registers_once_with_the_same_bytes(checkout: Path) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from huebands.data import shards, work
+from huebands.data.assignments import Assignments
 from huebands.data.params import SPLITS, PrepareParams
 from huebands.data.preparation import prepare_photo
-from huebands.data.splits import Candidate, place
+from huebands.data.splits import Assignment, Candidate, place
 from huebands.files import atomic
 from huebands.photos.read import read_photo
 
@@ -43,8 +44,9 @@ def write_dataset(
     unfinished: Path,
     folder: Path,
     settings: PrepareParams,
+    remembered: Assignments,
     processes: int | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, Assignments]:
     """Write the shards and the manifest.
 
     Args:
@@ -53,21 +55,24 @@ def write_dataset(
         unfinished: folder kept between runs; photos that it holds are not read again.
         folder: of the dataset, empty.
         settings: of the preparation.
+        remembered: splits of earlier runs.
         processes: how many read photos at a time; one a core when left out.
 
     Returns:
-        The manifest, and the photos that are set aside, with their reasons.
+        The manifest; the photos that are set aside, with their reasons; and the splits to remember.
 
     Raises:
+        AssignmentError: when the remembered splits follow another rule than the settings.
         ImageError: when a photo cannot be read.
     """
+    remembered.check_rule(settings)
     index, side = index.reset_index(drop=True), settings.image_size
     names = list(index["file"])
     pieces = [_Piece(raw, tuple(names[start : start + work.PIECE]), side) for start in range(0, len(names), work.PIECE)]
     # A photo's row is known only after all were seen: the squares wait on disk, not in memory.
     files = work.finish(_prepare_piece, pieces, unfinished, "prepare", processes)
     measured = [row for file in files for row in json.loads(file.read_text("utf-8"))]
-    photos = _place(index.join(pd.DataFrame(measured, columns=_MEASURED_COLUMNS)), settings)
+    photos = _place(index.join(pd.DataFrame(measured, columns=_MEASURED_COLUMNS)), settings, remembered)
     manifest = photos[photos["reason"] == ""].sort_values("id")
     manifest["row"] = manifest.groupby("split").cumcount()
     for split in SPLITS:
@@ -75,7 +80,8 @@ def write_dataset(
         shards.write_shard(folder, split, _read_squares(files, positions, side), len(positions), side)
     manifest = manifest.assign(order=manifest["split"].map(SPLITS.index)).sort_values(["order", "row"])
     shards.write_manifest(folder, manifest)
-    return manifest, photos[photos["reason"] != ""]
+    placed = (Assignment(row.id, int(row.phash, 16), row.group, row.split) for row in manifest.itertuples())
+    return manifest, photos[photos["reason"] != ""], remembered.extended(placed, settings)
 
 
 def _prepare_piece(piece: _Piece, file: Path) -> None:
@@ -103,7 +109,7 @@ def _squares_of(file: Path) -> Path:
     return file.with_suffix(".squares")
 
 
-def _place(photos: pd.DataFrame, settings: PrepareParams) -> pd.DataFrame:
+def _place(photos: pd.DataFrame, settings: PrepareParams, remembered: Assignments) -> pd.DataFrame:
     """Add each photo's group and split, or the reason why it has none."""
     placements = place(
         [
@@ -115,6 +121,7 @@ def _place(photos: pd.DataFrame, settings: PrepareParams) -> pd.DataFrame:
         group_distance=settings.group_distance,
         salt=settings.salt,
         fractions=settings.fractions,
+        remembered=remembered.photos,
     )
     columns = ("group", "split", "reason")
     return photos.assign(**{name: [getattr(placement, name) for placement in placements] for name in columns})

@@ -48,9 +48,10 @@ Source = PackageSource | FolderSource | GitSource
 class DataParams:
     """Where the photos come from."""
 
-    name: str
+    name: str  # of the set's file in conf/data
     watch: str  # the file or folder whose change means other photos: dvc.yaml makes ingest depend on it
     sources: tuple[Source, ...]  # append new sources: their order decides which photo leads its group
+    composed_from: str = ""  # digest of the set's file when params.yaml was composed; see data/composition.py
 
     def __post_init__(self) -> None:
         check(len(self.sources) > 0, "sources", self.sources, "hold at least one source")

@@ -105,8 +105,10 @@ class FolderPhotos:
         self._folder = Path(source.path)
         self._licence = source.licence
         if not self._folder.is_dir():
-            raise SourceError(f"{source.path} is not a folder; put photos there or change data.sources' path")
+            raise SourceError(f"{source.path} is not a folder; {_remedy(self._folder)}")
         files = [item.relative_to(self._folder).as_posix() for item in self._folder.rglob("*") if item.is_file()]
+        if not files:
+            raise SourceError(f"{source.path} holds no file; {_remedy(self._folder)}")
         self.names: Sequence[str] = select(files, source.patterns, self.name)
         states = [(self._folder / name).stat() for name in self.names]
         self.fingerprint = repr((source, self.names, [(state.st_size, state.st_mtime_ns) for state in states]))
@@ -143,6 +145,13 @@ class GitPhotos:
                 yield SourcePhoto(name, content, self._licence)
         except GitError as error:
             raise SourceError(str(error)) from error
+
+
+def _remedy(folder: Path) -> str:
+    tracked = folder.with_name(f"{folder.name}.dvc")
+    if tracked.is_file():
+        return f"`dvc pull {tracked}` fetches it"
+    return "put your photos there, or name another folder in its file of conf/data (data.sources' path)"
 
 
 def select(names: Iterable[str], patterns: Sequence[str], source: str) -> list[str]:

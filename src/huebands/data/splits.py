@@ -1,11 +1,11 @@
 """Near-duplicate groups of photos, and the split that each group belongs to.
 
-Every decision about a photo depends on that photo and on photos before it in the index alone, so appending
-photos never moves an old one.
+A photo that was placed before stays where it is. The decision about a new photo depends on that photo, on those placed
+before and on new ones before it in the index alone.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -25,6 +25,23 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Assignment:
+    """The group and the split that a photo was given once.
+
+    Attributes:
+        id: first 16 hexadecimal digits of the sha256 of its bytes.
+        phash: perceptual hash of the photo, 64 bits.
+        group: ID of the photo that led its near-duplicate group.
+        split: one of `SPLITS`.
+    """
+
+    id: str
+    phash: int
+    group: str
+    split: str
+
+
+@dataclass(frozen=True)
 class Placement:
     """Where a photo goes: a group and its split, or, with a reason, nowhere."""
 
@@ -41,12 +58,15 @@ def place(
     group_distance: int,
     salt: str,
     fractions: Mapping[str, float],
+    remembered: Collection[Assignment] = (),
 ) -> list[Placement]:
-    """Give each photo, in index order, its near-duplicate group and split, or set it aside.
+    """Give each photo its near-duplicate group and split, or set it aside.
 
-    Leader clustering: a photo joins the group of the first grouped photo within `group_distance` bits, else it
-    leads a group of its own. A photo near grouped photos of different splits is set aside: it can join neither
-    without putting one scene in two splits, and moving them would move old photos.
+    A remembered photo keeps its group and split. Leader clustering places the others, in index order: a photo joins the
+    group of the first grouped photo within `group_distance` bits, else it leads a group of its own. A photo near
+    grouped photos of different splits is set aside: it can join neither without putting one scene in two splits, and
+    moving them would move old photos. Remembered photos that are no longer there count as grouped photos too: a model
+    may have seen them.
 
     Args:
         candidates: in index order.
@@ -55,30 +75,57 @@ def place(
         group_distance: Hamming distance of 64-bit perceptual hashes.
         salt: of the split's hash.
         fractions: share of each split.
+        remembered: assignments of earlier runs.
 
     Returns:
         One placement a candidate, in the same order.
     """
-    hashes = np.empty(len(candidates), dtype=np.uint64)
-    members: list[Placement] = []
+    known = {photo.id: photo for photo in remembered}
+    members = [Placement(id=photo.id, group=photo.group, split=photo.split) for photo in remembered]
+    hashes = np.zeros(len(members) + len(candidates), dtype=np.uint64)
+    hashes[: len(members)] = [photo.phash for photo in remembered]
+
+    def near(phash: int) -> list[Placement]:
+        distances = np.bitwise_count(hashes[: len(members)] ^ np.uint64(phash))
+        return [members[index] for index in np.flatnonzero(distances <= group_distance)]
+
     placements = []
     for candidate in candidates:
         if reason := _colourless(candidate, min_chroma, min_tone_spread):
             placements.append(Placement(id=candidate.id, reason=reason))
-            continue
-        distances = np.bitwise_count(hashes[: len(members)] ^ np.uint64(candidate.phash))
-        neighbours = [members[index] for index in np.flatnonzero(distances <= group_distance)]
-        first_of_split = {photo.split: photo for photo in reversed(neighbours)}
-        if len(first_of_split) > 1:
-            photos = ", ".join(f"{photo.id} ({split})" for split, photo in sorted(first_of_split.items()))
-            placements.append(Placement(id=candidate.id, reason=f"bridges splits: near-duplicate of {photos}"))
-            continue
-        group = neighbours[0].group if neighbours else candidate.id
-        placement = Placement(id=candidate.id, group=group, split=split_of(group, salt, fractions))
-        hashes[len(members)] = candidate.phash
-        members.append(placement)
-        placements.append(placement)
+        elif old := known.get(candidate.id):
+            placements.append(_keep(old, near(old.phash)))
+        else:
+            placement = _join(candidate.id, near(candidate.phash), salt, fractions)
+            if not placement.reason:
+                hashes[len(members)] = candidate.phash
+                members.append(placement)
+            placements.append(placement)
     return placements
+
+
+def _join(identity: str, neighbours: Sequence[Placement], salt: str, fractions: Mapping[str, float]) -> Placement:
+    """Place a new photo beside its near-duplicates, or in a group of its own."""
+    first_of_split = {photo.split: photo for photo in reversed(neighbours)}
+    if len(first_of_split) > 1:
+        photos = ", ".join(f"{photo.id} ({split})" for split, photo in sorted(first_of_split.items()))
+        return Placement(id=identity, reason=f"bridges splits: near-duplicate of {photos}")
+    group = neighbours[0].group if neighbours else identity
+    split = neighbours[0].split if neighbours else split_of(group, salt, fractions)
+    return Placement(id=identity, group=group, split=split)
+
+
+def _keep(old: Assignment, neighbours: Sequence[Placement]) -> Placement:
+    """Leave a remembered photo in its place, unless a near-duplicate of it is in an earlier split.
+
+    Two branches that are merged may each have remembered one of two near-duplicates. Training photos stay: models have
+    learned them.
+    """
+    for other in neighbours:
+        if SPLITS.index(other.split) < SPLITS.index(old.split):
+            reason = f"in two splits: remembered in {old.split}, near-duplicate of {other.id} ({other.split})"
+            return Placement(id=old.id, reason=reason)
+    return Placement(id=old.id, group=old.group, split=old.split)
 
 
 def _colourless(candidate: Candidate, min_chroma: float, min_tone_spread: float) -> str:

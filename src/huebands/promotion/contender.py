@@ -8,6 +8,7 @@ from huebands.colorize.colorizer import Colorizer
 from huebands.package.schema import PackageError
 from huebands.promotion.suite import SeenPhoto, Suite
 from huebands.registry.models import RegisteredPackage
+from huebands.registry.training_photos import read_photos
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,14 @@ class Contender:
         """The photos that it has learned from, or was chosen or calibrated on; None where that is not known.
 
         A version of the suite's own dataset has seen none of the suite, which is of the test split.
+
+        Raises:
+            TrackingError: when the registry does not answer, or lacks the list.
         """
         if self.colorizer is None or self.colorizer.package.config["lineage"]["data_sha256"] == suite.data_sha256:
             return []
-        return None
+        photos = read_photos(self.version)
+        if photos is None:
+            return None
+        rows = photos[photos["split"] != "test"]
+        return [SeenPhoto(sha256, phash) for sha256, phash in zip(rows["sha256"], rows["phash"], strict=True)]

@@ -67,6 +67,10 @@ class Decision:
         done = ("would be" if self.promoted else "would not be") if dry_run else ("is" if self.promoted else "is not")
         return f"{self.version.uri} {done} champion: {self.reason}"
 
+    def report(self, dry_run: bool = False) -> list[str]:
+        """Every figure, and the sentence."""
+        return [*self.lines, self.in_words(dry_run)]
+
 
 def promote(
     version: RegisteredPackage, settings: Params, scorer: ColourScorer, reason: str = "", dry_run: bool = False

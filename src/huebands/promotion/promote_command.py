@@ -36,6 +36,6 @@ def run(options: argparse.Namespace) -> int:
         decision = promote(version, settings, ColourScorer(), options.reason.strip(), options.dry_run)
     except (params.ParamsError, *ERRORS) as error:
         return complain(error)
-    for line in (*decision.lines, decision.in_words(options.dry_run)):
+    for line in decision.report(options.dry_run):
         print(printable(line))
     return 0 if decision.promoted else REFUSED

@@ -11,6 +11,7 @@ import pandas as pd
 
 from huebands import params
 from huebands.data.collection import collect_photos, key_of
+from huebands.data.composition import CompositionError, check_composed
 from huebands.data.sources import PhotoSource, SourceError, open_source
 from huebands.data.work import unfinished
 from huebands.files import atomic
@@ -22,9 +23,11 @@ RAW = Path("data/raw")
 def main() -> None:
     """Ingest the sources of params.yaml."""
     try:
-        sources = [open_source(source) for source in params.load().data.sources]
+        data = params.load().data
+        check_composed(data)
+        sources = [open_source(source) for source in data.sources]
         index, rejected = ingest(sources, RAW)
-    except (params.ParamsError, SourceError, OSError) as error:
+    except (params.ParamsError, CompositionError, SourceError, OSError) as error:
         raise SystemExit(f"ingest: {error}") from error
     for source in sources:
         taken, left = ((frame["source"] == source.name).sum() for frame in (index, rejected))
@@ -32,7 +35,11 @@ def main() -> None:
     for row in rejected.itertuples():
         print(f"  left out: {row.name}: {row.reason}", file=sys.stderr)
     if index.empty:
-        raise SystemExit("ingest: no photo was taken from any source of data.sources; the reasons are above")
+        names = ", ".join(source.name for source in sources)
+        raise SystemExit(
+            f"ingest: none of the {len(rejected)} files of {names} is a photo that can be taken, for the reasons above;"
+            " put photos there, such as JPEG, PNG or TIFF, or name other sources in conf/data"
+        )
 
 
 def ingest(sources: Sequence[PhotoSource], folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:

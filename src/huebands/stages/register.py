@@ -26,11 +26,11 @@ from huebands.registry.reports import METRICS, StageFolders, find_hints_report, 
 from huebands.registry.restoration import find_or_restore_run, restore_released_runs
 from huebands.registry.runs import log_stages
 from huebands.registry.stage_runs import final_figures, runs_of_stages
+from huebands.registry.training_photos import log_photos
 
 PREPARED, TRAINED, GENERATOR = Path("data/prepared"), Path("models/trained"), Path("models/generator")
 TRAIN, RELEASED, REPORT = Path("reports/train"), Path("reports/release"), Path("reports/register")
-CARD = Path("reports/MODEL_CARD.md")
-STAGES = StageFolders()
+CARD, STAGES = Path("reports/MODEL_CARD.md"), StageFolders()
 
 
 def main() -> None:
@@ -51,13 +51,13 @@ def register(settings: params.Params) -> None:
     figures = final_figures(read_report(STAGES.evaluate / METRICS), model.calibration.certificate, means, alpha)
     runs = runs_of_stages(settings, STAGES, data_sha256, sha256, model.density.sha256)
     registration = register_package(GENERATOR, sha256, name, run_id, figures, registration_tags(data_sha256))
+    kept = log_photos(registration.version, PREPARED, data_sha256, package)
     log_stages(run_id, runs, figures)
     set_alias(name, CHALLENGER, registration.version.version)
     lines = [f"package {sha256[:12]} in {GENERATOR}", f"run {run_id} {origin}", f"{registration} is the challenger"]
     if settings.promote.automatic:
-        decision = promote(registration.version, settings, scorer)
-        lines += [*decision.lines, decision.in_words()]
-    lines += restore_released_runs(settings.register.experiment, RELEASED)
+        lines += promote(registration.version, settings, scorer).report()
+    lines += [kept, *restore_released_runs(settings.register.experiment, RELEASED)]
     print(*(f"register: {line}" for line in lines), sep="\n")
     REPORT.mkdir(parents=True, exist_ok=True)
     atomic.write_text(REPORT / "registration.txt", "\n".join(lines) + "\n")
