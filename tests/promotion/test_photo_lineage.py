@@ -19,8 +19,8 @@ from huebands.data.shards import MANIFEST_COLUMNS, write_manifest
 from huebands.data.splits import Assignment
 from huebands.models.parameters import build
 from huebands.photos.write import encode_png
-from huebands.promotion.photo_lineage import Sighting, Subject, sightings
-from huebands.registry.models import set_alias
+from huebands.promotion.photo_lineage import SeenBy, Sighting, Subject, report, sightings
+from huebands.registry.models import RegisteredPackage, set_alias
 from huebands.registry.training_photos import log_photos
 from mlflow_store import register
 
@@ -150,6 +150,13 @@ def test_what_is_no_photo_is_refused(folder: Path, name: str, words: str, capsys
     (folder / "text").write_text("no photo")
     assert main(["lineage", name]) == 2
     assert capsys.readouterr().err.startswith(words)
+
+
+def test_what_the_first_split_needs_covers_the_others() -> None:
+    photos = pd.DataFrame({"sha256": ["1" * 64, "2" * 64], "phash": ["0" * 16] * 2, "split": ["test", "calibration"]})
+    seen = SeenBy(RegisteredPackage("generator", 1, "ab"), [], photos)
+    lines = list(report([seen], Subject("1" * 16, 0), 3))
+    assert [line for line in lines if "made anew" in line] == ["  models:/generator/1: made anew by calibrate"]
 
 
 def test_the_nearest_come_first_and_the_distance_decides() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 from composition import composed
 from huebands.data import composition, readiness
@@ -87,11 +88,12 @@ def test_what_cannot_be_composed_leaves_everything_as_it_was(tmp_path: Path) -> 
 
 def test_a_licence_is_a_change_of_data_and_is_composed_first(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path / "tree")
-    draw(checkout.folder / "data/photos", 3)
+    draw(checkout.folder / "data/photos", 6)
     checkout.run("dvc", "exp", "run", "--set-param", "data=folder", "prepare")
     assert checkout.run("dvc", "status", "prepare").stdout == "Data and pipelines are up to date.\n"
     assert "?? data/splits/folder.csv\n" in checkout.status()
-    parameters, remembered = checkout.folder / "params.yaml", (checkout.folder / path_of("folder")).read_bytes()
+    parameters, splits = checkout.folder / "params.yaml", checkout.folder / path_of("folder")
+    remembered = set(splits.read_text().splitlines())
     before, licence = parameters.read_bytes(), checkout.folder / "conf/data/folder.yaml"
     licence.write_text(licence.read_text().replace("My own photos", "CC BY 4.0"))
     status = checkout.run("dvc", "status", "ingest").stdout
@@ -104,10 +106,14 @@ def test_a_licence_is_a_change_of_data_and_is_composed_first(tmp_path: Path) -> 
     assert parameters.read_bytes() == before
     checkout.make("params", "CHOICES=data=folder train.epochs=3")
     assert yaml.safe_load(parameters.read_text())["train"]["epochs"] == 3
+    for photo in list((checkout.folder / "data/photos").iterdir()):  # "0-copy.png" sorts before "0.png"
+        with Image.open(photo) as picture:
+            picture.resize((32, 32), Image.Resampling.NEAREST).save(photo.with_stem(f"{photo.stem}-copy"))
     checkout.run("dvc", "repro", "prepare")
     manifest = pd.read_parquet(checkout.folder / "data/prepared/manifest.parquet")
     assert set(manifest["licence"]) == {"CC BY 4.0"}
-    assert (checkout.folder / path_of("folder")).read_bytes() == remembered
+    assert len(manifest) == 12 and manifest["group"].nunique() == 6
+    assert remembered < set(splits.read_text().splitlines()), "DVC gives the stage the splits of before"
 
 
 @pytest.fixture
