@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "conformal": "color density files loops models statistics",
     "metrics": "color models photos statistics",
     "package": "color conformal density files metrics models params",
-    "registry": "models package params photos",
+    "registry": "files models package params photos",
     "plots": "files photos",
     "training": "color data fetch files models package params photos registry",
     "colorize": (

@@ -1,5 +1,6 @@
 """Registered packages: versions, aliases, tags and downloads."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,6 @@ from huebands.registry.connection import TrackingError
 from huebands.registry.models import (
     PACKAGE_TAG,
     RegisteredPackage,
-    Registration,
     champion_version,
     download_package,
     find_package,
@@ -23,15 +23,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 def test_a_package_is_registered_once(checkout: Path, package: Path) -> None:
     run_id = finished_run()
-    assert register(package, "11" * 32, run_id) == Registration(
-        RegisteredPackage("generator", 1, "11" * 32), created=True
-    )
-    assert register(package, "11" * 32, run_id) == Registration(
-        RegisteredPackage("generator", 1, "11" * 32), created=False
-    )
-    assert register(package, "22" * 32, run_id) == Registration(
-        RegisteredPackage("generator", 2, "22" * 32), created=True
-    )
+    first = register(package, "11" * 32, run_id)
+    assert first.version == RegisteredPackage("generator", 1, "11" * 32) and first.created
+    assert register(package, "11" * 32, run_id) == replace(first, created=False)
+    second = register(package, "22" * 32, run_id)
+    assert second.version == RegisteredPackage("generator", 2, "22" * 32) and second.created
     assert len(client().search_model_versions("name = 'generator'")) == 2
     stored = client().get_run(run_id).data
     assert stored.metrics["test/psnr"] == 23.0

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from huebands.package.lineage import Dataset
-from huebands.registry.runs import FinishedRun, log_runs, log_stages
+from huebands.registry.runs import FinishedRun, log_runs
+from huebands.registry.stage_runs import log_stages
 from mlflow_store import (
     COMMIT,
     DATASET,

@@ -1,8 +1,8 @@
-"""The stages after the training as MLflow runs, made of what the stages reported."""
+"""The stages beside the training as MLflow runs, made of what the stages reported."""
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from huebands.models.parameters import flatten
 from huebands.package.lineage import Dataset, dataset, git_commit
 from huebands.package.schema import CALIBRATION, CERTIFICATE, DENSITY, HINTS_CALIBRATION
 from huebands.params import EvaluateParams, Params
-from huebands.registry.connection import TrackingError
+from huebands.registry import logged_models
+from huebands.registry.connection import TrackingError, open_client, store_errors
 from huebands.registry.reports import HISTORY, METRICS, StageFolders, read_history, read_report
-from huebands.registry.runs import FinishedRun
+from huebands.registry.runs import PACKAGE, PARENT_TAG, FinishedRun, log_datasets, log_figures, log_finished
 
 
 def runs_of_stages(
@@ -46,6 +47,47 @@ def runs_of_stages(
         _reported_run("evaluate", settings.evaluate, folders.evaluate, tags, evaluated),
         _reported_run("calibrate", settings.calibrate, folders.calibrate, tags, calibrated, certificate),
     ]
+
+
+@store_errors("the logging of the stages")
+def log_stages(
+    run_id: str, stages: Sequence[FinishedRun], metrics: Mapping[str, float], model_id: str | None = None
+) -> None:
+    """Log the stages beside a training, each as a child of the training's pipeline run.
+
+    A stage that is logged stays as it is; one whose logging was cut off is logged again.
+
+    Args:
+        run_id: ID of the training's run.
+        stages: stages that made what it used, or that used its weights.
+        metrics: of the pipeline, for its run and for the model; "test.psnr" is of the dataset of the split test.
+        model_id: ID of the logged model of the package that they led to; None: there is none.
+
+    Raises:
+        TrackingError: like `log_runs`.
+    """
+    client = open_client()
+    run = client.get_run(run_id)
+    parent = client.get_run(run.data.tags.get(PARENT_TAG, run_id))
+    children = client.search_runs([run.info.experiment_id], f"tags.`{PARENT_TAG}` = '{parent.info.run_id}'")
+    for stage in stages:
+        named = replace(stage, name=f"{parent.info.run_name}: {stage.name}")
+        tag, identity = f"huebands.{stage.identity}", str(stage.tags[stage.identity])
+        earlier = [
+            child for child in children if child.info.run_name == named.name and child.data.tags.get(tag) == identity
+        ]
+        unfinished = [child for child in earlier if child.info.status != "FINISHED"]
+        for child in unfinished:
+            client.delete_run(child.info.run_id)
+        if len(unfinished) == len(earlier):
+            used = model_id if stage.identity == PACKAGE else None
+            log_finished(client, run.info.experiment_id, named, parent.info.run_id, used)
+    datasets = list({dataset.name: dataset for stage in stages for dataset in stage.datasets}.values())
+    log_datasets(client, parent.info.run_id, datasets)
+    if model_id is not None:
+        logged_models.link_run(client, parent.info.run_id, model_id)
+        logged_models.link_figures(client, parent.info.run_id, model_id, metrics, datasets)
+    log_figures(client, parent.info.run_id, metrics)
 
 
 def final_figures(
