@@ -90,6 +90,16 @@ EVALUATION = {
 }
 
 
+SUMMARY = {
+    "success": True,
+    "photos": {"all": 48, "train": 12, "val": 12, "calibration": 12, "test": 12},
+    "groups": 47,
+    "L_mean": {"mean": 40.0, "median": 39.0},
+    "chroma_mean": {"mean": 16.0, "median": 15.0},
+    "suites": {name: {"evaluated": 3, "successful": 3, "expectations": {}} for name in ("schema", "manifest")},
+}
+
+
 CALIBRATION = {
     "alpha": 0.1,
     "photos": {"calibration": PHOTOS, "test": 3},
@@ -104,6 +114,7 @@ def write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content))
 
 
+BESIDE = ("ingest", "prepare", "validate", "fit-density", "evaluate", "calibrate")  # stages logged beside the training
 # Modules that call a function of the registry, where it is not the stage itself.
 CALLERS = {"restore_run": restoration, "tag_version": gate}
 
@@ -140,6 +151,11 @@ def checkout(tmp_path: Path, empty_store: Path, scorer: Scorer, monkeypatch: pyt
         shards.write_shard(register.PREPARED, split, ((photo * 100).astype("<i2") for photo in photos), 12, SIZE)
     rows = [dict.fromkeys(shards.MANIFEST_COLUMNS, "x") | {"split": split} for split in SPLITS]
     shards.write_manifest(register.PREPARED, pd.DataFrame(rows))
+    (register.PREPARED / "set_aside.csv").write_text("id,name,reason\n")
+    register.STAGES.raw.mkdir(parents=True)
+    pd.DataFrame({"id": range(50)}).to_parquet(register.STAGES.raw / "index.parquet")
+    (register.STAGES.raw / "rejected.csv").write_text('source,name,reason\nnoise,a.txt,"no, it is\nno image"\n')
+    write_json(register.STAGES.validate / "summary.json", SUMMARY)
     train(bias=0.0)
     return tmp_path
 
@@ -195,7 +211,15 @@ def test_the_first_package_is_challenger_and_champion_with_all_that_belongs_to_i
     parent = client().get_run(run.data.tags["mlflow.parentRunId"])
     assert parent.data.metrics["test.psnr"] == 20.0
     stages = {run.info.run_name: run for run in runs() if "mlflow.parentRunId" in run.data.tags}
-    assert set(stages) == {"noise: train", "noise: evaluate", "noise: fit-density", "noise: calibrate"}
+    assert set(stages) == {"noise: train", *(f"noise: {stage}" for stage in BESIDE)}
+    counted = {name: stages[f"noise: {name}"].data for name in ("ingest", "prepare", "validate")}
+    assert counted["ingest"].metrics == {"photos": 50, "left_out": 1}
+    index_sha256 = hashlib.sha256((register.STAGES.raw / "index.parquet").read_bytes()).hexdigest()
+    assert counted["ingest"].tags["huebands.index_sha256"] == index_sha256
+    assert counted["prepare"].metrics["photos.calibration"] == 12 and counted["prepare"].metrics["set_aside"] == 0
+    assert counted["prepare"].params["fractions.train"] == str(SETTINGS.prepare.fractions["train"])
+    assert counted["validate"].metrics["expectations"] == counted["validate"].metrics["expectations_met"] == 6
+    assert {data.tags["huebands.data_sha256"] for data in counted.values()} == {shards.data_sha256(register.PREPARED)}
     evaluation = stages["noise: evaluate"]
     assert evaluation.data.metrics["psnr.grey"] == 19.0
     assert evaluation.data.metrics["sources.BIDS/BSDS500.ciede2000.model"] == 9.5
@@ -228,7 +252,7 @@ def test_registering_twice_registers_once_with_the_same_bytes(checkout: Path) ->
     assert hashes(register.GENERATOR) == first
     assert (register.REPORT / "registration.json").read_bytes() == record
     assert len(client().search_model_versions(f"name = '{MODEL}'")) == 1
-    assert len(runs()) == 5, "the pipeline and its four stages"
+    assert len(runs()) == 8, "the pipeline and its seven stages"
     assert "it is champion: it was champion before" in decision()
 
 
@@ -295,7 +319,7 @@ def uncalibrated_champion(folder: Path) -> None:
 def lost_champion(folder: Path) -> None:
     """Register a champion, and lose its files."""
     register.register(SETTINGS)
-    shutil.rmtree(folder / "mlartifacts/huebands" / client().get_model_version(MODEL, "1").run_id / "artifacts/package")
+    shutil.rmtree(folder / "mlartifacts/huebands/models")
     train(bias=0.05)
 
 
@@ -395,8 +419,7 @@ def test_what_was_cut_off_is_completed_and_nothing_is_there_twice(
     register.register(SETTINGS)
     assert (alias("challenger"), alias("champion")) == (1, 1)
     assert len(client().search_model_versions(f"name = '{MODEL}'")) == 1
-    stages = ("train", "evaluate", "fit-density", "calibrate")
-    expected = ["noise", *(f"noise: {stage}" for stage in stages), "photos", "photos: train"]
+    expected = ["noise", *(f"noise: {stage}" for stage in ("train", *BESIDE)), "photos", "photos: train"]
     assert sorted(run.info.run_name for run in runs()) == sorted(expected)
     assert {run.info.status for run in runs()} == {"FINISHED"}
 

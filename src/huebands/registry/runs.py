@@ -13,7 +13,7 @@ from huebands.package.lineage import Dataset
 from huebands.registry.connection import experiment_id_of, open_client, prefixed, store_errors
 
 PARENT_TAG = "mlflow.parentRunId"
-PACKAGE = "package_sha256"  # the identity of runs that used a package
+PACKAGE, DATA = "package_sha256", "data_sha256"  # the identities of runs that used a package, that made the data
 _BATCH = 1000  # metrics in one request: MLflow's limit
 DIGEST = 36  # characters of a dataset's digest: MLflow's limit
 

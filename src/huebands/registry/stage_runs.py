@@ -1,10 +1,13 @@
 """The stages beside the training as MLflow runs, made of what the stages reported."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+import pyarrow.parquet as pq
 
 from huebands.colorize.params import CalibrateParams
 from huebands.data.params import DataParams
@@ -14,14 +17,16 @@ from huebands.package.schema import CALIBRATION, CERTIFICATE, DENSITY, HINTS_CAL
 from huebands.params import EvaluateParams, Params
 from huebands.registry import logged_models
 from huebands.registry.connection import TrackingError, open_client, store_errors
-from huebands.registry.reports import HISTORY, METRICS, StageFolders, read_history, read_report
-from huebands.registry.runs import PACKAGE, PARENT_TAG, FinishedRun, log_datasets, log_figures, log_finished
+from huebands.registry.reports import HISTORY, METRICS, StageFolders, count_rows, read_history, read_report
+from huebands.registry.runs import DATA, PACKAGE, PARENT_TAG, FinishedRun, log_datasets, log_figures, log_finished
+
+INDEX, SUMMARY = "index.parquet", "summary.json"  # of data/raw and of reports/validate
 
 
 def runs_of_stages(
     settings: Params, folders: StageFolders, data_sha256: str, package_sha256: str, distribution_sha256: str
 ) -> list[FinishedRun]:
-    """The fit of the colour density, the evaluation and the calibration of a package.
+    """What made the data, the fit of the colour density, the evaluation and the calibration of a package.
 
     Args:
         settings: settings of the pipeline.
@@ -34,7 +39,7 @@ def runs_of_stages(
         FileNotFoundError: when a report is missing.
         TrackingError: when the fit's history has no epoch.
     """
-    tags = {"git_commit": git_commit(), "data_sha256": data_sha256, "package_sha256": package_sha256}
+    tags = {"git_commit": git_commit(), DATA: data_sha256, PACKAGE: package_sha256}
     evaluated = [dataset(settings.data, data_sha256, "test", "evaluation")]
     calibrated = [
         dataset(settings.data, data_sha256, split, context)
@@ -43,6 +48,7 @@ def runs_of_stages(
     names = (CERTIFICATE, CALIBRATION[1], HINTS_CALIBRATION[1])
     certificate = [folders.calibration / name for name in names if (folders.calibration / name).exists()]
     return [
+        *data_runs(settings, folders, data_sha256),
         _density_run(settings.data, folders, distribution_sha256),
         _reported_run("evaluate", settings.evaluate, folders.evaluate, tags, evaluated),
         _reported_run("calibrate", settings.calibrate, folders.calibrate, tags, calibrated, certificate),
@@ -114,6 +120,49 @@ def final_figures(
     return figures | {f"val.{key}": value for key, value in validation.items()}
 
 
+def data_runs(settings: Params, folders: StageFolders, data_sha256: str) -> list[FinishedRun]:
+    """The stages ingest, prepare and validate, with their counts; raises like `runs_of_stages`."""
+    index, summary = folders.raw / INDEX, folders.validate / SUMMARY
+    if not index.is_file():
+        raise FileNotFoundError(f"{index}: not found; `dvc repro` makes it")
+    found = read_report(summary)
+    photos = {("photos" if split == "all" else f"photos.{split}"): count for split, count in found["photos"].items()}
+    suites = found["suites"].values()
+    tags = {"git_commit": git_commit(), DATA: data_sha256}
+    rejected, aside = folders.raw / "rejected.csv", folders.prepared / "set_aside.csv"
+    return [
+        FinishedRun(
+            name="ingest",
+            params={"data": settings.data.name, "sources": dataset(settings.data, "", "", "").source},
+            metrics={"photos": pq.read_metadata(index).num_rows, "left_out": count_rows(rejected)},
+            tags=tags | {"index_sha256": hashlib.sha256(index.read_bytes()).hexdigest()},
+            identity=DATA,
+            reports=[rejected],
+        ),
+        FinishedRun(
+            name="prepare",
+            params=flatten(asdict(settings.prepare)),
+            metrics={**photos, "groups": found["groups"], "set_aside": count_rows(aside)},
+            tags=tags,
+            identity=DATA,
+            reports=[aside],
+        ),
+        FinishedRun(
+            name="validate",
+            params=flatten(asdict(settings.validate)),
+            metrics={
+                "expectations": sum(suite["evaluated"] for suite in suites),
+                "expectations_met": sum(suite["successful"] for suite in suites),
+                "L_mean": found["L_mean"]["mean"],
+                "chroma_mean": found["chroma_mean"]["mean"],
+            },
+            tags=tags,
+            identity=DATA,
+            reports=[summary],
+        ),
+    ]
+
+
 def _density_run(data: DataParams, folders: StageFolders, distribution_sha256: str) -> FinishedRun:
     """The fit, which has a lineage of its own: one fit serves many packages."""
     description = folders.density / DENSITY[1]
@@ -129,7 +178,7 @@ def _density_run(data: DataParams, folders: StageFolders, distribution_sha256: s
         metrics={"best_val": min(row["val"] for row in history)},
         tags={
             "git_commit": lineage["git_commit"],
-            "data_sha256": lineage["data_sha256"],
+            DATA: lineage["data_sha256"],
             "distribution_sha256": distribution_sha256,
         },
         identity="distribution_sha256",
