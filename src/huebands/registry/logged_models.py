@@ -1,6 +1,7 @@
 """Logged models: a package as MLflow shows it among the models of an experiment, with figures and their datasets."""
 
 import json
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from huebands.files import atomic
 from huebands.package.lineage import Dataset
-from huebands.registry.runs import DIGEST, now_ms
+from huebands.registry.runs import DIGEST, PARENT_TAG, now_ms
 
 _SCHEME = "models:/"
 
@@ -30,7 +31,6 @@ def id_of(source: str) -> str | None:
 def find_or_log(
     client: mlflow.MlflowClient,
     run_id: str,
-    name: str,
     package: Path,
     identity: tuple[str, str],
     tags: Mapping[str, str],
@@ -39,8 +39,7 @@ def find_or_log(
 
     Args:
         client: client of the store.
-        run_id: ID of the training's run, whose parameters the model has too.
-        name: shown to readers.
+        run_id: ID of the training's run, whose parameters the model has too; it has the name of the pipeline's run.
         package: folder.
         identity: name of the tag that distinguishes it from other models of its experiment, and its value: the hash of
             the package.
@@ -56,6 +55,8 @@ def find_or_log(
             return str(model.model_id)
         client.delete_logged_model(model.model_id)
     all_tags = {**tags, tag: package_sha256}
+    pipeline = client.get_run(run.data.tags.get(PARENT_TAG, run_id))
+    name = re.sub(r"[^\w +-]", "_", pipeline.info.run_name)  # MLflow allows some characters only
     model = client.create_logged_model(experiment_id, name, run_id, all_tags, run.data.params, "colorizer")
     _log_files(client, model, package, package_sha256)
     client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)

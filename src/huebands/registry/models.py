@@ -92,7 +92,7 @@ def register_package(
         model_id = logged_models.id_of(version.source)
     else:
         identity, all_tags = (PACKAGE_TAG, package_sha256), {**prefixed(tags), PACKAGE_TAG: package_sha256}
-        model_id = logged_models.find_or_log(client, run_id, model_name, package, identity, prefixed(tags))
+        model_id = logged_models.find_or_log(client, run_id, package, identity, prefixed(tags))
         logged_models.link_run(client, run_id, model_id)
         client.log_batch(run_id, tags=[mlflow.entities.RunTag(key, value) for key, value in all_tags.items()])
         log_figures(client, run_id, metrics)

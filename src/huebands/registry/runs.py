@@ -1,6 +1,7 @@
 """Runs in MLflow that are logged once their results are there: of stages, of comparisons, of benchmarks."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from huebands.package.lineage import Dataset
 from huebands.registry.connection import experiment_id_of, open_client, prefixed, store_errors
 
 PARENT_TAG = "mlflow.parentRunId"
+STAGE_TAG = "huebands.stage"
 PACKAGE, DATA = "package_sha256", "data_sha256"  # the identities of runs that used a package, that made the data
 _BATCH = 1000  # metrics in one request: MLflow's limit
 DIGEST = 36  # characters of a dataset's digest: MLflow's limit
@@ -59,6 +61,21 @@ def log_runs(experiment: str, parent: FinishedRun, children: Sequence[FinishedRu
     for child in children:
         log_finished(client, experiment_id, child, parent_id)
     return parent_id
+
+
+def short_name(name: str) -> str:
+    """The name of a pipeline on MLflow's pages, whose columns are narrow: that of its experiment, if it has one.
+
+    Args:
+        name: of a training, such as "paintings unet cgan 500 epochs (no-chroma)"; parameters tell what is left out.
+    """
+    experiment = re.fullmatch(r".* \((.+)\)", name)
+    return experiment[1] if experiment else name
+
+
+def child_name(stage: str, pipeline: str) -> str:
+    """The name of a stage's run, where the column is narrow too, so that it begins with the stage."""
+    return f"{stage} ({pipeline})"
 
 
 def create_run(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from mlflow.entities import Run
 
 from huebands.colorize.params import CalibrateParams
 from huebands.data.params import DataParams
@@ -18,7 +19,17 @@ from huebands.params import EvaluateParams, Params
 from huebands.registry import logged_models
 from huebands.registry.connection import TrackingError, open_client, store_errors
 from huebands.registry.reports import HISTORY, METRICS, StageFolders, count_rows, read_history, read_report
-from huebands.registry.runs import DATA, PACKAGE, PARENT_TAG, FinishedRun, log_datasets, log_figures, log_finished
+from huebands.registry.runs import (
+    DATA,
+    PACKAGE,
+    PARENT_TAG,
+    STAGE_TAG,
+    FinishedRun,
+    child_name,
+    log_datasets,
+    log_figures,
+    log_finished,
+)
 
 INDEX, SUMMARY = "index.parquet", "summary.json"  # of data/raw and of reports/validate
 
@@ -77,10 +88,14 @@ def log_stages(
     parent = client.get_run(run.data.tags.get(PARENT_TAG, run_id))
     children = client.search_runs([run.info.experiment_id], f"tags.`{PARENT_TAG}` = '{parent.info.run_id}'")
     for stage in stages:
-        named = replace(stage, name=f"{parent.info.run_name}: {stage.name}")
+        named = replace(
+            stage, name=child_name(stage.name, parent.info.run_name), tags={**stage.tags, "stage": stage.name}
+        )
         tag, identity = f"huebands.{stage.identity}", str(stage.tags[stage.identity])
         earlier = [
-            child for child in children if child.info.run_name == named.name and child.data.tags.get(tag) == identity
+            child
+            for child in children
+            if _stage_of(child, parent.info.run_name) == stage.name and child.data.tags.get(tag) == identity
         ]
         unfinished = [child for child in earlier if child.info.status != "FINISHED"]
         for child in unfinished:
@@ -94,6 +109,12 @@ def log_stages(
         logged_models.link_run(client, parent.info.run_id, model_id)
         logged_models.link_figures(client, parent.info.run_id, model_id, metrics, datasets)
     log_figures(client, parent.info.run_id, metrics)
+
+
+def _stage_of(run: Run, pipeline: str) -> str:
+    """The stage whose run it is; earlier versions wrote it into the name alone."""
+    stage: str = run.data.tags.get(STAGE_TAG, run.info.run_name.removeprefix(f"{pipeline}: "))
+    return stage
 
 
 def final_figures(
