@@ -62,7 +62,7 @@ container: bento ## make an image of the newest bento; needs Docker
 	TMPDIR=$(CURDIR)/build $(BIN)/bentoml containerize huebands:latest --image-tag huebands:latest
 
 ui: install ## show runs and models on http://localhost:5000
-	$(BIN)/python -m huebands.registry.local_store
+	MLFLOW_TRACKING_URI= $(BIN)/python -m huebands.registry.connection
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db \
 		--artifacts-destination ./mlartifacts --workers 1 --host localhost --port 5000
 

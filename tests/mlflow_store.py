@@ -11,6 +11,7 @@ from huebands.package.lineage import Dataset
 from huebands.photos.write import write_png
 from huebands.registry import connection, local_store
 from huebands.registry.models import (
+    PACKAGE_TAG,
     Registration,
     register_package,
 )
@@ -62,6 +63,15 @@ def client() -> "connection.mlflow.MlflowClient":
 def register(package: Path, sha256: str | None = None, run_id: str | None = None) -> Registration:
     run_id, sha256 = run_id or finished_run(), sha256 or hash_package(package)
     return register_package(package, sha256, "generator", run_id, {"test/psnr": 23.0}, {"dvc_lock_sha256": "10c4"})
+
+
+def register_files(package: Path, run_id: str) -> None:
+    """Register a package as earlier versions of huebands did, as plain files below a run."""
+    sha256 = hash_package(package)
+    folder = f"package/{sha256[:16]}"
+    client().create_registered_model("generator")
+    client().log_artifacts(run_id, str(package), folder)
+    client().create_model_version("generator", f"runs:/{run_id}/{folder}", run_id, tags={PACKAGE_TAG: sha256})
 
 
 def finished_run() -> str:

@@ -72,6 +72,16 @@ EVALUATION = {
 }
 
 
+SUMMARY = {
+    "success": True,
+    "photos": {"all": 48, "train": 12, "val": 12, "calibration": 12, "test": 12},
+    "groups": 47,
+    "L_mean": {"mean": 40.0, "median": 39.0},
+    "chroma_mean": {"mean": 16.0, "median": 15.0},
+    "suites": {name: {"evaluated": 3, "successful": 3, "expectations": {}} for name in ("schema", "manifest")},
+}
+
+
 CALIBRATION = {
     "alpha": 0.1,
     "photos": {"calibration": PHOTOS, "test": 3},
@@ -119,6 +129,11 @@ def prepare(seed: int = 0, seen: Sequence[SuitePhoto] = ()) -> None:
                 values |= {"sha256": seen[row].sha256, "phash": seen[row].phash}
             rows.append(dict.fromkeys(shards.MANIFEST_COLUMNS, "x") | values)
     shards.write_manifest(register.PREPARED, pd.DataFrame(rows))
+    (register.PREPARED / "set_aside.csv").write_text("id,name,reason\n")
+    register.STAGES.raw.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame({"id": range(50)}).to_parquet(register.STAGES.raw / "index.parquet")
+    (register.STAGES.raw / "rejected.csv").write_text('source,name,reason\nnoise,a.txt,"no, it is\nno image"\n')
+    write_json(register.STAGES.validate / "summary.json", SUMMARY)
 
 
 def _scattered(name: str) -> str:

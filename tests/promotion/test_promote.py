@@ -122,9 +122,8 @@ def server(running: Server, levels: dict[str, float], monkeypatch: pytest.Monkey
 
 def package_of(server: Server, number: int) -> Path:
     """The folder of a version's package in the server's artifacts."""
-    run_id = client().get_model_version(MODEL, str(number)).run_id
-    sha256 = tags(number)["package_sha256"]
-    (folder,) = (server.folder / "artifacts").rglob(f"{run_id}/artifacts/package/{sha256[:16]}")
+    model_id = client().get_model_version(MODEL, str(number)).source.removeprefix("models:/")
+    (folder,) = (server.folder / "artifacts").rglob(f"{model_id}/artifacts/artifacts/package")
     return folder
 
 

@@ -17,7 +17,8 @@ from huebands.registry.models import (
     tag_version,
 )
 from huebands.registry.restoration import find_run, restore_run
-from huebands.registry.runs import log_runs, log_stages
+from huebands.registry.runs import log_runs
+from huebands.registry.stage_runs import log_stages
 from mlflow_store import RUN, client, finished_run, register, stage_run, start
 
 # MLflow's own use of SQLAlchemy.
@@ -61,7 +62,9 @@ VERSION = RegisteredPackage("generator", 1, "11" * 32)
     ("method", "work"),
     [
         ("create_registered_model", register),
-        ("log_artifacts", register),
+        ("create_logged_model", register),
+        ("log_model_artifacts", register),
+        ("finalize_logged_model", register),
         ("create_model_version", register),
         ("get_model_version_by_alias", lambda package, sha256, run_id: champion_version("generator")),
         ("set_registered_model_alias", lambda package, sha256, run_id: set_alias("generator", "champion", 1)),

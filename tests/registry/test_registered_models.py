@@ -1,5 +1,7 @@
 """Registered packages: versions, aliases, tags and downloads."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,14 +10,13 @@ from huebands.registry.connection import TrackingError
 from huebands.registry.models import (
     PACKAGE_TAG,
     RegisteredPackage,
-    Registration,
     champion_version,
     download_package,
     find_package,
     set_alias,
     tag_version,
 )
-from mlflow_store import client, finished_run, register
+from mlflow_store import client, cut_off, finished_run, register, register_files
 
 # MLflow's own use of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -23,15 +24,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 def test_a_package_is_registered_once(checkout: Path, package: Path) -> None:
     run_id = finished_run()
-    assert register(package, "11" * 32, run_id) == Registration(
-        RegisteredPackage("generator", 1, "11" * 32), created=True
-    )
-    assert register(package, "11" * 32, run_id) == Registration(
-        RegisteredPackage("generator", 1, "11" * 32), created=False
-    )
-    assert register(package, "22" * 32, run_id) == Registration(
-        RegisteredPackage("generator", 2, "22" * 32), created=True
-    )
+    first = register(package, "11" * 32, run_id)
+    assert first.version == RegisteredPackage("generator", 1, "11" * 32) and first.created
+    assert register(package, "11" * 32, run_id) == replace(first, created=False)
+    second = register(package, "22" * 32, run_id)
+    assert second.version == RegisteredPackage("generator", 2, "22" * 32) and second.created
     assert len(client().search_model_versions("name = 'generator'")) == 2
     stored = client().get_run(run_id).data
     assert stored.metrics["test/psnr"] == 23.0
@@ -93,3 +90,41 @@ def test_a_wrong_address_is_named_with_its_reason(checkout: Path, package: Path,
     register(package)
     with pytest.raises(TrackingError, match=reason):
         download_package(address)
+
+
+def test_a_version_of_plain_files_stays_what_it_is(checkout: Path, package: Path) -> None:
+    run_id = finished_run()
+    register_files(package, run_id)
+    assert (download_package("models:/generator/1") / "generator.safetensors").read_bytes() == b"weights"
+    again = register(package, run_id=run_id)
+    assert (again.version.version, again.created, again.model_id) == (1, False, None)
+    (package / "config.json").write_text("calibrated anew")
+    assert register(package, run_id=run_id).version.version == 2
+    assert (download_package("models:/generator/1") / "config.json").read_text() == "{}"
+    assert (download_package("models:/generator/2") / "config.json").read_text() == "calibrated anew"
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "create_logged_model", "log_model_artifacts", "finalize_logged_model", "log_outputs", "log_batch",
+        "create_model_version", "set_logged_model_tags",
+    ],
+)  # fmt: skip
+def test_a_registration_that_was_cut_off_is_completed(
+    checkout: Path, package: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    run_id = finished_run()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        cut_off(patch, method, 1)
+        register(package, run_id=run_id)
+    for _ in range(2):
+        registration = register(package, run_id=run_id)
+    assert registration.version.version == 1
+    (model,) = client().search_logged_models([client().get_run(run_id).info.experiment_id])
+    assert model.model_id == registration.model_id and model.status == "READY"
+    assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "generator", "version": 1}]
+    run = client().get_run(run_id)
+    assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
+    assert run.data.metrics == {"test/psnr": 23.0}
+    assert (download_package("models:/generator/1") / "generator.safetensors").read_bytes() == b"weights"

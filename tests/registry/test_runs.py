@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from huebands.package.lineage import Dataset
-from huebands.registry.runs import FinishedRun, log_runs, log_stages
+from huebands.registry.runs import FinishedRun, log_runs
+from huebands.registry.stage_runs import log_stages
+from huebands.registry.training_run import TrainingRun
 from mlflow_store import (
     COMMIT,
     DATASET,
@@ -16,6 +18,7 @@ from mlflow_store import (
     parent_of,
     picture,
     points,
+    register,
     stage_run,
 )
 
@@ -38,8 +41,8 @@ def test_stages_are_siblings_of_their_training_and_the_parent_has_the_figures(ch
     parent = parent_of(run_id)
     assert parent.data.metrics == {"test.psnr": 24.0}
     names = {run.info.run_name: run for run in children_of(parent.info.run_id)}
-    assert set(names) == {"cgan: train", "cgan: evaluate"}
-    logged = names["cgan: evaluate"]
+    assert set(names) == {"train (cgan)", "evaluate (cgan)"}
+    logged = names["evaluate (cgan)"]
     assert logged.info.status == "FINISHED" and logged.data.metrics == {"psnr.model": 24.0}
     assert logged.inputs.dataset_inputs[0].dataset.name == "noise test"
     assert [item.path for item in client().list_artifacts(logged.info.run_id, "reports")] == [f"reports/{report.name}"]
@@ -52,7 +55,7 @@ def test_stages_are_logged_once_for_each_package(checkout: Path) -> None:
         log_stages(run_id, [stage_run("evaluate"), stage_run("calibrate")], {"x": 1.0})
     log_stages(run_id, [stage_run("calibrate", "22")], {"x": 2.0})
     names = sorted(run.info.run_name for run in children_of(parent_id))
-    assert names == ["cgan: calibrate", "cgan: calibrate", "cgan: evaluate", "cgan: train"]
+    assert names == ["calibrate (cgan)", "calibrate (cgan)", "evaluate (cgan)", "train (cgan)"]
     assert [metric.value for metric in client().get_metric_history(parent_id, "x")] == [1.0, 2.0]
 
 
@@ -89,7 +92,7 @@ def test_stages_that_were_cut_off_are_logged_again(
     log_stages(run_id, stages, {"x": 1.0})
     runs = {run.info.run_name: run for run in children_of(parent_id)}
     assert len(children_of(parent_id)) == len(runs) == 3
-    for name in ("cgan: evaluate", "cgan: calibrate"):
+    for name in ("evaluate (cgan)", "calibrate (cgan)"):
         assert runs[name].info.status == "FINISHED" and runs[name].data.metrics == {"psnr": 1.0}
         assert len(runs[name].inputs.dataset_inputs) == 1
         assert len(client().list_artifacts(runs[name].info.run_id, "reports")) == 1
@@ -108,3 +111,51 @@ def test_a_comparison_has_a_run_for_each_candidate_below_one_for_all(checkout: P
     parent_id = log_runs("compare", FinishedRun(name="two", params={}, metrics={}, tags={}), candidates)
     assert {run.data.params["kind"] for run in children_of(parent_id)} == {"a", "b"}
     assert client().get_run(parent_id).info.status == "FINISHED"
+
+
+def test_figures_are_shown_with_the_model_and_the_dataset_that_they_are_of(checkout: Path, package: Path) -> None:
+    run_id = finished_run()
+    model_id = register(package, run_id=run_id).model_id
+    splits = {"test": "evaluation", "val": "validation"}
+    datasets = [Dataset(f"noise {split}", "da" * 32, "noise==1.0", context) for split, context in splits.items()]
+    figures = {"test.psnr": 24.0, "val.psnr": 23.0, "other": 1.0}
+    for _ in range(2):
+        log_stages(run_id, [stage_run("evaluate", datasets=datasets)], figures, model_id)
+    parent = parent_of(run_id)
+    shown = {metric.key: metric for metric in client().get_logged_model(model_id).metrics}
+    assert {key: (metric.value, metric.dataset_name) for key, metric in shown.items()} == {
+        "test.psnr": (24.0, "noise test"),
+        "val.psnr": (23.0, "noise val"),
+        "other": (1.0, None),
+    }
+    assert {metric.run_id for metric in shown.values()} == {parent.info.run_id}
+    used = {entry.dataset.name: entry.dataset.digest for entry in parent.inputs.dataset_inputs}
+    assert used["noise test"] == shown["test.psnr"].dataset_digest == "da" * 18
+    assert [output.model_id for output in parent.outputs.model_outputs] == [model_id]
+    assert [metric.value for metric in client().get_metric_history(parent.info.run_id, "test.psnr")] == [24.0]
+    (evaluation,) = (run for run in children_of(parent.info.run_id) if run.info.run_name == "evaluate (cgan)")
+    inputs = client().get_run(evaluation.info.run_id).inputs  # a search leaves the models out
+    assert [used.model_id for used in inputs.model_inputs] == [model_id]
+
+
+def test_a_stage_that_an_earlier_version_logged_is_not_logged_again(checkout: Path) -> None:
+    run_id = finished_run()
+    parent = parent_of(run_id)
+    tags = {"mlflow.parentRunId": parent.info.run_id, "huebands.package_sha256": "11"}
+    experiment = parent.info.experiment_id
+    earlier = client().create_run(experiment, run_name="cgan: evaluate", tags=tags).info.run_id
+    client().set_terminated(earlier, "FINISHED")
+    log_stages(run_id, [stage_run("evaluate")], {})
+    assert {run.info.run_name for run in children_of(parent.info.run_id)} == {"train (cgan)", "cgan: evaluate"}
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("paintings unet cgan 500 epochs", None), ("paintings unet cgan 500 epochs (sunny-yak)", "sunny-yak")],
+)
+def test_a_pipeline_is_shown_by_the_name_of_its_experiment(checkout: Path, name: str, shown: str | None) -> None:
+    run = TrainingRun.start(name, "huebands", {}, {})
+    parent = parent_of(run.run_id)
+    assert parent.info.run_name == (shown or name)
+    assert client().get_run(run.run_id).info.run_name == f"train ({shown or name})"
+    assert parent.data.tags["mlflow.note.content"] == name

@@ -28,7 +28,7 @@ def test_a_run_can_be_watched_while_it_runs(checkout: Path) -> None:
 def test_a_training_is_the_child_of_its_pipeline_and_has_the_same_status(checkout: Path) -> None:
     run = start()
     parent = parent_of(run.run_id)
-    assert (parent.info.run_name, client().get_run(run.run_id).info.run_name) == ("cgan", "cgan: train")
+    assert (parent.info.run_name, client().get_run(run.run_id).info.run_name) == ("cgan", "train (cgan)")
     assert parent.data.params == {"train.epochs": "3"}
     for act, status in ((run.fail, "FAILED"), (lambda: start(run.run_id), "RUNNING")):
         act()

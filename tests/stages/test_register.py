@@ -25,6 +25,7 @@ from pipeline_checkout import MODEL, SETTINGS, alias, client, runs, train, write
 # MLflow's own use of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
+BESIDE = ("ingest", "prepare", "validate", "fit-density", "evaluate", "calibrate")  # stages logged beside the training
 # Modules that call a function of the registry, where it is not the stage itself.
 CALLERS = {"restore_run": restoration}
 
@@ -63,14 +64,22 @@ def test_a_package_becomes_challenger_with_all_that_belongs_to_it(checkout: Path
     parent = client().get_run(run.data.tags["mlflow.parentRunId"])
     assert parent.data.metrics["test.psnr"] == 20.0
     stages = {run.info.run_name: run for run in runs() if "mlflow.parentRunId" in run.data.tags}
-    assert set(stages) == {"noise: train", "noise: evaluate", "noise: fit-density", "noise: calibrate"}
-    evaluation = stages["noise: evaluate"]
+    assert set(stages) == {f"{stage} (noise)" for stage in ("train", *BESIDE)}
+    counted = {name: stages[f"{name} (noise)"].data for name in ("ingest", "prepare", "validate")}
+    assert counted["ingest"].metrics == {"photos": 50, "left_out": 1}
+    index_sha256 = hashlib.sha256((register.STAGES.raw / "index.parquet").read_bytes()).hexdigest()
+    assert counted["ingest"].tags["huebands.index_sha256"] == index_sha256
+    assert counted["prepare"].metrics["photos.calibration"] == 12 and counted["prepare"].metrics["set_aside"] == 0
+    assert counted["prepare"].params["fractions.train"] == str(SETTINGS.prepare.fractions["train"])
+    assert counted["validate"].metrics["expectations"] == counted["validate"].metrics["expectations_met"] == 6
+    assert {data.tags["huebands.data_sha256"] for data in counted.values()} == {shards.data_sha256(register.PREPARED)}
+    evaluation = stages["evaluate (noise)"]
     assert evaluation.data.metrics["psnr.grey"] == 19.0
     assert evaluation.data.metrics["sources.BIDS/BSDS500.ciede2000.model"] == 9.5
     assert [used.dataset.name for used in evaluation.inputs.dataset_inputs] == ["paintings test"]
     logged = {item.path for item in client().list_artifacts(evaluation.info.run_id, "reports")}
     assert logged == {"reports/metrics.json", "reports/sheet.png"}
-    fit = stages["noise: fit-density"]
+    fit = stages["fit-density (noise)"]
     curve = client().get_metric_history(fit.info.run_id, "val")
     assert [(metric.step, metric.value) for metric in curve] == [(1, 3.25), (2, 3.5)]
     assert fit.data.metrics["best_val"] == 3.25 and fit.data.params == {"epochs": "1"}
@@ -78,7 +87,7 @@ def test_a_package_becomes_challenger_with_all_that_belongs_to_it(checkout: Path
     assert {used.dataset.name for used in fit.inputs.dataset_inputs} == {"paintings train", "paintings val"}
     logged = {item.path for item in client().list_artifacts(fit.info.run_id, "reports")}
     assert logged == {"reports/history.csv", "reports/distribution.json"}
-    calibration = stages["noise: calibrate"]
+    calibration = stages["calibrate (noise)"]
     assert calibration.data.metrics["worst_stratum.coverage"] == 0.8, "its group is no figure"
     assert calibration.data.metrics["sources.Fotos _ Bilder.joint.p_holm"] == 0.25, "MLflow refuses an ampersand"
     assert calibration.data.params["adaptivity"] == str(SETTINGS.calibrate.adaptivity)
@@ -126,8 +135,7 @@ def test_what_was_cut_off_is_completed_and_nothing_is_there_twice(
     register.register(SETTINGS)
     assert alias("challenger") == 1
     assert len(client().search_model_versions(f"name = '{MODEL}'")) == 1
-    stages = ("train", "evaluate", "fit-density", "calibrate")
-    expected = ["noise", *(f"noise: {stage}" for stage in stages), "photos", "photos: train"]
+    expected = ["noise", *(f"{stage} (noise)" for stage in ("train", *BESIDE)), "photos", "train (photos)"]
     assert sorted(run.info.run_name for run in runs()) == sorted(expected)
     assert {run.info.status for run in runs()} == {"FINISHED"}
 
@@ -151,7 +159,7 @@ def test_trainings_of_released_packages_are_restored_once(checkout: Path) -> Non
     shutil.copy(register.TRAIN / "history.csv", register.RELEASED / "photos")
     register.register(SETTINGS)
     register.register(SETTINGS)
-    restored = [run for run in runs() if run.data.tags["mlflow.runName"] == "photos: train"]
+    restored = [run for run in runs() if run.data.tags["mlflow.runName"] == "train (photos)"]
     assert [run.info.status for run in restored] == ["FINISHED"]
     assert len(client().get_metric_history(restored[0].info.run_id, "huber")) == 3
 

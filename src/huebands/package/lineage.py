@@ -28,6 +28,11 @@ class Dataset:
     source: str
     context: str
 
+    @property
+    def split(self) -> str:
+        """The last word of the name."""
+        return self.name.rpartition(" ")[2]
+
 
 def dataset(data: DataParams, data_sha256: str, split: str, context: str) -> Dataset:
     """Name a split of the prepared dataset."""

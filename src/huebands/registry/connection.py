@@ -13,7 +13,7 @@ from typing import Any
 
 import mlflow
 
-from huebands.registry import local_store
+from huebands.registry import earlier_stores, local_artifacts, local_store, store_schema
 
 _COMMIT_TAG = "mlflow.source.git.commit"
 # MLflow retries for minutes. That suits a training of hours, but not a user who waits for a package.
@@ -34,22 +34,29 @@ def store_uri() -> str:
 
 
 def open_client() -> mlflow.MlflowClient:
-    """Connect to the store.
+    """Connect to the store; that of a checkout is first brought to the installed MLflow and to its present folder.
 
     Raises:
-        TrackingError: when it does not answer.
+        TrackingError: when it does not answer, or its tables are of another MLflow.
     """
     store = store_uri()
     folder = local_store.folder_of(store)
-    if folder is not None:
-        local_store.rehome(folder)
+    local_artifacts.install()
     try:
+        if folder is not None:
+            store_schema.upgrade(folder)
         client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
-        client.search_experiments(max_results=1)
+        if folder is None:
+            client.search_experiments(max_results=1)
+        else:
+            earlier_stores.rehome(folder, client)
+    except store_schema.SchemaError as error:
+        raise TrackingError(str(error)) from error
     except mlflow.MlflowException as error:
-        raise TrackingError(
-            f"no answer from {store}: {error.message}; start it, or name another store in MLFLOW_TRACKING_URI"
-        ) from error
+        remedy = "start it, or name another store in MLFLOW_TRACKING_URI"
+        if "out-of-date database schema" in error.message:
+            remedy = "upgrade it, or install the MLflow that it was used with"
+        raise TrackingError(f"no answer from {store}: {error.message}; {remedy}") from error
     return client
 
 
@@ -79,8 +86,8 @@ def experiment_id_of(client: mlflow.MlflowClient, name: str) -> str:
     """
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        folder = local_store.folder_of(client.tracking_uri)
-        location = None if folder is None else local_store.artifact_location(folder, name)
+        is_local = local_store.folder_of(client.tracking_uri) is not None
+        location = local_store.artifact_location(name) if is_local else None
         # With this kind MLflow's page opens on training runs, not on traces of language models.
         tags = {"mlflow.experimentKind": "custom_model_development"}
         return str(client.create_experiment(name, artifact_location=location, tags=tags))
@@ -103,9 +110,30 @@ def short_timeouts() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
+@contextmanager
+def as_default(client: mlflow.MlflowClient) -> Iterator[None]:
+    """Make the store of a client the one that MLflow takes where none is named, as its registry does inside."""
+    name, earlier = "MLFLOW_TRACKING_URI", os.environ.get("MLFLOW_TRACKING_URI")
+    os.environ[name] = client.tracking_uri
+    try:
+        yield
+    finally:
+        if earlier is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = earlier
+
+
 def prefixed(tags: Mapping[str, Any]) -> dict[str, str]:
     """Write tags as MLflow takes them, with the prefix `huebands.`; mappings are left out."""
     texts = {f"huebands.{key}": str(value) for key, value in tags.items() if not isinstance(value, Mapping)}
     commit = re.match("[0-9a-f]{40}", str(tags.get("git_commit")))
     # MLflow's page links the commit under its own tag.
     return texts | ({_COMMIT_TAG: commit[0]} if commit else {})
+
+
+if __name__ == "__main__":
+    try:
+        open_client()
+    except TrackingError as problem:
+        raise SystemExit(str(problem)) from problem

@@ -1,4 +1,7 @@
-"""Versions and aliases of registered models: a model package is logged as files, and downloaded byte for byte."""
+"""Versions and aliases of registered models: a model package is logged as a model, and downloaded byte for byte.
+
+Versions that were registered before packages were models of MLflow hold the plain files of one, below a run.
+"""
 
 import atexit
 import re
@@ -11,9 +14,10 @@ from typing import Any
 
 import mlflow
 
-from huebands.registry import local_store
+from huebands.registry import local_store, logged_models
 from huebands.registry.connection import (
     TrackingError,
+    as_default,
     open_client,
     prefixed,
     short_timeouts,
@@ -22,7 +26,8 @@ from huebands.registry.connection import (
 )
 from huebands.registry.runs import log_figures
 
-PACKAGE_FOLDER, VERDICTS = "package", "promotion"  # of a run's artifacts
+PACKAGE_FOLDER = "artifacts/package"  # of a model's files
+VERDICTS = "promotion"  # of a run's artifacts
 PACKAGE_TAG = "huebands.package_sha256"
 _SHOWN = 5  # versions that an error lists
 
@@ -47,6 +52,7 @@ class Registration:
 
     version: RegisteredPackage
     created: bool  # False: the same package was registered before
+    model_id: str | None = None  # of its logged model; None: registered before packages were models of MLflow
 
     def __str__(self) -> str:
         return f"{self.version.uri} ({'new' if self.created else 'registered before'})"
@@ -83,16 +89,21 @@ def register_package(
     query = f"name = '{model_name}' AND tags.`{PACKAGE_TAG}` = '{package_sha256}'"
     earlier = client.search_model_versions(query)
     if earlier:
-        number = min(int(version.version) for version in earlier)
-        return Registration(RegisteredPackage(model_name, number, package_sha256), created=False)
-    # A run can carry several packages (the same weights calibrated again): each has its own folder.
-    folder = f"{PACKAGE_FOLDER}/{package_sha256[:16]}"
-    client.log_artifacts(run_id, str(package), folder)
-    all_tags = {**prefixed(tags), PACKAGE_TAG: package_sha256}
-    client.log_batch(run_id, tags=[mlflow.entities.RunTag(key, value) for key, value in all_tags.items()])
-    log_figures(client, run_id, metrics)
-    version = client.create_model_version(model_name, f"runs:/{run_id}/{folder}", run_id, tags=all_tags)
-    return Registration(RegisteredPackage(model_name, int(version.version), package_sha256), created=True)
+        version = min(earlier, key=lambda version: int(version.version))
+        model_id = logged_models.id_of(version.source)
+    else:
+        identity, all_tags = (PACKAGE_TAG, package_sha256), {**prefixed(tags), PACKAGE_TAG: package_sha256}
+        model_id = logged_models.find_or_log(client, run_id, package, identity, prefixed(tags))
+        logged_models.link_run(client, run_id, model_id)
+        client.log_batch(run_id, tags=[mlflow.entities.RunTag(key, value) for key, value in all_tags.items()])
+        log_figures(client, run_id, metrics)
+        source = logged_models.address_of(model_id)
+        with as_default(client):
+            version = client.create_model_version(model_name, source, run_id, tags=all_tags, model_id=model_id)
+    registered = RegisteredPackage(model_name, int(version.version), package_sha256)
+    if model_id is not None:
+        logged_models.name_version(client, model_id, model_name, registered.version)
+    return Registration(registered, created=not earlier, model_id=model_id)
 
 
 @store_errors("the change of an alias")
@@ -156,7 +167,10 @@ def download_package(uri: str) -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
         with short_timeouts():
-            package = Path(mlflow.artifacts.download_artifacts(version.source, tracking_uri=store, dst_path=folder))
+            location = open_client().get_model_version_download_uri(version.name, version.version)
+            if logged_models.id_of(version.source) is not None:
+                location = f"{location}/{PACKAGE_FOLDER}"
+            package = Path(mlflow.artifacts.download_artifacts(location, tracking_uri=store, dst_path=folder))
     except (mlflow.MlflowException, OSError) as error:
         raise TrackingError(
             f"{uri}: the registry {store} holds version {version.version} but not its files"

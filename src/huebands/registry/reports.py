@@ -14,8 +14,11 @@ METRICS = "metrics.json"  # of a stage's report
 
 @dataclass(frozen=True, kw_only=True)
 class StageFolders:
-    """Folders that the stages after the training have filled."""
+    """Folders that the stages beside the training have filled."""
 
+    raw: Path = Path("data/raw")
+    prepared: Path = Path("data/prepared")
+    validate: Path = Path("reports/validate")
     density: Path = Path("models/density")
     fit: Path = Path("reports/density")  # report of the density's fit
     evaluate: Path = Path("reports/evaluate")
@@ -47,6 +50,15 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     """
     rows = csv.DictReader(_read(folder / HISTORY).splitlines())
     return [{key: float(value) for key, value in row.items() if value} for row in rows]
+
+
+def count_rows(path: Path) -> int:
+    """Count the rows of a CSV table, below its header.
+
+    Raises:
+        FileNotFoundError: naming the file and the remedy.
+    """
+    return sum(1 for _ in csv.DictReader(_read(path).splitlines()))
 
 
 def _read(path: Path) -> str:

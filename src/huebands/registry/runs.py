@@ -1,8 +1,9 @@
 """Runs in MLflow that are logged once their results are there: of stages, of comparisons, of benchmarks."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from huebands.package.lineage import Dataset
 from huebands.registry.connection import experiment_id_of, open_client, prefixed, store_errors
 
 PARENT_TAG = "mlflow.parentRunId"
+STAGE_TAG = "huebands.stage"
+PACKAGE, DATA = "package_sha256", "data_sha256"  # the identities of runs that used a package, that made the data
 _BATCH = 1000  # metrics in one request: MLflow's limit
-_DIGEST = 36  # characters of a dataset's digest: MLflow's limit
+DIGEST = 36  # characters of a dataset's digest: MLflow's limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,7 @@ class FinishedRun:
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
     tags: Mapping[str, Any]
-    identity: str = "package_sha256"
+    identity: str = PACKAGE
     datasets: Sequence[Dataset] = ()
     reports: Sequence[Path] = ()
     history: Sequence[Mapping[str, float]] = ()
@@ -54,42 +57,25 @@ def log_runs(experiment: str, parent: FinishedRun, children: Sequence[FinishedRu
     """
     client = open_client()
     experiment_id = experiment_id_of(client, experiment)
-    parent_id = _log_finished(client, experiment_id, parent)
+    parent_id = log_finished(client, experiment_id, parent)
     for child in children:
-        _log_finished(client, experiment_id, child, parent_id)
+        log_finished(client, experiment_id, child, parent_id)
     return parent_id
 
 
-@store_errors("the logging of the stages")
-def log_stages(run_id: str, stages: Sequence[FinishedRun], metrics: Mapping[str, float]) -> None:
-    """Log the stages after a training, each as a child of the training's pipeline run.
-
-    A stage that is logged stays as it is; one whose logging was cut off is logged again.
+def short_name(name: str) -> str:
+    """The name of a pipeline on MLflow's pages, whose columns are narrow: that of its experiment, if it has one.
 
     Args:
-        run_id: ID of the training's run.
-        stages: stages that used its weights.
-        metrics: metrics of the pipeline, for its run.
-
-    Raises:
-        TrackingError: like `log_runs`.
+        name: of a training, such as "paintings unet cgan 500 epochs (no-chroma)"; parameters tell what is left out.
     """
-    client = open_client()
-    run = client.get_run(run_id)
-    parent = client.get_run(run.data.tags.get(PARENT_TAG, run_id))
-    children = client.search_runs([run.info.experiment_id], f"tags.`{PARENT_TAG}` = '{parent.info.run_id}'")
-    for stage in stages:
-        named = replace(stage, name=f"{parent.info.run_name}: {stage.name}")
-        tag, identity = f"huebands.{stage.identity}", str(stage.tags[stage.identity])
-        earlier = [
-            child for child in children if child.info.run_name == named.name and child.data.tags.get(tag) == identity
-        ]
-        unfinished = [child for child in earlier if child.info.status != "FINISHED"]
-        for child in unfinished:
-            client.delete_run(child.info.run_id)
-        if len(unfinished) == len(earlier):
-            _log_finished(client, run.info.experiment_id, named, parent.info.run_id)
-    log_figures(client, parent.info.run_id, metrics)
+    experiment = re.fullmatch(r".* \((.+)\)", name)
+    return experiment[1] if experiment else name
+
+
+def child_name(stage: str, pipeline: str) -> str:
+    """The name of a stage's run, where the column is narrow too, so that it begins with the stage."""
+    return f"{stage} ({pipeline})"
 
 
 def create_run(
@@ -114,9 +100,14 @@ def describe_run(
 ) -> None:
     """Log parameters and datasets; doing so again changes nothing."""
     client.log_batch(run_id, params=[mlflow.entities.Param(key, str(value)) for key, value in params.items()])
+    log_datasets(client, run_id, datasets)
+
+
+def log_datasets(client: mlflow.MlflowClient, run_id: str, datasets: Sequence[Dataset]) -> None:
+    """Log datasets that a run used; doing so again changes nothing."""
     inputs = [
         mlflow.entities.DatasetInput(
-            mlflow.entities.Dataset(dataset.name, dataset.digest[:_DIGEST], "local", dataset.source),
+            mlflow.entities.Dataset(dataset.name, dataset.digest[:DIGEST], "local", dataset.source),
             [mlflow.entities.InputTag("mlflow.data.context", dataset.context)],
         )
         for dataset in datasets
@@ -125,10 +116,17 @@ def describe_run(
         client.log_inputs(run_id, inputs)
 
 
-def _log_finished(
-    client: mlflow.MlflowClient, experiment_id: str, run: FinishedRun, parent_id: str | None = None
+def log_finished(
+    client: mlflow.MlflowClient,
+    experiment_id: str,
+    run: FinishedRun,
+    parent_id: str | None = None,
+    model_id: str | None = None,
 ) -> str:
+    """Log a finished run, which used a logged model if one is named, and give its id."""
     run_id = create_run(client, experiment_id, run.name, run.params, prefixed(run.tags), run.datasets, parent_id)
+    if model_id is not None:
+        client.log_inputs(run_id, models=[mlflow.entities.LoggedModelInput(model_id)])
     log_epochs(client, run_id, run.history)
     log_figures(client, run_id, run.metrics)
     for report in run.reports:
@@ -139,7 +137,7 @@ def _log_finished(
 
 def log_figures(client: mlflow.MlflowClient, run_id: str, figures: Mapping[str, float]) -> None:
     """Log final figures; those that the run has already are left out."""
-    timestamp, logged = _now_ms(), client.get_run(run_id).data.metrics
+    timestamp, logged = now_ms(), client.get_run(run_id).data.metrics
     changed = {key: float(value) for key, value in figures.items() if logged.get(key) != float(value)}
     client.log_batch(
         run_id, metrics=[mlflow.entities.Metric(key, value, timestamp, 0) for key, value in changed.items()]
@@ -157,7 +155,7 @@ def log_epochs(
         rows: in order of their epochs; empty values are skipped.
         started: start of the run in milliseconds, if the rows have `seconds` since then; None: their time is now.
     """
-    now, batch = _now_ms(), list[mlflow.entities.Metric]()
+    now, batch = now_ms(), list[mlflow.entities.Metric]()
     for row in rows:
         moment = now if started is None else started + round(float(row["seconds"]) * 1000)
         metrics = [
@@ -173,5 +171,6 @@ def log_epochs(
         client.log_batch(run_id, metrics=batch)
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
+    """The time as MLflow takes it."""
     return int(datetime.now().timestamp() * 1000)

@@ -1,10 +1,14 @@
-"""The stages after the training as MLflow runs, made of what the stages reported."""
+"""The stages beside the training as MLflow runs, made of what the stages reported."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+import pyarrow.parquet as pq
+from mlflow.entities import Run
 
 from huebands.colorize.params import CalibrateParams
 from huebands.data.params import DataParams
@@ -12,15 +16,28 @@ from huebands.models.parameters import flatten
 from huebands.package.lineage import Dataset, dataset, git_commit
 from huebands.package.schema import CALIBRATION, CERTIFICATE, DENSITY, HINTS_CALIBRATION
 from huebands.params import EvaluateParams, Params
-from huebands.registry.connection import TrackingError
-from huebands.registry.reports import HISTORY, METRICS, StageFolders, read_history, read_report
-from huebands.registry.runs import FinishedRun
+from huebands.registry import logged_models
+from huebands.registry.connection import TrackingError, open_client, store_errors
+from huebands.registry.reports import HISTORY, METRICS, StageFolders, count_rows, read_history, read_report
+from huebands.registry.runs import (
+    DATA,
+    PACKAGE,
+    PARENT_TAG,
+    STAGE_TAG,
+    FinishedRun,
+    child_name,
+    log_datasets,
+    log_figures,
+    log_finished,
+)
+
+INDEX, SUMMARY = "index.parquet", "summary.json"  # of data/raw and of reports/validate
 
 
 def runs_of_stages(
     settings: Params, folders: StageFolders, data_sha256: str, package_sha256: str, distribution_sha256: str
 ) -> list[FinishedRun]:
-    """The fit of the colour density, the evaluation and the calibration of a package.
+    """What made the data, the fit of the colour density, the evaluation and the calibration of a package.
 
     Args:
         settings: settings of the pipeline.
@@ -33,7 +50,7 @@ def runs_of_stages(
         FileNotFoundError: when a report is missing.
         TrackingError: when the fit's history has no epoch.
     """
-    tags = {"git_commit": git_commit(), "data_sha256": data_sha256, "package_sha256": package_sha256}
+    tags = {"git_commit": git_commit(), DATA: data_sha256, PACKAGE: package_sha256}
     evaluated = [dataset(settings.data, data_sha256, "test", "evaluation")]
     calibrated = [
         dataset(settings.data, data_sha256, split, context)
@@ -42,10 +59,62 @@ def runs_of_stages(
     names = (CERTIFICATE, CALIBRATION[1], HINTS_CALIBRATION[1])
     certificate = [folders.calibration / name for name in names if (folders.calibration / name).exists()]
     return [
+        *data_runs(settings, folders, data_sha256),
         _density_run(settings.data, folders, distribution_sha256),
         _reported_run("evaluate", settings.evaluate, folders.evaluate, tags, evaluated),
         _reported_run("calibrate", settings.calibrate, folders.calibrate, tags, calibrated, certificate),
     ]
+
+
+@store_errors("the logging of the stages")
+def log_stages(
+    run_id: str, stages: Sequence[FinishedRun], metrics: Mapping[str, float], model_id: str | None = None
+) -> None:
+    """Log the stages beside a training, each as a child of the training's pipeline run.
+
+    A stage that is logged stays as it is; one whose logging was cut off is logged again.
+
+    Args:
+        run_id: ID of the training's run.
+        stages: stages that made what it used, or that used its weights.
+        metrics: of the pipeline, for its run and for the model; "test.psnr" is of the dataset of the split test.
+        model_id: ID of the logged model of the package that they led to; None: there is none.
+
+    Raises:
+        TrackingError: like `log_runs`.
+    """
+    client = open_client()
+    run = client.get_run(run_id)
+    parent = client.get_run(run.data.tags.get(PARENT_TAG, run_id))
+    children = client.search_runs([run.info.experiment_id], f"tags.`{PARENT_TAG}` = '{parent.info.run_id}'")
+    for stage in stages:
+        named = replace(
+            stage, name=child_name(stage.name, parent.info.run_name), tags={**stage.tags, "stage": stage.name}
+        )
+        tag, identity = f"huebands.{stage.identity}", str(stage.tags[stage.identity])
+        earlier = [
+            child
+            for child in children
+            if _stage_of(child, parent.info.run_name) == stage.name and child.data.tags.get(tag) == identity
+        ]
+        unfinished = [child for child in earlier if child.info.status != "FINISHED"]
+        for child in unfinished:
+            client.delete_run(child.info.run_id)
+        if len(unfinished) == len(earlier):
+            used = model_id if stage.identity == PACKAGE else None
+            log_finished(client, run.info.experiment_id, named, parent.info.run_id, used)
+    datasets = list({dataset.name: dataset for stage in stages for dataset in stage.datasets}.values())
+    log_datasets(client, parent.info.run_id, datasets)
+    if model_id is not None:
+        logged_models.link_run(client, parent.info.run_id, model_id)
+        logged_models.link_figures(client, parent.info.run_id, model_id, metrics, datasets)
+    log_figures(client, parent.info.run_id, metrics)
+
+
+def _stage_of(run: Run, pipeline: str) -> str:
+    """The stage whose run it is; earlier versions wrote it into the name alone."""
+    stage: str = run.data.tags.get(STAGE_TAG, run.info.run_name.removeprefix(f"{pipeline}: "))
+    return stage
 
 
 def final_figures(
@@ -72,6 +141,49 @@ def final_figures(
     return figures | {f"val.{key}": value for key, value in validation.items()}
 
 
+def data_runs(settings: Params, folders: StageFolders, data_sha256: str) -> list[FinishedRun]:
+    """The stages ingest, prepare and validate, with their counts; raises like `runs_of_stages`."""
+    index, summary = folders.raw / INDEX, folders.validate / SUMMARY
+    if not index.is_file():
+        raise FileNotFoundError(f"{index}: not found; `dvc repro` makes it")
+    found = read_report(summary)
+    photos = {("photos" if split == "all" else f"photos.{split}"): count for split, count in found["photos"].items()}
+    suites = found["suites"].values()
+    tags = {"git_commit": git_commit(), DATA: data_sha256}
+    rejected, aside = folders.raw / "rejected.csv", folders.prepared / "set_aside.csv"
+    return [
+        FinishedRun(
+            name="ingest",
+            params={"data": settings.data.name, "sources": dataset(settings.data, "", "", "").source},
+            metrics={"photos": pq.read_metadata(index).num_rows, "left_out": count_rows(rejected)},
+            tags=tags | {"index_sha256": hashlib.sha256(index.read_bytes()).hexdigest()},
+            identity=DATA,
+            reports=[rejected],
+        ),
+        FinishedRun(
+            name="prepare",
+            params=flatten(asdict(settings.prepare)),
+            metrics={**photos, "groups": found["groups"], "set_aside": count_rows(aside)},
+            tags=tags,
+            identity=DATA,
+            reports=[aside],
+        ),
+        FinishedRun(
+            name="validate",
+            params=flatten(asdict(settings.validate)),
+            metrics={
+                "expectations": sum(suite["evaluated"] for suite in suites),
+                "expectations_met": sum(suite["successful"] for suite in suites),
+                "L_mean": found["L_mean"]["mean"],
+                "chroma_mean": found["chroma_mean"]["mean"],
+            },
+            tags=tags,
+            identity=DATA,
+            reports=[summary],
+        ),
+    ]
+
+
 def _density_run(data: DataParams, folders: StageFolders, distribution_sha256: str) -> FinishedRun:
     """The fit, which has a lineage of its own: one fit serves many packages."""
     description = folders.density / DENSITY[1]
@@ -87,7 +199,7 @@ def _density_run(data: DataParams, folders: StageFolders, distribution_sha256: s
         metrics={"best_val": min(row["val"] for row in history)},
         tags={
             "git_commit": lineage["git_commit"],
-            "data_sha256": lineage["data_sha256"],
+            DATA: lineage["data_sha256"],
             "distribution_sha256": distribution_sha256,
         },
         identity="distribution_sha256",

@@ -13,9 +13,11 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from huebands.package.lineage import Dataset
 from huebands.photos.read import read_photo
 from huebands.registry.connection import TrackingError, experiment_id_of, open_client, prefixed, store_errors
-from huebands.registry.runs import PARENT_TAG, create_run, describe_run, log_epochs
+from huebands.registry.runs import PARENT_TAG, STAGE_TAG, child_name, create_run, describe_run, log_epochs, short_name
 
 WEIGHTS_TAG = "huebands.weights_sha256"
+STAGE = "train"
+_DESCRIPTION = "mlflow.note.content"  # the tag that MLflow's page of a run shows as its description
 
 
 class TrainingRun:
@@ -49,7 +51,7 @@ class TrainingRun:
         """Start the run of a training and its parent, or resume one.
 
         Args:
-            name: name of the pipeline's run, for people.
+            name: describes the pipeline's run; see `short_name` for what is shown.
             experiment: name of the MLflow experiment, created if need be.
             params: by dotted name.
             tags: their names get the prefix `huebands.`.
@@ -72,9 +74,11 @@ class TrainingRun:
             logging.getLogger(__name__).warning("run %s is not in this store: a new run takes its place", run_id)
             all_tags["huebands.resumed_from"] = run_id
         started = None if started_at is None else round(datetime.fromisoformat(started_at).timestamp() * 1000)
-        experiment_id = experiment_id_of(client, experiment)
-        parent_id = create_run(client, experiment_id, name, params, all_tags, datasets, started_at=started)
-        child = f"{name}: train"
+        experiment_id, short = experiment_id_of(client, experiment), short_name(name)
+        all_tags[_DESCRIPTION] = name
+        parent_id = create_run(client, experiment_id, short, params, all_tags, datasets, started_at=started)
+        child = child_name(STAGE, short)
+        all_tags[STAGE_TAG] = STAGE
         return cls(client, create_run(client, experiment_id, child, params, all_tags, datasets, parent_id, started))
 
     @property

@@ -24,8 +24,7 @@ from huebands.registry.champion import CHALLENGER
 from huebands.registry.models import register_package, set_alias
 from huebands.registry.reports import METRICS, StageFolders, find_hints_report, read_report
 from huebands.registry.restoration import find_or_restore_run, restore_released_runs
-from huebands.registry.runs import log_stages
-from huebands.registry.stage_runs import final_figures, runs_of_stages
+from huebands.registry.stage_runs import final_figures, log_stages, runs_of_stages
 from huebands.registry.training_photos import log_photos
 
 PREPARED, TRAINED, GENERATOR = Path("data/prepared"), Path("models/trained"), Path("models/generator")
@@ -52,7 +51,7 @@ def register(settings: params.Params) -> None:
     runs = runs_of_stages(settings, STAGES, data_sha256, sha256, model.density.sha256)
     registration = register_package(GENERATOR, sha256, name, run_id, figures, registration_tags(data_sha256))
     kept = log_photos(registration.version, PREPARED, data_sha256, package)
-    log_stages(run_id, runs, figures)
+    log_stages(run_id, runs, figures, registration.model_id)
     set_alias(name, CHALLENGER, registration.version.version)
     lines = [f"package {sha256[:12]} in {GENERATOR}", f"run {run_id} {origin}", f"{registration} is the challenger"]
     if settings.promote.automatic:
