@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 def test_a_moved_checkout_keeps_its_packages_and_pictures(
     checkout: Path, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_id = restore_run("huebands", RUN, history(2), [picture(tmp_path, 1)])
+    run_id = restore_run("huebands", RUN, history(2), {1: picture(1)})
     register(package, run_id=run_id)
     moved = tmp_path / "moved"
     checkout.rename(moved)
