@@ -1,15 +1,20 @@
 """The whole line at small size, in a copy of the tree: photos in, a calibrated, registered colorizer out."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from moto.server import ThreadedMotoServer
 from PIL import Image
 
 from huebands.photos.epoch_sheet import read_sheet
@@ -153,6 +158,63 @@ def test_a_fresh_clone_registers_without_training(line: Line, tmp_path: Path) ->
         assert f"Running stage '{stage}'" not in output
     assert clone.run("git", "status", "--porcelain").strip() == "", "the rebuilt files equal the committed ones"
     assert "up to date" in clone.run("dvc", "status")
+
+
+def test_collecting_garbage_loses_nothing_that_is_in_use(line: Line) -> None:
+    line.commit()
+    (line.folder / "data/stray").write_text("used by nothing any more")
+    line.run("dvc", "add", "data/stray")
+    md5 = yaml.safe_load((line.folder / "data/stray.dvc").read_text())["outs"][0]["md5"]
+    stray = line.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    assert stray.is_file()
+    line.run("dvc", "remove", "data/stray.dvc", "--outs")
+    before = line.kept_by_dvc()
+    for scope in ("--workspace", "--all-branches"):
+        line.run("dvc", "gc", scope, "--force")
+        assert not stray.exists()
+        for path in before:
+            (line.folder / path).unlink()
+        line.run("dvc", "checkout")
+        assert line.kept_by_dvc() == before
+        assert "up to date" in line.run("dvc", "status")
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """Address of an S3 server with an empty bucket called huebands."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/huebands", method="PUT")).close()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_elsewhere_what_was_pushed_is_pulled_and_only_the_registration_runs(
+    line: Line, tmp_path: Path, bucket: str, kind: str
+) -> None:
+    credentials = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+    clone = Line(tmp_path / "clone")
+    for place in (line, clone):
+        place.environment.update(credentials)
+    line.run("dvc", "add", "data/photos")
+    url = f"{tmp_path}/store" if kind == "folder" else "s3://huebands/dvc"
+    line.run("dvc", "remote", "add", "--default", "storage", url)
+    if kind == "s3":
+        line.run("dvc", "remote", "modify", "storage", "endpointurl", bucket)
+    line.commit()
+    line.run("dvc", "push")
+    line.run("git", "clone", "-q", ".", str(clone.folder))
+    clone.run("dvc", "pull")
+    assert clone.kept_by_dvc() == line.kept_by_dvc()
+    assert "Data and pipelines are up to date" in clone.run("dvc", "repro", "--dry", "evaluate", "calibrate")
+    assert "Data and pipelines are up to date" in clone.run("dvc", "repro", "--dry", "--allow-missing")
+    plan = clone.run("dvc", "repro", "--dry")
+    assert re.findall(r"Running stage '(.+)'", plan) == ["register"], "what the registry holds, only that stage knows"
+    assert clone.changes() == set()
+    line.run("dvc", "remove", "data/photos.dvc")
+    line.run("dvc", "remote", "remove", "storage")
 
 
 def test_new_photos_run_the_line_again_and_old_ones_stay(line: Line) -> None:
