@@ -179,6 +179,25 @@ def test_collecting_garbage_loses_nothing_that_is_in_use(line: Line) -> None:
         assert "up to date" in line.run("dvc", "status")
 
 
+def test_a_worktree_has_experiments_and_a_registry_like_any_checkout(line: Line, tmp_path: Path) -> None:
+    line.commit()
+    worktree = Line(tmp_path / "worktree")
+    line.run("git", "worktree", "add", "--quiet", "--detach", str(worktree.folder))
+    shutil.copytree(line.folder / "data/photos", worktree.folder / "data/photos")
+    worktree.run("dvc", "cache", "dir", "--local", str(line.folder / ".dvc/cache"))
+    worktree.run("dvc", "checkout")
+    assert worktree.kept_by_dvc() == line.kept_by_dvc()
+    assert "Data and pipelines are up to date" in worktree.run("dvc", "repro", "--dry", "evaluate", "calibrate")
+    store = (line.folder / "mlflow.db").read_bytes()
+    worktree.run("dvc", "exp", "run", "--name", "beside", *SETTINGS, "-S", "train.epochs=2", "train")
+    outputs = ("dvc.lock", "params.yaml", "models/trained/", "reports/train/")
+    assert worktree.changes() and all(path.startswith(outputs) for _, path in worktree.changes())
+    assert (worktree.folder / "mlflow.db").is_file() and (line.folder / "mlflow.db").read_bytes() == store
+    assert line.changes() == set()
+    assert "beside" in line.run("dvc", "exp", "list", "--names-only").split(), "git shares experiments"
+    line.run("git", "worktree", "remove", "--force", str(worktree.folder))
+
+
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """Address of an S3 server with an empty bucket called huebands."""
