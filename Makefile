@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test test-slow lint docs results tour serve bento container ui compare families ablation bundle bench soak pipeline-small retrain retrain-plan retrain-promote retrain-branch retrain-report params lock
+.PHONY: help install repro test test-slow lint docs results tour serve bento container ui plots compare families ablation bundle bench soak pipeline-small retrain retrain-plan retrain-promote retrain-branch retrain-report params lock
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -65,6 +65,9 @@ ui: install ## show runs and models on http://localhost:5000
 	MLFLOW_TRACKING_URI= $(BIN)/python -m huebands.registry.connection
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db \
 		--artifacts-destination ./mlartifacts --workers 1 --host localhost --port 5000
+
+plots: install ## write dvc_plots/index.html, a page of all plots that needs no network; REVS="main NAME" compares
+	@$(BIN)/python -m huebands.comparison.plots_page $(REVS)
 
 compare: install ## compare the model with the baselines on the test split
 	$(BIN)/huebands compare

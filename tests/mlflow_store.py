@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from huebands.package.hashes import hash_package
 from huebands.package.lineage import Dataset
-from huebands.photos.write import write_png
 from huebands.registry import connection, local_store
 from huebands.registry.models import (
     PACKAGE_TAG,
@@ -39,10 +39,8 @@ def history(epochs: int, first: int = 1) -> list[dict[str, float]]:
     ]
 
 
-def picture(folder: Path, epoch: int) -> Path:
-    path = folder / f"epoch-{epoch:04d}.png"
-    write_png(path, np.full((8, 24, 3), epoch % 256, dtype=np.uint8))
-    return path
+def picture(epoch: int) -> NDArray[np.uint8]:
+    return np.full((8, 24, 3), epoch % 256, dtype=np.uint8)
 
 
 def start(run_id: str | None = None) -> TrainingRun:

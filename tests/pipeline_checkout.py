@@ -16,6 +16,7 @@ from huebands.data import shards
 from huebands.data.params import SPLITS
 from huebands.package.generator import write_generator
 from huebands.package.read import read_package
+from huebands.photos.epoch_sheet import write_sheet
 from huebands.photos.write import write_png
 from huebands.promotion.criteria import COLOURS
 from huebands.promotion.suite import SuitePhoto
@@ -58,8 +59,7 @@ def train(bias: float, epochs: int = 3, data: str = "paintings") -> None:
     pd.DataFrame({"epoch": [1, 2], "train": [3.5, 3.0], "val": [3.25, 3.5]}).to_csv(
         register.STAGES.fit / "history.csv", index=False
     )
-    (register.TRAIN / "pictures").mkdir(exist_ok=True)
-    write_png(register.TRAIN / "pictures" / "epoch-0003.png", np.zeros((4, 4, 3), np.uint8))
+    write_sheet(register.TRAIN / "pictures.png", {3: np.zeros((6, 4, 3), np.uint8)})
 
 
 EVALUATION = {

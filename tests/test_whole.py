@@ -189,8 +189,8 @@ def test_imported_results_stay_whole_on_a_full_disk(tmp_path: Path, monkeypatch:
     write_prepared(tmp_path / "data/prepared", {"train": [tiny_photo(0)]})
     for root, seed in ((tmp_path, 0), (tmp_path / "out", 1)):
         package = write_trained(root / "models/trained", seed)
-        (root / "reports/train/pictures").mkdir(parents=True)
-        (root / "reports/train/pictures/epoch-0001.png").write_bytes(b"picture %d" % seed)
+        (root / "reports/train").mkdir(parents=True)
+        (root / "reports/train/pictures.png").write_bytes(b"picture %d" % seed)
         (root / "reports/train/run.json").write_text(json.dumps({"weights_sha256": package.weights_sha256}))
         (root / "reports/train/history.csv").write_text(f"epoch,seconds\n{seed},2.5\n")
     monkeypatch.setattr(import_job.shards, "data_sha256", lambda folder: "1" * 64)
@@ -200,9 +200,9 @@ def test_imported_results_stay_whole_on_a_full_disk(tmp_path: Path, monkeypatch:
         {path: contents(folder / path) for path in ("models/trained", "reports/train")}
         for folder in (tmp_path, tmp_path / "out")
     )
-    broken = tmp_path / "out/reports/train/pictures/epoch-0002.png"
+    broken = tmp_path / "out/reports/train/broken.png"
     broken.symlink_to("nowhere")
-    with pytest.raises(OSError, match=r"epoch-0002\.png"):
+    with pytest.raises(OSError, match=r"broken\.png"):
         import_job.import_job(tmp_path / "out", SETTINGS)
     broken.unlink()
     assert contents(tmp_path / "reports/train") == old["reports/train"]

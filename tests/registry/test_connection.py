@@ -72,7 +72,7 @@ VERSION = RegisteredPackage("generator", 1, "11" * 32)
         ("set_terminated", lambda package, sha256, run_id: log_runs("huebands", stage_run("compare"), [])),
         ("get_run", lambda package, sha256, run_id: log_stages(run_id, [], {})),
         ("search_runs", lambda package, sha256, run_id: find_run("huebands", "cd" * 32)),
-        ("search_runs", lambda package, sha256, run_id: restore_run("huebands", RUN, [], [])),
+        ("search_runs", lambda package, sha256, run_id: restore_run("huebands", RUN, [], {})),
         ("create_run", lambda package, sha256, run_id: start()),
         ("get_run", lambda package, sha256, run_id: start(run_id)),
     ],

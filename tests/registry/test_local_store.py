@@ -31,7 +31,7 @@ def test_a_moved_checkout_keeps_its_packages_and_pictures_and_its_tables_are_lef
         raise AssertionError("the tables belong to MLflow")
 
     monkeypatch.setattr(earlier_stores.sqlite3, "connect", refuse)
-    run_id = restore_run("huebands", RUN, history(2), [picture(tmp_path, 1)])
+    run_id = restore_run("huebands", RUN, history(2), {1: picture(1)})
     register(package, run_id=run_id)
     moved = tmp_path / "moved"
     checkout.rename(moved)
@@ -48,7 +48,7 @@ def earlier_store(checkout: Path, package: Path, folder: Path, register_package:
     location = (checkout / "mlartifacts/huebands").as_posix()
     client().create_experiment("huebands", artifact_location=location)
     client().create_experiment("elsewhere", artifact_location=(folder / "elsewhere/mlartifacts/other").as_posix())
-    run_id = restore_run("huebands", RUN, history(2), [picture(folder, 1)])
+    run_id = restore_run("huebands", RUN, history(2), {1: picture(1)})
     register_package(package, run_id=run_id)
     return run_id
 

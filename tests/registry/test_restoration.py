@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 
 def test_a_run_names_the_datasets_that_it_used(checkout: Path) -> None:
-    for run_id in (start().run_id, restore_run("huebands", RUN, history(1), [])):
+    for run_id in (start().run_id, restore_run("huebands", RUN, history(1), {})):
         (dataset_input,) = client().get_run(run_id).inputs.dataset_inputs
         assert (dataset_input.dataset.name, dataset_input.dataset.digest, dataset_input.dataset.source) == (
             "noise train",
@@ -31,10 +31,10 @@ def test_a_run_names_the_datasets_that_it_used(checkout: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_restoration_that_was_cut_off_is_completed(
-    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, call: int
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, method: str, call: int
 ) -> None:
     monkeypatch.setattr("huebands.registry.runs._BATCH", 25)
-    restored = ("huebands", RUN, history(6), [picture(tmp_path, 1), picture(tmp_path, 6)])
+    restored = ("huebands", RUN, history(6), {epoch: picture(epoch) for epoch in (1, 6)})
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         cut_off(patch, method, call)
         restore_run(*restored)
@@ -54,9 +54,9 @@ def test_a_restoration_that_was_cut_off_is_completed(
     assert find_run("huebands", RUN["weights_sha256"]) == run_id
 
 
-def test_a_restored_run_has_every_point_at_its_time(checkout: Path, tmp_path: Path) -> None:
+def test_a_restored_run_has_every_point_at_its_time(checkout: Path) -> None:
     rows = history(500)
-    run_id = restore_run("huebands", RUN, rows, [picture(tmp_path, 1), picture(tmp_path, 500)])
+    run_id = restore_run("huebands", RUN, rows, {epoch: picture(epoch) for epoch in (1, 500)})
     began = round(datetime.fromisoformat(STARTED).timestamp() * 1000)
     for term in TERMS:
         points = sorted(client().get_metric_history(run_id, term), key=lambda metric: metric.step)
@@ -74,6 +74,6 @@ def test_a_restored_run_has_every_point_at_its_time(checkout: Path, tmp_path: Pa
 
 def test_a_run_is_found_by_its_weights(checkout: Path) -> None:
     assert find_run("huebands", RUN["weights_sha256"]) is None
-    run_id = restore_run("huebands", RUN, history(2), [])
+    run_id = restore_run("huebands", RUN, history(2), {})
     assert find_run("huebands", RUN["weights_sha256"]) == run_id
     assert find_run("huebands", "cd" * 32) is None

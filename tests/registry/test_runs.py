@@ -28,7 +28,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 def test_stages_are_siblings_of_their_training_and_the_parent_has_the_figures(checkout: Path, tmp_path: Path) -> None:
     run_id = finished_run()
-    report = picture(tmp_path, 1)
+    report = tmp_path / "sheet.png"
+    write_png(report, picture(1))
     stage = FinishedRun(
         name="evaluate",
         params={"seed": 0},
@@ -84,7 +85,8 @@ def test_stages_that_were_cut_off_are_logged_again(
 ) -> None:
     run_id = finished_run()
     parent_id = parent_of(run_id).info.run_id
-    report = picture(tmp_path, 1)
+    report = tmp_path / "sheet.png"
+    write_png(report, picture(1))
     stages = [stage_run(name, reports=[report], datasets=[Dataset(**DATASET)]) for name in ("evaluate", "calibrate")]
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         cut_off(patch, method, call)

@@ -58,16 +58,16 @@ def test_an_epoch_without_validation_has_no_point(checkout: Path) -> None:
     assert points(run.run_id, "val_ab_mae") == [(2, 7.0)]
 
 
-def test_a_resumed_run_continues_without_repeated_points(checkout: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_continues_without_repeated_points(checkout: Path) -> None:
     killed = start()
     killed.log_history(history(4))
-    killed.log_picture(picture(tmp_path, 4), 4)
+    killed.log_picture(picture(4), 4)
     killed.fail()
     resumed = start(run_id=killed.run_id)
     assert resumed.run_id == killed.run_id
     assert resumed.started_at == killed.started_at
     assert client().get_run(resumed.run_id).info.status == "RUNNING"
-    resumed.log_picture(picture(tmp_path, 4), 4)
+    resumed.log_picture(picture(4), 4)
     resumed.log_history([row | {"seconds": row["seconds"] + 0.5} for row in history(4, first=3)])
     resumed.finish("ab" * 32)
     assert [step for step, _ in points(resumed.run_id, "huber")] == [1, 2, 3, 4, 5, 6]
@@ -94,10 +94,8 @@ class GoneClient:
         raise connection.mlflow.MlflowException("refused")
 
 
-def test_a_store_that_vanishes_while_a_run_is_logged_is_named(
-    checkout: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    run, sample = start(), picture(tmp_path, 1)
+def test_a_store_that_vanishes_while_a_run_is_logged_is_named(checkout: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run, sample = start(), picture(1)
     run._client = GoneClient()
     for log in (
         lambda: run.log_history(history(1)),

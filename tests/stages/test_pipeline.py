@@ -1,93 +1,33 @@
 """The whole line at small size, in a copy of the tree: photos in, a calibrated, registered colorizer out."""
 
-import json
 import os
+import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Sequence
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from moto.server import ThreadedMotoServer
 from PIL import Image
 
-ROOT = Path(__file__).parents[2]
-PHOTOS, EPOCHS = 70, 10
-SMALL = (
-    "data=folder", "experiment=small", f"train.epochs={EPOCHS}", "model.image_size=32",
-    "model.network={filters: 8, depth: 4}",
-    "model.objective.discriminator={filters: 8, layers: 2, norm: batch}", "prepare.group_distance=2",
-    "prepare.fractions={train: 0.44, val: 0.2, calibration: 0.2, test: 0.16}",
-    "validate.min_photos={train: 10, val: 1, calibration: 9, test: 1}", "validate.chroma_mean=[5, 100]",
-    "density.image_size=32", "calibrate.heatmaps=1",
-)  # fmt: skip
-
-
-class Line:
-    """A copy of the tree in which the pipeline can be run."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.first_output = ""
-        scripts = Path(sys.executable).parent
-        self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "DVC", "GIT_"))},
-            "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(folder / "src"),
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "OMP_NUM_THREADS": "1",
-        }
-
-    def run(self, *command: str, succeeds: bool = True) -> str:
-        """Run a command in the copy and give what it printed."""
-        done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
-        output = done.stdout + done.stderr
-        assert (done.returncode == 0) == succeeds, output[-4000:]
-        return output
-
-    def read_json(self, path: str) -> dict:
-        return json.loads((self.folder / path).read_text())
-
-
-def draw_photos(folder: Path, numbers: Sequence[int]) -> None:
-    """Draw scenes whose colours depend on their lightness, so that there is something to learn.
-
-    They also depend on the place: photos whose colours lie on one tone curve would be set aside as tinted.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in numbers:
-        random = np.random.default_rng(number)
-        coarse = Image.fromarray(random.integers(0, 256, (6, 8), dtype=np.uint8))
-        grey = np.asarray(coarse.resize((96, 72), Image.Resampling.BICUBIC), np.float32)
-        rgb = np.stack((grey, 0.8 * grey + 20, 200 - 0.6 * grey), axis=-1) + random.normal(0, 3, (72, 96, 3))
-        rgb += np.linspace(-8, 8, 96)[None, :, None] * (1, 0, -1)
-        Image.fromarray(rgb.clip(0, 255).astype(np.uint8)).save(folder / f"{number:03d}.png")
+from huebands.photos.epoch_sheet import read_sheet
+from small_line import EPOCHS, PHOTOS, SETTINGS, Line, copy_tree, draw_photos
 
 
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
     """The line after one run."""
-    line = Line(tmp_path_factory.mktemp("line") / "huebands")
-    tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
-    for name in tracked.stdout.splitlines():
-        if not name.startswith(("reports/", "models/")) and name != "dvc.lock" and (ROOT / name).is_file():
-            target = line.folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, target)
-    if (ROOT / "data/cache").is_dir():
-        (line.folder / "data/cache").symlink_to(ROOT / "data/cache")
+    line = copy_tree(tmp_path_factory.mktemp("line") / "huebands")
     draw_photos(line.folder / "data/photos", range(PHOTOS))
     (line.folder / "data/photos/broken.jpg").write_bytes(b"\xff\xd8 not a photo")
-    for command in (
-        ("init", "-q"), ("config", "user.email", "test@example.org"), ("config", "user.name", "test"),
-        ("add", "."), ("commit", "-qm", "small"),
-    ):  # fmt: skip
-        line.run("git", *command)
-    line.first_output = line.run("dvc", "exp", "run", *(word for override in SMALL for word in ("-S", override)))
+    line.first_output = line.run("dvc", "exp", "run", *SETTINGS)
     return line
 
 
@@ -156,11 +96,11 @@ def test_a_registration_is_not_brought_back_from_the_cache(line: Line) -> None:
 
 def test_a_training_killed_and_started_again_gives_what_an_uninterrupted_one_gives(line: Line) -> None:
     def results() -> dict[str, bytes]:
-        files = [*line.folder.glob("models/trained/*"), *line.folder.glob("reports/train/pictures/*")]
+        files = [*line.folder.glob("models/trained/*"), line.folder / "reports/train/pictures.png"]
         return {file.name: file.read_bytes() for file in files}
 
     whole, checkpoint = results(), line.folder / "models/checkpoints/last.pt"
-    assert f"epoch-{EPOCHS:04d}.png" in whole
+    assert list(read_sheet(line.folder / "reports/train/pictures.png")) == list(range(1, EPOCHS + 1))
     retrain = ["dvc", "repro", "--force", "--single-item", "train"]
     killed = subprocess.Popen(
         retrain,
@@ -189,9 +129,26 @@ def test_metrics_and_plots_can_be_shown(line: Line) -> None:
     assert "generator" in page and (line.folder / "dvc_plots/static").is_dir()
 
 
+def test_an_experiment_changes_what_its_stages_write_and_nothing_else(line: Line) -> None:
+    line.commit()
+    outputs = [out if isinstance(out, str) else next(iter(out)) for out in line.stages["train"]["outs"]]
+    for name, epochs in (("short", 3), ("long", 5)):
+        line.run("dvc", "exp", "run", "--name", name, *SETTINGS, "-S", f"train.epochs={epochs}", "train")
+        changes = line.changes()
+        assert {state for state, _ in changes} == {"M"}, "no name depends on the epochs: no file comes or goes"
+        files = {path for _, path in changes}
+        assert {"dvc.lock", "params.yaml", "reports/train/history.csv", "reports/train/pictures.png"} <= files
+        assert {path for path in files if not path.startswith(tuple(outputs))} == {"dvc.lock", "params.yaml"}
+        assert list(read_sheet(line.folder / "reports/train/pictures.png")) == list(range(1, epochs + 1))
+    line.run("dvc", "exp", "apply", "short")
+    assert "up to date" in line.run("dvc", "status", "train"), "the other experiment has left nothing"
+    line.run("git", "checkout", "--", ".")
+    assert line.changes() == set()
+    assert "up to date" in line.run("dvc", "status", "train")
+
+
 def test_a_fresh_clone_registers_without_training(line: Line, tmp_path: Path) -> None:
-    line.run("git", "add", ".")
-    line.run("git", "commit", "-qm", "trained", "--allow-empty")
+    line.commit()
     clone = Line(tmp_path / "clone")
     line.run("git", "clone", "-q", ".", str(clone.folder))
     shutil.copytree(line.folder / "data/photos", clone.folder / "data/photos")
@@ -201,6 +158,82 @@ def test_a_fresh_clone_registers_without_training(line: Line, tmp_path: Path) ->
         assert f"Running stage '{stage}'" not in output
     assert clone.run("git", "status", "--porcelain").strip() == "", "the rebuilt files equal the committed ones"
     assert "up to date" in clone.run("dvc", "status")
+
+
+def test_collecting_garbage_loses_nothing_that_is_in_use(line: Line) -> None:
+    line.commit()
+    (line.folder / "data/stray").write_text("used by nothing any more")
+    line.run("dvc", "add", "data/stray")
+    md5 = yaml.safe_load((line.folder / "data/stray.dvc").read_text())["outs"][0]["md5"]
+    stray = line.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    assert stray.is_file()
+    line.run("dvc", "remove", "data/stray.dvc", "--outs")
+    before = line.kept_by_dvc()
+    for scope in ("--workspace", "--all-branches"):
+        line.run("dvc", "gc", scope, "--force")
+        assert not stray.exists()
+        for path in before:
+            (line.folder / path).unlink()
+        line.run("dvc", "checkout")
+        assert line.kept_by_dvc() == before
+        assert "up to date" in line.run("dvc", "status")
+
+
+def test_a_worktree_has_experiments_and_a_registry_like_any_checkout(line: Line, tmp_path: Path) -> None:
+    line.commit()
+    worktree = Line(tmp_path / "worktree")
+    line.run("git", "worktree", "add", "--quiet", "--detach", str(worktree.folder))
+    shutil.copytree(line.folder / "data/photos", worktree.folder / "data/photos")
+    worktree.run("dvc", "cache", "dir", "--local", str(line.folder / ".dvc/cache"))
+    worktree.run("dvc", "checkout")
+    assert worktree.kept_by_dvc() == line.kept_by_dvc()
+    assert "Data and pipelines are up to date" in worktree.run("dvc", "repro", "--dry", "evaluate", "calibrate")
+    store = (line.folder / "mlflow.db").read_bytes()
+    worktree.run("dvc", "exp", "run", "--name", "beside", *SETTINGS, "-S", "train.epochs=2", "train")
+    outputs = ("dvc.lock", "params.yaml", "models/trained/", "reports/train/")
+    assert worktree.changes() and all(path.startswith(outputs) for _, path in worktree.changes())
+    assert (worktree.folder / "mlflow.db").is_file() and (line.folder / "mlflow.db").read_bytes() == store
+    assert line.changes() == set()
+    assert "beside" in line.run("dvc", "exp", "list", "--names-only").split(), "git shares experiments"
+    line.run("git", "worktree", "remove", "--force", str(worktree.folder))
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """Address of an S3 server with an empty bucket called huebands."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/huebands", method="PUT")).close()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_elsewhere_what_was_pushed_is_pulled_and_only_the_registration_runs(
+    line: Line, tmp_path: Path, bucket: str, kind: str
+) -> None:
+    credentials = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+    clone = Line(tmp_path / "clone")
+    for place in (line, clone):
+        place.environment.update(credentials)
+    line.run("dvc", "add", "data/photos")
+    url = f"{tmp_path}/store" if kind == "folder" else "s3://huebands/dvc"
+    line.run("dvc", "remote", "add", "--default", "storage", url)
+    if kind == "s3":
+        line.run("dvc", "remote", "modify", "storage", "endpointurl", bucket)
+    line.commit()
+    line.run("dvc", "push")
+    line.run("git", "clone", "-q", ".", str(clone.folder))
+    clone.run("dvc", "pull")
+    assert clone.kept_by_dvc() == line.kept_by_dvc()
+    assert "Data and pipelines are up to date" in clone.run("dvc", "repro", "--dry", "evaluate", "calibrate")
+    assert "Data and pipelines are up to date" in clone.run("dvc", "repro", "--dry", "--allow-missing")
+    plan = clone.run("dvc", "repro", "--dry")
+    assert re.findall(r"Running stage '(.+)'", plan) == ["register"], "what the registry holds, only that stage knows"
+    assert clone.changes() == set()
+    line.run("dvc", "remove", "data/photos.dvc")
+    line.run("dvc", "remote", "remove", "storage")
 
 
 def test_new_photos_run_the_line_again_and_old_ones_stay(line: Line) -> None:

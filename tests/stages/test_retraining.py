@@ -123,6 +123,18 @@ def test_without_a_change_there_is_nothing_to_run_and_no_branch(developer: Check
     assert runner.branches() == ["main"]
 
 
+def test_a_worktree_plans_and_pushes_like_a_clone(developer: Checkout, tmp_path: Path) -> None:
+    developer.run("git", "worktree", "add", "--quiet", "-b", "beside", str(tmp_path / "beside"))
+    worktree = Checkout(tmp_path / "beside", developer.origin)
+    assert (worktree.folder / ".git").is_file()
+    assert worktree.plan() == "changed=false\n"
+    (worktree.folder / "params.yaml").write_text("epochs: 2\n")
+    assert worktree.plan() == "changed=true\n"
+    assert worktree.push_results("retrain/1") == "branch=retrain/1\n"
+    assert worktree.branches() == ["main", "retrain/1"]
+    assert developer.run("git", "status", "--porcelain") == "", "the other checkout is as it was"
+
+
 # The first is of a stage that lacks its data in a fresh clone, the second of one that does not.
 @pytest.mark.parametrize(("file", "content"), [("params.yaml", "epochs: 2\n"), ("photos.txt", "more photos\n")])
 def test_a_change_is_trained_once(file: str, content: str, developer: Checkout, tmp_path: Path) -> None:

@@ -61,8 +61,8 @@ def test_an_exported_job_trains_where_it_is_unpacked(tmp_path: Path, monkeypatch
     assert lineage["data_sha256"] == data_sha256(prepared)
     assert json.loads((there / "out/reports/train/run.json").read_text())["lineage"]["data"] == "paintings"
 
-    (tmp_path / "here/reports/train/pictures").mkdir(parents=True)
-    (tmp_path / "here/reports/train/pictures/epoch-9999.png").touch()
+    (tmp_path / "here/reports/train").mkdir(parents=True)
+    (tmp_path / "here/reports/train/of-another-training").touch()
     import_job(there / "out", small())
     for place in ("models/trained", "reports/train"):
         home, brought = (tmp_path / "here" / place, there / "out" / place)

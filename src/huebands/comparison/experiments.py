@@ -34,7 +34,7 @@ def run_missing(experiments: Mapping[str, Sequence[str]], stages: Sequence[str])
     Raises:
         ExperimentError: when the copy cannot be made; or when experiments failed, after the others have run.
     """
-    present = set(_dvc("exp", "list", "--names-only", "--all-commits").split())
+    present = set(run_dvc("exp", "list", "--names-only", "--all-commits").split())
     missing = {name: overrides for name, overrides in experiments.items() if name not in present}
     for name in experiments:
         if name in present:
@@ -62,11 +62,20 @@ def take_output(experiment: str, output: str, folder: Path) -> None:
     try:
         with atomic.replace_folder(folder) as new:
             new.rmdir()  # DVC would copy into a folder that is there
-            _dvc("get", ".", output, "--rev", experiment, "--out", str(new))
+            run_dvc("get", ".", output, "--rev", experiment, "--out", str(new))
     except ExperimentError as error:
         raise ExperimentError(
             f"{experiment}: {output} cannot be taken ({error}); `dvc exp remove {experiment}` lets it be trained again"
         ) from error
+
+
+def run_dvc(*arguments: str, folder: Path = Path()) -> str:
+    """Run DVC in a folder, and give what it prints to standard output.
+
+    Raises:
+        ExperimentError: when DVC fails; what it says stands on standard error.
+    """
+    return _output_of("dvc", [sys.executable, "-m", "dvc"], arguments, folder)
 
 
 def check_data(packages: Mapping[str, Path], data: Path) -> None:
@@ -101,7 +110,7 @@ def _copy_of_tree() -> Iterator[Path]:
             _git("-C", str(COPY), "stash", "apply", "--quiet", changes)
         if LOCAL_CONFIG.exists():
             atomic.write_bytes(COPY / LOCAL_CONFIG, LOCAL_CONFIG.read_bytes())
-        _dvc("cache", "dir", "--local", _dvc("cache", "dir").strip(), folder=COPY)
+        run_dvc("cache", "dir", "--local", run_dvc("cache", "dir").strip(), folder=COPY)
         yield COPY
     finally:
         _remove_copy()
@@ -117,10 +126,6 @@ def _run_experiment(copy: Path, name: str, overrides: Sequence[str], stages: Seq
     settings = [word for override in overrides for word in ("--set-param", override)]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--name", name, *settings, *stages]
     return subprocess.run(command, cwd=copy, check=False).returncode == 0
-
-
-def _dvc(*arguments: str, folder: Path = Path()) -> str:
-    return _output_of("dvc", [sys.executable, "-m", "dvc"], arguments, folder)
 
 
 def _git(*arguments: str) -> str:

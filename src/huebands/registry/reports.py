@@ -8,7 +8,7 @@ from typing import Any
 
 from huebands.package.schema import HINTS_CALIBRATION
 
-RUN, HISTORY = "run.json", "history.csv"  # of a training's report
+RUN, HISTORY, PICTURES = "run.json", "history.csv", "pictures.png"  # of a training's report
 METRICS = "metrics.json"  # of a stage's report
 
 

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 from mlflow.entities import Run
+from numpy.typing import NDArray
 
 from huebands.package.lineage import Dataset
+from huebands.photos.epoch_sheet import read_sheet
 from huebands.registry.connection import TrackingError, open_client, store_errors
-from huebands.registry.reports import RUN, read_history, read_report
+from huebands.registry.reports import PICTURES, RUN, read_history, read_report
 from huebands.registry.runs import PARENT_TAG
 from huebands.registry.training_run import WEIGHTS_TAG, TrainingRun
 
@@ -35,13 +38,14 @@ def find_or_restore_run(experiment: str, weights_sha256: str, report: Path) -> t
     Args:
         experiment: name of the MLflow experiment.
         weights_sha256: hash of generator.safetensors.
-        report: folder with run.json, history.csv and pictures/, as the stage train fills it.
+        report: folder with run.json, history.csv and pictures.png, as the stage train fills it; a released training's
+            report has no pictures.
 
     Returns:
         The id of the run, and its origin in words.
 
     Raises:
-        TrackingError: when the report is of another training, or like `find_run`.
+        TrackingError: when the report is of another training or its pictures cannot be read, or like `find_run`.
         FileNotFoundError: when the report is incomplete.
     """
     run_id = find_run(experiment, weights_sha256)
@@ -54,7 +58,7 @@ def find_or_restore_run(experiment: str, weights_sha256: str, report: Path) -> t
             " trained package; take both from one training, or train with `dvc repro --force train`"
         )
     history = read_history(report)
-    pictures = sorted((report / "pictures").glob("epoch-*.png"))
+    pictures = _read_pictures(report / PICTURES)
     run_id = restore_run(experiment, record, history, pictures)
     return run_id, f"trained it, restored from {report}: {len(history)} epochs, {len(pictures)} pictures"
 
@@ -77,7 +81,7 @@ def restore_run(
     experiment: str,
     record: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
-    pictures: Sequence[Path],
+    pictures: Mapping[int, NDArray[np.uint8]],
 ) -> str:
     """Write a finished run again from its record, with its times; a restoration that was cut off is completed.
 
@@ -85,7 +89,7 @@ def restore_run(
         experiment: name of the MLflow experiment.
         record: name, started_at, weights_sha256, lineage, params and datasets, as in run.json.
         history: one row an epoch.
-        pictures: sample grids called `epoch-0001.png` and so on.
+        pictures: sample grids by epoch, uint8 (H, W, 3).
 
     Returns:
         The id of the run.
@@ -102,10 +106,17 @@ def restore_run(
     )
     run.describe(record["params"], datasets)
     run.log_history(history)
-    for picture in pictures:
-        run.log_picture(picture, epoch=int(picture.stem.removeprefix("epoch-")))
+    for epoch, picture in pictures.items():
+        run.log_picture(picture, epoch)
     run.finish(weights_sha256, seconds=max((float(row["seconds"]) for row in history), default=0.0))
     return run.run_id
+
+
+def _read_pictures(sheet: Path) -> dict[int, NDArray[np.uint8]]:
+    try:
+        return read_sheet(sheet) if sheet.exists() else {}
+    except ValueError as error:
+        raise TrackingError(str(error)) from error
 
 
 @store_errors("the search for an unfinished restoration")

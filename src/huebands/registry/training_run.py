@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import mlflow
+import numpy as np
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+from numpy.typing import NDArray
 
 from huebands.package.lineage import Dataset
-from huebands.photos.read import read_photo
 from huebands.registry.connection import TrackingError, experiment_id_of, open_client, prefixed, store_errors
 from huebands.registry.runs import PARENT_TAG, STAGE_TAG, child_name, create_run, describe_run, log_epochs, short_name
 
@@ -115,12 +116,12 @@ class TrainingRun:
         with self._logging():
             log_epochs(self._client, self.run_id, new_rows, self._started)
 
-    def log_picture(self, path: Path, epoch: int) -> None:
-        """Log a sample grid as step `epoch` of the run's `samples`, unless it is there already."""
+    def log_picture(self, grid: NDArray[np.uint8], epoch: int) -> None:
+        """Log a sample grid, uint8 (H, W, 3), as step `epoch` of the run's `samples`, unless it is there already."""
         with self._logging():
             logged = {Path(item.path).name for item in self._client.list_artifacts(self.run_id, "images")}
             if not any(name.startswith(f"samples+step+{epoch}+") for name in logged):
-                self._client.log_image(self.run_id, read_photo(path), key="samples", step=epoch)
+                self._client.log_image(self.run_id, grid, key="samples", step=epoch)
 
     def finish(self, weights_sha256: str, seconds: float | None = None) -> None:
         """Mark the run as finished with these weights, `seconds` after its start, now if left out."""

@@ -1,6 +1,6 @@
 """Stage train: a family's network learns its objective, followed in the terminal and in MLflow.
 
-Writes models/trained/ (weights and config.json) and reports/train/ (history.csv, run.json, pictures/). What a killed
+Writes models/trained/ (weights and config.json) and reports/train/ (history.csv, run.json, pictures.png). What a killed
 run needs to continue lies in models/checkpoints/, which DVC leaves alone, until the run is done.
 """
 

@@ -96,7 +96,7 @@ class Follower:
         path = self._unfinished.pictures / f"epoch-{epoch:04d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_png(path, grid)
-        self._run.log_picture(path, epoch)
+        self._run.log_picture(grid, epoch)
 
     def noticed(self, warning: str) -> None:
         """Warn."""

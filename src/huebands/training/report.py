@@ -4,11 +4,13 @@ import csv
 import io
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from huebands.color import AB_SCALE
 from huebands.data.params import DataParams
@@ -18,6 +20,7 @@ from huebands.models.parameters import flatten
 from huebands.models.params import ModelParams
 from huebands.package.lineage import Dataset, dataset
 from huebands.package.schema import CONFIG, FORMAT, LIGHTNESS, check_config
+from huebands.photos.epoch_sheet import write_sheet
 from huebands.training.loop import Trained
 from huebands.training.params import TrainParams
 
@@ -92,11 +95,11 @@ def write_report(
     config: dict[str, Any],
     datasets: Sequence[Dataset],
 ) -> None:
-    """Write history.csv, pictures/ and run.json, which `register` restores the run from.
+    """Write history.csv, pictures.png and run.json, which `register` restores the run from.
 
     Args:
         folder: of the report, replaced as a whole.
-        pictures: folder of the sample grids.
+        pictures: folder of the sample grids, `epoch-0001.png` and so on; without any, the report has no pictures.png.
         trained: the history.
         started_at: in ISO 8601, UTC.
         weights_sha256: of generator.safetensors.
@@ -116,7 +119,12 @@ def write_report(
         "params": run["params"],
         "datasets": [asdict(entry) for entry in datasets],
     }
+    grids = {}
+    for path in pictures.glob("epoch-*.png"):
+        with Image.open(path) as image:
+            grids[int(path.stem.removeprefix("epoch-"))] = np.asarray(image)
     with atomic.replace_folder(folder) as new:
-        shutil.copytree(pictures, new / "pictures")
+        if grids:
+            write_sheet(new / "pictures.png", grids)
         atomic.write_text(new / "history.csv", history.getvalue())
         atomic.write_text(new / "run.json", json.dumps(record, indent=2) + "\n")
