@@ -13,7 +13,7 @@ from huebands.registry import connection, local_store
 from huebands.registry.models import PACKAGE_TAG, set_alias
 from huebands.serving.following import registry_process
 from huebands.serving.following.registry import FollowError, Registry, Version
-from tiny_package import calibrate_tiny, write_tiny_package, write_trained, write_uncalibrated
+from tiny_package import calibrate_tiny, write_tiny_package, write_uncalibrated
 from tiny_registry import NAME, copy_store, register
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")

@@ -21,7 +21,7 @@ from typing import Any
 from huebands.registry.connection import TrackingError
 from huebands.registry.models import UnsoundVersionError, download_package, find_package
 
-_NICENESS = 10
+_NICENESS = 5  # half of the share of a worker process, or less
 
 
 def find(address: str) -> dict[str, Any]:
