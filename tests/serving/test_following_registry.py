@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 TESTS = Path(__file__).parents[1]
 VERSION = Version("sound", 7, "ab" * 32)
-WITHIN = 30  # seconds to wait for anything; it takes less than one
+WITHIN = 60  # seconds to wait for anything; it takes less than one
 
 
 def registry_of(folder: Path, name: str, **timeouts: float) -> Registry:
@@ -73,7 +73,7 @@ def test_a_process_that_dies_is_a_failure_that_may_pass_and_tells_no_password(fo
 
 
 def test_what_is_no_answer_is_a_failure(folder: Path) -> None:
-    with pytest.raises(FollowError, match="ended with code 0"):
+    with pytest.raises(FollowError, match="has given no answer"):
         asyncio.run(registry_of(folder, "odd").find())
 
 
@@ -84,12 +84,10 @@ def test_a_version_without_a_hash_is_refused(folder: Path) -> None:
 
 
 def test_a_registry_that_hangs_is_given_up_and_its_process_ends(folder: Path) -> None:
-    registry = registry_of(folder, "hang", find_timeout=3, fetch_timeout=3)
-    for asked in (registry.find, lambda: registry.fetch(replace(VERSION, model="hang"))):
-        with pytest.raises(FollowError, match="no answer of the registry within 3 s") as error:
-            asyncio.run(asked())
-        assert not error.value.lasting
-        assert not is_alive(int((folder.parent / "pid").read_text()))
+    with pytest.raises(FollowError, match="no answer of the registry within 5 s") as error:
+        asyncio.run(registry_of(folder, "hang", find_timeout=5).find())
+    assert not error.value.lasting
+    assert not is_alive(int((folder.parent / "pid").read_text()))
     assert list(folder.iterdir()) == []
 
 

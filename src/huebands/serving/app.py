@@ -53,7 +53,7 @@ def build_app() -> Starlette:
         ],
         exception_handlers={HTTPException: refuse_request, UnservedError: refuse_unserved},
     )
-    app.state.metrics = metrics
+    app.state.registry = metrics.registry
     return app
 
 
@@ -70,7 +70,7 @@ def serve_model(
     """
     state = app.state
     state.models, state.admission, state.following = models, admission, following
-    registry = state.metrics.registry
+    registry = state.registry
     registry.register(ModelCollector(lambda: (models.current.colorizer.package, models.current.monitor)))
     registry.register(PoolCollector(admission, lambda: models.pools))
     if following is not None:
@@ -83,7 +83,6 @@ def replace_model(app: Starlette, new: LiveModel) -> None:
     pool.counts = state.admission.pool.counts  # the service goes on counting
     state.models.replace(new)
     state.admission.pool = pool
-    state.metrics.forget_versions()
 
 
 def _model_in_use(request: Request) -> LiveModel:
@@ -156,7 +155,7 @@ async def _show_certificate(request: Request) -> Response:
 
 
 async def _show_metrics(request: Request) -> Response:
-    content = generate_latest(request.app.state.metrics.registry)
+    content = generate_latest(request.app.state.registry)
     return Response(content, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

@@ -125,11 +125,13 @@ class Registry:
                 with suppress(ProcessLookupError):
                     process.kill()
                 await process.wait()
+        last = errors.decode(errors="replace").strip().rpartition("\n")[2]
+        if code:
+            raise FollowError(f"the process that asks the registry has ended with code {code}: {last}")
         try:
             answer: dict[str, Any] = json.loads(output)
         except ValueError as error:
-            last = errors.decode(errors="replace").strip().rpartition("\n")[2]
-            raise FollowError(f"the process that asks the registry has ended with code {code}: {last}") from error
+            raise FollowError(f"the process that asks the registry has given no answer: {last}") from error
         if "failure" in answer:
             raise FollowError(answer["failure"], answer["lasting"])
         return answer

@@ -21,7 +21,11 @@ from typing import Any
 from huebands.registry.connection import TrackingError
 from huebands.registry.models import UnsoundVersionError, download_package, find_package
 
-_NICENESS = 5  # half of the share of a worker process, or less
+_NICENESS = 5  # a third of the processor time of a worker process
+
+
+class UnfitError(Exception):
+    """A package is what was registered, but cannot be served."""
 
 
 def find(address: str) -> dict[str, Any]:
@@ -39,22 +43,26 @@ def fetch(address: str, folder: str) -> dict[str, Any]:
 
     Raises:
         TrackingError: when the registry does not answer, or its files are not those that were registered.
-        PackageError: when the package is not sound, or has no calibration.
-        AlphaError: when the calibration does not support what the service promises by default.
+        UnfitError: when the package is not sound, has no calibration, or does not keep what the service promises.
     """
+    # Imported here, because torch takes seconds, and "find" needs none of it.
     from huebands.colorize.colorizer import Colorizer
+    from huebands.conformal.guarantee import AlphaError
     from huebands.files.manifest import write_folder
     from huebands.package.generator import read_files
     from huebands.package.read import read_package
+    from huebands.package.schema import PackageError
     from huebands.serving.served_model import check_default
     from huebands.serving.workers import worker
 
     package_sha256 = find_package(address).package_sha256
-    files = read_files(download_package(address), package_sha256)
-    write_folder(Path(folder), files)
-    colorizer = Colorizer(read_package(Path(folder), package_sha256), address)
-    check_default(colorizer)
-    worker.prepare(folder, str(package_sha256))
+    downloaded = download_package(address)
+    try:
+        write_folder(Path(folder), read_files(downloaded, package_sha256))
+        check_default(Colorizer(read_package(Path(folder), package_sha256), address))
+        worker.prepare(folder, str(package_sha256))
+    except (PackageError, AlphaError) as error:
+        raise UnfitError(str(error)) from error
     return {}
 
 
@@ -63,12 +71,9 @@ COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {"find": find, "fetch": fet
 
 def answer(command: Callable[..., dict[str, Any]], arguments: list[str]) -> dict[str, Any]:
     """Run a command; a failure is an answer too."""
-    from huebands.conformal.guarantee import AlphaError
-    from huebands.package.schema import PackageError
-
     try:
         return command(*arguments)
-    except (UnsoundVersionError, PackageError, AlphaError) as error:
+    except (UnsoundVersionError, UnfitError) as error:
         return {"failure": str(error), "lasting": True}
     except TrackingError as error:
         return {"failure": str(error), "lasting": False}
@@ -78,7 +83,8 @@ def answer(command: Callable[..., dict[str, Any]], arguments: list[str]) -> dict
 
 def _end_with_parent() -> None:
     """End this process when the service does, which holds the other end of standard input."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not `sys.stdin`, whose lock would be held when this process ends by itself
+        pass
     os._exit(1)
 
 

@@ -76,11 +76,6 @@ class Metrics:
         for part, seconds in record.part_seconds.items():
             self._parts.labels(part).observe(seconds)
 
-    def forget_versions(self) -> None:
-        """Drop what was measured of each version: so the versions that a service ever had do not add up."""
-        self._widths.clear()
-        self._likeness.clear()
-
 
 class ModelCollector(Collector):
     """Reports the served model, and the monitor of its photos.
