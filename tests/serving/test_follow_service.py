@@ -98,7 +98,7 @@ def test_the_service_follows_promotions_and_a_rollback_without_a_lost_request(
     folder.mkdir()
 
     with serve_package(
-        Path(ADDRESS), folder, HUEBANDS_MODEL=ADDRESS, HUEBANDS_FOLLOW="0.5", HUEBANDS_PROCESSES="1"
+        Path(ADDRESS), folder, HUEBANDS_MODEL=ADDRESS, HUEBANDS_FOLLOW="3", HUEBANDS_PROCESSES="1"
     ) as url:
 
         def model() -> dict[str, Any]:

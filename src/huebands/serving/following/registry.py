@@ -63,7 +63,7 @@ class Registry:
         address: str,
         folder: Path,
         environment: Mapping[str, str],
-        find_timeout: float = 60,
+        find_timeout: float = 120,
         fetch_timeout: float = 900,
         program: str = _PROGRAM,
     ) -> None:
