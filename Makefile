@@ -54,12 +54,14 @@ tour: install ## run docs/tour.ipynb, and write its outputs into it
 serve: install ## serve the model on http://localhost:3000
 	$(BIN)/bentoml serve huebands.service:Huebands --host 127.0.0.1 --port 3000
 
-bento: install ## pack the service and the model that HUEBANDS_MODEL names, by default the best, into a bento
-	$(BIN)/python -m huebands.serving.bento_build
+# FOLLOW=yes adds the registry's client, with which the service can follow an alias.
+bento: install ## pack the service and MODEL, a folder or models:/NAME/VERSION, by default the best, into a bento
+	$(if $(MODEL),HUEBANDS_MODEL='$(MODEL)' )$(BIN)/python -m huebands.serving.bento_build$(if $(filter yes,$(FOLLOW)), --follow)
 
+TAG = huebands:$(if $(filter yes,$(FOLLOW)),follow,latest)
 container: bento ## make an image of the newest bento; needs Docker
 	@mkdir -p build # BentoML takes no template from outside the current folder, not even its own copy
-	TMPDIR=$(CURDIR)/build $(BIN)/bentoml containerize huebands:latest --image-tag huebands:latest
+	TMPDIR=$(CURDIR)/build $(BIN)/bentoml containerize huebands:latest --image-tag $(TAG)
 
 ui: install ## show runs and models on http://localhost:5000
 	MLFLOW_TRACKING_URI= $(BIN)/python -m huebands.registry.connection
@@ -89,13 +91,12 @@ soak: install ## overload the service for MINUTES; fails when an accepted photo 
 	$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
 
 # In a copy of the tree, with a registry of its own: neither this tree nor the real registry is touched.
-MODEL ?= cgan-unet
 # DVC stores an experiment as a commit, and git on a fresh machine has no author's name for it.
 SOMEBODY := $(foreach role,AUTHOR COMMITTER,GIT_$(role)_NAME=huebands GIT_$(role)_EMAIL=huebands@localhost)
-pipeline-small: install ## run the whole pipeline with MODEL at small size, in a copy of the tree
+pipeline-small: install ## run the whole pipeline with MODEL, by default cgan-unet, at small size, in a copy of the tree
 	-@$(BIN)/dvc exp remove --quiet small 2>/dev/null
 	MLFLOW_TRACKING_URI=sqlite:///mlflow.db $(SOMEBODY) $(BIN)/dvc exp run --temp --force --name small \
-		--set-param experiment=small --set-param model=$(MODEL)
+		--set-param experiment=small --set-param model=$(or $(MODEL),cgan-unet)
 
 retrain: install ## run every stage anew
 	@$(BIN)/python -m huebands.data.readiness
@@ -145,4 +146,7 @@ lock: ## pin the newest releases that pyproject.toml allows, in a fresh environm
 	.venv-lock/bin/python -m pip install --quiet --constraint requirements.lock --requirement requirements-serve.in
 	.venv-lock/bin/python -m pip freeze --all --exclude pip --exclude openvino-telemetry | sed 's/+cpu//' \
 		> requirements-serve.lock
+	.venv-lock/bin/python -m pip install --quiet --constraint requirements.lock mlflow-skinny
+	.venv-lock/bin/python -m pip freeze --all --exclude pip --exclude openvino-telemetry | sed 's/+cpu//' \
+		| grep --invert-match --line-regexp --fixed-strings --file requirements-serve.lock > requirements-follow.lock
 	rm -rf .venv-lock

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
@@ -12,10 +13,11 @@ from huebands.colorize.colorizer import Colorizer
 from huebands.serving.admission.control import AdmissionControl
 from huebands.serving.answers import ModelHeaders
 from huebands.serving.app import build_app, serve_model
+from huebands.serving.live_model import LiveModel, LiveModels, Workers
+from huebands.serving.monitoring.follow_status import FollowStatus
 from huebands.serving.served_model import ServedModel
 from huebands.serving.workers import worker
 from huebands.serving.workers.jobs import Job, Outcome
-from huebands.serving.workers.pool import WorkerPool
 
 ANSWER_WITHIN = 60  # seconds; httpx's timeouts do not hold for an application in the same process
 
@@ -37,12 +39,24 @@ class InProcessPool:
         return worker.work(self.colorizer, job)
 
 
-def build_in_process(package: Path) -> Starlette:
+def live_in_process(model: ServedModel, colorizer: Colorizer) -> LiveModel:
+    """Make a model that colorizes in this process."""
+    workers = SimpleNamespace(pool=InProcessPool(colorizer))
+    return LiveModel(model, colorizer, cast(Workers, workers))
+
+
+def take_model(app: Starlette, colorizer: Colorizer) -> None:
+    """Let an application use another model from now on, without the numbers of the one before."""
+    live = live_in_process(app.state.models.current.model, colorizer)
+    app.state.models.current, app.state.admission.pool = live, live.workers.pool
+
+
+def build_in_process(package: Path, following: FollowStatus | None = None) -> Starlette:
     """Make the application for a model package."""
     app, colorizer = build_app(), Colorizer.load(package)
-    pool = cast(WorkerPool, InProcessPool(colorizer))
-    model = ServedModel(folder=str(package), source=package.name)
-    serve_model(app, model, colorizer, AdmissionControl(pool, max_bytes=2**30, max_requests=100))
+    models = LiveModels(live_in_process(ServedModel(folder=str(package), source=package.name), colorizer))
+    pool = models.current.workers.pool
+    serve_model(app, models, AdmissionControl(pool, max_bytes=2**30, max_requests=100), following)
     app.add_middleware(ModelHeaders, state=app.state)
     return app
 

@@ -1,14 +1,17 @@
 """The BentoML service, which wires the serving room together; no other module imports bentoml.
 
 HUEBANDS_MODEL names the model package, a folder or models:/NAME@ALIAS; without it `served_model.choose` takes its
-default.
+default. With HUEBANDS_FOLLOW, the service follows that alias.
 """
 
 import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from types import FrameType
 
 import bentoml
@@ -20,10 +23,15 @@ from huebands.serving.admission.control import AdmissionControl
 from huebands.serving.admission.limits import LimitError, Limits
 from huebands.serving.answers import ModelHeaders
 from huebands.serving.app import build_app, serve_model
-from huebands.serving.workers import worker
-from huebands.serving.workers.package_copy import PrivateCopy, copy_privately
-from huebands.serving.workers.pool import WorkerPool
-from huebands.serving.workers.process import ProcessEndedError, WorkerProcess
+from huebands.serving.following.follower import Follower
+from huebands.serving.following.registry import Registry
+from huebands.serving.following.rollout import Rollout
+from huebands.serving.following.settings import FollowSettings, FollowSettingsError
+from huebands.serving.live_model import LiveModel, LiveModels, Workers
+from huebands.serving.monitoring.alarm import now
+from huebands.serving.monitoring.follow_status import FollowStatus
+from huebands.serving.served_model import ServedModel
+from huebands.serving.workers.package_copy import copy_privately
 
 CHOSEN = "HUEBANDS_CHOSEN"  # environment variable that passes the choice from BentoML's first process to the others
 app = build_app()
@@ -49,67 +57,76 @@ class Huebands:
         try:
             Limits.from_environment(os.environ)
             pixel_limit()
+            FollowSettings.from_environment(os.environ)
             chosen = served_model.choose(os.environ.get("HUEBANDS_MODEL") or None)
             package = chosen.load().package
             folder = copy_privately(package.folder, package.package_sha256)
-        except (PackageError, LimitError, PixelLimitError) as error:
+        except (PackageError, LimitError, PixelLimitError, FollowSettingsError) as error:
             sys.exit(f"huebands: {error}")
-        chosen = replace(chosen, folder=str(folder), package_sha256=package.package_sha256)
+        chosen = replace(chosen, folder=str(folder), package_sha256=package.package_sha256, in_use_since=now())
         os.environ[CHOSEN] = chosen.encode()
 
     def __init__(self) -> None:
         json_log.configure()
-        model = served_model.decode(os.environ[CHOSEN])
+        first, limits = served_model.decode(os.environ[CHOSEN]), Limits.from_environment(os.environ)
+        settings = FollowSettings.from_environment(os.environ)
+        model = first if settings is None else served_model.recall(first)
         colorizer = model.load()
-        limits = Limits.from_environment(os.environ)
-        self.package_copy = PrivateCopy(colorizer.package.folder, colorizer.package.package_sha256)
-        self.pool = build_pool(self.package_copy, limits)
-        serve_model(app, model, colorizer, AdmissionControl(self.pool, limits.held_bytes, limits.requests))
+        workers = Workers(colorizer.package.folder, colorizer.package.package_sha256, limits)
+        self.models = LiveModels(LiveModel(model, colorizer, workers))
+        self.follower = None if settings is None else build_follower(settings, first, limits)
+        status = None if self.follower is None else self.follower.status
+        serve_model(app, self.models, AdmissionControl(workers.pool, limits.held_bytes, limits.requests), status)
 
     @bentoml.on_startup
     async def start(self) -> None:
         """Start the worker processes."""
-        self.pool.start()
-        refuse_jobs_after_sigterm(self.pool)
-        self.restoring = asyncio.create_task(self.package_copy.restore_regularly())
+        self.models.current.workers.start()
+        self.following = None if self.follower is None else asyncio.create_task(self.follower.run())
+        after_sigterm(self.refuse_more)
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
         """End the worker processes."""
-        self.restoring.cancel()
-        await self.pool.close()
+        if self.following is not None:
+            self.following.cancel()
+            await asyncio.gather(self.following, return_exceptions=True)
+        await self.models.close()
+
+    def refuse_more(self) -> None:
+        """Accept no more jobs, and put no other model in use."""
+        if self.following is not None:
+            self.following.cancel()
+        self.models.refuse_more()
 
     async def __is_ready__(self) -> bool:
-        return self.pool.ready and self.package_copy.fault is None
+        return self.models.current.workers.ready
 
 
 Huebands.add_asgi_middleware(ModelHeaders, state=app.state)  # type: ignore[attr-defined]  # the decorators made it a service
 
 
-def build_pool(package_copy: PrivateCopy, limits: Limits) -> WorkerPool:
-    """Make the pool of worker processes that colorize with a package."""
-    # Numeric libraries read this when they are loaded; torch and OpenVINO follow it.
-    environment = {"OMP_NUM_THREADS": str(limits.threads), **os.environ}
+def build_follower(settings: FollowSettings, first: ServedModel, limits: Limits) -> Follower:
+    """Make the follower of an alias.
 
-    def make_command() -> list[str]:
-        try:
-            folder = package_copy.restore()
-        except PackageError as error:
-            raise ProcessEndedError(str(error)) from error
-        return [sys.executable, "-m", worker.__name__, str(folder), package_copy.package_sha256]
-
-    def make_process() -> WorkerProcess:
-        return WorkerProcess(make_command, environment)
-
-    return WorkerPool(make_process, processes=limits.processes, queue=limits.queue, timeout=limits.timeout)
+    Args:
+        settings: alias, and the seconds between two looks at it.
+        first: model that the service has started with.
+        limits: limits of the service.
+    """
+    status = FollowStatus(address=settings.address, every_seconds=settings.every_seconds)
+    environment = {"OMP_NUM_THREADS": "1", **os.environ}
+    registry = Registry(settings.address, Path(first.folder).parent, environment)
+    rollout = Rollout(app, limits, first, partial(served_model.remember, first))
+    return Follower(registry, rollout, status)
 
 
-def refuse_jobs_after_sigterm(pool: WorkerPool) -> None:
-    """Let a pool refuse jobs after SIGTERM; the previous handler is called too."""
+def after_sigterm(call: Callable[[], None]) -> None:
+    """Call a function in the event loop after SIGTERM; the previous handler is called too."""
     loop, previous = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
 
     def handle(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(pool.refuse_more)
+        loop.call_soon_threadsafe(call)
         if callable(previous):
             previous(number, frame)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from huebands.package.lineage import Dataset
+from huebands.photos.write import write_png
 from huebands.registry.runs import FinishedRun, log_runs
 from huebands.registry.stage_runs import log_stages
 from huebands.registry.training_run import TrainingRun

@@ -26,11 +26,16 @@ from huebands.photos.write import encode_png
 from huebands.registry import local_store
 from huebands.registry.models import register_package, set_alias
 from huebands.registry.training_run import TrainingRun
+from huebands.serving import bento_build, served_model
+from huebands.serving.following import registry_process
+from huebands.serving.served_model import ServedModel
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 CHECKOUT = Path(__file__).parents[2]
 LOCK, SERVING_LOCK = CHECKOUT / "requirements.lock", CHECKOUT / "requirements-serve.lock"
+FOLLOWING_LOCK = CHECKOUT / "requirements-follow.lock"
+CLIENT = "mlflow-skinny"  # of the registry
 SERVING_IMPORTS = CHECKOUT / "requirements-serve.in"
 PHOTO = encode_png(np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8))
 # The sitecustomize.py of an environment: each process records the hosts that it calls, and can reach this machine only.
@@ -92,15 +97,21 @@ def bento(tiny_package: Path, empty_store: Path, tmp_path_factory: pytest.TempPa
 def lean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with the packages of the serving lock alone: without huebands, and without a network."""
     folder = tmp_path_factory.mktemp("lean")
+    packages = make_environment(folder, SERVING_LOCK)
+    (packages / "sitecustomize.py").write_text(CUT_OFF.format(calls=str(folder / "calls")))
+    return folder
+
+
+def make_environment(folder: Path, *locks: Path) -> Path:
+    """Make an environment with the packages of some locks alone; gives the folder of its packages."""
     venv.create(folder, symlinks=True)
     (packages,) = folder.glob("lib/python3*/site-packages")
-    for line in SERVING_LOCK.read_text().splitlines():
+    for line in "".join(lock.read_text() for lock in locks).splitlines():
         for source in parts_of(distribution(line.partition("==")[0])):
             target = packages / source.name
             if not target.exists():  # distributions may share a namespace
                 target.symlink_to(source)
-    (packages / "sitecustomize.py").write_text(CUT_OFF.format(calls=str(folder / "calls")))
-    return folder
+    return packages
 
 
 def parts_of(package: Distribution) -> set[Path]:
@@ -220,18 +231,63 @@ def requirements(name: str, extras: Iterable[str]) -> Iterator[tuple[str, frozen
             yield canonicalize_name(requirement.name), frozenset(requirement.extras)
 
 
-def test_every_pin_of_the_serving_lock_is_needed_by_what_serving_imports() -> None:
-    imported = [line for line in SERVING_IMPORTS.read_text().splitlines() if not line.startswith("#")]
-    waiting = [(canonicalize_name(name), frozenset[str]()) for name in imported]
+def needed_by(names: Iterable[str]) -> set[str]:
+    """The distributions that some others need, themselves among them."""
+    waiting = [(canonicalize_name(name), frozenset[str]()) for name in names]
     needed: set[tuple[str, frozenset[str]]] = set()
     while waiting:
         name, extras = waiting.pop()
         if (name, extras) not in needed:
             needed.add((name, extras))
             waiting += requirements(name, extras)
-    pinned = {canonicalize_name(name) for name in pins(SERVING_LOCK)}
-    assert sorted(pinned - {name for name, _ in needed}) == [], "nothing needs them; run `make lock`"
+    return {name for name, _ in needed}
+
+
+def pinned_names(lock: Path) -> set[str]:
+    return {canonicalize_name(name) for name in pins(lock)}
+
+
+def test_every_pin_of_the_serving_lock_is_needed_by_what_serving_imports() -> None:
+    imported = [line for line in SERVING_IMPORTS.read_text().splitlines() if not line.startswith("#")]
+    pinned = pinned_names(SERVING_LOCK)
+    assert sorted(pinned - needed_by(imported)) == [], "nothing needs them; run `make lock`"
     assert {canonicalize_name(name) for name in imported} <= pinned
+
+
+def test_the_lock_for_following_holds_what_the_client_of_the_registry_needs_beside_the_serving_lock() -> None:
+    full, following = pins(LOCK), pins(FOLLOWING_LOCK)
+    assert {name: version for name, version in following.items() if full.get(name) != version} == {}
+    needed = needed_by([CLIENT]) - pinned_names(SERVING_LOCK)
+    assert pinned_names(FOLLOWING_LOCK) == needed, "run `make lock`"
+
+
+def test_a_bento_that_follows_has_both_locks(tiny_package: Path, tmp_path: Path) -> None:
+    chosen = ServedModel(folder=str(tiny_package), source="models:/bands/3", model="bands", version=3)
+    for name, follows in (("baked", False), ("following", True)):
+        (tmp_path / name).mkdir()
+        bento_build.stage(chosen, CHECKOUT, tmp_path / name, follows)
+        expected = pins(SERVING_LOCK) | (pins(FOLLOWING_LOCK) if follows else {})
+        assert pins(tmp_path / name / SERVING_LOCK.name) == expected
+        assert json.loads((tmp_path / name / served_model.CHOICE).read_text())["version"] == 3
+
+
+def test_the_registry_can_be_asked_in_an_environment_of_both_locks(tmp_path: Path) -> None:
+    make_environment(tmp_path, SERVING_LOCK, FOLLOWING_LOCK)
+    asked = subprocess.Popen(
+        [tmp_path / "bin/python", "-m", registry_process.__name__, "find", "models:/bands@champion"],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(CHECKOUT / "src"),
+            "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        },
+        stdin=subprocess.PIPE,  # the program ends when it is closed
+        stdout=subprocess.PIPE,
+    )
+    assert asked.stdout is not None
+    with asked:
+        answer = json.loads(asked.stdout.read())
+    assert answer["failure"].startswith("no answer from http://127.0.0.1:9: ") and not answer["lasting"]
 
 
 def instructions(bento: Path) -> list[str]:

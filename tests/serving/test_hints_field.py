@@ -13,7 +13,7 @@ from huebands.conformal.guarantee import Guarantee
 from huebands.photos.write import encode_png
 from huebands.serving.openapi import describe_api
 from huebands.serving.served_model import describe_model
-from in_process import Client, build_in_process
+from in_process import Client, build_in_process, take_model
 from painted_hints import calibrate_with_hints, with_calibrations, with_hints, without_calibration
 
 PHOTO = np.full((24, 30), 120, np.uint8)
@@ -29,7 +29,7 @@ def colorizer(tiny_package):
 @pytest.fixture(scope="module")
 def client(tiny_package, colorizer):
     app = build_in_process(tiny_package)
-    app.state.colorizer = app.state.admission.pool.colorizer = colorizer
+    take_model(app, colorizer)
     return Client(app)
 
 
@@ -88,13 +88,13 @@ def test_the_report_and_the_page_learn_what_is_unusual_and_that_nothing_is_promi
 def test_a_model_that_is_calibrated_under_hints_promises_for_true_ones(client, colorizer, tiny_package):
     calibrated = without_calibration(tiny_package)
     calibrated = with_calibrations(calibrated, calibrate_with_hints(calibrated))
-    client.app.state.colorizer = client.app.state.admission.pool.colorizer = calibrated
+    take_model(client.app, calibrated)
     try:
         report = json.loads(opened(send(client, hint=TEXT)).read("report.json"))
         exploration = json.loads(opened(send(client, "/explore", hint=TEXT)).read("exploration.json"))
         plain = json.loads(opened(send(client)).read("report.json"))
     finally:
-        client.app.state.colorizer = client.app.state.admission.pool.colorizer = colorizer
+        take_model(client.app, colorizer)
     law = calibrated.package.hints_calibration.law.in_words
     assert report["promise"] == f"{plain['promise']} {law}"
     assert (exploration["caveat"], exploration["law"]) == (None, law)

@@ -8,8 +8,8 @@ import huebands
 
 SOURCE = Path(huebands.__file__).parent
 # From top to bottom; a room imports those below it.
-ROOMS = ["service", "app", "openapi", "served_model", "pages", "answers", "forms", "monitoring", "admission", "workers"]
-ROOMS += ["json_log", "refusals", "page_headers"]
+ROOMS = ["service", "following", "app", "openapi", "live_model", "served_model", "pages", "answers", "forms"]
+ROOMS += ["monitoring", "admission", "workers", "json_log", "refusals", "page_headers"]
 
 
 def serving_imports(path: Path) -> set[str]:

@@ -11,7 +11,7 @@ from PIL import Image
 from huebands.colorize.exemplar import Exemplar
 from huebands.photos.write import encode_png
 from huebands.serving.openapi import describe_api
-from in_process import Client, build_in_process
+from in_process import Client, build_in_process, take_model
 from reference_colours import with_reference
 
 PHOTO = np.linspace(20, 230, 24 * 30).reshape(24, 30).astype(np.uint8)
@@ -26,7 +26,7 @@ def colorizer(tiny_package):
 @pytest.fixture(scope="module")
 def client(tiny_package, colorizer):
     app = build_in_process(tiny_package)
-    app.state.colorizer = app.state.admission.pool.colorizer = colorizer
+    take_model(app, colorizer)
     return Client(app)
 
 

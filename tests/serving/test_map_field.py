@@ -11,7 +11,7 @@ from PIL import Image
 from huebands.photos.write import encode_png
 from huebands.serving.openapi import describe_api
 from huebands.serving.served_model import describe_model
-from in_process import Client, build_in_process
+from in_process import Client, build_in_process, take_model
 from joint_density import with_joint_density
 
 PHOTO = encode_png(np.random.default_rng(0).integers(0, 256, (9, 12), dtype=np.uint8))
@@ -25,7 +25,7 @@ def joint(tiny_package):
 def client_of(package, colorizer=None):
     app = build_in_process(package)
     if colorizer is not None:
-        app.state.colorizer = app.state.admission.pool.colorizer = colorizer
+        take_model(app, colorizer)
     return Client(app)
 
 

@@ -55,7 +55,8 @@ def test_an_answered_photo_is_counted_and_measured(client, path):
     assert grown["huebands_photos_total", f'route="{path}"'] == 1
     assert grown["huebands_pixels_total", ""] == 24 * 30
     assert grown["huebands_photo_megapixels_sum", ""] == pytest.approx(24 * 30 / 1e6)
-    assert grown["huebands_band_width_levels_count", ""] == grown["huebands_likeness_p_value_count", ""] == 1
+    version = f'version="{client.get("/model").json()["version"]}"'
+    assert grown["huebands_band_width_levels_count", version] == grown["huebands_likeness_p_value_count", version] == 1
     for part in ("queue", "decode", "colorize", "encode"):
         assert grown["huebands_part_seconds_count", f'part="{part}"'] == 1
     assert not any(name == "huebands_rejections_total" for name, _ in grown)
@@ -151,7 +152,7 @@ def test_the_monitor_counts_each_photo_once_and_is_reported_everywhere(tiny_pack
 def test_an_alarm_is_reported_everywhere(tiny_package):
     app = build_in_process(tiny_package)
     for _ in range(60):
-        app.state.monitor.drift.add(1 / 20)
+        app.state.models.current.monitor.drift.add(1 / 20)
     drift = Client(app).get("/model").json()["monitoring"]["drift"]
     assert numbers(Client(app))["huebands_drift_alarm", ""] == 1
     assert drift["state"] == "alarm"

@@ -99,5 +99,5 @@ def test_the_document_lists_every_route(app, document):
 
 def test_the_ranges_are_those_of_the_loaded_calibration(app, document):
     alpha = document["components"]["schemas"]["Form"]["properties"]["alpha"]
-    assert alpha["minimum"] == app.state.colorizer.calibration.smallest_alpha
-    assert document == describe_api(app.state.colorizer)
+    assert alpha["minimum"] == app.state.models.current.colorizer.calibration.smallest_alpha
+    assert document == describe_api(app.state.models.current.colorizer)

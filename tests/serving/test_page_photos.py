@@ -175,3 +175,40 @@ def test_a_file_name_is_shown_as_text(page):
     choose(page, noise(), name)
     expect(page.locator("#photo")).to_contain_text(name)
     expect(page.locator("#photos .name")).to_have_text(name)
+
+
+def pretend(page, path, version):
+    """Let the answers of a path name another version of the model."""
+
+    def answer(route):
+        response = route.fetch()
+        headers = response.headers | {"huebands-version": version}
+        if path == "model":
+            route.fulfill(response=response, headers=headers, json=response.json() | {"version": version})
+        else:
+            route.fulfill(response=response, headers=headers)
+
+    page.route(f"**/{path}", answer)
+
+
+def test_a_photo_of_a_model_that_came_into_use_while_the_page_was_open_is_no_others(visit, url):
+    version = httpx.get(f"{url}/model").json()["version"]
+    page = visit()
+    pretend(page, "model", "0" * 12)
+    page.reload()
+    expect(page.locator("#model")).to_contain_text("version 000000000000")
+    page.unroute("**/model")
+    explore(page, noise())
+    expect(page.locator("#model")).to_contain_text(f"version {version}")
+    expect(page.locator("#warning")).not_to_contain_text("Another model")
+
+
+def test_files_of_another_model_than_the_one_on_show_are_not_taken(page):
+    explore(page, noise())
+    expect(page.locator("#warning")).not_to_contain_text("Another model")
+    for path in ("bands", "model"):
+        pretend(page, path, "0" * 12)
+    page.locator("#files button").first.click()
+    expect(page.get_by_role("alert")).to_contain_text("The service has another model now")
+    expect(page.locator("#warning")).to_contain_text("Another model, tiny, made these colours.")
+    expect(page.get_by_role("button", name="Colorize again")).to_be_visible()

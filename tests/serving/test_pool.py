@@ -19,6 +19,7 @@ from fake_workers import fake_process, job
 from huebands.serving.admission.limits import LimitError, Limits, usable_cores
 from huebands.serving.workers.jobs import UnservedError
 from huebands.serving.workers.pool import WorkerPool
+from huebands.serving.workers.process import ProcessEndedError
 from huebands.serving.workers.slot import Slot
 
 WITHIN = 20  # seconds to wait for anything; it takes less than one
@@ -271,6 +272,25 @@ async def test_processes_that_do_not_start_are_started_again_and_the_log_says_wh
         error = await refusal(pool.submit(job(b"echo")))
         assert (error.status, error.cause) == (503, "starting") and error.retry_after >= 1
     assert reason in caplog.text
+
+
+@in_loop
+async def test_a_pool_is_warm_once_every_process_is_ready():
+    pool = WorkerPool(fake_process, processes=2, queue=4, timeout=WITHIN)
+    pool.start()
+    try:
+        await pool.wait_until_warm()
+        assert len(pool.pids) == 2 and pool.ready
+    finally:
+        await close(pool)
+
+
+@in_loop
+@pytest.mark.parametrize(("start", "reason"), [("fail", "the package is not sound"), ("end", "has ended")])
+async def test_waiting_for_a_pool_ends_with_the_first_process_that_does_not_start(start, reason, capfd):
+    async with running(start, processes=2) as pool:
+        with pytest.raises(ProcessEndedError, match=reason):
+            await pool.wait_until_warm()
 
 
 def test_the_pause_before_a_start_doubles_with_each_failure():

@@ -10,7 +10,7 @@ from PIL import Image
 
 from huebands.photos.write import encode_png
 from huebands.serving.openapi import describe_api
-from in_process import Client, build_in_process
+from in_process import Client, build_in_process, take_model
 from several_colourings import with_samples
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (9, 12), dtype=np.uint8)
@@ -24,7 +24,7 @@ def colorizer(tiny_package):
 @pytest.fixture(scope="module")
 def client(tiny_package, colorizer):
     app = build_in_process(tiny_package)
-    app.state.colorizer = app.state.admission.pool.colorizer = colorizer
+    take_model(app, colorizer)
     return Client(app)
 
 

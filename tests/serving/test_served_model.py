@@ -23,16 +23,15 @@ from huebands.package.schema import PackageError
 from huebands.photos.write import encode_png
 from huebands.registry import connection, local_store, models
 from huebands.registry.connection import short_timeouts
-from huebands.registry.models import PACKAGE_TAG, register_package, set_alias
-from huebands.registry.training_run import TrainingRun
+from huebands.registry.models import PACKAGE_TAG, set_alias
 from huebands.serving import served_model
 from huebands.serving.answers import model_headers
 from huebands.serving.workers.package_copy import PrivateCopy, copy_privately
 from tiny_package import seal, write_tiny_package
+from tiny_registry import NAME, copy_store, register
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
-NAME = "bands"
 CHECKOUT = Path(__file__).parents[2]
 PHOTO = encode_png(np.zeros((20, 30, 3), np.uint8))
 
@@ -41,17 +40,10 @@ PHOTO = encode_png(np.zeros((20, 30, 3), np.uint8))
 def registry(tmp_path: Path, empty_store: Path, tiny_package: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a store that holds the tiny package as version 1, the champion."""
     folder = tmp_path / "registry"
-    folder.mkdir()
-    shutil.copy(empty_store, folder)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", local_store.store_uri(folder))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", copy_store(empty_store, folder))
     register(tiny_package)
     set_alias(NAME, "champion", 1)
     return folder
-
-
-def register(package: Path, **tags: str) -> None:
-    run = TrainingRun.start("tiny", "huebands", {}, {})
-    register_package(package, read_package(package).package_sha256, NAME, run.run_id, {}, tags)
 
 
 def test_a_version_is_served_as_it_was_registered(registry: Path, tiny_package: Path) -> None:
@@ -62,13 +54,14 @@ def test_a_version_is_served_as_it_was_registered(registry: Path, tiny_package: 
         assert chosen.describe() == {
             "source": address,
             "registry": {"model": NAME, "version": 1, "alias": alias},
+            "in_use_since": None,
         }
         assert served_model.decode(chosen.encode()) == chosen
 
 
 def test_the_source_of_a_folder_is_its_name_without_the_path(tiny_package: Path) -> None:
     described = served_model.choose(str(tiny_package)).describe()
-    assert described == {"source": "tiny", "registry": None}
+    assert described == {"source": "tiny", "registry": None, "in_use_since": None}
 
 
 @pytest.mark.parametrize("change", ["altered", "missing"])
@@ -165,7 +158,7 @@ def test_a_model_that_the_registry_lacks_is_refused_with_the_names_that_it_has(
 def test_without_mlflow_a_registry_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "huebands.registry.connection")
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    with pytest.raises(PackageError, match=r"needs mlflow, which is not installed here; .* leave HUEBANDS_MODEL out"):
+    with pytest.raises(PackageError, match=r"needs mlflow, which is not installed here; .* leave HUEBANDS_MODEL"):
         served_model.choose(f"models:/{NAME}@champion")
 
 
@@ -186,6 +179,10 @@ def test_short_timeouts_of_a_store_end_with_the_download(registry: Path, monkeyp
             "huebands: no answer from http://127.0.0.1:9: ",
         ),
         ({"HUEBANDS_MODEL": "/nowhere"}, "huebands: /nowhere: no such folder"),
+        (
+            {"HUEBANDS_MODEL": "models:/bands/1", "HUEBANDS_FOLLOW": "60"},
+            "huebands: HUEBANDS_MODEL (='models:/bands/1') must be models:/NAME@ALIAS",
+        ),
     ],
 )
 def test_a_service_without_its_package_ends_at_once_with_an_error_of_one_line(

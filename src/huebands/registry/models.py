@@ -32,6 +32,10 @@ PACKAGE_TAG = "huebands.package_sha256"
 _SHOWN = 5  # versions that an error lists
 
 
+class UnsoundVersionError(TrackingError):
+    """The files of a version are not those that were registered, or nothing says which these are."""
+
+
 @dataclass(frozen=True)
 class RegisteredPackage:
     """One version of a registered model."""
@@ -159,7 +163,7 @@ def download_package(uri: str) -> Path:
     version = _find_version(uri)
     store, registered = store_uri(), version.tags.get(PACKAGE_TAG)
     if registered is None:
-        raise TrackingError(
+        raise UnsoundVersionError(
             f"{uri}: version {version.version} in {store} has no tag {PACKAGE_TAG}, so its files cannot be checked"
             "; register the package with `dvc repro`"
         )
@@ -220,7 +224,7 @@ def _check_files(subject: str, package: Path, registered: str) -> None:
 
     downloaded = hash_package(package)
     if downloaded != registered:
-        raise TrackingError(
+        raise UnsoundVersionError(
             f"{subject} are not those that were registered: their sha256 (={downloaded!r}) must be {PACKAGE_TAG}"
             f" (={registered!r}); restore the store from its backup, or name another version"
         )

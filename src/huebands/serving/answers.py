@@ -53,7 +53,8 @@ class ModelHeaders:
 
     Args:
         app: the next ASGI application.
-        state: its `colorizer` has the served package; before it is set, nothing is added.
+        state: its `models` has the model in use; before it is set, nothing is added. An answer that another model has
+            made has this model's package in the request's state, as `package`.
     """
 
     def __init__(self, app: ASGIApp, state: State) -> None:
@@ -62,14 +63,15 @@ class ModelHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on the request with a `send` that adds the headers."""
-        if scope["type"] != "http" or not hasattr(self.state, "colorizer"):
+        if scope["type"] != "http" or not hasattr(self.state, "models"):
             await self.app(scope, receive, send)
             return
-        headers = model_headers(self.state.colorizer.package)
+        request_state = scope.setdefault("state", {})
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(headers)
+                package = request_state.get("package") or self.state.models.current.colorizer.package
+                MutableHeaders(scope=message).update(model_headers(package))
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

@@ -1,6 +1,7 @@
 """Builds a bento of the service with the model package that HUEBANDS_MODEL names inside: `make bento`.
 
-BentoML is called by its command line, on a copy of what goes into the bento.
+With `--follow` the bento has the registry's client too, with which the service can follow an alias. BentoML is called
+by its command line, on a copy of what goes into the bento.
 """
 
 import os
@@ -19,7 +20,8 @@ from huebands.serving import served_model
 from huebands.serving.served_model import ServedModel
 
 _BUILD = Path("build")  # BentoML takes nothing from outside the current folder
-_FILES = ("bentofile.yaml", "requirements-serve.lock", "docker/Dockerfile.template")
+_SERVING, _FOLLOWING = "requirements-serve.lock", "requirements-follow.lock"
+_FILES = ("bentofile.yaml", _SERVING, "docker/Dockerfile.template")
 
 
 def main() -> None:
@@ -34,24 +36,28 @@ def main() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "HUEBANDS_MODEL"}
     _BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_BUILD, prefix="bento-") as context:
-        stage(chosen, Path(), Path(context))
+        stage(chosen, Path(), Path(context), follows="--follow" in sys.argv[1:])
         build = [sys.executable, "-m", "bentoml", "build", context]
         label = [f"--label={key}={value}" for key, value in labels.items()]
         code = subprocess.call([*build, *label], env=environment | {"BENTOML_DO_NOT_TRACK": "true"})
     sys.exit(code)
 
 
-def stage(chosen: ServedModel, checkout: Path, context: Path) -> None:
+def stage(chosen: ServedModel, checkout: Path, context: Path, follows: bool = False) -> None:
     """Copy what goes into the bento.
 
     Args:
         chosen: the package, and where it came from.
         checkout: checkout of the project.
         context: an empty folder.
+        follows: whether the registry's client goes into it.
     """
     for name in _FILES:
         (context / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(checkout / name, context / name)
+    if follows:
+        pins = [(checkout / name).read_text(encoding="utf-8") for name in (_SERVING, _FOLLOWING)]
+        atomic.write_text(context / _SERVING, "".join(pins))
     shutil.copytree(checkout / "src/huebands", context / "src/huebands", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(chosen.folder, context / GENERATOR)
     inside = replace(chosen, folder=GENERATOR.as_posix())

@@ -6,7 +6,8 @@ bodies with 500.
 
 import asyncio
 import sys
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import cast
 
 from starlette.datastructures import FormData, UploadFile
@@ -22,7 +23,6 @@ from huebands.conformal.calibration import Calibration
 from huebands.conformal.error_map import MapError, MapName, choose_map
 from huebands.conformal.guarantee import Guarantee, Mode
 from huebands.serving.admission.limits import MAX_UPLOAD
-from huebands.serving.monitoring.request_record import record_of
 from huebands.serving.workers.jobs import Job, Kind, UnservedError
 
 DEFAULT_ALPHA = 0.1
@@ -54,24 +54,27 @@ class _Parser(MultiPartParser):
             file.close()
 
 
-async def read_job(request: Request, kind: Kind, colorizer: Colorizer) -> Job:
-    """Read a multipart form; the photo is not decoded yet.
+@asynccontextmanager
+async def read_form(request: Request) -> AsyncIterator[FormData]:
+    """Read a multipart form; its files are closed at the end of the block.
 
     Raises:
-        HTTPException: 400 malformed, 408 too slow, 413 too large, 415 not a form, 422 a field is missing or wrong.
+        HTTPException: 400 malformed, 408 too slow, 413 too large, 415 not a form.
     """
     media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if media_type != "multipart/form-data":
         raise HTTPException(415, f"content type (={media_type!r}) must be multipart/form-data with a file 'image'")
-    try:
-        async with asyncio.timeout(MAX_UPLOAD), aclosing(request.stream()) as stream:
-            parser = _Parser(request.headers, stream, max_files=4, max_fields=12, max_part_size=_MAX_TEXT)
+    async with aclosing(request.stream()) as stream:
+        parser = _Parser(request.headers, stream, max_files=4, max_fields=12, max_part_size=_MAX_TEXT)
+        try:
             try:
-                return await _to_job(await _parse(parser), kind, colorizer, record_of(request).id)
-            finally:
-                parser.close()
-    except TimeoutError as error:
-        raise HTTPException(408, f"the upload took longer than {MAX_UPLOAD:g} seconds") from error
+                async with asyncio.timeout(MAX_UPLOAD):
+                    form = await _parse(parser)
+            except TimeoutError as error:
+                raise HTTPException(408, f"the upload took longer than {MAX_UPLOAD:g} seconds") from error
+            yield form
+        finally:
+            parser.close()
 
 
 async def _parse(parser: _Parser) -> FormData:
@@ -89,7 +92,12 @@ async def _parse(parser: _Parser) -> FormData:
         raise HTTPException(400, f"the form cannot be read: {type(error).__name__}") from error
 
 
-async def _to_job(form: FormData, kind: Kind, colorizer: Colorizer, request_id: str) -> Job:
+async def to_job(form: FormData, kind: Kind, colorizer: Colorizer, request_id: str) -> Job:
+    """Make the job that a form asks for; the photo is not decoded yet.
+
+    Raises:
+        HTTPException: 422 a field is missing or wrong, or the model cannot do what it asks for.
+    """
     for field in form:
         if field not in _FIELDS:
             raise HTTPException(422, f"field {field!r} is unknown: the fields are {', '.join(_FIELDS)}")

@@ -133,6 +133,14 @@ _MODEL: Document = {
         },
         "groups": {"type": "object", "additionalProperties": {"type": "integer"}},
         "certificate": _OBJECT,
+        "source": {"type": "string", "description": "The folder's name, or the address in the registry."},
+        "registry": {"type": ["object", "null"], "description": "Name, version and alias; null: it is from a folder."},
+        "in_use_since": {"type": ["string", "null"], "description": "When the service began to answer with it."},
+        "following": {
+            "type": ["object", "null"],
+            "description": "How following the alias goes, with the alarm about a refused version; null: the model stays"
+            " until the next start.",
+        },
         "monitoring": _OBJECT,
         "hashes": {"type": "object", "additionalProperties": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
         "limits": {

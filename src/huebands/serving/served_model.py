@@ -1,9 +1,10 @@
-"""The model that the service serves: chosen once, when the service starts or when a bento is built.
+"""The model that the service serves: chosen when the service starts, when a bento is built, or by `following`.
 
-An alias may move and the registry may go away: the choice stays until the next start.
+An alias may move and the registry may go away: without HUEBANDS_FOLLOW the choice stays until the next start.
 """
 
 import json
+import logging
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 from huebands import __version__
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.sampling import MAX_SAMPLES
-from huebands.conformal.guarantee import MODES
+from huebands.conformal.guarantee import MODES, Guarantee
+from huebands.files import atomic
 from huebands.package.choose import INSTALLED, default_package, released_sha256
+from huebands.package.generator import read_files
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
 from huebands.photos.formats import FORMATS
@@ -21,6 +24,8 @@ from huebands.serving.admission.limits import MAX_BODY
 from huebands.serving.forms import DEFAULT_ALPHA
 
 CHOICE = Path("models/served.json")  # of a bento
+_IN_USE = "in-use.json"  # beside the private copy with which the service has started
+_log = logging.getLogger("huebands.serving")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,7 @@ class ServedModel:
         version: in the registry.
         alias: in the source; it pointed to this version when the model was chosen.
         package_sha256: hash that the package must have; None: unknown.
+        in_use_since: when the service began to answer with it, in ISO 8601; None: it does not yet.
     """
 
     folder: str
@@ -42,6 +48,7 @@ class ServedModel:
     version: int | None = None
     alias: str | None = None
     package_sha256: str | None = None
+    in_use_since: str | None = None
 
     def load(self) -> Colorizer:
         """Load the package.
@@ -55,9 +62,13 @@ class ServedModel:
         return colorizer
 
     def describe(self) -> dict[str, Any]:
-        """The source, for GET /model."""
+        """The source, and when it was put in use, for GET /model."""
         registered = {"model": self.model, "version": self.version, "alias": self.alias}
-        return {"source": self.source, "registry": None if self.version is None else registered}
+        return {
+            "source": self.source,
+            "registry": None if self.version is None else registered,
+            "in_use_since": self.in_use_since,
+        }
 
     def encode(self) -> str:
         """Encode the choice as JSON, for `decode`."""
@@ -89,6 +100,33 @@ def choose(source: str | None, installed: Path = INSTALLED) -> ServedModel:
     return ServedModel(folder=str(folder), source=folder.name, package_sha256=released_sha256(folder))
 
 
+def remember(first: ServedModel, in_use: ServedModel) -> None:
+    """Write down which model is in use, for an HTTP process that starts anew.
+
+    Args:
+        first: model that the service has started with.
+        in_use: model that has replaced it.
+
+    Raises:
+        OSError: when it cannot be written.
+    """
+    atomic.write_text(Path(first.folder).with_name(_IN_USE), in_use.encode() + "\n")
+
+
+def recall(first: ServedModel) -> ServedModel:
+    """The model that was in use last, or the first one where none has replaced it; see `remember`."""
+    path = Path(first.folder).with_name(_IN_USE)
+    try:
+        model = decode(path.read_text(encoding="utf-8"))
+        read_files(Path(model.folder), model.package_sha256)
+    except FileNotFoundError:
+        return first
+    except (OSError, ValueError, TypeError, PackageError) as error:
+        _log.error("the version in use is not known any more, so version %s is: %s", first.version, error)
+        return first
+    return model
+
+
 def _fetch(source: str) -> ServedModel:
     try:
         from huebands.registry.connection import TrackingError
@@ -96,7 +134,8 @@ def _fetch(source: str) -> ServedModel:
     except ModuleNotFoundError as error:
         raise PackageError(
             f"{source}: the registry needs {error.name}, which is not installed here; a bento has its package inside:"
-            " leave HUEBANDS_MODEL out, or build it anew with `make bento`"
+            " leave HUEBANDS_MODEL and HUEBANDS_FOLLOW out, build it anew with `make bento`, or add the registry's"
+            " client with `make bento FOLLOW=yes`"
         ) from error
     try:
         registered = find_package(source)
@@ -111,6 +150,16 @@ def _fetch(source: str) -> ServedModel:
         alias=source.partition("@")[2] or None,
         package_sha256=registered.package_sha256,
     )
+
+
+def check_default(colorizer: Colorizer) -> None:
+    """Check that a model answers a request that names no guarantee: the default alpha, in every mode.
+
+    Raises:
+        AlphaError: when its calibration does not support it.
+    """
+    for mode in MODES:
+        colorizer.calibration.check(Guarantee(alpha=DEFAULT_ALPHA, mode=mode))
 
 
 def describe_model(colorizer: Colorizer) -> dict[str, Any]:

@@ -17,7 +17,7 @@ DELTA = 0.01
 
 
 class Alarm:
-    """Raised once by evidence; stays until the service is restarted.
+    """Raised once by evidence; stays until the service is restarted, or another model is put in use.
 
     Attributes:
         since: when it was raised, in ISO 8601; None: it was not.

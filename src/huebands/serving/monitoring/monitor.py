@@ -14,7 +14,7 @@ REMEMBERED = 100_000  # digests of contents, 16 bytes each
 
 
 class Monitor:
-    """Watches the answered photos since the start of the service.
+    """Watches the photos that one model has answered, since it was put in use.
 
     A repeated photo is no new evidence: it is skipped for as long as its digest is remembered.
     """

@@ -60,6 +60,7 @@ class RequestRecord:
         bytes_out: bytes of the answer's body.
         seconds: until the answer started.
         cause: why the request was not answered as asked; None: it was.
+        version: of the model that has answered a photo.
         guarantee: requested guarantee of an answered photo.
         measurements: those of an answered photo.
         part_seconds: time of each part of the work on an answered photo; "queue" is the wait for a worker.
@@ -73,6 +74,7 @@ class RequestRecord:
     bytes_out: int = 0
     seconds: float = 0.0
     cause: str | None = None
+    version: str = ""
     guarantee: dict[str, Any] = field(default_factory=dict)
     measurements: Measurements | None = None
     part_seconds: dict[str, float] = field(default_factory=dict)
@@ -96,11 +98,11 @@ class RequestRecord:
         """Seconds since it began."""
         return time.perf_counter() - self._start
 
-    def record_photo(self, job: Job, measurements: Measurements, seconds: float) -> None:
-        """Add an answered photo, and the seconds from its arrival in the queue to its answer."""
+    def record_photo(self, job: Job, measurements: Measurements, version: str, seconds: float) -> None:
+        """Add an answered photo, its model's version, and the seconds from its arrival in the queue to its answer."""
         # The job itself would keep its content in memory until the answer is sent.
         self.guarantee = {name: getattr(job.guarantee, name) for name in ("mode", "alpha", "delta", "grouped")}
-        self.measurements = measurements
+        self.measurements, self.version = measurements, version
         self.part_seconds = {"queue": max(seconds - sum(measurements.seconds.values()), 0.0), **measurements.seconds}
 
     def record_refusal(self, cause: str) -> None:
@@ -124,6 +126,7 @@ class RequestRecord:
             line["photo"] = {
                 "width": self.measurements.width,
                 "height": self.measurements.height,
+                "version": self.version,
                 **self.guarantee,
                 "band_width": round(self.measurements.band_width, 2),
                 "likeness": round(self.measurements.likeness, 4),

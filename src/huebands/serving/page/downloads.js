@@ -6,9 +6,13 @@ import { post } from "./requests.js";
 const TYPES = { png: "image/png", npz: "application/zip", zip: "application/zip", html: "text/html" };
 
 export class Downloads {
-  /** @param photo the fields of a form that send the photo and its hints. */
-  constructor(photo) {
+  /**
+   * @param photo the fields of a form that send the photo and its hints.
+   * @param version of the model that has made what is on show.
+   */
+  constructor(photo, version) {
     this.photo = photo;
+    this.version = version;
     this.archive = { key: null };
   }
 
@@ -19,7 +23,7 @@ export class Downloads {
   async save(ending, { alpha, mode, map, ...options }) {
     const key = `${alpha} ${mode} ${map}`;
     if (this.archive.key !== key) {
-      const response = await post("bands", { ...this.photo, alpha, mode, map }, options);
+      const response = await post("bands", { ...this.photo, alpha, mode, map }, { ...options, version: this.version });
       const buffer = await response.arrayBuffer();
       this.archive = { key, buffer, entries: await readArchive(buffer) };
     }

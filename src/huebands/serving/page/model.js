@@ -29,11 +29,12 @@ function abilities({ hints, like, samples, maps }) {
 }
 
 function describe(model) {
-  const { name, version, huebands, source, registry, limits, calibration_photos: photos } = model;
+  const { name, version, huebands, source, registry, in_use_since: since, limits, calibration_photos: photos } = model;
   list($("about"), [
     ["Name", name],
     ["Version", version],
     ["From", registry === null ? source : `${registry.model}, version ${registry.version} of the registry`],
+    ["In use since", since === null ? "the start of the service" : new Date(since).toLocaleString()],
     ["Made with", `Huebands ${huebands}`],
     ["Gives", abilities(model)],
     ["Takes", `${limits.formats.join(", ")}; up to ${Math.round(limits.pixels / 1e6)} megapixels`],
@@ -54,16 +55,20 @@ function showCoverage({ test_photos: photos, curve }) {
   $("coverage").querySelector("tbody").replaceChildren(...rows);
 }
 
-function showAlarms(monitoring) {
+function showAlarms({ monitoring, following }) {
   const since = new Date(monitoring.since).toLocaleString();
-  list(
-    $("alarms"),
-    Object.entries(ALARMS).map(([alarm, [name, meaning]]) => {
-      const { state, photos } = monitoring[alarm];
-      const seen = `${photos} ${photos === 1 ? "photo" : "photos"} since ${since}`;
-      return [name, state === "alarm" ? `Alarm: ${meaning} (${seen}).` : `No alarm; ${seen}.`];
-    }),
-  );
+  const watched = Object.entries(ALARMS).map(([alarm, [name, meaning]]) => {
+    const { state, photos } = monitoring[alarm];
+    const seen = `${photos} ${photos === 1 ? "photo" : "photos"} since ${since}`;
+    return [name, state === "alarm" ? `Alarm: ${meaning} (${seen}).` : `No alarm; ${seen}.`];
+  });
+  list($("alarms"), following === null ? watched : [...watched, ["New versions", describeFollowing(following)]]);
+}
+
+function describeFollowing({ address, alarm, last_error: error, last_checked: checked }) {
+  if (alarm !== null) return `Alarm: version ${alarm.version} of ${address} was refused: ${alarm.reason}.`;
+  if (error !== null) return `The registry does not answer: ${error.reason}.`;
+  return `No alarm; ${address} was looked at last on ${checked === null ? "no day yet" : new Date(checked).toLocaleString()}.`;
 }
 
 try {
@@ -72,7 +77,7 @@ try {
   const model = await response.json();
   describe(model);
   showCoverage(model.certificate);
-  showAlarms(model.monitoring);
+  showAlarms(model);
 } catch (error) {
   $("error").textContent = `The model cannot be shown: ${error.message}.`;
 }

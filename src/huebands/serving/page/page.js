@@ -5,7 +5,7 @@ import { Collection } from "./collection.js";
 import { $, chosen } from "./dom.js";
 import { readExploration } from "./exploration.js";
 import { Intake } from "./intake.js";
-import { Refusal, getJson } from "./requests.js";
+import { OtherModel, Refusal, getJson } from "./requests.js";
 import { Result, setConfidence } from "./result.js";
 import { Saving } from "./saving.js";
 import { keepSettings, keptSettings } from "./settings.js";
@@ -13,7 +13,7 @@ import { Strip } from "./strip.js";
 
 const KEYS = { c: "colours", g: "grey", m: "map" };
 
-const result = new Result({ onError: showError, onExplored: (answer) => collection.replace(current, answer) });
+const result = new Result({ onError: showError, onExplored });
 const strip = new Strip($("photos"), { onChoose: choose, onRemove: remove });
 const collection = new Collection({
   onChange: showStrip,
@@ -32,12 +32,20 @@ function open(files) {
   awaited = new Set(collection.add(files));
 }
 
-function onDone(photo, exploration) {
+async function onDone(photo, exploration) {
   if (!awaited.has(photo) && photo !== current) return;
   awaited.clear();
+  current = photo;
+  await followModel(exploration.description.model.version);
+  if (current !== photo) return; // another one was chosen meanwhile
   begin(photo, exploration);
   $("done").textContent = `${photo.name} is colorized.`;
   $("photo").focus();
+}
+
+function onExplored(answer) {
+  collection.replace(current, answer);
+  followModel(answer.exploration.description.model.version);
 }
 
 function onRefused(photo, error) {
@@ -69,12 +77,16 @@ function begin(photo, exploration) {
   current = photo;
   document.body.classList.add("explored");
   $("files-status").textContent = "";
-  const fieldsFor = { crop: { image: photo.fields.image, crop_border: "true" }, again: photo.fields };
-  const advice = adviceFor(exploration.description, served);
-  showAdvice($("warning"), advice, (action) => collection.redo(photo, fieldsFor[action]));
+  advise(photo, exploration.description);
   result.begin(exploration, photo.name, photo.fields);
   showStrip();
   keep();
+}
+
+/** Says what there is to say of the photo on show. */
+function advise(photo, description) {
+  const fieldsFor = { crop: { image: photo.fields.image, crop_border: "true" }, again: photo.fields };
+  showAdvice($("warning"), adviceFor(description, served), (action) => collection.redo(photo, fieldsFor[action]));
 }
 
 /** Shows a photo that is not colorized: no other one stays on show in its place. */
@@ -124,6 +136,7 @@ async function restore() {
 /** Shows an error; null: none. */
 function showError(error) {
   $("error").textContent = error === null ? "" : messageOf(error);
+  if (error instanceof OtherModel) showModel().then(() => { if (result.view !== null) advise(current, result.view.description); });
 }
 
 function messageOf(error) {
@@ -157,6 +170,11 @@ function listen() {
   const folds = document.querySelectorAll("details");
   window.addEventListener("beforeprint", () => folds.forEach((fold) => { fold.dataset.wasOpen = fold.open; fold.open = true; }));
   window.addEventListener("afterprint", () => folds.forEach((fold) => { fold.open = fold.dataset.wasOpen === "true"; }));
+}
+
+/** Takes notice of the model that the service has now, where it has made an answer. */
+async function followModel(version) {
+  if (version !== served) await showModel();
 }
 
 async function showModel() {

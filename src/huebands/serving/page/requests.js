@@ -7,16 +7,25 @@ const DEFAULT_WAIT = 5; // seconds
 /** The service refuses, or cannot be reached; the message is for the user. */
 export class Refusal extends Error {}
 
+/** The service has another model than the one that has made what is on show. */
+export class OtherModel extends Refusal {
+  constructor() {
+    super("The service has another model now, whose colours differ from those on show: colorize the photo again.");
+  }
+}
+
 /** Posts a form; while the service is busy, waits and tries again.
  *
  * @param onWait called with the seconds until the next try.
+ * @param version of the model that must answer; undefined: any.
  * @throws Refusal, or an AbortError when the signal aborts.
  */
-export async function post(path, fields, { signal, onWait }) {
+export async function post(path, fields, { signal, onWait, version }) {
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) form.append(name, value);
   for (let tries = 1; ; tries += 1) {
     const response = await send(path, { method: "POST", body: form, signal });
+    if (response.ok && version !== undefined && response.headers.get("Huebands-Version") !== version) throw new OtherModel();
     if (response.ok) return response;
     if (!BUSY.includes(response.status) || tries === MAX_TRIES) throw new Refusal(await reasonOf(response));
     const seconds = Number(response.headers.get("Retry-After")) || DEFAULT_WAIT;

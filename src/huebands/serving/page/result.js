@@ -101,7 +101,7 @@ export class Result {
   }
 
   #explore(exploration, fields, point) {
-    this.view = { ...exploration, fields, point, downloads: new Downloads(fields), levels: null };
+    this.view = { ...exploration, fields, point, downloads: new Downloads(fields, exploration.description.model.version), levels: null };
     copy(exploration.grey, canvasOf("grey"));
     this.#showColouring(exploration.colorized, "Colorized");
     this.alternatives.begin(exploration.colorized);
@@ -145,8 +145,9 @@ export class Result {
     const onWait = (seconds) => { note.textContent = `The service is busy; next try in ${seconds} s…`; };
     this.onError(null);
     note.textContent = "Drawing…";
+    const { fields, description: { model: { version } } } = this.view;
     try {
-      await this.alternatives.draw(this.view.fields, this.guarantee, { onWait, signal: new AbortController().signal });
+      await this.alternatives.draw(fields, this.guarantee, { onWait, version, signal: new AbortController().signal });
     } catch (error) {
       note.textContent = "";
       this.onError(error);

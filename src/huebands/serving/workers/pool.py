@@ -45,11 +45,25 @@ class WorkerPool:
         self._slots: list[Slot] = []
         self._supervisors: list[asyncio.Task[None]] = []
         self._stopping = False
+        self._start_error: Exception | None = None
+        self._has_news = asyncio.Event()  # a process is ready, or has ended
 
     def start(self) -> None:
         """Start the processes; jobs are accepted once all are ready."""
         self._slots = [Slot() for _ in range(self._processes)]
         self._supervisors = [asyncio.create_task(self._supervise(slot)) for slot in self._slots]
+
+    async def wait_until_warm(self) -> None:
+        """Wait until every process is ready.
+
+        Raises:
+            ProcessEndedError: when one ends before.
+        """
+        while not all(slot.is_ready for slot in self._slots):
+            if self._start_error is not None:
+                raise ProcessEndedError(str(self._start_error)) from self._start_error
+            self._has_news.clear()
+            await self._has_news.wait()
 
     @property
     def ready(self) -> bool:
@@ -158,10 +172,13 @@ class WorkerPool:
         while True:
             try:
                 process = await slot.start(self._make_process)
+                self._has_news.set()
                 while True:
                     await self._run_job(slot, process, await slot.next_job(process, self._assign_jobs))
             except Exception as error:
                 slot.failures += 1
+                self._start_error = error
+                self._has_news.set()
                 is_known = isinstance(error, ProcessEndedError | OSError)
                 _log.error("a worker process is replaced: %s", error, exc_info=None if is_known else error)
             finally:

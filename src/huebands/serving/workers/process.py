@@ -66,12 +66,17 @@ class WorkerProcess:
 
     async def kill(self) -> None:
         """End the process at once."""
-        if self._popen is not None:
-            self._popen.kill()
-            await asyncio.shield(self.ended)
-        if self._connection is not None:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
-        self._thread.shutdown()
+        closing = None
+        try:
+            if self._popen is not None:
+                self._popen.kill()
+                await asyncio.shield(self.ended)
+        finally:  # also where the pool ends meanwhile
+            if self._connection is not None:
+                closing = self._thread.submit(self._connection.close)
+            self._thread.shutdown(wait=False)
+        if closing is not None:
+            await asyncio.shield(asyncio.wrap_future(closing))
 
     async def _in_thread(self, task: Task | None) -> Reply:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._exchange, task)
