@@ -36,12 +36,11 @@ def test_grey_leaves_a_photo_grey():
     assert all((rgb[..., channel] == GRADIENT).all() for channel in range(3))
 
 
-@pytest.mark.parametrize("baseline", [Lightness, Neighbours])
-def test_a_training_photo_gets_its_own_colours_again(prepared, baseline):
+@pytest.mark.parametrize("learn", [Lightness.learn, Neighbours], ids=["lightness", "neighbours"])
+def test_a_training_photo_gets_its_own_colours_again(prepared, learn):
     photo = stripes(LIGHT, DARK)
     assert (
-        np.abs(baseline(prepared).predict(GreyPhoto.of_rgb(photo).levels_HW).astype(int) - photo)[:, [0, -1]].max()
-        <= 12
+        np.abs(learn(prepared).predict(GreyPhoto.of_rgb(photo).levels_HW).astype(int) - photo)[:, [0, -1]].max() <= 12
     )
 
 
@@ -66,18 +65,18 @@ def test_a_level_gets_the_mean_over_the_pixels_of_all_photos(tmp_path):
     np.testing.assert_allclose(ab_of(rgb), ab_of(coloured[0, 0]) / 3, atol=0.8)
 
 
-@pytest.mark.parametrize("baseline", [Lightness, Neighbours])
-def test_a_photos_lightness_is_kept(prepared, baseline):
-    rgb = baseline(prepared).predict(np.ascontiguousarray(GRADIENT[:7]))
+@pytest.mark.parametrize("learn", [Lightness.learn, Neighbours], ids=["lightness", "neighbours"])
+def test_a_photos_lightness_is_kept(prepared, learn):
+    rgb = learn(prepared).predict(np.ascontiguousarray(GRADIENT[:7]))
     assert rgb.shape == (7, SIZE, 3)
     assert np.ptp(rgb.astype(int), axis=2).max() > 10, "it has colour"
     assert np.abs(GreyPhoto.of_rgb(rgb).levels_HW.astype(int) - GRADIENT[:7]).max() <= 1
 
 
-@pytest.mark.parametrize("baseline", [Lightness, Neighbours])
-def test_baselines_learn_from_the_training_split_alone(prepared, tmp_path, baseline):
+@pytest.mark.parametrize("learn", [Lightness.learn, Neighbours], ids=["lightness", "neighbours"])
+def test_baselines_learn_from_the_training_split_alone(prepared, tmp_path, learn):
     other_test = write_prepared(tmp_path / "other", {"train": [stripes(DARK, LIGHT)], "test": [tiny_photo(7)] * 3})
-    assert (baseline(prepared).predict(GRADIENT) == baseline(other_test).predict(GRADIENT)).all()
+    assert (learn(prepared).predict(GRADIENT) == learn(other_test).predict(GRADIENT)).all()
 
 
 def test_neighbours_distinguish_surfaces_of_the_same_lightness(tmp_path, monkeypatch):
@@ -102,10 +101,10 @@ def test_neighbours_give_the_same_colours_every_time(tmp_path, monkeypatch):
     assert (Neighbours(prepared).predict(GRADIENT) == Neighbours(prepared).predict(GRADIENT)).all()
 
 
-@pytest.mark.parametrize("baseline", [Lightness, Neighbours])
-def test_an_error_about_missing_training_photos_names_the_remedy(tmp_path, baseline):
+@pytest.mark.parametrize("learn", [Lightness.learn, Neighbours], ids=["lightness", "neighbours"])
+def test_an_error_about_missing_training_photos_names_the_remedy(tmp_path, learn):
     with pytest.raises(ShardError, match=r"nowhere/train\.npy: not found; .*dvc repro prepare"):
-        baseline(tmp_path / "nowhere")
+        learn(tmp_path / "nowhere")
     empty = write_prepared(tmp_path / "empty", {"test": [tiny_photo(0)]})
     with pytest.raises(ShardError, match=r"empty: the training split is empty; .*dvc repro prepare"):
-        baseline(empty)
+        learn(empty)

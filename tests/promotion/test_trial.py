@@ -13,7 +13,7 @@ from huebands.metrics.lpips import LPIPS
 from huebands.package.schema import PackageError
 from huebands.photos.grey import GreyPhoto
 from huebands.promotion.criteria import COLOURS, LEVEL
-from huebands.promotion.trial import ColourScorer, Trial, check_data
+from huebands.promotion.trial import ColourScorer, SplitPhotos, Trial, check_data
 from tiny_photos import PlainColourScorer, tiny_photo, write_prepared
 
 ALPHA, COUNT = 0.1, 12
@@ -29,7 +29,7 @@ def muted(seed: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trial") / "prepared"
-    return LabShard(write_prepared(folder, {"val": [muted(seed) for seed in range(COUNT)]}), "val")
+    return SplitPhotos(LabShard(write_prepared(folder, {"val": [muted(seed) for seed in range(COUNT)]}), "val"))
 
 
 def certificate(p_values):
@@ -169,7 +169,7 @@ def test_bands_of_a_package_are_measured_like_those_of_its_certificate(photos, t
     verdict = run.judge("new", "old", 0.3)
     assert verdict.outcome == "inferior", "random colours are worse than none"
     figures = run._measure_bands("new", 0.3)
-    truth = photos.rgb([3])[0].permute(1, 2, 0).numpy()
+    truth = photos[3]
     for mode in MODES:
         bands = colorizer.colorize(GreyPhoto.of_rgb(truth).levels_HW, alpha=0.3, mode=mode).bands
         stacked = np.stack([bands[channel] for channel in "RGB"], axis=2)

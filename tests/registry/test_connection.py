@@ -8,10 +8,10 @@ import mlflow
 import pytest
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
+from huebands.registry.champion import champion_version
 from huebands.registry.connection import TrackingError
 from huebands.registry.models import (
     RegisteredPackage,
-    champion_version,
     download_package,
     set_alias,
     tag_version,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from huebands.registry.champion import champion_version
 from huebands.registry.connection import TrackingError
 from huebands.registry.models import (
     PACKAGE_TAG,
     RegisteredPackage,
-    champion_version,
     download_package,
     find_package,
     set_alias,

@@ -18,6 +18,7 @@ from huebands.conformal.guarantee import Guarantee
 from huebands.conformal.luminance import propagate
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.write import encode_png
+from huebands.serving.answers import model_headers
 from huebands.serving.workers.exploration import MAX_SHOWN, describe_tables
 from huebands.serving.workers.jobs import Job
 from huebands.serving.workers.worker import work
@@ -555,7 +556,8 @@ def offer_samples(page, url, several):
         sampling = Sampling(count=count, seed=int(fields["seed"])) if count else None
         guarantee = Guarantee(alpha=float(fields.get("alpha", 0.1)), mode=fields.get("mode", "per_channel"))
         job = Job(kind="explore", content=noise(), name="cat.png", guarantee=guarantee, sampling=sampling)
-        route.fulfill(body=work(several, job).body, content_type="application/zip")
+        headers = model_headers(several.package)
+        route.fulfill(body=work(several, job).body, headers=headers, content_type="application/zip")
 
     model = httpx.get(f"{url}/model").json()
     page.route("**/model", lambda route: route.fulfill(json={**model, "samples": 8}))

@@ -29,6 +29,7 @@ from huebands.colorize.hints import HintRequest
 from huebands.colorize.sampling import Sampling
 from huebands.conformal.guarantee import Guarantee
 from huebands.photos.write import encode_png
+from huebands.serving.answers import model_headers
 from huebands.serving.workers.jobs import Job
 from huebands.serving.workers.worker import work
 from page_maps import assert_maps, shares_of
@@ -75,6 +76,7 @@ class Service:
     """Answers /explore as if a model painted each hint as it was sent, and remembers the forms."""
 
     def __init__(self, colorizer):
+        self.headers = model_headers(colorizer.package)
         self.work = functools.cache(lambda **job: work(colorizer, Job(name="cat.png", **job)).body)
         self.forms = []
         self.unusual = set()
@@ -84,7 +86,7 @@ class Service:
         form = form_of(route.request)
         self.forms.append(form)
         if self.refusal is None:
-            route.fulfill(body=self.answer(form), content_type="application/zip")
+            route.fulfill(body=self.answer(form), headers=self.headers, content_type="application/zip")
         else:
             route.fulfill(status=422, json={"error": self.refusal})
 
@@ -535,7 +537,7 @@ def test_the_downloads_are_made_with_the_hints_that_are_shown(painting, service)
     def answer(route):
         forms.append(form_of(route.request))
         bands = service.work(kind="bands", content=noise(), guarantee=Guarantee())
-        route.fulfill(body=bands, content_type="application/zip")
+        route.fulfill(body=bands, headers=service.headers, content_type="application/zip")
 
     def save():
         with painting.expect_download():

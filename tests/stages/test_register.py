@@ -108,7 +108,7 @@ def test_registering_twice_registers_once_with_the_same_bytes(checkout: Path) ->
     assert hashes(register.GENERATOR) == first
     assert (register.REPORT / "registration.json").read_bytes() == record
     assert len(client().search_model_versions(f"name = '{MODEL}'")) == 1
-    assert len(runs()) == 5, "the pipeline and its four stages"
+    assert len(runs()) == 2 + len(BESIDE), "the pipeline, the training and the other stages"
     assert f"models:/{MODEL}/1 (registered before) is the challenger" in told()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import mlflow
 
-from huebands.registry import earlier_stores, local_artifacts, local_store, store_schema
+from huebands.registry import local_artifacts, local_store
 
 _COMMIT_TAG = "mlflow.source.git.commit"
 # MLflow retries for minutes. That suits a training of hours, but not a user who waits for a package.
@@ -44,19 +44,28 @@ def open_client() -> mlflow.MlflowClient:
     local_artifacts.install()
     try:
         if folder is not None:
-            store_schema.upgrade(folder)
+            return _open_store(folder, store)
         client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
-        if folder is None:
-            client.search_experiments(max_results=1)
-        else:
-            earlier_stores.rehome(folder, client)
-    except store_schema.SchemaError as error:
-        raise TrackingError(str(error)) from error
+        client.search_experiments(max_results=1)
+        return client
     except mlflow.MlflowException as error:
         remedy = "start it, or name another store in MLFLOW_TRACKING_URI"
         if "out-of-date database schema" in error.message:
             remedy = "upgrade it, or install the MLflow that it was used with"
         raise TrackingError(f"no answer from {store}: {error.message}; {remedy}") from error
+
+
+def _open_store(folder: Path, store: str) -> mlflow.MlflowClient:
+    """Open the store of a checkout."""
+    # They need SQLAlchemy, which a service that only asks a server for its versions lacks.
+    from huebands.registry import earlier_stores, store_schema
+
+    try:
+        store_schema.upgrade(folder)
+    except store_schema.SchemaError as error:
+        raise TrackingError(str(error)) from error
+    client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+    earlier_stores.rehome(folder, client)
     return client
 
 
