@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from huebands.promotion.criteria import COLOURS, LEVEL, Difference, compare, doubts, refuted
+from huebands.promotion.criteria import COLOURS, LEVEL, Difference, compare, compare_with_grey, doubts, refuted
 
 PHOTOS = 16  # as many as the validation split of `paintings` has
 TYPICAL = {"ciede2000": 9.3, "lpips": 0.19, "colourfulness_error": 15.0, "bleeding": 0.15}
@@ -46,6 +46,26 @@ def exact(**shifts):
 )
 def test_better_is_lower_by_some_and_higher_by_none(shifts, outcome, reason):
     comparison = compare(*exact(**shifts), COLOURS)
+    assert comparison.outcome == outcome
+    assert reason is None or comparison.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("shifts", "outcome", "reason"),
+    [
+        (
+            {"colourfulness_error": -0.1},
+            "undecided",
+            "clearly lower by colourfulness_error alone, which any tint lowers",
+        ),
+        ({"ciede2000": -0.1}, "undecided", "clearly lower by ciede2000 alone, which prefers grey"),
+        ({"ciede2000": -0.1, "colourfulness_error": -0.1}, "better", "clearly lower by ciede2000, colourfulness_error"),
+        ({"lpips": -0.1, "bleeding": 0.1}, "better", "clearly lower by lpips"),
+        ({"ciede2000": 0.1, "colourfulness_error": -0.1}, "undecided", None),
+    ],
+)
+def test_a_tint_alone_is_no_better_than_grey(shifts, outcome, reason):
+    comparison = compare_with_grey(*exact(**shifts))
     assert comparison.outcome == outcome
     assert reason is None or comparison.reason == reason
 

@@ -157,7 +157,11 @@ def decide(
     promises = [
         line if name == CHALLENGER else f"{name}: {line}" for name in models for line in trial.coverage(name, alpha)
     ]
-    lines = [f"{section.heading}: {line}" for section in sections for line in section.verdict.lines]
+    lines = [
+        line
+        for section in sections
+        for line in (f"{section.heading}:", *(f"  {difference}" for difference in section.verdict.lines))
+    ]
     lines += [*promises, *costs]
     decision = Decision(version, replaced, promoted, why, lines, verdict.intervals, "")
     page = write_page(decision.in_words(), reason, replaced, sections, promises, costs)

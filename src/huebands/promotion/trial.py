@@ -35,12 +35,12 @@ from huebands.metrics.lpips import LPIPS
 from huebands.package.schema import PackageError
 from huebands.photos.grey import GreyPhoto
 from huebands.promotion.criteria import (
-    AGAINST_GREY,
     COLOURS,
     Comparison,
     Difference,
     Figures,
     compare,
+    compare_with_grey,
     doubts,
     refuted,
 )
@@ -197,7 +197,7 @@ class Trial:
             in_use: name of the model to beat; None where there is none.
             alpha: alpha of the promises that are tested; both calibrations support it.
         """
-        comparisons = {GREY: compare(self.figures[candidate], self.figures[GREY], AGAINST_GREY)}
+        comparisons = {GREY: compare_with_grey(self.figures[candidate], self.figures[GREY])}
         for name in self.figures:
             if name in self.colorizers or name == GREY:
                 continue
