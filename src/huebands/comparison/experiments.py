@@ -78,6 +78,15 @@ def run_dvc(*arguments: str, folder: Path = Path()) -> str:
     return _output_of("dvc", [sys.executable, "-m", "dvc"], arguments, folder)
 
 
+def run_git(*arguments: str) -> str:
+    """Run git in the current folder, and give what it prints to standard output.
+
+    Raises:
+        ExperimentError: when git fails; what it says stands on standard error.
+    """
+    return _output_of("git", ["git"], arguments, Path())
+
+
 def check_data(packages: Mapping[str, Path], data: Path) -> None:
     """Check that packages were trained on the data that they are compared on.
 
@@ -103,11 +112,11 @@ def check_data(packages: Mapping[str, Path], data: Path) -> None:
 def _copy_of_tree() -> Iterator[Path]:
     """A worktree with the changes of this one, which shares its experiments and its DVC cache, and is removed."""
     _remove_copy()  # that a killed run left
-    changes = _git("stash", "create").strip()
-    _git("worktree", "add", "--quiet", "--detach", str(COPY))
+    changes = run_git("stash", "create").strip()
+    run_git("worktree", "add", "--quiet", "--detach", str(COPY))
     try:
         if changes:
-            _git("-C", str(COPY), "stash", "apply", "--quiet", changes)
+            run_git("-C", str(COPY), "stash", "apply", "--quiet", changes)
         if LOCAL_CONFIG.exists():
             atomic.write_bytes(COPY / LOCAL_CONFIG, LOCAL_CONFIG.read_bytes())
         run_dvc("cache", "dir", "--local", run_dvc("cache", "dir").strip(), folder=COPY)
@@ -119,17 +128,13 @@ def _copy_of_tree() -> Iterator[Path]:
 def _remove_copy() -> None:
     if COPY.exists():
         shutil.rmtree(COPY)
-    _git("worktree", "prune")
+    run_git("worktree", "prune")
 
 
 def _run_experiment(copy: Path, name: str, overrides: Sequence[str], stages: Sequence[str]) -> bool:
     settings = [word for override in overrides for word in ("--set-param", override)]
     command = [sys.executable, "-m", "dvc", "exp", "run", "--name", name, *settings, *stages]
     return subprocess.run(command, cwd=copy, check=False).returncode == 0
-
-
-def _git(*arguments: str) -> str:
-    return _output_of("git", ["git"], arguments, Path())
 
 
 def _output_of(name: str, program: Sequence[str], arguments: Sequence[str], folder: Path) -> str:

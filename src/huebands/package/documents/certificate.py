@@ -22,6 +22,8 @@ _ERRORS = {"ab": "in the plane of a and b", "ciede2000": "CIEDE2000"}
 _GRID = "lightness x chroma"
 _LEAST_SHARE = 0.01  # of test pixels: in smaller groups the least coverage is mostly chance
 _FULL_TINT = 0.15  # distance from the promise at which a cell of the grid is fully tinted
+# Headings of what a mode reached at one alpha.
+PROMISE = ("Counted", "Promised", "Covered", "Exact 95% interval", "p of the exact test", "Mean width, 8-bit levels")
 _HASHES = {
     "tables_sha256": "Tables of losses (calibration.npz)",
     "weights_sha256": "Weights of the generator",
@@ -75,7 +77,8 @@ def write_page(
         modes={mode: {"heading": heading, "noun": noun} for mode, (heading, noun) in _MODES.items()},
         channels=CHANNELS,
         grid_partition=_GRID,
-        at_alpha=_at_alpha(certificate),
+        promise_header=PROMISE,
+        at_alpha=promise_rows(certificate),
         coverage=[Body(_MODES[mode][0], [_coverage_row(row) for row in _of_mode(curve, mode)]) for mode in _MODES],
         coverage_charts={mode: _coverage_chart(mode, curve) for mode in _MODES},
         widths=_widths(curve, "all pixels together") + _widths(grouped, "every group by itself"),
@@ -110,7 +113,7 @@ def _with_hints(description: Mapping[str, Any]) -> dict[str, Any]:
     certificate = description["certificate"]
     return {
         "law": description["law"],
-        "at_alpha": _at_alpha(certificate),
+        "at_alpha": promise_rows(certificate),
         "around": [
             (
                 f"{percent(row['from'])} to {percent(row['to'])}" if row["to"] else f"{percent(row['from'])} and more",
@@ -124,9 +127,14 @@ def _with_hints(description: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _at_alpha(certificate: Mapping[str, Any]) -> list[Row]:
-    """What each mode reached at the certificate's alpha."""
-    return [_promise_row(row) for row in certificate["curve"] if math.isclose(row["alpha"], certificate["alpha"])]
+def promise_rows(certificate: Mapping[str, Any]) -> list[Row]:
+    """What each mode reached at the certificate's alpha; the cells are headed by `PROMISE`."""
+    return [_promise_row(row) for row in rows_at_alpha(certificate)]
+
+
+def rows_at_alpha(certificate: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The rows of a certificate's curve at its alpha, one for each mode that was measured."""
+    return [row for row in certificate["curve"] if math.isclose(row["alpha"], certificate["alpha"])]
 
 
 def _promise_row(row: Mapping[str, Any]) -> Row:
