@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test test-slow lint docs results tour serve bento container ui plots compare families ablation bundle bench soak pipeline-small retrain retrain-plan retrain-promote retrain-branch retrain-report params lock
+.PHONY: help install repro test test-slow lint docs results tour serve bento container ui plots compare families ablation bundle bench soak pipeline-small changes retrain retrain-plan retrain-pull retrain-repro retrain-save retrain-restore retrain-promote retrain-branch retrain-bento retrain-report rehearse audit params lock
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -34,6 +34,9 @@ test: install ## run the tests, a worker per core; list files of which they cove
 
 test-slow: install ## run the slow tests of statistical validity
 	$(BIN)/python -m pytest -m slow
+
+audit: install ## look up the pinned packages in a database of vulnerabilities; needs the network
+	$(BIN)/pip-audit --strict --disable-pip --no-deps $(addprefix --requirement=,$(wildcard requirements*.lock))
 
 lint: install ## ruff, mypy and the workflows
 	$(BIN)/ruff check src tests benchmarks studies
@@ -98,14 +101,36 @@ pipeline-small: install ## run the whole pipeline with MODEL, by default cgan-un
 	MLFLOW_TRACKING_URI=sqlite:///mlflow.db $(SOMEBODY) $(BIN)/dvc exp run --temp --force --name small \
 		--set-param experiment=small --set-param model=$(or $(MODEL),cgan-unet)
 
+# Without dvc.lock and run cache every stage runs. When it was stopped, `make repro` goes on with the stage that was cut off.
 retrain: install ## run every stage anew
 	@$(BIN)/python -m huebands.data.readiness
-	$(BIN)/dvc repro --force
+	rm -f dvc.lock
+	$(BIN)/dvc repro --no-run-cache
 
 # The file of a step's outputs on GitHub, elsewhere the terminal.
 OUTPUT := $(or $(GITHUB_OUTPUT),/dev/stdout)
 retrain-plan: install ## print whether `make repro` would run a stage; needs no data
 	@.ci/retrain-plan >> $(OUTPUT)
+
+# What `dvc add` and `dvc import` keep, from DVC's remote or the imported repository.
+retrain-pull: install ## fetch the photos that DVC keeps
+	$(if $(shell git ls-files '*.dvc'),$(BIN)/dvc pull $(shell git ls-files '*.dvc'),@echo 'DVC keeps no photos.')
+
+# FRESH=yes runs every stage anew.
+LIMIT ?= 300
+retrain-repro: install ## run the pipeline for at most LIMIT minutes, and print whether it has finished
+	@.ci/within $(LIMIT) $(MAKE) --no-print-directory $(if $(filter yes,$(FRESH)),retrain,repro) >> $(OUTPUT)
+
+# What a stopped pipeline needs to go on: the outputs of its stages, the checkpoint, and a registry of its own.
+STATE := dvc.lock data/raw data/prepared data/splits reports mlflow.db mlartifacts \
+	$(filter-out models/release,$(wildcard models/*))
+retrain-save: ## pack the state of a stopped pipeline into build/unfinished.tar
+	mkdir -p build
+	tar --create --file build/unfinished.tar $(wildcard $(STATE))
+
+retrain-restore: ## unpack the state of a stopped pipeline from build/unfinished.tar
+	rm -rf $(STATE)
+	tar --extract --file build/unfinished.tar
 
 VERDICT := reports/register/verdict.txt
 retrain-promote: install ## judge the challenger, and make it champion if it is better; fails when it cannot be judged
@@ -116,17 +141,27 @@ REMOTE ?= origin
 retrain-branch: results ## push what a training changed in git, pages too, to BRANCH of REMOTE, if it changed anything
 	@.ci/retrain-branch '$(REMOTE)' '$(BRANCH)' >> $(OUTPUT)
 
-# The file of a step's summary on GitHub, elsewhere the terminal. BASE is the commit to compare with, PICTURES_URL the
-# address of the pictures.
+# The bento has the model that was trained, whether it is champion or not.
+retrain-bento: install ## pack the service with the trained model into build/huebands.bento
+	HUEBANDS_MODEL=models/generator $(BIN)/python -m huebands.serving.bento_build
+	rm -f build/huebands.bento
+	$(BIN)/bentoml export huebands:latest $(CURDIR)/build/huebands.bento
+
+# The file of a step's summary on GitHub, elsewhere the terminal. BASE is the commit to compare with, RAW the address of
+# the repository's files by commit.
 BASE ?= HEAD
+RAW ?=
 SUMMARY := $(or $(GITHUB_STEP_SUMMARY),/dev/stdout)
-PICTURES := reports/evaluate/sheet.png reports/calibrate/coverage.png reports/calibrate/heatmaps.png
-retrain-report: install ## show what a training changed: verdict, metrics, pictures
+changes: install ## show what differs from BASE: certificate, metrics, pictures
+	@$(BIN)/python -m huebands.comparison.changes '$(BASE)' '$(RAW)' >> $(SUMMARY)
+
+retrain-report: install ## show what a training gave: registered version, verdict, and what differs from BASE
 	@{ printf '## Registered\n\n'; sed 's/^/- /' reports/register/registration.txt; \
-		if [ -e $(VERDICT) ]; then printf '\n## Verdict\n\n'; sed 's/^/- /' $(VERDICT); fi; \
-		printf '\n## Metrics\n\n'; $(BIN)/dvc metrics diff --md --precision 4 $(BASE); \
-		$(if $(PICTURES_URL),printf '\n## Pictures\n\n'; for picture in $(PICTURES); do \
-			printf '![%s](%s%s)\n\n' $$picture '$(PICTURES_URL)' $$picture; done;) } >> $(SUMMARY)
+		if [ -e $(VERDICT) ]; then printf '\n## Verdict\n\n'; sed 's/^ */&- /' $(VERDICT); fi; \
+		printf '\n'; $(BIN)/python -m huebands.comparison.changes '$(BASE)' '$(RAW)'; } >> $(SUMMARY)
+
+rehearse: install ## run what the retraining does in clones of this tree, after changes of its photos
+	$(BIN)/python -m pytest --numprocesses 0 tests/test_rehearsal.py
 
 # `make params CHOICES="data=folder train.epochs=3"` composes other choices than the default ones.
 CHOICES ?=

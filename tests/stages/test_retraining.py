@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,18 @@ MADE = ("data/", "models/", "reports/")
 # Two stages: data that git does not hold, and a model that it does.
 PIPELINE = {
     "stages": {
-        "prepare": {"cmd": "mkdir data && cp photos.txt data", "deps": ["photos.txt"], "outs": ["data"]},
+        "prepare": {
+            "cmd": "mkdir -p data/prepared && cp photos.txt data/prepared",
+            "deps": ["photos.txt"],
+            "outs": ["data/prepared"],
+        },
         "train": {
             # The report, a new name, differs in every run, as one with a time does.
             "cmd": [
-                "mkdir -p models reports && cat data/photos.txt params.yaml > models/weights",
+                "mkdir -p models reports && cat data/prepared/photos.txt params.yaml > models/weights",
                 "mktemp -u > reports/time",
             ],
-            "deps": ["data"],
+            "deps": ["data/prepared"],
             "params": ["epochs"],
             "outs": [{"models/weights": {"cache": False}}, {"reports/time": {"cache": False}}],
         },
@@ -74,11 +79,13 @@ class Checkout:
     def plan(self) -> str:
         return self.run(".ci/retrain-plan")
 
+    def make(self, *words: str) -> str:
+        installed = ("--old-file=install", f"BIN={Path(sys.executable).parent}")
+        return self.run("make", "--silent", *installed, "OUTPUT=/dev/stdout", *words)
+
     def push_results(self, branch: str) -> str:
         self.run("dvc", "repro", "--quiet")
-        installed = ("--old-file=install", f"BIN={Path(sys.executable).parent}")
-        where = (f"REMOTE=file://{self.origin}", f"BRANCH={branch}", "OUTPUT=/dev/stdout")
-        return self.run("make", "--silent", *installed, "retrain-branch", *where)
+        return self.make("retrain-branch", f"REMOTE=file://{self.origin}", f"BRANCH={branch}")
 
     def branches(self) -> list[str]:
         listed = self.run("git", "ls-remote", "--heads", f"file://{self.origin}").split()[1::2]
@@ -91,7 +98,7 @@ def developer(tmp_path: Path) -> Checkout:
     origin, folder = tmp_path / "origin.git", tmp_path / "developer"
     subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", str(origin)], check=True)
     (folder / ".ci").mkdir(parents=True)
-    for script in ("retrain-plan", "retrain-branch"):
+    for script in ("retrain-plan", "retrain-branch", "within"):
         shutil.copy(ROOT / ".ci" / script, folder / ".ci")
     shutil.copy(ROOT / "Makefile", folder)
     (folder / "docs").mkdir()
@@ -99,7 +106,7 @@ def developer(tmp_path: Path) -> Checkout:
     (folder / "dvc.yaml").write_text(yaml.safe_dump(PIPELINE))
     (folder / "params.yaml").write_text("epochs: 1\n")
     (folder / "photos.txt").write_text("photos\n")
-    (folder / ".gitignore").write_text("/data\n")
+    (folder / ".gitignore").write_text("/data\n/build\n/models/checkpoints\n/.venv\n")
     checkout = Checkout(folder, origin)
     checkout.run("git", "init", "--quiet", "--initial-branch=main")
     checkout.run("dvc", "init", "--quiet")
@@ -178,6 +185,64 @@ def test_a_result_that_is_no_longer_made_is_removed(developer: Checkout, tmp_pat
     assert changed == ["A\treports/more", "D\treports/time", ""]
 
 
+def test_a_command_ends_in_time_or_is_stopped(tmp_path: Path) -> None:
+    def within(minutes: str, script: str) -> tuple[int, str]:
+        command = [ROOT / ".ci/within", minutes, "bash", "-c", script]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        return done.returncode, done.stdout
+
+    assert within("1", "echo words") == (0, "finished=true\n"), "what the command prints is no output of the step"
+    assert within("1", "exit 3") == (3, "")
+    late = tmp_path / "late"
+    assert within("0.01", f"sleep 2 && touch {late}") == (0, "finished=false\n")
+    time.sleep(2)
+    assert not late.exists(), "no process of it goes on"
+
+
+def test_a_stopped_pipeline_goes_on_in_another_clone(developer: Checkout, tmp_path: Path) -> None:
+    developer.push("photos.txt", "more photos\n")
+    stopped, going_on = (developer.clone(tmp_path / name) for name in ("stopped", "going-on"))
+    stopped.run("dvc", "repro", "--quiet", "prepare")
+    (stopped.folder / "models/checkpoints").mkdir()
+    (stopped.folder / "models/checkpoints/last.pt").write_text("epoch 7")
+    (stopped.folder / "models/weights").unlink()  # DVC removes what a stage is about to write
+    stopped.make("retrain-save")
+    (going_on.folder / "build").mkdir()
+    shutil.copy(stopped.folder / "build/unfinished.tar", going_on.folder / "build")
+    shutil.copytree(stopped.folder / ".dvc/cache", going_on.folder / ".dvc/cache")
+    going_on.make("retrain-restore")
+    assert (going_on.folder / "models/checkpoints/last.pt").read_text() == "epoch 7"
+    assert not (going_on.folder / "models/weights").exists()
+    said = going_on.run("dvc", "repro")
+    assert "Stage 'prepare' didn't change, skipping" in said and "Running stage 'train'" in said
+    assert (going_on.folder / "models/weights").read_text() == "more photos\nepochs: 1\n"
+
+
+def test_a_training_anew_runs_every_stage_and_goes_on_when_it_was_stopped(developer: Checkout) -> None:
+    recipe = developer.run("make", "--dry-run", "--old-file=install", "retrain").replace(".venv/bin/", "")
+    check, remove, repro = recipe.splitlines()
+    assert "readiness" in check, "of photos; this project has no package that could check"
+    developer.run("bash", "-c", remove)
+    assert "Running stage 'prepare'" in developer.run("bash", "-c", f"{repro} prepare"), "here it was stopped"
+    said = developer.run("dvc", "repro")
+    assert "Stage 'prepare' didn't change, skipping" in said and "Running stage 'train'" in said
+
+
+def test_no_workflow_trusts_the_code_of_a_fork() -> None:
+    for path in (ROOT / ".github/workflows").glob("*.yml"):
+        text = path.read_text(encoding="utf-8")
+        workflow = yaml.safe_load(text)
+        starts = set(workflow[True])
+        assert not starts & {"pull_request_target", "workflow_run", "issue_comment"}, path
+        jobs = workflow["jobs"].values()
+        granted = [workflow["permissions"], *(job.get("permissions", {}) for job in jobs)]
+        if "pull_request" in starts:
+            assert "secrets." not in text and "github.token" not in text, path
+            assert all(set(permission.values()) <= {"read"} for permission in granted), path
+        checkouts = [step for job in jobs for step in job.get("steps", ()) if "checkout" in step.get("uses", "")]
+        assert all(step["with"]["persist-credentials"] is False for step in checkouts), path
+
+
 def started_by(files: list[str]) -> list[str]:
     """Those of the files whose change on main starts the workflow; the last pattern that fits decides."""
     # YAML reads the word `on` as true.
@@ -187,12 +252,14 @@ def started_by(files: list[str]) -> list[str]:
 
 def test_what_stages_make_starts_no_run() -> None:
     made = [name if isinstance(name, str) else next(iter(name)) for stage in STAGES.values() for name in stage["outs"]]
-    assert not started_by(["dvc.lock", *made, *(f"{name}/file" for name in made)])
+    files = ["dvc.lock", *made, *(f"{name}/file" for name in made)]
+    ignored = subprocess.run(["git", "check-ignore", *files], cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
+    assert not started_by([file for file in files if file not in ignored.splitlines()])
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_a_stage_depends_on_starts_a_run(stage: str) -> None:
     listed = [name for name in STAGES[stage]["deps"] if not name.startswith((*MADE, "${"))]
     files = [f"{name}/__init__.py" if (ROOT / name).is_dir() else name for name in listed]
-    files += ["conf/data/photos.yaml", "params.yaml", "dvc.yaml"]
+    files += ["conf/data/photos.yaml", "params.yaml", "dvc.yaml", "data/photos.dvc", "data/old/photo.jpg"]
     assert started_by(files) == files
