@@ -93,12 +93,13 @@ def draw_photos(folder: Path, numbers: Sequence[int]) -> None:
         Image.fromarray(rgb.clip(0, 255).astype(np.uint8)).save(folder / f"{number:03d}.png")
 
 
-def copy_tree(folder: Path) -> Line:
-    """Copy the files that git does not ignore, without the outputs of the pipeline, and commit them."""
+def copy_tree(folder: Path, outputs: bool = False) -> Line:
+    """Copy the files that git does not ignore, the outputs of the pipeline only if asked, and commit them."""
     line = Line(folder)
     tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
     for name in tracked.stdout.splitlines():
-        if not name.startswith(("reports/", "models/")) and name != "dvc.lock" and (ROOT / name).is_file():
+        made = name.startswith(("reports/", "models/")) or name == "dvc.lock"
+        if (outputs or not made) and (ROOT / name).is_file():
             target = line.folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, target)
