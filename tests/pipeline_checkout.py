@@ -49,7 +49,7 @@ def train(bias: float, epochs: int = 3, data: str = "paintings") -> None:
         "started_at": "2026-01-02T03:04:05+00:00",
         "weights_sha256": trained.weights_sha256,
         "lineage": {"git_commit": "c0ffee"},
-        "params": {"train.epochs": epochs},
+        "params": {"data": data, "train.epochs": epochs},
         "datasets": [],
     }
     write_json(register.TRAIN / "run.json", run)

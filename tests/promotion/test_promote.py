@@ -244,7 +244,10 @@ def test_a_champion_of_another_dataset_gives_way_only_for_a_reason(store: Path, 
     levels["champion"] = 9.9
     decision = judge(levels, HOLIDAY)
     assert not decision.promoted
-    assert "is of another dataset (='paintings') than this version (='holiday')" in decision.reason
+    assert "is of another dataset (='paintings') than this version (='holiday'); --reason" in decision.reason
+    levels["champion"] = 8.0
+    reason = judge(levels, HOLIDAY, dry_run=True).reason
+    assert "(='holiday'); not better than the one in use: clearly higher by ciede2000" in reason
     assert judge(levels, HOLIDAY, reason="we restore holiday photos").promoted
     assert alias("champion") == HOLIDAY
 
@@ -271,7 +274,7 @@ def test_a_rollback_goes_back_and_a_reason_brings_forth(
     assert main(["rollback", "--reason", "green faces"]) == 0
     assert alias("champion") == 2 and tags(3)["rolled_back"] == "green faces"
     assert main(["rollback"]) == 0 and alias("champion") == 1
-    assert main(["rollback"]) == 2 and "name the version with `--to N`" in capsys.readouterr().err
+    assert main(["rollback"]) == 2 and "no champion before it is known; name the version" in capsys.readouterr().err
     assert main(["promote", "--version", "3"]) == 1 and alias("champion") == 1
     assert main(["promote", "--version", "3", "--reason", "the faces are fine"]) == 0 and alias("champion") == 3
     assert main(["rollback", "--to", "7"]) == 2 and "not in the registry" in capsys.readouterr().err
@@ -436,6 +439,7 @@ def test_the_versions_are_listed_shown_and_compared(
     assert heading.split()[:3] == ["version", "registered", "data"]
     assert newest.startswith(f"{RECALIBRATED} ") and newest.endswith("challenger") and " - " in newest
     assert first.startswith("1 ") and first.endswith("champion") and " better " in first
+    assert newest.split()[3] == first.split()[3] == "paintings"
     assert main(["registry", "show", "1"]) == 0
     shown = capsys.readouterr().out
     assert "verdict.why" in shown and "test.psnr" in shown and "package_sha256" in shown

@@ -220,7 +220,8 @@ def _conclude(
     if champion is None and not doubts:
         return True, f"there was no champion; {verdict.reason}"
     if doubts:
-        return False, f'{"; ".join(doubts)}; --reason "WHY" promotes it all the same'
+        found = [*doubts, *([] if verdict.outcome == "better" else [verdict.reason])]
+        return False, f'{"; ".join(found)}; --reason "WHY" promotes it all the same'
     return verdict.outcome == "better", verdict.reason
 
 

@@ -56,7 +56,7 @@ def _versions(settings: "Params", options: argparse.Namespace) -> Iterable[str]:
         rows = [("version", "registered", "data", *_FIGURES, "verdict", "aliases")]
         for version in versions:
             figures = [f"{version.metrics[name]:.4g}" if name in version.metrics else "-" for name in _FIGURES.values()]
-            data = version.tags.get("data", version.params.get("data.name", "-"))
+            data = version.params.get("data", "-")
             verdict = version.tags.get("verdict.outcome", "-")
             registered = f"{version.registered:%Y-%m-%d %H:%M}"
             rows.append((str(version.number), registered, data, *figures, verdict, ", ".join(version.aliases)))

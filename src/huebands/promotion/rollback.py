@@ -29,9 +29,7 @@ def roll_back(settings: Params, to: int | None = None, reason: str = "", dry_run
         raise PackageError(f"{name} has no champion; `huebands promote` makes one")
     replaced = tags_of(champion).get(REPLACED, "")
     if to is None and not replaced:
-        raise PackageError(
-            f"{champion.uri}: it is not known which champion it has replaced; name the version with `--to N`"
-        )
+        raise PackageError(f"{champion.uri}: no champion before it is known; name the version with `--to N`")
     target = find_package(f"models:/{name}/{int(replaced) if to is None else to}")
     if target.version == champion.version:
         raise PackageError(f"{target.uri}: is champion; name another version with `--to N`")
