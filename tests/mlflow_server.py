@@ -50,5 +50,11 @@ class Server:
 
     def stop(self) -> None:
         """Kill it with all of its processes."""
-        os.killpg(self._process.pid, 9)
-        self._process.wait()
+        if self._process.returncode is None:
+            os.killpg(self._process.pid, 9)
+            self._process.wait()
+
+    def restart(self) -> None:
+        """Start it again, where it was stopped."""
+        if self._process.returncode is not None:
+            self.start()

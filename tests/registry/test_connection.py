@@ -8,14 +8,9 @@ import mlflow
 import pytest
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
+from huebands.registry.champion import champion_version
 from huebands.registry.connection import TrackingError
-from huebands.registry.models import (
-    RegisteredPackage,
-    champion_version,
-    download_package,
-    set_alias,
-    tag_version,
-)
+from huebands.registry.models import RegisteredPackage, download_package, set_alias, tag_version
 from huebands.registry.restoration import find_run, restore_run
 from huebands.registry.runs import log_runs
 from huebands.registry.stage_runs import log_stages

@@ -1,6 +1,5 @@
 """The MLflow run of a training: live, resumed, failed."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +35,6 @@ def test_a_training_is_the_child_of_its_pipeline_and_has_the_same_status(checkou
     run.finish("ab" * 32)
     assert parent_of(run.run_id).info.status == "FINISHED"
     assert find_run("huebands", "ab" * 32) == run.run_id, "the training's, not the pipeline's"
-
-
-def test_a_watched_run_has_system_metrics_until_it_ends(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
-    run = start()
-    run.watch_system()
-    name, deadline = "system/cpu_utilization_percentage", time.monotonic() + 20
-    while not points(run.run_id, name) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    run.finish("ab" * 32)
-    count = len(points(run.run_id, name))
-    time.sleep(0.3)
-    assert count == len(points(run.run_id, name)) > 0
 
 
 def test_an_epoch_without_validation_has_no_point(checkout: Path) -> None:
@@ -94,15 +80,14 @@ class GoneClient:
         raise connection.mlflow.MlflowException("refused")
 
 
-def test_a_store_that_vanishes_while_a_run_is_logged_is_named(checkout: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_store_that_vanishes_while_a_run_is_logged_is_named(checkout: Path) -> None:
     run, sample = start(), picture(1)
     run._client = GoneClient()
     for log in (
         lambda: run.log_history(history(1)),
         lambda: run.log_picture(sample, 1),
         lambda: run.finish("ab" * 32),
+        run.fail,
     ):
-        with pytest.raises(TrackingError, match=f"run {run.run_id} cannot be logged to http://gone: refused; start"):
+        with pytest.raises(TrackingError, match=f"^run {run.run_id} cannot be logged to http://gone: refused$"):
             log()
-    run.fail()
-    assert "cannot be logged to http://gone" in caplog.text, "a warning, so that the reason of the failure stays"

@@ -1,23 +1,29 @@
 """The connection to MLflow: which store is used, and the error when it does not answer.
 
 The store is MLFLOW_TRACKING_URI where that is set, else `mlflow.db` and `mlartifacts/` in the current folder, or in the
-checkout whose queued experiment the current folder is.
+checkout whose queued experiment the current folder is. A name and a password in the address of a server become
+MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, so that MLflow has no address to print them with.
 """
 
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import mlflow
+import requests
+from sqlalchemy.exc import OperationalError
 
+from huebands.fetch.secrets import without_secrets
 from huebands.registry import earlier_stores, local_artifacts, local_store, store_schema
 
 _COMMIT_TAG = "mlflow.source.git.commit"
-# MLflow retries for minutes. That suits a training of hours, but not a user who waits for a package.
-_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+_STORE, _USER, _PASSWORD = "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+_AWAY = (requests.ConnectionError, requests.Timeout, requests.exceptions.RetryError, OperationalError)
 
 
 class TrackingError(RuntimeError):
@@ -25,23 +31,46 @@ class TrackingError(RuntimeError):
 
     def __init__(self, message: str) -> None:
         # The address of a store can carry a name and a password, and its answer can have several lines.
-        super().__init__(" ".join(re.sub(r"(//)[^/@\s]*@", r"\1", message).split()))
+        super().__init__(" ".join(without_secrets(message).split()))
+
+
+class NoAnswerError(TrackingError):
+    """The tracking store does not answer at all, so that it may answer later."""
 
 
 def store_uri() -> str:
-    """The tracking URI of the store."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or local_store.store_uri(local_store.home(Path.cwd()))
+    """The tracking URI of the store, from which name and password were taken.
+
+    Raises:
+        TrackingError: when an address has a name and no password.
+    """
+    address = os.environ.get(_STORE, "")
+    parts = urlsplit(address)
+    if parts.scheme in ("http", "https") and "@" in parts.netloc:
+        sign_in, _, host = parts.netloc.rpartition("@")
+        user, _, password = sign_in.partition(":")
+        if not user or not password:
+            raise TrackingError(
+                f"{_STORE}: {parts.scheme}://{host} must have a name and a password, or neither; MLFLOW_TRACKING_TOKEN"
+                " holds a token"
+            )
+        os.environ.update(
+            {_USER: unquote(user), _PASSWORD: unquote(password), _STORE: parts._replace(netloc=host).geturl()}
+        )
+    return os.environ.get(_STORE) or local_store.store_uri(local_store.home(Path.cwd()))
 
 
 def open_client() -> mlflow.MlflowClient:
     """Connect to the store; that of a checkout is first brought to the installed MLflow and to its present folder.
 
     Raises:
-        TrackingError: when it does not answer, or its tables are of another MLflow.
+        NoAnswerError: when it does not answer.
+        TrackingError: when it refuses, or its tables are of another MLflow.
     """
     store = store_uri()
     folder = local_store.folder_of(store)
     local_artifacts.install()
+    _keep_secrets_out_of_logs()
     try:
         if folder is not None:
             store_schema.upgrade(folder)
@@ -56,7 +85,9 @@ def open_client() -> mlflow.MlflowClient:
         remedy = "start it, or name another store in MLFLOW_TRACKING_URI"
         if "out-of-date database schema" in error.message:
             remedy = "upgrade it, or install the MLflow that it was used with"
-        raise TrackingError(f"no answer from {store}: {error.message}; {remedy}") from error
+        raise kind_of(error)(f"no answer from {store}: {error.message}; {remedy}") from error
+    except OperationalError as error:
+        raise NoAnswerError(f"no answer from {store}: {error.orig}; start it, or name another store") from error
     return client
 
 
@@ -73,9 +104,23 @@ def store_errors(work: str) -> Iterator[None]:
     try:
         yield
     except (mlflow.MlflowException, OSError) as error:
-        raise TrackingError(
+        raise kind_of(error)(
             f"{work} failed in {store_uri()}: {error}; start again when the store answers, or change what it refuses"
         ) from error
+
+
+def kind_of(error: BaseException) -> type[TrackingError]:
+    """The error to raise instead of another one: whether the store does not answer, or refuses something.
+
+    What goes wrong with a file of this machine is not mended by waiting, and counts as refused.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        away = isinstance(cause, _AWAY) and not isinstance(cause, requests.exceptions.SSLError)
+        if away and local_store.folder_of(store_uri()) is None:
+            return NoAnswerError
+        cause = cause.__cause__ or cause.__context__
+    return TrackingError
 
 
 def experiment_id_of(client: mlflow.MlflowClient, name: str) -> str:
@@ -90,24 +135,18 @@ def experiment_id_of(client: mlflow.MlflowClient, name: str) -> str:
         location = local_store.artifact_location(name) if is_local else None
         # With this kind MLflow's page opens on training runs, not on traces of language models.
         tags = {"mlflow.experimentKind": "custom_model_development"}
-        return str(client.create_experiment(name, artifact_location=location, tags=tags))
+        try:
+            return str(client.create_experiment(name, artifact_location=location, tags=tags))
+        except mlflow.MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        # Another program was faster, or the answer to an earlier request was lost.
+        experiment = client.get_experiment_by_name(name)
     if experiment.lifecycle_stage != "active":
         raise TrackingError(
             f"experiment {name!r} is deleted: `mlflow experiments restore -x {experiment.experiment_id}`"
         )
     return str(experiment.experiment_id)
-
-
-@contextmanager
-def short_timeouts() -> Iterator[None]:
-    """Give up on a store after seconds; what the environment sets stays."""
-    timeouts = {name: value for name, value in _TIMEOUTS.items() if name not in os.environ}
-    os.environ.update(timeouts)
-    try:
-        yield
-    finally:
-        for name in timeouts:
-            os.environ.pop(name, None)
 
 
 @contextmanager
@@ -122,6 +161,23 @@ def as_default(client: mlflow.MlflowClient) -> Iterator[None]:
             del os.environ[name]
         else:
             os.environ[name] = earlier
+
+
+class _WithoutSecrets(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record's text."""
+        record.msg, record.args = without_secrets(record.getMessage()), ()
+        return True
+
+
+_FILTER = _WithoutSecrets()
+
+
+def _keep_secrets_out_of_logs() -> None:
+    """Let no message of MLflow and its libraries have a password, whoever prints it."""
+    for name in ("mlflow", "alembic", "sqlalchemy"):
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(_FILTER)  # twice is once
 
 
 def prefixed(tags: Mapping[str, Any]) -> dict[str, str]:

@@ -20,11 +20,11 @@ from huebands.registry.connection import (
     as_default,
     open_client,
     prefixed,
-    short_timeouts,
     store_errors,
     store_uri,
 )
 from huebands.registry.runs import log_figures
+from huebands.registry.time_limits import asked_once, long_answers, short_timeouts
 
 PACKAGE_FOLDER = "artifacts/package"  # of a model's files
 VERDICTS = "promotion"  # of a run's artifacts
@@ -102,7 +102,7 @@ def register_package(
         client.log_batch(run_id, tags=[mlflow.entities.RunTag(key, value) for key, value in all_tags.items()])
         log_figures(client, run_id, metrics)
         source = logged_models.address_of(model_id)
-        with as_default(client):
+        with as_default(client), asked_once():
             version = client.create_model_version(model_name, source, run_id, tags=all_tags, model_id=model_id)
     registered = RegisteredPackage(model_name, int(version.version), package_sha256)
     if model_id is not None:
@@ -136,7 +136,8 @@ def log_verdict(version: RegisteredPackage, folder: Path, tags: Mapping[str, str
     """Log the files of a verdict beside the version's package, and set its tags; raises like `register_package`."""
     client = open_client()
     run_id = client.get_model_version(version.model_name, str(version.version)).run_id
-    client.log_artifacts(run_id, str(folder), VERDICTS)
+    with long_answers():
+        client.log_artifacts(run_id, str(folder), VERDICTS)
     tag_version(version, tags)
 
 
@@ -170,7 +171,7 @@ def download_package(uri: str) -> Path:
     folder = tempfile.mkdtemp(prefix="huebands-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
-        with short_timeouts():
+        with short_timeouts(), long_answers():
             location = open_client().get_model_version_download_uri(version.name, version.version)
             if logged_models.id_of(version.source) is not None:
                 location = f"{location}/{PACKAGE_FOLDER}"
