@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from huebands.fetch.secrets import without_secrets
 from huebands.registry import earlier_stores, local_artifacts, local_store, store_schema
+from huebands.registry.time_limits import a_minute
 
 _COMMIT_TAG = "mlflow.source.git.commit"
 _STORE, _USER, _PASSWORD = "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
@@ -107,6 +108,20 @@ def store_errors(work: str) -> Iterator[None]:
         raise kind_of(error)(
             f"{work} failed in {store_uri()}: {error}; start again when the store answers, or change what it refuses"
         ) from error
+
+
+@contextmanager
+def waiting(remedy: str) -> Iterator[None]:
+    """Wait a minute for a store that does not answer, then say what completes the work; also a decorator.
+
+    Raises:
+        NoAnswerError: with the remedy.
+    """
+    try:
+        with a_minute():
+            yield
+    except NoAnswerError as error:
+        raise NoAnswerError(f"{error}; {remedy}") from error
 
 
 def kind_of(error: BaseException) -> type[TrackingError]:

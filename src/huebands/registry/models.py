@@ -16,8 +16,10 @@ import mlflow
 
 from huebands.registry import local_store, logged_models
 from huebands.registry.connection import (
+    NoAnswerError,
     TrackingError,
     as_default,
+    kind_of,
     open_client,
     prefixed,
     store_errors,
@@ -177,9 +179,13 @@ def download_package(uri: str) -> Path:
                 location = f"{location}/{PACKAGE_FOLDER}"
             package = Path(mlflow.artifacts.download_artifacts(location, tracking_uri=store, dst_path=folder))
     except (mlflow.MlflowException, OSError) as error:
+        with short_timeouts():
+            open_client()  # MLflow does not say whether the server has no files, or no longer answers
+        is_local = local_store.folder_of(store) is not None
+        remedy = f"move {local_store.ARTIFACTS}/ along with {local_store.DATABASE}" if is_local else "try again"
         raise TrackingError(
-            f"{uri}: the registry {store} holds version {version.version} but not its files"
-            f" {version.source} ({error}); move {local_store.ARTIFACTS}/ along with {local_store.DATABASE}"
+            f"{uri}: the registry {store} holds version {version.version} but not its files {version.source} ({error});"
+            f" {remedy}, or restore them from the store's backup"
         ) from error
     _check_files(f"{uri}: the files of version {version.version} in {store}", package, registered)
     return package
@@ -202,6 +208,8 @@ def _find_version(uri: str) -> "mlflow.entities.model_registry.ModelVersion":
         try:
             return client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
         except mlflow.MlflowException as error:
+            if kind_of(error) is NoAnswerError:
+                raise NoAnswerError(f"{uri}: no answer from {store}: {error.message}; try again") from error
             raise TrackingError(
                 f"{uri}: not in the registry {store}: {error.message}; it holds {_holdings(client, name)}"
             ) from error

@@ -117,4 +117,6 @@ def download_suite(suite: StoredSuite) -> Path:
                 )
             )
     except (mlflow.MlflowException, OSError) as error:
+        with short_timeouts():
+            open_client()  # as in `models.download_package`
         raise TrackingError(f"suite {suite.number} of run {suite.run_id}: its files are missing ({error})") from error
