@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from pipeline_checkout import MODEL, SETTINGS, make_checkout, train
 from postgresql_server import PostgreSql, find_programs
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # MLflow's own use of SQLAlchemy
     pytest.mark.skipif(find_programs() is None, reason="PostgreSQL is not installed (Debian's package postgresql)"),
     pytest.mark.skipif(importlib.util.find_spec("psycopg2") is None, reason="psycopg2-binary is not installed"),
@@ -57,44 +59,46 @@ class Registry:
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """The servers, with the commands and variables of the compose file, at addresses of this machine."""
     folder = tmp_path_factory.mktemp("registry")
+    stack = ExitStack()
     database = PostgreSql(SECRETS["POSTGRES_PASSWORD"])
+    stack.callback(database.remove)
     files = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     files.start()
-    host, port = files.get_host_and_port()
-    store = f"http://{host}:{port}"
-    environment = {
-        name: str(value).replace("http://files:9000", store)
-        for name, value in SERVICES["server"]["environment"].items()
-    }
-    environment |= {"AWS_ACCESS_KEY_ID": "keeper", "AWS_SECRET_ACCESS_KEY": SECRETS["AWS_SECRET_ACCESS_KEY"]}
-    environment |= {"PGPASSWORD": SECRETS["POSTGRES_PASSWORD"]}
-    changed = {
-        "--host=0.0.0.0": "--host=127.0.0.1",
-        "--port=5000": "--port=PORT",
-        "--workers=2": "--workers=1",
-        "--backend-store-uri=postgresql://mlflow@database:5432/mlflow": (
-            f"--backend-store-uri=postgresql://mlflow@127.0.0.1:{database.port}/mlflow"
-        ),
-        f"--allowed-hosts={SERVICES['server']['command'][-1].partition('=')[2]}": "--allowed-hosts=127.0.0.1:*",
-    }
-    assert changed.keys() <= set(SERVICES["server"]["command"])
-    program, *arguments = (changed.get(word, word) for word in SERVICES["server"]["command"])
-    assert program == "mlflow"
-    make_bucket = [word.replace("http://files:9000", store) for word in SERVICES["bucket"]["command"]]
-    for _ in range(2):  # as with every start of the containers
-        subprocess.run([sys.executable, *make_bucket[1:]], env=os.environ | environment, check=True)
-    resource = boto3.resource(
-        "s3",
-        endpoint_url=store,
-        region_name="us-east-1",
-        aws_access_key_id="keeper",
-        aws_secret_access_key=SECRETS["AWS_SECRET_ACCESS_KEY"],
-    )
-    server = Server(folder, arguments, environment)
-    yield Registry(server, database, resource.Bucket("mlflow"))
-    server.stop()
-    files.stop()
-    database.remove()
+    stack.callback(files.stop)
+    with stack:
+        host, port = files.get_host_and_port()
+        store = f"http://{host}:{port}"
+        environment = {
+            name: str(value).replace("http://files:9000", store)
+            for name, value in SERVICES["server"]["environment"].items()
+        }
+        environment |= {"AWS_ACCESS_KEY_ID": "keeper", "AWS_SECRET_ACCESS_KEY": SECRETS["AWS_SECRET_ACCESS_KEY"]}
+        environment |= {"PGPASSWORD": SECRETS["POSTGRES_PASSWORD"]}
+        changed = {
+            "--host=0.0.0.0": "--host=127.0.0.1",
+            "--port=5000": "--port=PORT",
+            "--workers=2": "--workers=1",
+            "--backend-store-uri=postgresql+psycopg2://mlflow@database:5432/mlflow": (
+                f"--backend-store-uri=postgresql+psycopg2://mlflow@127.0.0.1:{database.port}/mlflow"
+            ),
+            f"--allowed-hosts={SERVICES['server']['command'][-1].partition('=')[2]}": "--allowed-hosts=127.0.0.1:*",
+        }
+        assert changed.keys() <= set(SERVICES["server"]["command"])
+        program, *arguments = (changed.get(word, word) for word in SERVICES["server"]["command"])
+        assert program == "mlflow"
+        make_bucket = [word.replace("http://files:9000", store) for word in SERVICES["bucket"]["command"]]
+        for _ in range(2):  # as with every start of the containers
+            subprocess.run([sys.executable, *make_bucket[1:]], env=os.environ | environment, check=True)
+        resource = boto3.resource(
+            "s3",
+            endpoint_url=store,
+            region_name="us-east-1",
+            aws_access_key_id="keeper",
+            aws_secret_access_key=SECRETS["AWS_SECRET_ACCESS_KEY"],
+        )
+        server = Server(folder, arguments, environment)
+        stack.callback(server.stop)
+        yield Registry(server, database, resource.Bucket("mlflow"))
 
 
 @pytest.fixture
