@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import mlflow
 import requests
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from huebands.fetch.secrets import without_secrets
 from huebands.registry import earlier_stores, local_artifacts, local_store, store_schema
@@ -88,7 +88,11 @@ def open_client() -> mlflow.MlflowClient:
             remedy = "upgrade it, or install the MLflow that it was used with"
         raise kind_of(error)(f"no answer from {store}: {error.message}; {remedy}") from error
     except OperationalError as error:
-        raise NoAnswerError(f"no answer from {store}: {error.orig}; start it, or name another store") from error
+        raise kind_of(error)(f"no answer from {store}: {error.orig}; start it, or name another store") from error
+    except ImportError as error:
+        raise TrackingError(f"{store}: {error}; install it, or name an MLflow server in {_STORE}") from error
+    except (ArgumentError, ValueError) as error:
+        raise TrackingError(f"{store}: no address of a store: {error}; change {_STORE}") from error
     return client
 
 
