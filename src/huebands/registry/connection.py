@@ -16,15 +16,27 @@ from urllib.parse import unquote, urlsplit
 
 import mlflow
 import requests
-from sqlalchemy.exc import ArgumentError, OperationalError
 
 from huebands.fetch.secrets import without_secrets
-from huebands.registry import earlier_stores, local_artifacts, local_store, store_schema
+from huebands.registry import local_artifacts, local_store
 from huebands.registry.time_limits import a_minute
+
+try:
+    from sqlalchemy.exc import ArgumentError, OperationalError
+except ImportError:  # beside `mlflow-skinny`, which reaches servers and no databases
+    _DATABASE_AWAY: tuple[type[Exception], ...] = ()
+    _NO_ADDRESS: tuple[type[Exception], ...] = (ValueError,)
+else:
+    _DATABASE_AWAY, _NO_ADDRESS = (OperationalError,), (ArgumentError, ValueError)
 
 _COMMIT_TAG = "mlflow.source.git.commit"
 _STORE, _USER, _PASSWORD = "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
-_AWAY = (requests.ConnectionError, requests.Timeout, requests.exceptions.RetryError, OperationalError)
+_AWAY: tuple[type[Exception], ...] = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.RetryError,
+    *_DATABASE_AWAY,
+)
 
 
 class TrackingError(RuntimeError):
@@ -74,25 +86,32 @@ def open_client() -> mlflow.MlflowClient:
     _keep_secrets_out_of_logs()
     try:
         if folder is not None:
-            store_schema.upgrade(folder)
+            return _open_file(folder, store)
         client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
-        if folder is None:
-            client.search_experiments(max_results=1)
-        else:
-            earlier_stores.rehome(folder, client)
-    except store_schema.SchemaError as error:
-        raise TrackingError(str(error)) from error
+        client.search_experiments(max_results=1)
     except mlflow.MlflowException as error:
         remedy = "start it, or name another store in MLFLOW_TRACKING_URI"
         if "out-of-date database schema" in error.message:
             remedy = "upgrade it, or install the MLflow that it was used with"
         raise kind_of(error)(f"no answer from {store}: {error.message}; {remedy}") from error
-    except OperationalError as error:
-        raise kind_of(error)(f"no answer from {store}: {error.orig}; start it, or name another store") from error
+    except _DATABASE_AWAY as error:
+        raise kind_of(error)(f"no answer from {store}: {error}; start it, or name another store") from error
     except ImportError as error:
         raise TrackingError(f"{store}: {error}; install it, or name an MLflow server in {_STORE}") from error
-    except (ArgumentError, ValueError) as error:
+    except _NO_ADDRESS as error:
         raise TrackingError(f"{store}: no address of a store: {error}; change {_STORE}") from error
+    return client
+
+
+def _open_file(folder: Path, store: str) -> mlflow.MlflowClient:
+    from huebands.registry import earlier_stores, store_schema  # these need all of MLflow, and its database's library
+
+    try:
+        store_schema.upgrade(folder)
+        client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+        earlier_stores.rehome(folder, client)
+    except store_schema.SchemaError as error:
+        raise TrackingError(str(error)) from error
     return client
 
 
