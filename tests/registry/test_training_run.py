@@ -8,7 +8,8 @@ import pytest
 from huebands.registry import connection
 from huebands.registry.connection import TrackingError
 from huebands.registry.restoration import find_run
-from mlflow_store import COMMIT, client, history, parent_of, picture, points, start
+from huebands.registry.training_run import TrainingRun
+from mlflow_store import COMMIT, STARTED, client, history, parent_of, picture, points, start
 
 # MLflow's own use of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -91,3 +92,33 @@ def test_a_store_that_vanishes_while_a_run_is_logged_is_named(checkout: Path) ->
     ):
         with pytest.raises(TrackingError, match=f"^run {run.run_id} cannot be logged to http://gone: refused$"):
             log()
+
+
+def start_at(moment: str, name: str = "cgan") -> TrainingRun:
+    return TrainingRun.start(name, "huebands", {"train.epochs": 3}, {}, started_at=moment)
+
+
+def test_a_start_whose_answer_was_lost_is_completed(checkout: Path) -> None:
+    first = start_at(STARTED)
+    assert start_at(STARTED).run_id == first.run_id
+    client().delete_run(first.run_id)
+    second = start_at(STARTED)
+    assert second.run_id != first.run_id
+    assert parent_of(second.run_id).info.run_id == parent_of(first.run_id).info.run_id, "the pipeline's run was there"
+    assert start_at(STARTED, "another").run_id != second.run_id
+    second.finish("ab" * 32)
+    assert start_at(STARTED).run_id != second.run_id, "a finished run is not resumed"
+
+
+def test_a_run_that_the_store_created_too_late_is_deleted_at_the_end(checkout: Path) -> None:
+    run = start_at(STARTED)
+    stored = client().get_run(run.run_id)
+    late, other = (
+        client()
+        .create_run(stored.info.experiment_id, stored.info.start_time, {"mlflow.note.content": name})
+        .info.run_id
+        for name in ("cgan", "another")
+    )
+    run.finish("ab" * 32)
+    states = {run_id: client().get_run(run_id).info.lifecycle_stage for run_id in (run.run_id, late, other)}
+    assert states == {run.run_id: "active", late: "deleted", other: "active"}
