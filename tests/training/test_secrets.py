@@ -41,8 +41,9 @@ VARIABLES = {
     "PGPASSWORD": "of-postgresql-77aa",
     "PIP_INDEX_URL": "https://pip:of-the-index-3d3d@127.0.0.1:9/simple",
     "GIT_CONFIG_COUNT": "1",
-    "GIT_CONFIG_KEY_0": "url.http://git:of-git-41c8@127.0.0.1:9/.insteadOf",
+    "GIT_CONFIG_KEY_0": "url.ssh://git:of-git-41c8@127.0.0.1:9/.insteadOf",
     "GIT_CONFIG_VALUE_0": "https://photos.invalid/",
+    "GIT_SSH_COMMAND": "sh -c 'echo \"$*: Permission denied (publickey).\" >&2; exit 255' ssh",  # as ssh does
 }
 SIGN_IN = base64.b64encode(f"{USER}:{IN_ADDRESS}".encode()).decode()
 SECRETS = [
@@ -153,7 +154,7 @@ def test_no_command_leaves_a_secret_in_a_file_a_row_or_a_line(
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", f"{TOKEN}\n")  # a file with the token ends so
     fails(register.main, "header")
 
-    fails(lambda: open_source(GIT, tmp_path / "cache"), "cannot read https://photos.invalid/a")
+    fails(lambda: open_source(GIT, tmp_path / "cache"), "cannot read https://photos.invalid/a .*Permission denied")
     fails(lambda: open_source(PACKAGE, tmp_path / "cache"), "pip cannot fetch nowhere==1.0")
     for url in (f"https://{TOKEN}@host/photos", f"https://host/photos?private_token={TOKEN}"):
         source = {"kind": "git", "url": url, "revision": "0" * 40, "patterns": ["*"], "licence": "CC0"}
