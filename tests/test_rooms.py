@@ -15,13 +15,13 @@ MAY_IMPORT = {
     "photos": "color files loops",
     "fetch": "files",
     "models": "color fetch files",
-    "params": "models",
+    "params": "fetch models",
     "data": "color fetch files models params photos",
     "density": "color files models params photos",
     "conformal": "color density files loops models statistics",
     "metrics": "color models photos statistics",
     "package": "color conformal density files metrics models params",
-    "registry": "data files models package params photos",
+    "registry": "data fetch files models package params photos",
     "plots": "files photos",
     "training": "color data fetch files models package params photos registry",
     "colorize": (
@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "promotion": (
         "colorize comparison conformal data fetch files metrics package params photos registry statistics training"
     ),
-    "serving": "color colorize conformal density files package photos registry statistics",
+    "serving": "color colorize conformal density fetch files package photos registry statistics",
     "stages": (
         "colorize conformal data density fetch files metrics models package params photos plots promotion registry"
         " training"

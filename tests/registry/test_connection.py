@@ -1,5 +1,8 @@
 """Errors of the store: they name the store and the remedy."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +13,7 @@ from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from huebands.registry.champion import champion_version
 from huebands.registry.connection import TrackingError
-from huebands.registry.models import (
-    RegisteredPackage,
-    download_package,
-    set_alias,
-    tag_version,
-)
+from huebands.registry.models import RegisteredPackage, download_package, set_alias, tag_version
 from huebands.registry.restoration import find_run, restore_run
 from huebands.registry.runs import log_runs
 from huebands.registry.stage_runs import log_stages
@@ -87,3 +85,17 @@ def test_whatever_the_store_refuses_is_named_with_its_reason(
     monkeypatch.setattr(mlflow.MlflowClient, method, refuse)
     with pytest.raises(TrackingError, match=r"^the .* failed in sqlite:///.*: not for you at all; start again when"):
         work(package, "11" * 32, run_id)
+
+
+def test_a_service_with_the_client_alone_reaches_a_server() -> None:
+    """The image of a follower has `mlflow-skinny`, without the libraries of MLflow's database."""
+    program = """
+import sys
+for name in ("sqlalchemy", "alembic"):
+    sys.modules[name] = None
+from huebands.registry.models import find_package
+find_package("models:/generator@champion")
+"""
+    environment = os.environ | {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert "NoAnswerError: no answer from http://127.0.0.1:9: " in done.stderr, done.stderr

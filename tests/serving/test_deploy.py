@@ -1,4 +1,4 @@
-"""The files of deploy/ are valid, and the service takes the settings in them."""
+"""The files of deploy/ are valid, and the service and the registry take the settings in them."""
 
 import re
 import shutil
@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "follower/huebands.service"
 COMPOSE_FILES = ("follower/compose.yaml", "baked/compose.yaml")
+REGISTRY = DEPLOY / "registry"
+REGISTRY_SERVICES = yaml.safe_load((REGISTRY / "compose.yaml").read_text())["services"]
 BIN = Path(sys.executable).parent
 
 
@@ -33,7 +35,7 @@ def unit_environment() -> dict[str, str]:
 ENVIRONMENTS = {name: container(name)["environment"] for name in COMPOSE_FILES} | {"unit": unit_environment()}
 
 
-@pytest.mark.parametrize("name", COMPOSE_FILES)
+@pytest.mark.parametrize("name", [*COMPOSE_FILES, "registry/compose.yaml"])
 def test_a_compose_file_is_as_the_specification_says(name: str) -> None:
     command = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOY / name]
     checked = subprocess.run(command, capture_output=True, text=True)
@@ -75,7 +77,9 @@ def test_a_container_writes_temporary_files_only_and_has_time_to_finish_photos(n
 def test_no_file_holds_a_password() -> None:
     for path in DEPLOY.rglob("*"):
         if path.is_file():
-            assert not re.search(r"^\s*[^#\s]*PASSWORD[=:]\s*[^\s$]", path.read_text(), re.MULTILINE), path
+            assert not re.search(
+                r"^\s*[^#\s]*(?:PASSWORD|SECRET_ACCESS_KEY|TOKEN)[=:][ \t]*[^\s$]", path.read_text(), re.MULTILINE
+            ), path
 
 
 def test_make_names_the_images_of_the_compose_files() -> None:
@@ -90,3 +94,37 @@ def test_make_names_the_images_of_the_compose_files() -> None:
         assert f"--image-tag {container(f'{name}/compose.yaml')['image']}\n" in planned
         assert ("--follow\n" in planned) == (name == "follower")
         assert ("HUEBANDS_MODEL='models:/huebands-generator/3'" in planned) == (name == "baked")
+
+
+def test_the_registry_takes_its_secrets_from_the_environment() -> None:
+    text = (REGISTRY / "compose.yaml").read_text()
+    example = dict(
+        line.split("=", 1) for line in (REGISTRY / ".env.example").read_text().splitlines() if line[0] != "#"
+    )
+    assert set(re.findall(r"\$\{(\w+)", text)) == set(example), "every variable, and no other, is in the example"
+    required = set(re.findall(r"\$\{(\w+):\?", text))
+    assert required == {"POSTGRES_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    assert {example[name] for name in required} == {""}
+    assert not re.search(r"://[^/\s]*:[^/\s]*@", text), "no address with a password"
+    ignored = subprocess.run(["git", "check-ignore", "--quiet", "deploy/registry/.env"], cwd=ROOT)
+    assert ignored.returncode == 0
+
+
+def test_what_runs_on_in_the_registry_has_a_health_check_and_is_started_again() -> None:
+    lasting = {name: service for name, service in REGISTRY_SERVICES.items() if service["restart"] != "no"}
+    assert set(lasting) == {"database", "files", "server"}
+    assert all("healthcheck" in service for service in lasting.values())
+    assert {name for name, service in lasting.items() if "volumes" in service} == {"database", "files"}
+    assert {name for name, service in lasting.items() if "ports" in service} == {"server"}, "clients need no other"
+    assert lasting["server"]["environment"]["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+
+
+def test_the_images_of_the_registry_are_pinned_and_its_mlflow_is_that_of_the_lock() -> None:
+    images = {service["image"] for service in REGISTRY_SERVICES.values()}
+    assert all(re.fullmatch(r".+:[\w.-]*\d[\w.-]*", image) for image in images), images
+    dockerfile = (REGISTRY / "Dockerfile").read_text()
+    locked = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    assert f"ARG MLFLOW={locked['mlflow']}\n" in dockerfile and f"huebands-registry:{locked['mlflow']}" in images
+    assert re.search(r"^FROM \S+:3\.\d+-\S+$", dockerfile, re.MULTILINE) and "\nUSER 10001\n" in dockerfile
+    checked = subprocess.run([BIN / "hadolint", REGISTRY / "Dockerfile"], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr

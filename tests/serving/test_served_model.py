@@ -22,8 +22,8 @@ from huebands.package.read import read_package
 from huebands.package.schema import PackageError
 from huebands.photos.write import encode_png
 from huebands.registry import connection, local_store, models
-from huebands.registry.connection import short_timeouts
 from huebands.registry.models import PACKAGE_TAG, set_alias
+from huebands.registry.time_limits import short_timeouts
 from huebands.serving import served_model
 from huebands.serving.answers import model_headers
 from huebands.serving.workers.package_copy import PrivateCopy, copy_privately

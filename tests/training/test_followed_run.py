@@ -1,5 +1,6 @@
 """A training that was killed continues its MLflow run; one without a checkpoint starts anew."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,16 +25,18 @@ CONFIG = {
 class Run:
     """An MLflow run that remembers what it was given."""
 
-    started: ClassVar[list[str | None]] = []  # run ids asked for
+    started: ClassVar[list[tuple[str | None, str]]] = []  # run ids asked for, with the times of their start
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
-        self.tags, self.epochs, self.pictures = dict[str, str](), list[float](), list[tuple[tuple[int, ...], int]]()
+        self.tags, self.epochs, self.pictures = dict[str, str](), list[float](), list[tuple[str, int]]()
 
     @classmethod
-    def start(cls, run_id: str | None, **_: Any) -> "Run":
-        cls.started.append(run_id)
-        return cls(run_id or f"run{len(cls.started)}")
+    def start(cls, run_id: str | None, started_at: str, keep_id: Callable[[str], None], **_: Any) -> "Run":
+        cls.started.append((run_id, started_at))
+        run = cls(run_id or f"run{len(cls.started)}")
+        keep_id(run.run_id)
+        return run
 
     def watch_system(self) -> None:
         """Nothing."""
@@ -44,37 +47,40 @@ class Run:
     def log_history(self, rows: list[dict[str, float]]) -> None:
         self.epochs += [row["epoch"] for row in rows]
 
-    def log_picture(self, grid: np.ndarray, epoch: int) -> None:
-        self.pictures.append((grid.shape, epoch))
+    def log_picture(self, path: Path, epoch: int) -> None:
+        self.pictures.append((path.name, epoch))
 
 
 @pytest.fixture(autouse=True)
-def runs(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
-    """The run ids that were asked for."""
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, str]]:
+    """The run ids that were asked for, with the times of their start."""
     monkeypatch.setattr(Run, "started", [])
-    monkeypatch.setattr(followed_run, "TrainingRun", Run)
+    monkeypatch.setattr(followed_run, "LiveRun", Run)
     return Run.started
 
 
-def test_a_run_is_resumed_where_there_is_a_checkpoint(tmp_path: Path, runs: list[str | None]) -> None:
+def test_a_run_is_resumed_where_there_is_a_checkpoint(tmp_path: Path, runs: list[tuple[str | None, str]]) -> None:
     for _ in range(2):
         unfinished = UnfinishedTraining(tmp_path / "checkpoints")
         unfinished.start_run("huebands", CONFIG, [])
         unfinished.checkpoint.touch()
         unfinished.pictures.mkdir(exist_ok=True)
         (unfinished.pictures / "epoch-0001.png").touch()
-    assert runs == [None, "run1"]
+    assert [run_id for run_id, _ in runs] == [None, "run1"]
+    assert runs[0][1] == runs[1][1], "the time of the first start stays"
     unfinished.remove()
     assert not unfinished.folder.exists()
 
 
-def test_without_a_checkpoint_nothing_of_an_earlier_run_is_left(tmp_path: Path, runs: list[str | None]) -> None:
+def test_without_a_checkpoint_nothing_of_an_earlier_run_is_left(
+    tmp_path: Path, runs: list[tuple[str | None, str]]
+) -> None:
     unfinished = UnfinishedTraining(tmp_path / "checkpoints")
     unfinished.start_run("huebands", CONFIG, [])
     unfinished.pictures.mkdir()
     (unfinished.pictures / "epoch-0001.png").touch()
     unfinished.start_run("huebands", CONFIG, [])
-    assert runs == [None, None]
+    assert [run_id for run_id, _ in runs] == [None, None]
     assert not unfinished.pictures.exists()
 
 
@@ -95,5 +101,15 @@ def test_the_run_gets_the_history_that_it_may_lack_and_all_that_follows(tmp_path
     follower.picture_made(3, np.zeros((4, 4, 3), np.uint8))
     follower.close()
     assert (run.tags, run.epochs) == ({"precision": "float32"}, [1, 2, 3])
-    assert run.pictures == [((4, 4, 3), 3)]
+    assert run.pictures == [("epoch-0003.png", 3)]
     assert (unfinished.pictures / "epoch-0003.png").is_file()
+
+
+def test_a_resumed_run_gets_the_pictures_that_it_may_lack(tmp_path: Path) -> None:
+    unfinished, run = UnfinishedTraining(tmp_path), Run("run1")
+    unfinished.pictures.mkdir()
+    (unfinished.pictures / "epoch-0012.png").touch()
+    follower = Follower(unfinished, run, torch.device("cpu"), epochs=30, photos=5)  # type: ignore[arg-type]
+    follower.started([{"epoch": float(epoch)} for epoch in range(1, 14)], "float32")
+    follower.close()
+    assert run.pictures == [("epoch-0012.png", 12)]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from huebands.fetch.secrets import HIDDEN, holds_secret
 from huebands.models.parameters import check
 
 SPLITS = ("train", "val", "calibration", "test")
@@ -32,13 +33,22 @@ class FolderSource:
 
 @dataclass(frozen=True, kw_only=True)
 class GitSource:
-    """Photos in a public git repository, at one revision."""
+    """Photos in a git repository, at one revision."""
 
     kind: Literal["git"] = "git"
-    url: str
+    url: str  # without a password: params.yaml, dvc.lock and every run repeat it
     revision: str  # full commit hash
     patterns: tuple[str, ...]
     licence: str
+
+    def __post_init__(self) -> None:
+        check(
+            not holds_secret(self.url),
+            "url",
+            HIDDEN,
+            "hold no name, password or token: git has them from its credential helper, or from the environment, see"
+            " docs/training.md",
+        )
 
 
 Source = PackageSource | FolderSource | GitSource

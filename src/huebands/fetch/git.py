@@ -1,4 +1,4 @@
-"""Files of a public git repository at one pinned revision, without fetching the rest of it.
+"""Files of a git repository at one pinned revision, without fetching the rest of it.
 
 A repository of photos often holds far larger files too, which a mirror may lack. So only the revision's trees are
 fetched first (a partial clone of depth 1), then the wanted files, in one request.
@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from huebands.fetch.secrets import without_secrets
 from huebands.files import atomic
 
 _FULL_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -116,4 +117,5 @@ class PinnedRepository:
             raise self._error("the program git is not installed") from error
 
     def _error(self, reason: str) -> GitError:
-        return GitError(f"cannot read {self._url} at revision {self._revision}: {reason}")
+        # git quotes the address that it has tried, with what the user's `insteadOf` rules have added.
+        return GitError(f"cannot read {self._url} at revision {self._revision}: {without_secrets(reason)}")

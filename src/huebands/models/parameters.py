@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from huebands.fetch.secrets import HIDDEN, names_secret, without_secrets
+
 # A field with this metadata matters while a network learns; a package, which has the weights, does not describe it.
 TRAINING_ONLY = types.MappingProxyType({"training_only": True})
 
@@ -25,8 +27,8 @@ class ParamsError(ValueError):
     """
 
     def __init__(self, key: str, problem: str) -> None:
-        super().__init__(f"{key}{problem}")
-        self.key, self.problem = key, problem
+        self.key, self.problem = key, without_secrets(problem)
+        super().__init__(f"{key}{self.problem}")
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,15 @@ def check(holds: bool, key: str, value: object, must: str) -> None:
     Args:
         holds: whether it is allowed.
         key: dotted name, relative to the dataclass that checks itself.
-        value: is quoted.
+        value: is quoted, unless the name says that it is a secret.
         must: what is allowed, such as "be at least 1".
 
     Raises:
         ParamsError: unless it holds.
     """
     if not holds:
-        raise ParamsError(key, f" (={value!r}) must {must}")
+        shown = HIDDEN if names_secret(key) else repr(value)
+        raise ParamsError(key, f" (={shown}) must {must}")
 
 
 def build(kind: Any, value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Self
 from huebands.colorize.colorizer import Colorizer
 from huebands.package.schema import PackageError
 from huebands.promotion.suite import SeenPhoto, Suite
+from huebands.registry.connection import NoAnswerError
 from huebands.registry.models import RegisteredPackage
 from huebands.registry.training_photos import read_photos
 
@@ -27,11 +28,17 @@ class Contender:
 
     @classmethod
     def load(cls, version: RegisteredPackage, alpha: float) -> Self:
-        """Copy a version from the registry, check its bytes, and load it; what fails is its problem."""
+        """Copy a version from the registry, check its bytes, and load it; what fails is its problem.
+
+        Raises:
+            NoAnswerError: when the registry does not answer, which is no problem of the version.
+        """
         try:
             colorizer = Colorizer.load(version.uri)
             supported, _ = colorizer.calibration.supports(alpha), colorizer.density
         except PackageError as error:
+            if isinstance(error.__cause__, NoAnswerError):
+                raise error.__cause__ from None
             return cls(version, None, str(error))
         if not supported:
             return cls(version, None, f"its calibration supports no alpha of {alpha:g}")

@@ -27,13 +27,15 @@ def run(options: argparse.Namespace) -> int:
     from huebands import params
     from huebands.promotion.promote import ERRORS, challenger_of, promote
     from huebands.promotion.trial import ColourScorer
+    from huebands.registry.connection import waiting
     from huebands.registry.models import find_package
 
     try:
-        settings = params.load()
+        settings, number = params.load(), options.version
         name = settings.register.model_name
-        version = challenger_of(name) if options.version is None else find_package(f"models:/{name}/{options.version}")
-        decision = promote(version, settings, ColourScorer(), options.reason.strip(), options.dry_run)
+        with waiting("run it again, which completes it"):
+            version = challenger_of(name) if number is None else find_package(f"models:/{name}/{number}")
+            decision = promote(version, settings, ColourScorer(), options.reason.strip(), options.dry_run)
     except (params.ParamsError, *ERRORS) as error:
         return complain(error)
     for line in decision.report(options.dry_run):

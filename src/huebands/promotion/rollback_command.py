@@ -23,10 +23,12 @@ def run(options: argparse.Namespace) -> int:
     from huebands import params
     from huebands.promotion.promote import ERRORS
     from huebands.promotion.rollback import roll_back
+    from huebands.registry.connection import waiting
 
     try:
         settings = params.load()
-        line = roll_back(settings, options.to, options.reason.strip(), options.dry_run)
+        with waiting("`huebands registry list` shows whether the champion has changed"):
+            line = roll_back(settings, options.to, options.reason.strip(), options.dry_run)
     except (params.ParamsError, *ERRORS) as error:
         return complain(error)
     print(printable(line))

@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 
 import mlflow
 
-from huebands.registry.connection import TrackingError, open_client, short_timeouts, store_errors
+from huebands.registry.connection import TrackingError, open_client, store_errors
 from huebands.registry.models import PACKAGE_TAG, RegisteredPackage, tag_version, tags_of
+from huebands.registry.time_limits import short_timeouts
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 SINCE, REPLACED = "champion_since", "replaced"  # tags of a version that was promoted, with the prefix `huebands.`

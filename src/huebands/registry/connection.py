@@ -1,23 +1,42 @@
 """The connection to MLflow: which store is used, and the error when it does not answer.
 
 The store is MLFLOW_TRACKING_URI where that is set, else `mlflow.db` and `mlartifacts/` in the current folder, or in the
-checkout whose queued experiment the current folder is.
+checkout whose queued experiment the current folder is. A name and a password in the address of a server become
+MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, so that MLflow has no address to print them with.
 """
 
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import mlflow
+import requests
 
+from huebands.fetch.secrets import without_secrets
 from huebands.registry import local_artifacts, local_store
+from huebands.registry.time_limits import a_minute
+
+try:
+    from sqlalchemy.exc import ArgumentError, OperationalError
+except ImportError:  # beside `mlflow-skinny`, which reaches servers and no databases
+    _DATABASE_AWAY: tuple[type[Exception], ...] = ()
+    _NO_ADDRESS: tuple[type[Exception], ...] = (ValueError,)
+else:
+    _DATABASE_AWAY, _NO_ADDRESS = (OperationalError,), (ArgumentError, ValueError)
 
 _COMMIT_TAG = "mlflow.source.git.commit"
-# MLflow retries for minutes. That suits a training of hours, but not a user who waits for a package.
-_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+_STORE, _USER, _PASSWORD = "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+_AWAY: tuple[type[Exception], ...] = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.RetryError,
+    *_DATABASE_AWAY,
+)
 
 
 class TrackingError(RuntimeError):
@@ -25,47 +44,74 @@ class TrackingError(RuntimeError):
 
     def __init__(self, message: str) -> None:
         # The address of a store can carry a name and a password, and its answer can have several lines.
-        super().__init__(" ".join(re.sub(r"(//)[^/@\s]*@", r"\1", message).split()))
+        super().__init__(" ".join(without_secrets(message).split()))
+
+
+class NoAnswerError(TrackingError):
+    """The tracking store does not answer at all, so that it may answer later."""
 
 
 def store_uri() -> str:
-    """The tracking URI of the store."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or local_store.store_uri(local_store.home(Path.cwd()))
+    """The tracking URI of the store, from which name and password were taken.
+
+    Raises:
+        TrackingError: when an address has a name and no password.
+    """
+    address = os.environ.get(_STORE, "")
+    parts = urlsplit(address)
+    if parts.scheme in ("http", "https") and "@" in parts.netloc:
+        sign_in, _, host = parts.netloc.rpartition("@")
+        user, _, password = sign_in.partition(":")
+        if not user or not password:
+            raise TrackingError(
+                f"{_STORE}: {parts.scheme}://{host} must have a name and a password, or neither; MLFLOW_TRACKING_TOKEN"
+                " holds a token"
+            )
+        os.environ.update(
+            {_USER: unquote(user), _PASSWORD: unquote(password), _STORE: parts._replace(netloc=host).geturl()}
+        )
+    return os.environ.get(_STORE) or local_store.store_uri(local_store.home(Path.cwd()))
 
 
 def open_client() -> mlflow.MlflowClient:
     """Connect to the store; that of a checkout is first brought to the installed MLflow and to its present folder.
 
     Raises:
-        TrackingError: when it does not answer, or its tables are of another MLflow.
+        NoAnswerError: when it does not answer.
+        TrackingError: when it refuses, or its tables are of another MLflow.
     """
     store = store_uri()
     folder = local_store.folder_of(store)
     local_artifacts.install()
+    _keep_secrets_out_of_logs()
     try:
         if folder is not None:
-            return _open_store(folder, store)
+            return _open_file(folder, store)
         client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
         client.search_experiments(max_results=1)
-        return client
     except mlflow.MlflowException as error:
         remedy = "start it, or name another store in MLFLOW_TRACKING_URI"
         if "out-of-date database schema" in error.message:
             remedy = "upgrade it, or install the MLflow that it was used with"
-        raise TrackingError(f"no answer from {store}: {error.message}; {remedy}") from error
+        raise kind_of(error)(f"no answer from {store}: {error.message}; {remedy}") from error
+    except _DATABASE_AWAY as error:
+        raise kind_of(error)(f"no answer from {store}: {error}; start it, or name another store") from error
+    except ImportError as error:
+        raise TrackingError(f"{store}: {error}; install it, or name an MLflow server in {_STORE}") from error
+    except _NO_ADDRESS as error:
+        raise TrackingError(f"{store}: no address of a store: {error}; change {_STORE}") from error
+    return client
 
 
-def _open_store(folder: Path, store: str) -> mlflow.MlflowClient:
-    """Open the store of a checkout."""
-    # They need SQLAlchemy, which a service that only asks a server for its versions lacks.
-    from huebands.registry import earlier_stores, store_schema
+def _open_file(folder: Path, store: str) -> mlflow.MlflowClient:
+    from huebands.registry import earlier_stores, store_schema  # these need all of MLflow, and its database's library
 
     try:
         store_schema.upgrade(folder)
+        client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+        earlier_stores.rehome(folder, client)
     except store_schema.SchemaError as error:
         raise TrackingError(str(error)) from error
-    client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
-    earlier_stores.rehome(folder, client)
     return client
 
 
@@ -82,9 +128,37 @@ def store_errors(work: str) -> Iterator[None]:
     try:
         yield
     except (mlflow.MlflowException, OSError) as error:
-        raise TrackingError(
+        raise kind_of(error)(
             f"{work} failed in {store_uri()}: {error}; start again when the store answers, or change what it refuses"
         ) from error
+
+
+@contextmanager
+def waiting(remedy: str) -> Iterator[None]:
+    """Wait a minute for a store that does not answer, then say what completes the work; also a decorator.
+
+    Raises:
+        NoAnswerError: with the remedy.
+    """
+    try:
+        with a_minute():
+            yield
+    except NoAnswerError as error:
+        raise NoAnswerError(f"{error}; {remedy}") from error
+
+
+def kind_of(error: BaseException) -> type[TrackingError]:
+    """The error to raise instead of another one: whether the store does not answer, or refuses something.
+
+    What goes wrong with a file of this machine is not mended by waiting, and counts as refused.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        away = isinstance(cause, _AWAY) and not isinstance(cause, requests.exceptions.SSLError)
+        if away and local_store.folder_of(store_uri()) is None:
+            return NoAnswerError
+        cause = cause.__cause__ or cause.__context__
+    return TrackingError
 
 
 def experiment_id_of(client: mlflow.MlflowClient, name: str) -> str:
@@ -99,24 +173,18 @@ def experiment_id_of(client: mlflow.MlflowClient, name: str) -> str:
         location = local_store.artifact_location(name) if is_local else None
         # With this kind MLflow's page opens on training runs, not on traces of language models.
         tags = {"mlflow.experimentKind": "custom_model_development"}
-        return str(client.create_experiment(name, artifact_location=location, tags=tags))
+        try:
+            return str(client.create_experiment(name, artifact_location=location, tags=tags))
+        except mlflow.MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        # Another program was faster, or the answer to an earlier request was lost.
+        experiment = client.get_experiment_by_name(name)
     if experiment.lifecycle_stage != "active":
         raise TrackingError(
             f"experiment {name!r} is deleted: `mlflow experiments restore -x {experiment.experiment_id}`"
         )
     return str(experiment.experiment_id)
-
-
-@contextmanager
-def short_timeouts() -> Iterator[None]:
-    """Give up on a store after seconds; what the environment sets stays."""
-    timeouts = {name: value for name, value in _TIMEOUTS.items() if name not in os.environ}
-    os.environ.update(timeouts)
-    try:
-        yield
-    finally:
-        for name in timeouts:
-            os.environ.pop(name, None)
 
 
 @contextmanager
@@ -131,6 +199,23 @@ def as_default(client: mlflow.MlflowClient) -> Iterator[None]:
             del os.environ[name]
         else:
             os.environ[name] = earlier
+
+
+class _WithoutSecrets(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record's text."""
+        record.msg, record.args = without_secrets(record.getMessage()), ()
+        return True
+
+
+_FILTER = _WithoutSecrets()
+
+
+def _keep_secrets_out_of_logs() -> None:
+    """Let no message of MLflow and its libraries have a password, whoever prints it."""
+    for name in ("mlflow", "alembic", "sqlalchemy"):
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(_FILTER)  # twice is once
 
 
 def prefixed(tags: Mapping[str, Any]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from huebands.files import atomic
 from huebands.package.lineage import Dataset
 from huebands.registry.runs import DIGEST, PARENT_TAG, now_ms
+from huebands.registry.time_limits import asked_once, long_answers
 
 _SCHEME = "models:/"
 
@@ -57,7 +58,8 @@ def find_or_log(
     all_tags = {**tags, tag: package_sha256}
     pipeline = client.get_run(run.data.tags.get(PARENT_TAG, run_id))
     name = re.sub(r"[^\w +-]", "_", pipeline.info.run_name)  # MLflow allows some characters only
-    model = client.create_logged_model(experiment_id, name, run_id, all_tags, run.data.params, "colorizer")
+    with asked_once():
+        model = client.create_logged_model(experiment_id, name, run_id, all_tags, run.data.params, "colorizer")
     _log_files(client, model, package, package_sha256)
     client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     return str(model.model_id)
@@ -76,7 +78,8 @@ def _log_files(client: mlflow.MlflowClient, model: LoggedModel, package: Path, p
         named = Path(folder) / "package"  # MLflow keeps the name of the folder
         atomic.copy_folder(package, named)
         pyfunc.save(named, package_sha256, Path(folder) / "model", entry)
-        client.log_model_artifacts(model.model_id, str(Path(folder) / "model"))
+        with long_answers():
+            client.log_model_artifacts(model.model_id, str(Path(folder) / "model"))
 
 
 def link_figures(

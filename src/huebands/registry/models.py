@@ -16,15 +16,17 @@ import mlflow
 
 from huebands.registry import local_store, logged_models
 from huebands.registry.connection import (
+    NoAnswerError,
     TrackingError,
     as_default,
+    kind_of,
     open_client,
     prefixed,
-    short_timeouts,
     store_errors,
     store_uri,
 )
 from huebands.registry.runs import log_figures
+from huebands.registry.time_limits import asked_once, long_answers, short_timeouts
 
 PACKAGE_FOLDER = "artifacts/package"  # of a model's files
 VERDICTS = "promotion"  # of a run's artifacts
@@ -102,7 +104,7 @@ def register_package(
         client.log_batch(run_id, tags=[mlflow.entities.RunTag(key, value) for key, value in all_tags.items()])
         log_figures(client, run_id, metrics)
         source = logged_models.address_of(model_id)
-        with as_default(client):
+        with as_default(client), asked_once():
             version = client.create_model_version(model_name, source, run_id, tags=all_tags, model_id=model_id)
     registered = RegisteredPackage(model_name, int(version.version), package_sha256)
     if model_id is not None:
@@ -136,7 +138,8 @@ def log_verdict(version: RegisteredPackage, folder: Path, tags: Mapping[str, str
     """Log the files of a verdict beside the version's package, and set its tags; raises like `register_package`."""
     client = open_client()
     run_id = client.get_model_version(version.model_name, str(version.version)).run_id
-    client.log_artifacts(run_id, str(folder), VERDICTS)
+    with long_answers():
+        client.log_artifacts(run_id, str(folder), VERDICTS)
     tag_version(version, tags)
 
 
@@ -170,15 +173,19 @@ def download_package(uri: str) -> Path:
     folder = tempfile.mkdtemp(prefix="huebands-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
-        with short_timeouts():
+        with short_timeouts(), long_answers():
             location = open_client().get_model_version_download_uri(version.name, version.version)
             if logged_models.id_of(version.source) is not None:
                 location = f"{location}/{PACKAGE_FOLDER}"
             package = Path(mlflow.artifacts.download_artifacts(location, tracking_uri=store, dst_path=folder))
     except (mlflow.MlflowException, OSError) as error:
+        with short_timeouts():
+            open_client()  # MLflow does not say whether the server has no files, or no longer answers
+        is_local = local_store.folder_of(store) is not None
+        remedy = f"move {local_store.ARTIFACTS}/ along with {local_store.DATABASE}" if is_local else "try again"
         raise TrackingError(
-            f"{uri}: the registry {store} holds version {version.version} but not its files"
-            f" {version.source} ({error}); move {local_store.ARTIFACTS}/ along with {local_store.DATABASE}"
+            f"{uri}: the registry {store} holds version {version.version} but not its files {version.source} ({error});"
+            f" {remedy}, or restore them from the store's backup"
         ) from error
     _check_files(f"{uri}: the files of version {version.version} in {store}", package, registered)
     return package
@@ -201,6 +208,8 @@ def _find_version(uri: str) -> "mlflow.entities.model_registry.ModelVersion":
         try:
             return client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
         except mlflow.MlflowException as error:
+            if kind_of(error) is NoAnswerError:
+                raise NoAnswerError(f"{uri}: no answer from {store}: {error.message}; try again") from error
             raise TrackingError(
                 f"{uri}: not in the registry {store}: {error.message}; it holds {_holdings(client, name)}"
             ) from error

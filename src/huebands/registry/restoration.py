@@ -13,10 +13,7 @@ from huebands.package.lineage import Dataset
 from huebands.photos.epoch_sheet import read_sheet
 from huebands.registry.connection import TrackingError, open_client, store_errors
 from huebands.registry.reports import PICTURES, RUN, read_history, read_report
-from huebands.registry.runs import PARENT_TAG
-from huebands.registry.training_run import WEIGHTS_TAG, TrainingRun
-
-_RESTORES = "restores"  # tag of a restored run: its weights, which an unfinished one has too
+from huebands.registry.training_run import RESTORES_TAG, WEIGHTS_TAG, TrainingRun
 
 
 @store_errors("the search for the training's run")
@@ -34,6 +31,8 @@ def find_run(experiment: str, weights_sha256: str) -> str | None:
 
 def find_or_restore_run(experiment: str, weights_sha256: str, report: Path) -> tuple[str, str]:
     """Find the run that trained the weights, or restore it from its report.
+
+    A run that the training could not complete, because the store did not answer, is completed.
 
     Args:
         experiment: name of the MLflow experiment.
@@ -83,7 +82,9 @@ def restore_run(
     history: Sequence[Mapping[str, Any]],
     pictures: Mapping[int, NDArray[np.uint8]],
 ) -> str:
-    """Write a finished run again from its record, with its times; a restoration that was cut off is completed.
+    """Write a finished run again from its record, with its times.
+
+    A run of the same start that did not finish is completed: of a restoration that was cut off, or of the training.
 
     Args:
         experiment: name of the MLflow experiment.
@@ -99,9 +100,8 @@ def restore_run(
         record["name"],
         experiment,
         record["params"],
-        {**record["lineage"], "restored": True, _RESTORES: weights_sha256},
+        {**record["lineage"], "restored": True, RESTORES_TAG.removeprefix("huebands."): weights_sha256},
         datasets,
-        run_id=_find_unfinished_restoration(experiment, weights_sha256),
         started_at=record["started_at"],
     )
     run.describe(record["params"], datasets)
@@ -117,19 +117,6 @@ def _read_pictures(sheet: Path) -> dict[int, NDArray[np.uint8]]:
         return read_sheet(sheet) if sheet.exists() else {}
     except ValueError as error:
         raise TrackingError(str(error)) from error
-
-
-@store_errors("the search for an unfinished restoration")
-def _find_unfinished_restoration(experiment: str, weights_sha256: str) -> str | None:
-    """Find a restoration that was cut off; a parent that was left without a child is deleted."""
-    client = open_client()
-    query = f"tags.`huebands.{_RESTORES}` = '{weights_sha256}' AND attributes.status != 'FINISHED'"
-    runs = _search(client, experiment, query)
-    children = {run.data.tags[PARENT_TAG]: run.info.run_id for run in runs if PARENT_TAG in run.data.tags}
-    for run in runs:
-        if PARENT_TAG not in run.data.tags and run.info.run_id not in children:
-            client.delete_run(run.info.run_id)
-    return next(iter(children.values()), None)
 
 
 def _search(client: mlflow.MlflowClient, experiment: str, query: str) -> list[Run]:

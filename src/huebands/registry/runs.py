@@ -12,6 +12,7 @@ import mlflow
 
 from huebands.package.lineage import Dataset
 from huebands.registry.connection import experiment_id_of, open_client, prefixed, store_errors
+from huebands.registry.time_limits import asked_once, long_answers
 
 PARENT_TAG = "mlflow.parentRunId"
 STAGE_TAG = "huebands.stage"
@@ -90,7 +91,8 @@ def create_run(
 ) -> str:
     """Create a run, log its parameters and datasets, and give its id."""
     tags = {**tags, **({} if parent_id is None else {PARENT_TAG: parent_id})}
-    run_id: str = client.create_run(experiment_id, start_time=started_at, tags=tags, run_name=name).info.run_id
+    with asked_once():
+        run_id: str = client.create_run(experiment_id, start_time=started_at, tags=tags, run_name=name).info.run_id
     describe_run(client, run_id, params, datasets)
     return run_id
 
@@ -129,8 +131,9 @@ def log_finished(
         client.log_inputs(run_id, models=[mlflow.entities.LoggedModelInput(model_id)])
     log_epochs(client, run_id, run.history)
     log_figures(client, run_id, run.metrics)
-    for report in run.reports:
-        client.log_artifact(run_id, str(report), "reports")
+    with long_answers():
+        for report in run.reports:
+            client.log_artifact(run_id, str(report), "reports")
     client.set_terminated(run_id, "FINISHED")
     return run_id
 
@@ -167,8 +170,13 @@ def log_epochs(
             client.log_batch(run_id, metrics=batch)
             batch = []
         batch += metrics
-    if batch:
-        client.log_batch(run_id, metrics=batch)
+    log_points(client, run_id, batch)
+
+
+def log_points(client: mlflow.MlflowClient, run_id: str, points: Sequence[mlflow.entities.Metric]) -> None:
+    """Log points of metrics; doing so again changes nothing."""
+    for first in range(0, len(points), _BATCH):
+        client.log_batch(run_id, metrics=list(points[first : first + _BATCH]))
 
 
 def now_ms() -> int:

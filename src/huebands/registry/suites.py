@@ -16,12 +16,13 @@ from huebands.registry.connection import (
     TrackingError,
     experiment_id_of,
     open_client,
-    short_timeouts,
     store_errors,
     store_uri,
 )
+from huebands.registry.time_limits import asked_once, long_answers, short_timeouts
 
 _TAG, _FOLDER = "huebands.suite.", "suite"
+_SHA256 = "huebands.suite_sha256"  # tag of a suite's run
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,26 @@ def store_suite(model_name: str, experiment: str, folder: Path, sha256: str) -> 
     """
     client, earlier = open_client(), find_suite(model_name)
     number = 1 if earlier is None else earlier.number + 1
-    tags = {"huebands.suite_sha256": sha256}
-    run = client.create_run(experiment_id_of(client, experiment), tags=tags, run_name=f"suite {number}")
-    client.log_artifacts(run.info.run_id, str(folder), _FOLDER)
-    client.set_terminated(run.info.run_id, "FINISHED")
-    client.set_registered_model_tag(model_name, f"{_TAG}{number}", f"{run.info.run_id} {sha256}")
-    return StoredSuite(number, run.info.run_id, sha256)
+    run_id = _find_unnamed_run(client, model_name, experiment_id_of(client, experiment), sha256)
+    if run_id is None:
+        with asked_once():
+            run_id = client.create_run(
+                experiment_id_of(client, experiment), tags={_SHA256: sha256}, run_name=f"suite {number}"
+            ).info.run_id
+    with long_answers():
+        client.log_artifacts(run_id, str(folder), _FOLDER)
+    client.set_terminated(run_id, "FINISHED")
+    client.set_registered_model_tag(model_name, f"{_TAG}{number}", f"{run_id} {sha256}")
+    return StoredSuite(number, run_id, sha256)
+
+
+def _find_unnamed_run(client: mlflow.MlflowClient, model_name: str, experiment_id: str, sha256: str) -> str | None:
+    """The run of a suite whose storing was cut off before a tag of the model named it."""
+    named = {
+        value.split()[0] for key, value in client.get_registered_model(model_name).tags.items() if key.startswith(_TAG)
+    }
+    runs = client.search_runs([experiment_id], f"tags.`{_SHA256}` = '{sha256}'")
+    return next((str(run.info.run_id) for run in runs if run.info.run_id not in named), None)
 
 
 def download_suite(suite: StoredSuite) -> Path:
@@ -95,11 +110,13 @@ def download_suite(suite: StoredSuite) -> Path:
     folder = tempfile.mkdtemp(prefix="huebands-suite-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
-        with short_timeouts():
+        with short_timeouts(), long_answers():
             return Path(
                 mlflow.artifacts.download_artifacts(
                     run_id=suite.run_id, artifact_path=_FOLDER, dst_path=folder, tracking_uri=store_uri()
                 )
             )
     except (mlflow.MlflowException, OSError) as error:
+        with short_timeouts():
+            open_client()  # as in `models.download_package`
         raise TrackingError(f"suite {suite.number} of run {suite.run_id}: its files are missing ({error})") from error

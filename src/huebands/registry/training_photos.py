@@ -12,8 +12,9 @@ from huebands.data.shards import read_manifest
 from huebands.files import atomic
 from huebands.package.read import ModelPackage
 from huebands.registry import local_store
-from huebands.registry.connection import TrackingError, open_client, short_timeouts, store_errors, store_uri
+from huebands.registry.connection import TrackingError, open_client, store_errors, store_uri
 from huebands.registry.models import PACKAGE_TAG, RegisteredPackage, tag_version
+from huebands.registry.time_limits import long_answers, short_timeouts
 
 COLUMNS = ["sha256", "phash", "group", "split", "source"]
 _FOLDER = "photos"  # of a run's artifacts
@@ -47,7 +48,8 @@ def log_photos(version: RegisteredPackage, prepared: Path, data_sha256: str, pac
             path = Path(folder) / f"{data_sha256[:16]}.parquet"
             with atomic.writing(path) as file:
                 photos.to_parquet(file, index=False)
-            client.log_artifact(registered.run_id, str(path), _FOLDER)
+            with long_answers():
+                client.log_artifact(registered.run_id, str(path), _FOLDER)
             sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         # The hash comes last: with it, the list is complete.
         tag_version(version, {_FILE: f"{_FOLDER}/{path.name}", _SHA256: sha256})
@@ -73,7 +75,7 @@ def read_photos(version: RegisteredPackage) -> pd.DataFrame | None:
     if name is None or logged is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
-        with store_errors(f"the download of the photos of {version.uri}"), short_timeouts():
+        with store_errors(f"the download of the photos of {version.uri}"), short_timeouts(), long_answers():
             path = Path(
                 mlflow.artifacts.download_artifacts(
                     run_id=registered.run_id, artifact_path=name, tracking_uri=store_uri(), dst_path=folder

@@ -1,9 +1,8 @@
 """Stage register: the model package, and its version in the registry, which becomes the challenger.
 
-`huebands promote` judges the challenger; the stage does it too where `promote.automatic` says so. Writes
-models/generator/ (the package), its card again as reports/MODEL_CARD.md, and reports/register/: registration.json, and
-registration.txt for people. The trainings of released packages are restored in the registry, so that
-their curves can be compared. A registration that was cut off is completed when the stage runs again.
+`huebands promote` judges the challenger; the stage does it too where `promote.automatic` says so. Writes the package
+models/generator/, its card again as reports/MODEL_CARD.md, and reports/register/registration.json, and .txt to be read.
+The trainings of released packages are restored, for their curves. What was cut off is completed by the next run.
 """
 
 import json
@@ -21,6 +20,7 @@ from huebands.package.write import assemble
 from huebands.promotion.promote import ERRORS, promote
 from huebands.promotion.trial import ColourScorer, SplitPhotos, Trial
 from huebands.registry.champion import CHALLENGER
+from huebands.registry.connection import waiting
 from huebands.registry.models import register_package, set_alias
 from huebands.registry.reports import METRICS, StageFolders, find_hints_report, read_report
 from huebands.registry.restoration import find_or_restore_run, restore_released_runs
@@ -40,6 +40,7 @@ def main() -> None:
         raise SystemExit(f"register: {error}") from error
 
 
+@waiting("`dvc repro` completes the registration")
 def register(settings: params.Params) -> None:
     """Write the package, register it once as challenger, and judge it where the parameters say so."""
     package, data_sha256 = write_package(), shards.data_sha256(PREPARED)

@@ -12,7 +12,8 @@ from tqdm import tqdm
 from huebands.files import atomic
 from huebands.package.lineage import Dataset
 from huebands.photos.write import write_png
-from huebands.registry.training_run import TrainingRun
+from huebands.registry import live_run
+from huebands.registry.live_run import LiveRun
 from huebands.training.loop import Row
 from huebands.training.precision import Precision, warning_of
 from huebands.training.report import record_of
@@ -30,20 +31,28 @@ class UnfinishedTraining:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.checkpoint, self.pictures = folder / "last.pt", folder / "pictures"
-        self._run_id = folder / "mlflow_run"
+        self._run_id, self._started_at = folder / "mlflow_run", folder / "started_at"
 
-    def start_run(self, experiment: str, config: dict[str, Any], datasets: Sequence[Dataset]) -> TrainingRun:
+    def start_run(self, experiment: str, config: dict[str, Any], datasets: Sequence[Dataset]) -> LiveRun:
         """Start the MLflow run, or resume that of the checkpoint; without a checkpoint the folder starts empty.
 
         Raises:
-            TrackingError: when the store does not answer.
+            TrackingError: when the store answers and refuses the run. One that does not answer gets it later.
         """
         if not self.checkpoint.exists():
             shutil.rmtree(self.folder, ignore_errors=True)
-        run_id = self._run_id.read_text(encoding="utf-8") if self._run_id.exists() else None
-        run = TrainingRun.start(**record_of(config), experiment=experiment, datasets=datasets, run_id=run_id)
         self.folder.mkdir(parents=True, exist_ok=True)
-        atomic.write_text(self._run_id, run.run_id)
+        if not self._started_at.exists():
+            atomic.write_text(self._started_at, live_run.now())
+        run = LiveRun.start(
+            **record_of(config),
+            experiment=experiment,
+            datasets=datasets,
+            run_id=self._run_id.read_text(encoding="utf-8") if self._run_id.exists() else None,
+            started_at=self._started_at.read_text(encoding="utf-8"),
+            say=lambda line: tqdm.write(f"train: {line}"),
+            keep_id=lambda run_id: atomic.write_text(self._run_id, run_id),
+        )
         run.watch_system()
         return run
 
@@ -64,7 +73,7 @@ class Follower:
     """
 
     def __init__(
-        self, unfinished: UnfinishedTraining, run: TrainingRun, device: torch.device, epochs: int, photos: int
+        self, unfinished: UnfinishedTraining, run: LiveRun, device: torch.device, epochs: int, photos: int
     ) -> None:
         self._unfinished, self._run, self._device, self._photos = unfinished, run, device, photos
         self._bar = tqdm(total=epochs * photos, unit="images", smoothing=0.05, mininterval=1.0)
@@ -78,6 +87,8 @@ class Follower:
         if history:
             tqdm.write(f"going on after epoch {len(history)} from {self._unfinished.checkpoint}")
             self._run.log_history(history)
+            for path in self._unfinished.pictures.glob("epoch-*.png"):
+                self._run.log_picture(path, int(path.stem.removeprefix("epoch-")))
             self._bar.update(len(history) * self._photos)
             self._bar.unpause()
 
@@ -96,7 +107,7 @@ class Follower:
         path = self._unfinished.pictures / f"epoch-{epoch:04d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_png(path, grid)
-        self._run.log_picture(grid, epoch)
+        self._run.log_picture(path, epoch)
 
     def noticed(self, warning: str) -> None:
         """Warn."""

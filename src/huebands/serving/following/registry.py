@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import secrets
 import shutil
 import sys
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from huebands.fetch.secrets import without_secrets
 from huebands.serving.served_model import ServedModel
 
 _PROGRAM = "huebands.serving.following.registry_process"
@@ -27,7 +27,7 @@ class FollowError(Exception):
     """
 
     def __init__(self, reason: str, lasting: bool = False) -> None:
-        super().__init__(_redact(" ".join(reason.split()))[:_REASON])
+        super().__init__(without_secrets(" ".join(reason.split()))[:_REASON])
         self.lasting = lasting
 
 
@@ -135,8 +135,3 @@ class Registry:
         if "failure" in answer:
             raise FollowError(answer["failure"], answer["lasting"])
         return answer
-
-
-def _redact(text: str) -> str:
-    """Leave out the names and passwords of addresses."""
-    return re.sub(r"(//)[^/\s]*@", r"\1", text)
