@@ -5,7 +5,9 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ import pytest
 import yaml
 from moto.server import ThreadedMotoServer
 
+import small_line
 from huebands.cli import main
 from huebands.colorize.colorizer import Colorizer
 from huebands.package.read import read_package
@@ -29,6 +32,7 @@ from mlflow_server import Server
 from mlflow_store import history, picture
 from pipeline_checkout import MODEL, SETTINGS, make_checkout, train
 from postgresql_server import PostgreSql, find_programs
+from small_line import EPOCHS, PHOTOS, copy_tree, draw_photos
 
 pytestmark = [
     pytest.mark.slow,
@@ -202,3 +206,97 @@ def test_a_database_that_is_killed_loses_nothing_of_a_training(
     client = mlflow.MlflowClient(registry.server.address)
     assert sorted(point.step for point in client.get_metric_history(ids[0], "huber")) == [1, 2, 3, 4, 5, 6]
     assert client.get_run(ids[0]).info.status == "FINISHED"
+
+
+class Pipeline:
+    """The pipeline at small size in a copy of the tree, on this registry, under names of its own."""
+
+    def __init__(self, folder: Path, registry: Registry) -> None:
+        self.registry, self.line = registry, copy_tree(folder)
+        draw_photos(folder / "data/photos", range(PHOTOS))
+        self.line.environment |= {
+            "MLFLOW_TRACKING_URI": registry.server.address,
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+        }
+        self.client = mlflow.MlflowClient(registry.server.address)
+        choices = ("-S", "register.model_name=team", "-S", "register.experiment=team")
+        self.begin = ("dvc", "exp", "run", *small_line.SETTINGS, *choices)
+
+    def without_registry(self, *command: str, seen: Callable[[], object], back: bool = False) -> tuple[int, str]:
+        """Run a command, and kill the server of the registry when something is seen; gives exit code and output.
+
+        Args:
+            command: of the pipeline.
+            seen: asked until it is true.
+            back: whether the server starts again at once; else when the command has ended.
+        """
+        with tempfile.TemporaryFile("w+") as output:
+            process = subprocess.Popen(
+                command, cwd=self.line.folder, env=self.line.environment, stdout=output, stderr=subprocess.STDOUT
+            )
+            while not seen() and process.poll() is None:
+                time.sleep(0.02)
+            was_running = process.poll() is None
+            self.registry.server.stop()
+            if back:
+                self.registry.server.start()
+            code = process.wait()
+            if not back:
+                self.registry.server.start()
+            output.seek(0)
+            text = output.read()
+        assert was_running, f"it ended before the registry went away\n{text}"
+        return code, text
+
+    def stored(self, part: str) -> Callable[[], bool]:
+        """Whether a file whose name has a part has come into the bucket since now."""
+        before = {item.key for item in self.registry.bucket.objects.all()}
+        return lambda: any(part in item.key and item.key not in before for item in self.registry.bucket.objects.all())
+
+    def runs(self) -> dict[str, list[mlflow.entities.Run]]:
+        """The runs by their stage; "" are those of no stage."""
+        experiment = self.client.get_experiment_by_name("team")
+        runs = self.client.search_runs([experiment.experiment_id])
+        return {
+            stage: [run for run in runs if run.data.tags.get("huebands.stage", "") == stage]
+            for stage in {run.data.tags.get("huebands.stage", "") for run in runs}
+        }
+
+
+def test_the_pipeline_is_completed_when_the_registry_is_killed_in_each_stage(
+    registry: Registry, tmp_path: Path
+) -> None:
+    pipeline = Pipeline(tmp_path / "huebands", registry)
+    checkpoint = pipeline.line.folder / "models/checkpoints/last.pt"
+    code, said = pipeline.without_registry(*pipeline.begin, "train", seen=checkpoint.exists, back=True)
+    assert code == 0, said
+    assert said.count("goes on without its registry") == said.count("answers again") == 1
+
+    code, said = pipeline.without_registry("dvc", "repro", seen=pipeline.stored("/package/"))
+    assert code != 0 and "`dvc repro` completes the registration" in said
+    said = pipeline.line.run("dvc", "repro")
+    assert "models:/team/1" in said and "Running stage 'train'" not in said
+
+    code, said = pipeline.without_registry("huebands", "promote", seen=pipeline.stored("/suite/"))
+    assert code == 2 and "run it again, which completes it" in said
+    assert "models:/team/1 is champion" in pipeline.line.run("huebands", "promote")
+
+    (version,) = pipeline.client.search_model_versions("name = 'team'")
+    aliases = pipeline.client.get_registered_model("team").aliases
+    assert aliases == {"challenger": version.version, "champion": version.version}
+    runs = pipeline.runs()
+    assert {stage: len(found) for stage, found in runs.items()} == {
+        **dict.fromkeys(("ingest", "prepare", "validate", "train", "fit-density", "evaluate", "calibrate"), 1),
+        "": 2,  # the pipeline, and the suite
+    }
+    assert {run.info.status for found in runs.values() for run in found} == {"FINISHED"}
+    (training,) = runs["train"]
+    for term in ("generator", "val_delta_e76"):
+        points = pipeline.client.get_metric_history(training.info.run_id, term)
+        assert sorted(point.step for point in points) == list(range(1, EPOCHS + 1)), term
+    images = pipeline.client.list_artifacts(training.info.run_id, "images")
+    assert len([image for image in images if image.path.endswith(".png")]) == EPOCHS
+    written = Path(pipeline.line.folder / "models/generator/generator.safetensors").read_bytes()
+    packages = [name for name in registry.objects() if version.source.removeprefix("models:/") in name]
+    assert [registry.objects()[name] for name in packages if name.endswith("/generator.safetensors")] == [written]
