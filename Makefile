@@ -32,7 +32,7 @@ test: install ## run the tests, a worker per core; list files of which they cove
 	$(BIN)/python -m pytest $(WORKERS) --cov --cov-report=
 	@$(BIN)/coverage report --sort=cover | awk '/^(Name|TOTAL)/ || /%$$/ && $$NF + 0 < 90'
 
-test-slow: install ## run the slow tests of statistical validity
+test-slow: install ## run the slow tests: the promise in simulations, whole pipelines and services
 	$(BIN)/python -m pytest -m slow
 
 audit: install ## look up the pinned packages in a database of vulnerabilities; needs the network

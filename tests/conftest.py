@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bento_server import serve_package
+from mlflow_server import Server
+from unreliable_proxy import Proxy
 
 if TYPE_CHECKING:
     from huebands.metrics.report import PhotoScorer
@@ -91,6 +93,22 @@ def photo_scorer() -> "PhotoScorer":
     from huebands.metrics.report import PhotoScorer
 
     return PhotoScorer()
+
+
+@pytest.fixture(scope="module")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real MLflow server, one for each module."""
+    server = Server(tmp_path_factory.mktemp("server"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def proxy(mlflow_server: Server) -> Iterator[Proxy]:
+    """A proxy in front of the server, which can behave badly."""
+    proxy = Proxy(mlflow_server.address)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture

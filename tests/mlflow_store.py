@@ -1,5 +1,7 @@
 """Helpers for tests of the registry: a client of the store, and small runs, histories and packages."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ from numpy.typing import NDArray
 
 from huebands.package.hashes import hash_package
 from huebands.package.lineage import Dataset
-from huebands.registry import connection, local_store
+from huebands.registry import connection, live_run, local_store
+from huebands.registry.live_run import LiveRun
 from huebands.registry.models import (
     PACKAGE_TAG,
     Registration,
@@ -46,6 +49,12 @@ def picture(epoch: int) -> NDArray[np.uint8]:
 def start(run_id: str | None = None) -> TrainingRun:
     tags = {"git_commit": COMMIT}
     return TrainingRun.start("cgan", "huebands", {"train.epochs": 3}, tags, [Dataset(**DATASET)], run_id)
+
+
+def begin(say: Callable[[str], None], keep_id: Callable[[str], None]) -> LiveRun:
+    """A training's run that is logged beside it, begun now."""
+    now = live_run.now()
+    return LiveRun.start(partial(TrainingRun.start, "cgan", "huebands", {}, {}, started_at=now), now, say, keep_id)
 
 
 def points(run_id: str, term: str) -> list[tuple[int, float]]:

@@ -8,20 +8,15 @@ import pytest
 from huebands.photos.write import write_png
 from huebands.registry import live_run
 from huebands.registry.connection import TrackingError
-from huebands.registry.live_run import LiveRun
-from mlflow_store import client, history, picture, points, start
+from mlflow_store import begin, client, history, picture, points, start
 
 # MLflow's own use of SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 
-def begin(said: list[str], experiment: str = "huebands") -> LiveRun:
-    return LiveRun.start("cgan", experiment, {}, {}, [], None, live_run.now(), said.append, lambda run_id: None)
-
-
 def test_everything_handed_over_is_logged_when_the_training_ends(checkout: Path, tmp_path: Path) -> None:
     said = list[str]()
-    run = begin(said)
+    run = begin(said.append, print)
     write_png(tmp_path / "grid.png", picture(1))
     run.log_history(history(2))
     run.log_tag("precision", "float32")
@@ -42,7 +37,7 @@ def test_a_watched_run_has_the_load_of_the_machine_until_it_ends(
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", "2")
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_NODE_ID", "attic")
     ids = list[str]()
-    run = LiveRun.start("cgan", "huebands", {}, {}, [], None, live_run.now(), print, ids.append)
+    run = begin(print, ids.append)
     run.watch_system()
     name, deadline = "system/attic/cpu_utilization_percentage", time.monotonic() + 20
     while not points(ids[0], name) and time.monotonic() < deadline:
@@ -58,14 +53,14 @@ def test_what_a_file_refuses_is_no_registry_that_is_away(checkout: Path, monkeyp
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{checkout}/file/mlflow.db")
     said = list[str]()
     with pytest.raises(TrackingError):
-        begin(said)
+        begin(said.append, print)
     assert said == []
 
 
 def test_a_run_that_was_deleted_meanwhile_is_told_once(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_run, "_LAST_ANSWERS", 0.5)
     said, ids = list[str](), list[str]()
-    run = LiveRun.start("cgan", "huebands", {}, {}, [], None, live_run.now(), said.append, ids.append)
+    run = begin(said.append, ids.append)
     client().delete_run(ids[0])
     run.log_history(history(2))
     run.finish("ab" * 32)

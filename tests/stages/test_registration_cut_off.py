@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,14 +27,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 REGISTER, PROMOTE = "`dvc repro` completes the registration", "run it again, which completes it"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server; each test has an experiment and a model of its own."""
-    server = Server(tmp_path_factory.mktemp("server"))
-    yield server
-    server.stop()
-
-
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Params:
     """The settings of every command: experiment and model are named like the test."""
@@ -43,14 +34,6 @@ def settings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     settings = replace(SETTINGS, register=replace(SETTINGS.register, experiment=name, model_name=name))
     monkeypatch.setattr(register.params, "load", lambda: settings)
     return settings
-
-
-@pytest.fixture
-def proxy(server: Server) -> Iterator[Proxy]:
-    """A proxy in front of the server."""
-    proxy = Proxy(server.address)
-    yield proxy
-    proxy.close()
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +89,7 @@ def check_whole(server: Server, name: str) -> None:
 
 @pytest.mark.parametrize("todo", [BREAK, LOSE])
 def test_a_registration_is_completed_whenever_the_registry_went_away(
-    server: Server, proxy: Proxy, settings: Params, todo: str
+    mlflow_server: Server, proxy: Proxy, settings: Params, todo: str
 ) -> None:
     cuts = (
         ("POST", "runs/create"), ("POST", "runs/log-batch"), ("PUT", "mlflow-artifacts"),
@@ -125,25 +108,25 @@ def test_a_registration_is_completed_whenever_the_registry_went_away(
     assert failures >= 8, "the others concern what is there by then"
     proxy.behaviour = passes
     register.register(settings)
-    check_whole(server, settings.register.model_name)
+    check_whole(mlflow_server, settings.register.model_name)
 
 
 def test_a_registry_that_is_killed_ends_the_stage_with_one_line_and_the_next_run_completes_it(
-    server: Server, proxy: Proxy, settings: Params, monkeypatch: pytest.MonkeyPatch
+    mlflow_server: Server, proxy: Proxy, settings: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def kill(method: str, path: str) -> str:
         if "model-versions/create" in path:
-            server.stop()
+            mlflow_server.stop()
         return PASS
 
     proxy.behaviour = kill
     with pytest.raises(SystemExit, match=rf"^register: the registration of the package failed .*; {REGISTER}$"):
         register.main()
     assert not register.REPORT.exists(), "DVC must not take the stage for done"
-    server.start()
+    mlflow_server.start()
     proxy.behaviour = passes
     register.main()
-    check_whole(server, settings.register.model_name)
+    check_whole(mlflow_server, settings.register.model_name)
 
 
 def test_a_registry_that_hangs_is_given_up(proxy: Proxy, settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +140,7 @@ def test_a_registry_that_hangs_is_given_up(proxy: Proxy, settings: Params, monke
 
 @pytest.mark.parametrize("todo", [BREAK, LOSE])
 def test_a_promotion_is_completed_whenever_the_registry_went_away(
-    server: Server,
+    mlflow_server: Server,
     proxy: Proxy,
     settings: Params,
     todo: str,
@@ -165,7 +148,7 @@ def test_a_promotion_is_completed_whenever_the_registry_went_away(
 ) -> None:
     name = settings.register.model_name
     register.register(settings)
-    client = mlflow.MlflowClient(server.address)
+    client = mlflow.MlflowClient(mlflow_server.address)
     cuts = (
         ("GET", "registered-models/alias"), ("POST", "runs/create"), ("PUT", "suite"),
         ("POST", "registered-models/set-tag"), ("GET", "package"), ("GET", "suite"), ("PUT", "promotion"),
@@ -187,7 +170,7 @@ def test_a_promotion_is_completed_whenever_the_registry_went_away(
     assert len(client.search_runs([experiment], "tags.huebands.suite_sha256 LIKE '%'")) == 1
     tags = client.get_model_version(name, "1").tags
     assert tags["huebands.verdict.outcome"] == "better" and "huebands.champion_since" in tags
-    check_whole(server, settings.register.model_name)
+    check_whole(mlflow_server, settings.register.model_name)
 
 
 def test_a_champion_that_the_registry_does_not_send_is_not_taken_for_a_broken_one(

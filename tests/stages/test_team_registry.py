@@ -26,10 +26,9 @@ from huebands.colorize.colorizer import Colorizer
 from huebands.package.read import read_package
 from huebands.photos.write import encode_png, write_png
 from huebands.registry import live_run
-from huebands.registry.live_run import LiveRun
 from huebands.stages import register
 from mlflow_server import Server
-from mlflow_store import history, picture
+from mlflow_store import begin, history, picture
 from pipeline_checkout import MODEL, SETTINGS, make_checkout, train
 from postgresql_server import PostgreSql, find_programs
 from small_line import EPOCHS, PHOTOS, copy_tree, draw_photos
@@ -126,7 +125,7 @@ def checkout(
 def train_live(folder: Path, epochs: int) -> None:
     """Log a training of the present weights as the stage train does."""
     write_png(folder / "grid.png", picture(1))
-    run = LiveRun.start("noise", "huebands", {"train.epochs": 3}, {}, [], None, live_run.now(), print, print)
+    run = begin(print, print)
     run.log_history(history(epochs))
     run.log_picture(folder / "grid.png", 1)
     run.log_tag("precision", "float32")
@@ -191,7 +190,7 @@ def test_a_database_that_is_killed_loses_nothing_of_a_training(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setattr(live_run, "_AGAIN", 0.2)
     said, ids = list[str](), list[str]()
-    run = LiveRun.start("killed", "huebands", {}, {}, [], None, live_run.now(), said.append, ids.append)
+    run = begin(said.append, ids.append)
     run.log_history(history(3))
     registry.database.stop()
     try:

@@ -1,6 +1,7 @@
 """A training that was killed continues its MLflow run; one without a checkpoint starts anew."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,7 +33,9 @@ class Run:
         self.tags, self.epochs, self.pictures = dict[str, str](), list[float](), list[tuple[str, int]]()
 
     @classmethod
-    def start(cls, run_id: str | None, started_at: str, keep_id: Callable[[str], None], **_: Any) -> "Run":
+    def start(cls, start_run: partial[Any], started_at: str, say: object, keep_id: Callable[[str], None]) -> "Run":
+        run_id = start_run.keywords["run_id"]
+        assert start_run.keywords["started_at"] == started_at
         cls.started.append((run_id, started_at))
         run = cls(run_id or f"run{len(cls.started)}")
         keep_id(run.run_id)

@@ -36,27 +36,11 @@ SETTINGS = dataclasses.replace(
 )
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of this module."""
-    server = Server(tmp_path_factory.mktemp("server"))
-    yield server
-    server.stop()
-
-
 @pytest.fixture
-def server(running: Server) -> Iterator[Server]:
+def server(mlflow_server: Server) -> Iterator[Server]:
     """The server, which a test may stop."""
-    yield running
-    running.restart()
-
-
-@pytest.fixture
-def proxy(running: Server) -> Iterator[Proxy]:
-    """A proxy in front of the server."""
-    proxy = Proxy(running.address)
-    yield proxy
-    proxy.close()
+    yield mlflow_server
+    mlflow_server.restart()
 
 
 @pytest.fixture(autouse=True)
@@ -172,7 +156,7 @@ def test_a_training_that_is_killed_while_the_registry_is_away_continues_the_same
 
 
 def test_answers_that_are_lost_double_nothing(
-    running: Server, proxy: Proxy, settings: params.Params, monkeypatch: pytest.MonkeyPatch
+    mlflow_server: Server, proxy: Proxy, settings: params.Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     seen = set[tuple[str, str]]()
@@ -184,12 +168,12 @@ def test_answers_that_are_lost_double_nothing(
 
     proxy.behaviour = lose_first
     stage.run_training(settings)
-    check_load(check_whole(settings, running), running)
+    check_load(check_whole(settings, mlflow_server), mlflow_server)
     assert {("POST", "/api/2.0/mlflow/runs/create"), ("POST", "/api/2.0/mlflow/runs/log-batch")} <= seen
 
 
 def test_no_epoch_waits_for_a_registry_that_hangs(
-    running: Server, proxy: Proxy, settings: params.Params, monkeypatch: pytest.MonkeyPatch
+    mlflow_server: Server, proxy: Proxy, settings: params.Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_run, "_LAST_ANSWERS", 0.5)
     waits = list[float]()
@@ -207,9 +191,9 @@ def test_no_epoch_waits_for_a_registry_that_hangs(
     stage.run_training(settings)
     assert max(waits) < 0.5 and time.monotonic() - began < 30
     proxy.close()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", running.address)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.address)
     find_or_restore_run(settings.register.experiment, read_package(stage.TRAINED).weights_sha256, stage.REPORT)
-    check_whole(settings, running)
+    check_whole(settings, mlflow_server)
 
 
 def test_a_registry_that_hangs_from_the_start_is_waited_for_once(
@@ -223,8 +207,10 @@ def test_a_registry_that_hangs_from_the_start_is_waited_for_once(
     assert f"{GOES_ON}, and logs to it later: no answer from {proxy.address} within 0.5 s" in out
 
 
-def test_a_registry_that_refuses_is_told_before_anything_is_computed(running: Server, settings: params.Params) -> None:
-    client = mlflow.MlflowClient(running.address)
+def test_a_registry_that_refuses_is_told_before_anything_is_computed(
+    mlflow_server: Server, settings: params.Params
+) -> None:
+    client = mlflow.MlflowClient(mlflow_server.address)
     client.delete_experiment(client.create_experiment(settings.register.experiment))
     with pytest.raises(TrackingError, match="is deleted: `mlflow experiments restore"):
         stage.run_training(settings)

@@ -55,18 +55,10 @@ PACKAGE = PackageSource(requirement="nowhere==1.0", sha256="0" * 64, patterns=("
 TRAINING = dataclasses.replace(SETTINGS, model=MODEL, train=dataclasses.replace(PARAMS, epochs=2, checkpoint_every=1))
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of this module."""
-    server = Server(tmp_path_factory.mktemp("server"))
-    yield server
-    server.stop()
-
-
 @pytest.fixture
-def proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+def proxy(mlflow_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """A proxy in front of it, in an environment full of secrets."""
-    proxy = Proxy(server.address)
+    proxy = Proxy(mlflow_server.address)
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
         monkeypatch.setenv(name, "")  # the code sets them, and they go back to what they were
         monkeypatch.delenv(name)
@@ -93,7 +85,7 @@ def traces(secret: str, folders: list[Path], printed: str) -> list[str]:
 
 
 def test_no_command_leaves_a_secret_in_a_file_a_row_or_a_line(
-    server: Server,
+    mlflow_server: Server,
     proxy: Proxy,
     tmp_path: Path,
     empty_store: Path,
@@ -163,7 +155,7 @@ def test_no_command_leaves_a_secret_in_a_file_a_row_or_a_line(
 
     printed = "\n".join([*capfd.readouterr(), caplog.text, *said])
     assert "the training goes on without its registry" in printed and f"http://{proxy.host}" in printed
-    found = {secret: traces(secret, [tmp_path, server.folder], printed) for secret in SECRETS}
+    found = {secret: traces(secret, [tmp_path, mlflow_server.folder], printed) for secret in SECRETS}
     assert not any(found.values()), found
 
 

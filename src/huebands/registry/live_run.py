@@ -7,7 +7,7 @@ the run from the training's report.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +18,6 @@ import numpy as np
 from mlflow.entities import Metric
 from PIL import Image
 
-from huebands.package.lineage import Dataset
 from huebands.registry.connection import NoAnswerError, TrackingError, store_uri
 from huebands.registry.machine_load import MachineLoad
 from huebands.registry.time_limits import short_timeouts
@@ -63,14 +62,7 @@ def _rest(pending: Mapping[Key, Value], logged: Mapping[Key, Value]) -> dict[Key
 
 
 class LiveRun:
-    """The run of a training, logged by a thread. Nothing but `start`, `finish` and `fail` waits for the store.
-
-    Args:
-        start_run: starts the run, or finds it; is called again until it succeeds.
-        started_at: ISO time of the training's start.
-        say: gets a line for the user, when the store is lost and when it is back.
-        keep_id: gets the ID of the run, once it is known.
-    """
+    """The run of a training, logged by a thread. Nothing but `start`, `finish` and `fail` waits for the store."""
 
     def __init__(
         self,
@@ -92,12 +84,7 @@ class LiveRun:
     @classmethod
     def start(
         cls,
-        name: str,
-        experiment: str,
-        params: Mapping[str, Any],
-        tags: Mapping[str, Any],
-        datasets: Sequence[Dataset],
-        run_id: str | None,
+        start_run: Callable[[], TrainingRun],
         started_at: str,
         say: Callable[[str], None],
         keep_id: Callable[[str], None],
@@ -105,25 +92,15 @@ class LiveRun:
         """Start the run of a training, or resume it; where the store does not answer, that is done later.
 
         Args:
-            name: like the following ones, as in `TrainingRun.start`.
-            experiment: of MLflow.
-            params: by dotted name.
-            tags: without prefix.
-            datasets: that the training uses.
-            run_id: ID of the run to resume; None: it is not known that there is one.
+            start_run: starts the run, or finds it; is called again until it succeeds.
             started_at: ISO time of the training's start.
-            say: gets lines for the user.
+            say: gets a line for the user, when the store is lost and when it is back.
             keep_id: gets the ID of the run, once it is known.
 
         Raises:
             TrackingError: when the store answers and refuses the run.
         """
-        live = cls(
-            lambda: TrainingRun.start(name, experiment, params, tags, datasets, run_id, started_at),
-            started_at,
-            say,
-            keep_id,
-        )
+        live = cls(start_run, started_at, say, keep_id)
         live._limits.enter_context(short_timeouts())
         live._thread.start()
         with live._changed:

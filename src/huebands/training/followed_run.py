@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from huebands.package.lineage import Dataset
 from huebands.photos.write import write_png
 from huebands.registry import live_run
 from huebands.registry.live_run import LiveRun
+from huebands.registry.training_run import TrainingRun
 from huebands.training.loop import Row
 from huebands.training.precision import Precision, warning_of
 from huebands.training.report import record_of
@@ -44,12 +46,18 @@ class UnfinishedTraining:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self._started_at.exists():
             atomic.write_text(self._started_at, live_run.now())
-        run = LiveRun.start(
+        started_at = self._started_at.read_text(encoding="utf-8")
+        start = partial(
+            TrainingRun.start,
             **record_of(config),
             experiment=experiment,
             datasets=datasets,
             run_id=self._run_id.read_text(encoding="utf-8") if self._run_id.exists() else None,
-            started_at=self._started_at.read_text(encoding="utf-8"),
+            started_at=started_at,
+        )
+        run = LiveRun.start(
+            start,
+            started_at,
             say=lambda line: tqdm.write(f"train: {line}"),
             keep_id=lambda run_id: atomic.write_text(self._run_id, run_id),
         )
