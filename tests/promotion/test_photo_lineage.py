@@ -92,9 +92,9 @@ def test_each_version_is_said_to_have_seen_it_or_not_or_to_be_unknown(
         "models:/generator/3: calibration: the photo itself, from meadow: bands were calibrated with it",
         "models:/generator/2 (champion): train: the photo itself, from meadow: weights and density learned from it",
         "models:/generator/1: unknown: it keeps no list of its photos",
-        "if it has to go: remove it and its near-duplicates from their sources, run `dvc repro`, and give up",
-        "  models:/generator/2 (champion): made anew by train, fit-density and calibrate",
-        "  models:/generator/3: made anew by calibrate",
+        "if it has to go: remove it and its near-duplicates from their sources, run `dvc repro`, and retire:",
+        "  models:/generator/2 (champion): replaced by a run of train, fit-density and calibrate",
+        "  models:/generator/3: replaced by a run of calibrate",
         "  models:/generator/1: may have seen it too, since no list says so or denies it",
     ]
     assert lineage(capsys, row(0, "train")["sha256"]) == lines, "its hash alone finds the same"
@@ -108,7 +108,7 @@ def test_a_near_duplicate_is_found_by_what_it_shows(folder: Path, capsys: pytest
     lines = lineage(capsys, "edited.jpg")
     found = next(line for line in lines if line.startswith("models:/generator/1"))
     assert f"val: its near-duplicate {row(0, 'val')['id']} (" in found and "bits away), from meadow" in found
-    assert "  models:/generator/1: made anew by fit-density and calibrate" in lines
+    assert "  models:/generator/1: replaced by a run of fit-density and calibrate" in lines
     copy.transpose(Image.Transpose.ROTATE_90).save(folder / "turned.png")
     assert "models:/generator/1: never saw it" in lineage(capsys, "turned.png")
 
@@ -156,7 +156,9 @@ def test_what_the_first_split_needs_covers_the_others() -> None:
     photos = pd.DataFrame({"sha256": ["1" * 64, "2" * 64], "phash": ["0" * 16] * 2, "split": ["test", "calibration"]})
     seen = SeenBy(RegisteredPackage("generator", 1, "ab"), [], photos)
     lines = list(report([seen], Subject("1" * 16, 0), 3))
-    assert [line for line in lines if "made anew" in line] == ["  models:/generator/1: made anew by calibrate"]
+    assert [line for line in lines if "replaced by a run of" in line] == [
+        "  models:/generator/1: replaced by a run of calibrate"
+    ]
 
 
 def test_the_nearest_come_first_and_the_distance_decides() -> None:

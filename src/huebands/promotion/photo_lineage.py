@@ -170,10 +170,10 @@ def report(versions: Sequence[SeenBy], subject: Subject, distance: int) -> Itera
     if not versions:
         yield "the registry holds no version"
     if any(split in again for split in SPLITS):
-        yield "if it has to go: remove it and its near-duplicates from their sources, run `dvc repro`, and give up"
+        yield "if it has to go: remove it and its near-duplicates from their sources, run `dvc repro`, and retire:"
     for split in SPLITS:
         if split in again:
-            yield f"  {', '.join(again[split])}: made anew by {EFFECTS[split][1]}"
+            yield f"  {', '.join(again[split])}: replaced by a run of {EFFECTS[split][1]}"
     if again["unknown"]:
         yield f"  {', '.join(again['unknown'])}: may have seen it too, since no list says so or denies it"
 
