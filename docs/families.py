@@ -1,4 +1,4 @@
-"""Draw docs/families.jpg: six photos under every family that `make families` has made.
+"""Draw docs/families/pictures/NAME.jpg: six photos under each family that `make families` has made.
 
     make families && python docs/families.py
 
@@ -9,6 +9,8 @@ hints are shown with points of the true colours too, and those that follow a ref
 """
 
 import io
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +28,10 @@ from huebands.photos.grey import GreyPhoto
 from huebands.photos.read import read_photo
 from huebands.plots.pictures import Strip, draw_sheet
 
-MODELS, PAGE = Path("reports/families/models"), Path("docs/families.jpg")
+MODELS, PICTURES = Path("reports/families/models"), Path("docs/families/pictures")
 RAW, PREPARED = Path("data/raw"), Path("data/prepared")
-SIDE = 320  # pixels, of the longer side
-REFERENCES = {
+SIDE = 256  # pixels
+REFERENCES = {  # of each photo, in the order of the sheets
     "astronaut": "young lady",
     "cat": "coffee",
     "coffee": "cat",
@@ -40,22 +42,25 @@ REFERENCES = {
 
 
 def main() -> None:
-    """Colour each photo with every family, and draw one sheet."""
-    photos = {name: shrink(photo) for name, photo in read().items()}
-    columns, colours = ["grey"], {name: [GreyPhoto.of_rgb(photo).levels_HW] for name, photo in photos.items()}
+    """Draw the photos, grey and as they are, and then a sheet for each family."""
+    photos = {name: square(photo) for name, photo in read().items()}
+    greys = {name: GreyPhoto.of_rgb(photo).levels_HW for name, photo in photos.items()}
+    draw("photos", {"grey": greys, "truth": photos})
     for folder in sorted(path for path in MODELS.iterdir() if path.is_dir()):
-        for heading, pictures in colour(Colorizer.load(folder), folder.name, photos).items():
-            columns.append(heading)
-            for name, picture in pictures.items():
-                colours[name].append(picture)
-    rows = [("", [Strip(name, [*pictures, photos[name]])]) for name, pictures in colours.items()]
-    png = PAGE.with_suffix(".png")
-    draw_sheet(png, rows, [*columns, "truth"], cell=1.1)
-    with Image.open(png) as sheet:
-        jpeg = io.BytesIO()
-        sheet.convert("RGB").save(jpeg, "JPEG", quality=85, optimize=True)
-    png.unlink()
-    atomic.write_bytes(PAGE, jpeg.getvalue())
+        draw(folder.name, colour(Colorizer.load(folder), folder.name, photos))
+
+
+def draw(name: str, rows: Mapping[str, Mapping[str, NDArray[np.uint8]]]) -> None:
+    """Write a sheet: a row for each heading, with the photos in their order."""
+    with tempfile.TemporaryDirectory() as folder:
+        png = Path(folder) / "sheet.png"
+        strips = [(heading, [Strip("", [*pictures.values()])]) for heading, pictures in rows.items()]
+        draw_sheet(png, strips, list(REFERENCES))
+        with Image.open(png) as sheet:
+            jpeg = io.BytesIO()
+            sheet.convert("RGB").save(jpeg, "JPEG", quality=85, optimize=True)
+    PICTURES.mkdir(exist_ok=True)
+    atomic.write_bytes(PICTURES / f"{name}.jpg", jpeg.getvalue())
 
 
 def colour(
@@ -65,11 +70,11 @@ def colour(
     originals = {key: Original(key, key, "", rgb, GreyPhoto.of_rgb(rgb)) for key, rgb in photos.items()}
     pictures = {name: {key: colorizer.predict(photo.grey).rgb for key, photo in originals.items()}}
     if colorizer.abilities.hints:
-        pictures[f"{name},\nwith hints"] = {
+        pictures["with hints"] = {
             key: colorizer.predict(photo.grey, hints=draw_hints(START, photo)).rgb for key, photo in originals.items()
         }
     if colorizer.abilities.exemplar:
-        pictures[f"{name},\na reference"] = {
+        pictures["a reference"] = {
             key: colorizer.predict(photo.grey, like=Exemplar(photos[REFERENCES[key]])).rgb
             for key, photo in originals.items()
         }
@@ -77,7 +82,7 @@ def colour(
 
 
 def read() -> dict[str, NDArray[np.uint8]]:
-    """The photos in colour, by name."""
+    """The photos in colour, in the order of `REFERENCES`."""
     return {
         "astronaut": data.astronaut(),
         "cat": data.chelsea(),
@@ -95,11 +100,13 @@ def painting(number: str) -> Path:
     return RAW / file
 
 
-def shrink(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A small copy."""
-    image = Image.fromarray(rgb_HW3)
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return np.asarray(image)
+def square(rgb_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A small copy of a photo's middle; of a high photo a part above the middle, where faces are."""
+    height, width = rgb_HW3.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 6
+    part = Image.fromarray(rgb_HW3).crop((left, top, left + side, top + side))
+    return np.asarray(part.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
 if __name__ == "__main__":

@@ -63,6 +63,8 @@ CARD_NAMES = {
     "share of clipped pixels": "clipped",
     "colour bleeding": "bleeding",
 }
+CANDIDATE_COLUMNS = ("candidate", "metric", "value", "low", "high", "standard_error")
+BASELINES = ("grey", "lightness")
 MARKED = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- /results -->)", re.DOTALL)
 Row = Mapping[str, str]
 
@@ -477,7 +479,11 @@ def block_of(blocks: Mapping[str, str], name: str) -> str:
 
 
 def take_tables() -> None:
-    """Copy the tables of the comparisons that lie in ignored folders into reports/results."""
+    """Copy the tables of the comparisons that lie in ignored folders into reports/results.
+
+    Raises:
+        ResultsError: see `beside_others`.
+    """
     for name in ("compare", "compare_photos_large", "compare_open", "ablation", "families"):
         source = Path("reports") / name / "metrics.json"
         if not (ROOT / source).exists():
@@ -488,10 +494,10 @@ def take_tables() -> None:
             for candidate, metrics in read_json(source)["candidates"].items()
             for metric, figures in metrics.items()
         ]
-        write_csv(Path("reports/results") / f"{name}.csv", rows)
+        write_csv(Path("reports/results") / f"{name}.csv", rows, keep=name == "families")
     source = Path("reports/families/families.csv")
     if (ROOT / source).exists():
-        (ROOT / "reports/results/families_bands.csv").write_text(read_text(source), encoding="utf-8")
+        write_csv(Path("reports/results/families_bands.csv"), read_csv(source), keep=True)
     source = Path("reports/bands/bands.json")
     if not (ROOT / source).exists():
         print(f"{source}: not found, skipped")
@@ -499,14 +505,45 @@ def take_tables() -> None:
     print(f"{source}: reports/results/bands.csv has other names for its rows; copy its figures by hand")
 
 
-def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows below the project's folder."""
-    columns = ("candidate", "metric", "value", "low", "high", "standard_error")
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], keep: bool = False) -> None:
+    """Write rows below the project's folder.
+
+    Args:
+        path: of the table.
+        rows: keys of the first are the columns; those of a comparison have all of `CANDIDATE_COLUMNS`.
+        keep: whether rows of other candidates stay, because families are trained and compared one by one.
+
+    Raises:
+        ResultsError: see `beside_others`.
+    """
+    rows = list(rows)
+    columns = CANDIDATE_COLUMNS if "candidate" in rows[0] else tuple(rows[0])
+    text = [{column: str(row.get(column, "")) for column in columns} for row in rows]
+    if keep and (ROOT / path).exists():
+        text = beside_others(path, text, read_csv(path))
     with (ROOT / path).open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n", restval="", extrasaction="ignore")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(text)
     print(f"{path}: taken; bring {path.with_suffix('.json')} up to date (machine, date, commit, figures)")
+
+
+def beside_others(path: Path, rows: Sequence[Row], kept: Sequence[Row]) -> list[Row]:
+    """New rows in place of the same candidates' old ones, by name; grey and the tint by lightness stay first.
+
+    Raises:
+        ResultsError: when grey has another CIEDE2000: the photos are others.
+    """
+    key = next(iter(rows[0]))
+    # No network takes part in this figure, so it is the same on every machine.
+    old_grey, grey = (
+        [row["value"] for row in some if row[key] == "grey" and row["metric"] == "ciede2000"] for some in (kept, rows)
+    )
+    if old_grey != grey:
+        raise ResultsError(f"{path}: of other photos, since grey has {old_grey}, not {grey}; remove it to begin anew")
+    names = {row[key] for row in rows}
+    both = [*rows, *(row for row in kept if row[key] not in names)]
+    return sorted(both, key=lambda row: (row[key] not in BASELINES, row[key]))
 
 
 def main() -> None:
@@ -515,9 +552,9 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 when a page is out of date")
     parser.add_argument("--take", action="store_true", help="copy the tables of ignored report folders first")
     options = parser.parse_args()
-    if options.take:
-        take_tables()
     try:
+        if options.take:
+            take_tables()
         pages = make_pages()
     except (ResultsError, OSError, KeyError, jinja2.TemplateError) as error:
         raise SystemExit(f"results: {type(error).__name__}: {error}") from error

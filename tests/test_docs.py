@@ -123,6 +123,28 @@ def test_families_are_shown_once_they_are_measured(results: ModuleType) -> None:
     assert helped.endswith("| CIEDE2000, colourfulness |")
     assert cost_of_vae == "| `vae` | 50.0% (0.5) | 0.5 | 50.0% (0.5) | 0.5 | 12,345 | 15 | 300 | 33 |"
     assert lines.count("| with hints | 25.0% (0.25) | 0.3 | 25.0% (0.25) | 0.3 | | | | |") == 1, "exemplar has none"
+    assert "![The six photos under exemplar](families/pictures/exemplar.jpg)" in lines
+
+
+def test_a_family_is_taken_beside_those_that_were_taken_before(
+    results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    monkeypatch.setattr(results, "print", lambda *words: None, raising=False)
+    table = tmp_path / "families.csv"
+
+    def take(**errors: float) -> list[str]:
+        figures = [{"candidate": name, "metric": "ciede2000", "value": error} for name, error in errors.items()]
+        results.write_csv(Path("families.csv"), figures, keep=True)
+        return table.read_text(encoding="utf-8").splitlines()[1:]
+
+    assert take(grey=12.5, vae=12.25) == ["grey,ciede2000,12.5,,,", "vae,ciede2000,12.25,,,"]
+    both = ["grey,ciede2000,12.5,,,", "fusion,ciede2000,11.5,,,", "vae,ciede2000,12.25,,,"]
+    assert take(grey=12.5, fusion=11.5) == both
+    assert take(grey=12.5, vae=12.0) == [*both[:2], "vae,ciede2000,12.0,,,"], "in place of its old figures"
+    with pytest.raises(results.ResultsError, match=r"since grey has \['12.5'\], not \['9.0'\]; remove it"):
+        take(grey=9.0, vae=8.0)
+    assert take(grey=12.5) == [*both[:2], "vae,ciede2000,12.0,,,"]
 
 
 def test_figures_that_were_copied_by_hand_name_the_commit_that_recorded_them(results: ModuleType) -> None:
