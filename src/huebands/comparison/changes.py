@@ -9,7 +9,7 @@ https://github.com/OWNER/NAME/raw; with it, pictures that differ are shown besid
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,10 @@ from huebands.package.documents.certificate import PROMISE, promise_rows, rows_a
 from huebands.package.documents.templates import markdown_row
 from huebands.registry.reports import StageFolders, read_report
 
-CALIBRATION = StageFolders().calibration / schema.CALIBRATION[1]
+CALIBRATIONS = {  # what to put behind a row's heading, and the file
+    "": StageFolders().calibration / schema.CALIBRATION[1],
+    ", on photos with hints": StageFolders().calibration / schema.HINTS_CALIBRATION[1],
+}
 PICTURES = (
     Path("reports/evaluate/sheet.png"),
     Path("reports/calibrate/coverage.png"),
@@ -27,6 +30,8 @@ PICTURES = (
 )
 _HEAD = 2  # lines of a table above its rows
 _LEAST_P = 0.05  # of the exact test; a smaller one speaks against the promise
+
+Certificates = Mapping[str, Mapping[str, Any]]  # by the keys of `CALIBRATIONS`
 
 
 def main(base: str, raw: str = "") -> None:
@@ -67,32 +72,41 @@ def describe_changes(base: str, raw: str = "") -> list[str]:
 
 
 def _certificate(base: str) -> list[str]:
-    now = read_report(CALIBRATION)["certificate"]
-    listed = run_git("ls-tree", "--name-only", base, "--", CALIBRATION.as_posix())
-    before = json.loads(run_git("show", f"{base}:{CALIBRATION.as_posix()}"))["certificate"] if listed else None
+    listed = run_git("ls-tree", "--name-only", base, "--", *map(Path.as_posix, CALIBRATIONS.values())).splitlines()
+    now = _read(lambda path: read_report(path) if path.exists() or path == CALIBRATIONS[""] else None)
+    before = _read(
+        lambda path: json.loads(run_git("show", f"{base}:{path.as_posix()}")) if path.as_posix() in listed else None
+    )
     return describe_certificates(now, before, base)
 
 
-def describe_certificates(now: Mapping[str, Any], before: Mapping[str, Any] | None, base: str) -> list[str]:
-    """Describe what a certificate says, beside that of a commit.
+def _read(read: Callable[[Path], Any]) -> Certificates:
+    """The certificates of the calibrations that are there."""
+    contents = {where: read(path) for where, path in CALIBRATIONS.items()}
+    return {where: content["certificate"] for where, content in contents.items() if content is not None}
+
+
+def describe_certificates(now: Certificates, before: Certificates, base: str) -> list[str]:
+    """Describe what the certificates say, beside those of a commit.
 
     Args:
-        now: section `certificate` of calibration.json.
-        before: that of the commit; None: it has no calibrated model.
+        now: sections `certificate` of the calibrations.
+        before: those of the commit; empty where it has no calibrated model.
         base: the commit.
     """
     blocks = ["## Certificate", _verdict(now)]
     if before == now:
         return [*blocks, f"The certificate is that of `{base}`.", _table({"here": now})]
-    if before is None:
+    if not before:
         return [*blocks, f"`{base}` has no calibrated model.", _table({"here": now})]
     return [*blocks, _table({f"`{base}`": before, "here": now})]
 
 
-def _verdict(certificate: Mapping[str, Any]) -> str:
-    """Whether one of the tests at the certificate's alpha speaks against the promise, corrected for their number."""
-    at = f"At alpha {certificate['alpha']:g}"
-    tests = [row["p_value"] for row in rows_at_alpha(certificate) if "p_value" in row]
+def _verdict(certificates: Certificates) -> str:
+    """Whether one of the tests at the certificates' alpha speaks against a promise, corrected for their number."""
+    at = f"At alpha {certificates['']['alpha']:g}"
+    rows = [row for certificate in certificates.values() for row in rows_at_alpha(certificate)]
+    tests = [row["p_value"] for row in rows if "p_value" in row]
     if not tests:
         return f"{at} the promise was measured on no test photo."
     p = min(1.0, len(tests) * min(tests))
@@ -100,8 +114,13 @@ def _verdict(certificate: Mapping[str, Any]) -> str:
     return f"{at} the exact test {says} (p {p:.3g}, corrected for {len(tests)} tests)."
 
 
-def _table(certificates: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = [(*cells, where) for where, certificate in certificates.items() for cells in promise_rows(certificate)]
+def _table(models: Mapping[str, Certificates]) -> str:
+    rows = [
+        (f"{heading}{where}", *cells, model)
+        for model, certificates in models.items()
+        for where, certificate in certificates.items()
+        for heading, *cells in promise_rows(certificate)
+    ]
     rows.sort(key=lambda row: row[0])  # stable: the modes together, the commit before what is here
     head = (*PROMISE, "Model")
     return "\n".join(map(markdown_row, (head, ["---"] * len(head), *rows)))
