@@ -121,9 +121,10 @@ LIMIT ?= 300
 retrain-repro: install ## run the pipeline for at most LIMIT minutes, and print whether it has finished
 	@.ci/within $(LIMIT) $(MAKE) --no-print-directory $(if $(filter yes,$(FRESH)),retrain,repro) >> $(OUTPUT)
 
-# What a stopped pipeline needs to go on: the outputs of its stages, the checkpoint, and a registry of its own.
-STATE := dvc.lock data/raw data/prepared data/splits reports mlflow.db mlartifacts \
-	$(filter-out models/release,$(wildcard models/*))
+# What a stopped pipeline needs to go on: the outputs of its stages, what an interrupted stage has made, the checkpoint,
+# and a registry of its own, with the journal of a write that was cut off.
+STATE := dvc.lock data/raw data/prepared data/splits $(wildcard data/.*.unfinished) reports mlflow.db mlflow.db-journal \
+	mlartifacts $(filter-out models/release,$(wildcard models/*))
 retrain-save: ## pack the state of a stopped pipeline into build/unfinished.tar
 	mkdir -p build
 	tar --create --file build/unfinished.tar $(wildcard $(STATE))
@@ -132,9 +133,10 @@ retrain-restore: ## unpack the state of a stopped pipeline from build/unfinished
 	rm -rf $(STATE)
 	tar --extract --file build/unfinished.tar
 
+# Since the registration others may have registered, so the challenger may be another version. Exit code 3: not better.
 VERDICT := reports/register/verdict.txt
-retrain-promote: install ## judge the challenger, and make it champion if it is better; fails when it cannot be judged
-	$(BIN)/huebands promote > $(VERDICT) || [ $$? = 1 ]
+retrain-promote: install ## judge what was registered, make it champion if it is better; fails when it cannot be judged
+	$(BIN)/huebands promote --version "$$(cat reports/register/version.txt)" > $(VERDICT) || [ $$? = 3 ]
 	@cat $(VERDICT)
 
 REMOTE ?= origin
@@ -157,7 +159,7 @@ changes: install ## show what differs from BASE: certificate, metrics, pictures
 
 retrain-report: install ## show what a training gave: registered version, verdict, and what differs from BASE
 	@{ printf '## Registered\n\n'; sed 's/^/- /' reports/register/registration.txt; \
-		if [ -e $(VERDICT) ]; then printf '\n## Verdict\n\n'; sed 's/^ */&- /' $(VERDICT); fi; \
+		if [ -s $(VERDICT) ]; then printf '\n## Verdict\n\n'; sed 's/^ */&- /' $(VERDICT); fi; \
 		printf '\n'; $(BIN)/python -m huebands.comparison.changes '$(BASE)' '$(RAW)'; } >> $(SUMMARY)
 
 rehearse: install ## run what the retraining does in clones of this tree, after changes of its photos

@@ -93,6 +93,12 @@ def draw_photos(folder: Path, numbers: Sequence[int]) -> None:
         Image.fromarray(rgb.clip(0, 255).astype(np.uint8)).save(folder / f"{number:03d}.png")
 
 
+def edit_photo(photo: Path, copy: Path) -> None:
+    """Write a near-duplicate: a photo whose lower levels are a little lighter."""
+    with Image.open(photo) as image:
+        image.point(lambda level: max(level, 8)).save(copy)
+
+
 def copy_tree(folder: Path, outputs: bool = False) -> Line:
     """Copy the files that git does not ignore, the outputs of the pipeline only if asked, and commit them."""
     line = Line(folder)

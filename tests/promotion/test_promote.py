@@ -165,7 +165,7 @@ def test_a_model_that_is_not_better_than_grey_is_never_champion(
 ) -> None:
     levels["challenger"] = 10.0
     assert judge(levels, 1).reason == "not better than grey: no clear difference by any criterion"
-    assert main(["promote", "--version", "1", "--reason", "I like it"]) == 1
+    assert main(["promote", "--version", "1", "--reason", "I like it"]) == 3
     assert "is not champion: not better than grey" in capsys.readouterr().out
     assert champion_version(MODEL) is None
 
@@ -207,7 +207,7 @@ def test_a_champion_that_was_never_calibrated_stays_until_somebody_says_why(
     run.finish(earlier.weights_sha256)
     register_package(earlier.folder, earlier.package_sha256, MODEL, run.run_id, {}, {})
     set_alias(MODEL, "champion", 6)
-    assert main(["promote", "--version", "2"]) == 1
+    assert main(["promote", "--version", "2"]) == 3
     out = capsys.readouterr().out
     assert "is not champion: the champion, version 6, cannot be compared: " in out and "has no calibration" in out
     assert main(["promote", "--version", "2", "--reason", "it is old"]) == 0 and alias("champion") == 2
@@ -218,7 +218,7 @@ def test_a_champion_that_cannot_be_read_stays_until_somebody_says_why(
 ) -> None:
     judge(levels, 1)
     shutil.rmtree(package_of(server, 1))
-    assert main(["promote", "--version", "2"]) == 1
+    assert main(["promote", "--version", "2"]) == 3
     out = capsys.readouterr().out
     assert "is not champion: the champion, version 1, cannot be compared: " in out and "not its files" in out
     assert '--reason "WHY" promotes it all the same' in out
@@ -275,7 +275,7 @@ def test_a_rollback_goes_back_and_a_reason_brings_forth(
     assert alias("champion") == 2 and tags(3)["rolled_back"] == "green faces"
     assert main(["rollback"]) == 0 and alias("champion") == 1
     assert main(["rollback"]) == 2 and "no champion before it is known; name the version" in capsys.readouterr().err
-    assert main(["promote", "--version", "3"]) == 1 and alias("champion") == 1
+    assert main(["promote", "--version", "3"]) == 3 and alias("champion") == 1
     assert main(["promote", "--version", "3", "--reason", "the faces are fine"]) == 0 and alias("champion") == 3
     assert main(["rollback", "--to", "7"]) == 2 and "not in the registry" in capsys.readouterr().err
     assert main(["rollback", "--to", "2"]) == 0 and alias("champion") == 2

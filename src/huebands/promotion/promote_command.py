@@ -4,12 +4,12 @@ import argparse
 
 from huebands.colorize.complaint import complain, printable
 
-REFUSED = 1  # the exit code
+REFUSED = 3  # the exit code; 1 is Python's own, after a fault of the program
 HELP = "judge a registered model, and make it champion when it is better"
 DESCRIPTION = (
     "Judge the challenger of the registry, or another version, on the model's suite of photos, and make it champion"
     " when it is better than grey and than the champion. The verdict becomes tags of the version, and a page beside its"
-    " package. Exit code 1 when it is not champion afterwards."
+    " package. Exit code 3 when it is not champion afterwards."
 )
 
 

@@ -1,8 +1,8 @@
 """Stage register: the model package, and its version in the registry, which becomes the challenger.
 
 `huebands promote` judges the challenger; the stage does it too where `promote.automatic` says so. Writes the package
-models/generator/, its card again as reports/MODEL_CARD.md, and reports/register/registration.json, and .txt to be read.
-The trainings of released packages are restored, for their curves. What was cut off is completed by the next run.
+models/generator/, its card as reports/MODEL_CARD.md, and in reports/register registration.json, .txt to be read, and
+version.txt, its number. The trainings of released packages are restored. What was cut off is completed by the next run.
 """
 
 import json
@@ -53,16 +53,16 @@ def register(settings: params.Params) -> None:
     registration = register_package(GENERATOR, sha256, name, run_id, figures, registration_tags(data_sha256))
     kept = log_photos(registration.version, PREPARED, data_sha256, package)
     log_stages(run_id, runs, figures, registration.model_id)
-    set_alias(name, CHALLENGER, registration.version.version)
+    set_alias(name, CHALLENGER, number := registration.version.version)
     lines = [f"package {sha256[:12]} in {GENERATOR}", f"run {run_id} {origin}", f"{registration} is the challenger"]
     if settings.promote.automatic:
         lines += promote(registration.version, settings, scorer).report()
     lines += [kept, *restore_released_runs(settings.register.experiment, RELEASED)]
     print(*(f"register: {line}" for line in lines), sep="\n")
     REPORT.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(REPORT / "registration.txt", "\n".join(lines) + "\n")
-    record = {"model_name": name, "package_sha256": sha256}
-    atomic.write_text(REPORT / "registration.json", json.dumps(record, indent=2) + "\n")
+    record = json.dumps({"model_name": name, "package_sha256": sha256}, indent=2)
+    for file, text in (("registration.txt", "\n".join(lines)), ("version.txt", number), ("registration.json", record)):
+        atomic.write_text(REPORT / file, f"{text}\n")
 
 
 def write_package() -> ModelPackage:
