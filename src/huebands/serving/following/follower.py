@@ -5,38 +5,13 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
 
-from huebands.serving.following.registry import FollowError, Version
+from huebands.serving.following.registry import FollowError, Registry, Version
+from huebands.serving.following.rollout import Rollout
 from huebands.serving.monitoring.follow_status import FollowStatus
-from huebands.serving.served_model import ServedModel
 
 LONGEST_PAUSE = 3600.0  # seconds between two tries of a version that failed for a reason that may pass
 _log = logging.getLogger("huebands.serving")
-
-
-class AnyRegistry(Protocol):
-    """What the follower asks of a registry, see `Registry`."""
-
-    async def find(self) -> Version:
-        """Ask which version the alias points at."""
-
-    async def fetch(self, version: Version) -> ServedModel:
-        """Fetch and verify a version."""
-
-
-class AnyRollout(Protocol):
-    """What the follower asks of the service, see `Rollout`."""
-
-    @property
-    def in_use(self) -> ServedModel:
-        """The model in use."""
-
-    async def put_in_use(self, model: ServedModel) -> None:
-        """Warm up a fetched model, and let it answer."""
-
-    async def end_replaced(self) -> None:
-        """End the model that was in use before, once it has answered its last request."""
 
 
 class Follower:
@@ -55,8 +30,8 @@ class Follower:
 
     def __init__(
         self,
-        registry: AnyRegistry,
-        rollout: AnyRollout,
+        registry: Registry,
+        rollout: Rollout,
         status: FollowStatus,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -59,8 +59,9 @@ def fetch(address: str, folder: str) -> dict[str, Any]:
     downloaded = download_package(address)
     try:
         write_folder(Path(folder), read_files(downloaded, package_sha256))
-        check_default(Colorizer(read_package(Path(folder), package_sha256), address))
-        worker.prepare(folder, str(package_sha256))
+        colorizer = Colorizer(read_package(Path(folder), package_sha256), address)
+        check_default(colorizer)
+        worker.prepare(colorizer)
     except (PackageError, AlphaError) as error:
         raise UnfitError(str(error)) from error
     return {}
