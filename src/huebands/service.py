@@ -6,6 +6,7 @@ default. With HUEBANDS_FOLLOW, the service follows that alias.
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -57,10 +58,16 @@ class Huebands:
         try:
             Limits.from_environment(os.environ)
             pixel_limit()
-            FollowSettings.from_environment(os.environ)
-            chosen = served_model.choose(os.environ.get("HUEBANDS_MODEL") or None)
-            package = chosen.load().package
+            settings = FollowSettings.from_environment(os.environ)
+            source = os.environ.get("HUEBANDS_MODEL") or None
+            chosen = served_model.choose(source)
+            colorizer = chosen.load()
+            if settings is not None:
+                served_model.check_default(colorizer)  # as each version that takes its place is checked
+            package = colorizer.package
             folder = copy_privately(package.folder, package.package_sha256)
+            if served_model.is_address(source):
+                shutil.rmtree(package.folder, ignore_errors=True)  # the download
         except (PackageError, LimitError, PixelLimitError, FollowSettingsError) as error:
             sys.exit(f"huebands: {error}")
         chosen = replace(chosen, folder=str(folder), package_sha256=package.package_sha256, in_use_since=now())

@@ -13,7 +13,7 @@ from huebands.registry import connection, local_store
 from huebands.registry.models import PACKAGE_TAG, set_alias
 from huebands.serving.following import registry_process
 from huebands.serving.following.registry import FollowError, Registry, Version
-from tiny_package import calibrate_tiny, write_tiny_package, write_uncalibrated
+from tiny_package import write_uncalibrated, write_with_few_photos
 from tiny_registry import NAME, copy_store, register
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -169,31 +169,17 @@ def test_lost_files_are_a_failure_that_may_pass(store: Path, tiny_package: Path,
     assert "holds version 1 but not its files" in answer["failure"] and not answer["lasting"]
 
 
-def write_with_few_photos(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package whose calibration supports no alpha below 0.2."""
-
-    def calibrate(folder, trained, distribution):
-        return calibrate_tiny(folder, trained, distribution, photos=4, alphas=(0.3, 0.5))
-
-    monkeypatch.setattr("tiny_package.calibrate_tiny", calibrate)
-    write_tiny_package(folder)
-
-
-def write_without_calibration(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_uncalibrated(folder)
-
-
 @pytest.mark.parametrize(
     ("write", "reason"),
     [
-        (write_without_calibration, "has no calibration, so no bands"),
+        (write_uncalibrated, "has no calibration, so no bands"),
         (write_with_few_photos, r"alpha (=0.1) must be in [0.2, 1)"),
     ],
 )
 def test_a_sound_package_that_does_not_keep_the_promise_is_a_lasting_failure(
-    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write, reason: str
+    store: Path, tmp_path: Path, write, reason: str
 ) -> None:
-    write(tmp_path / "package", monkeypatch)
+    write(tmp_path / "package")
     register(tmp_path / "package")
     answer = ask("fetch", f"models:/{NAME}/1", str(tmp_path / "fetched"))
     assert reason in answer["failure"] and answer["lasting"]

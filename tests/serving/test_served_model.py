@@ -1,6 +1,7 @@
 """The served model: the package that was registered, chosen once, and named in every answer."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,7 @@ from huebands.registry.time_limits import short_timeouts
 from huebands.serving import served_model
 from huebands.serving.answers import model_headers
 from huebands.serving.workers.package_copy import PrivateCopy, copy_privately
-from tiny_package import seal, write_tiny_package
+from tiny_package import seal, write_tiny_package, write_with_few_photos
 from tiny_registry import NAME, copy_store, register
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -201,6 +202,33 @@ def test_a_service_without_its_package_ends_at_once_with_an_error_of_one_line(
     assert line.startswith(reason)
     assert "Traceback" not in ended.stderr + ended.stdout
     assert "secret" not in ended.stderr + ended.stdout
+
+
+def choose(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Do what the first process of a service does; it prints the files that it leaves in the folder for such files."""
+    folder.mkdir()
+    program = """
+from pathlib import Path
+from huebands.service import Huebands
+import tempfile
+Huebands.inner.choose()
+print(*sorted(path.relative_to(tempfile.gettempdir()) for path in Path(tempfile.gettempdir()).rglob("*.npz")))
+"""
+    environment = os.environ | {"TMPDIR": str(folder)} | variables
+    return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+
+
+def test_a_start_refuses_the_version_that_a_follower_refuses(registry: Path, tmp_path: Path) -> None:
+    """Else a restart would serve it, and find that it is the version in use."""
+    write_with_few_photos(tmp_path / "few")
+    set_alias(NAME, "champion", register(tmp_path / "few"))
+    address = f"models:/{NAME}@champion"
+    refused = choose(tmp_path / "follows", HUEBANDS_MODEL=address, HUEBANDS_FOLLOW="60")
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1].startswith(f"huebands: {address}: alpha (=0.1) must be in [0.2, 1)")
+    served = choose(tmp_path / "stays", HUEBANDS_MODEL=address)
+    assert served.returncode == 0, served.stderr
+    assert re.fullmatch(r"huebands-\w+/package/calibration.npz\n", served.stdout), "the download is removed"
 
 
 @pytest.fixture

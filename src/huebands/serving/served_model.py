@@ -12,7 +12,7 @@ from typing import Any
 from huebands import __version__
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.sampling import MAX_SAMPLES
-from huebands.conformal.guarantee import MODES, Guarantee
+from huebands.conformal.guarantee import MODES, AlphaError, Guarantee
 from huebands.files import atomic
 from huebands.package.choose import INSTALLED, default_package, released_sha256
 from huebands.package.generator import read_files
@@ -80,6 +80,11 @@ def decode(text: str) -> ServedModel:
     return ServedModel(**json.loads(text))
 
 
+def is_address(source: str | None) -> bool:
+    """Whether a source lies in the registry; a package that `choose` has fetched from there is a download."""
+    return source is not None and source.startswith("models:")
+
+
 def choose(source: str | None, installed: Path = INSTALLED) -> ServedModel:
     """Choose a package, and fetch it where it is in the registry.
 
@@ -94,8 +99,8 @@ def choose(source: str | None, installed: Path = INSTALLED) -> ServedModel:
     if source is None and (installed / CHOICE).is_file():
         choice = decode((installed / CHOICE).read_text(encoding="utf-8"))
         return replace(choice, folder=str(installed / choice.folder))
-    if source is not None and source.startswith("models:"):
-        return _fetch(source)
+    if is_address(source):
+        return _fetch(str(source))
     folder = (default_package() if source is None else Path(source)).resolve()
     return ServedModel(folder=str(folder), source=folder.name, package_sha256=released_sha256(folder))
 
@@ -156,10 +161,16 @@ def check_default(colorizer: Colorizer) -> None:
     """Check that a model answers a request that names no guarantee: the default alpha, in every mode.
 
     Raises:
-        AlphaError: when its calibration does not support it.
+        PackageError: when its calibration does not support it.
     """
-    for mode in MODES:
-        colorizer.calibration.check(Guarantee(alpha=DEFAULT_ALPHA, mode=mode))
+    try:
+        for mode in MODES:
+            colorizer.calibration.check(Guarantee(alpha=DEFAULT_ALPHA, mode=mode))
+    except AlphaError as error:
+        raise PackageError(
+            f"{colorizer.source}: {error}; calibrate on more photos, for a request that names no alpha gets"
+            f" {DEFAULT_ALPHA:g}"
+        ) from error
 
 
 def describe_model(colorizer: Colorizer) -> dict[str, Any]:

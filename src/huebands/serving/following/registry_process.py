@@ -47,7 +47,6 @@ def fetch(address: str, folder: str) -> dict[str, Any]:
     """
     # Imported here, because torch takes seconds, and "find" needs none of it.
     from huebands.colorize.colorizer import Colorizer
-    from huebands.conformal.guarantee import AlphaError
     from huebands.files.manifest import write_folder
     from huebands.package.generator import read_files
     from huebands.package.read import read_package
@@ -62,7 +61,7 @@ def fetch(address: str, folder: str) -> dict[str, Any]:
         colorizer = Colorizer(read_package(Path(folder), package_sha256), address)
         check_default(colorizer)
         worker.prepare(colorizer)
-    except (PackageError, AlphaError) as error:
+    except PackageError as error:
         raise UnfitError(str(error)) from error
     return {}
 
