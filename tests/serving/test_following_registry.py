@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from huebands import __version__
 from huebands.registry import connection, local_store
 from huebands.registry.models import PACKAGE_TAG, set_alias
 from huebands.serving.following import registry_process
@@ -143,6 +144,12 @@ def change_a_file(store: Path) -> None:
     path.write_bytes(content)
 
 
+def add_a_file(store: Path) -> None:
+    """What a later release may do."""
+    (path,) = (store / local_store.ARTIFACTS).rglob("generator.safetensors")
+    path.with_name("new.json").touch()
+
+
 def remove_the_hash(store: Path) -> None:
     uri = local_store.store_uri(store)
     connection.mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri).delete_model_version_tag(NAME, "1", PACKAGE_TAG)
@@ -150,7 +157,11 @@ def remove_the_hash(store: Path) -> None:
 
 @pytest.mark.parametrize(
     ("damage", "reason"),
-    [(change_a_file, "are not those that were registered"), (remove_the_hash, f"has no tag {PACKAGE_TAG}")],
+    [
+        (change_a_file, "are not those that were registered"),
+        (remove_the_hash, f"has no tag {PACKAGE_TAG}"),
+        (add_a_file, f"are no package of huebands {__version__}: package/new.json: does not belong there; upgrade"),
+    ],
 )
 def test_other_files_than_those_registered_are_a_lasting_failure(
     store: Path, tiny_package: Path, tmp_path: Path, damage, reason: str
@@ -172,8 +183,8 @@ def test_lost_files_are_a_failure_that_may_pass(store: Path, tiny_package: Path,
 @pytest.mark.parametrize(
     ("write", "reason"),
     [
-        (write_uncalibrated, "has no calibration, so no bands"),
-        (write_with_few_photos, r"alpha (=0.1) must be in [0.2, 1)"),
+        (write_uncalibrated, ": has no calibration, so no bands"),
+        (write_with_few_photos, ": alpha (=0.1) must be in [0.2, 1): 4 calibration photos support no alpha below 1/5"),
     ],
 )
 def test_a_sound_package_that_does_not_keep_the_promise_is_a_lasting_failure(
@@ -181,8 +192,23 @@ def test_a_sound_package_that_does_not_keep_the_promise_is_a_lasting_failure(
 ) -> None:
     write(tmp_path / "package")
     register(tmp_path / "package")
-    answer = ask("fetch", f"models:/{NAME}/1", str(tmp_path / "fetched"))
-    assert reason in answer["failure"] and answer["lasting"]
+    check_unfit(reason, tmp_path / "fetched")
+
+
+def test_a_package_of_a_later_format_is_a_lasting_failure(
+    store: Path, tiny_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(tiny_package)
+    monkeypatch.setattr("huebands.package.schema.FORMATS", (3,))
+    reason = "/config.json: format (=4) must be one of 3, those that this version of huebands reads"
+    check_unfit(reason, tmp_path / "fetched")
+
+
+def check_unfit(reason: str, folder: Path) -> None:
+    """Check that version 1 is refused for good, with one line that names no folder."""
+    answer = ask("fetch", f"models:/{NAME}/1", str(folder))
+    assert answer["failure"] == f"models:/{NAME}/1{reason}; point the alias at another version"
+    assert answer["lasting"] and not folder.exists()
 
 
 def test_a_package_that_loads_but_does_not_colorize_is_refused(

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from huebands.registry.connection import TrackingError
-from huebands.registry.models import UnsoundVersionError, download_package, find_package
+from huebands.registry.models import UnsoundVersionError, download_package, find_package, problem_of
 
 _NICENESS = 5  # a third of the processor time of a worker process
 
@@ -39,7 +39,7 @@ def find(address: str) -> dict[str, Any]:
 
 
 def fetch(address: str, folder: str) -> dict[str, Any]:
-    """Download a version into a folder, load it as a worker process does, and colorize a photo with it.
+    """Download a version, load it as a worker process does, colorize a photo with it, and write it to a folder.
 
     Raises:
         TrackingError: when the registry does not answer, or its files are not those that were registered.
@@ -57,12 +57,13 @@ def fetch(address: str, folder: str) -> dict[str, Any]:
     package_sha256 = find_package(address).package_sha256
     downloaded = download_package(address)
     try:
-        write_folder(Path(folder), read_files(downloaded, package_sha256))
-        colorizer = Colorizer(read_package(Path(folder), package_sha256), address)
+        colorizer = Colorizer(read_package(downloaded, package_sha256), address)
         check_default(colorizer)
         worker.prepare(colorizer)
+        write_folder(Path(folder), read_files(downloaded, package_sha256))
     except PackageError as error:
-        raise UnfitError(str(error)) from error
+        problem = problem_of(error, downloaded, address)
+        raise UnfitError(f"{problem}; point the alias at another version") from error
     return {}
 
 
