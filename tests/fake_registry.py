@@ -20,7 +20,8 @@ def do(command: str, name: str, *arguments: str) -> None:
         case "odd":
             print("no JSON")
         case "lasting" | "passing":
-            print(json.dumps({"failure": f"{command} is {name}", "lasting": name == "lasting"}))
+            lasting = name == "lasting"
+            print(json.dumps({"failure": f"{command} is {name}", "lasting": lasting, "answered": lasting}))
         case _ if command == "fetch":
             Path(arguments[0]).mkdir()
             print("{}")

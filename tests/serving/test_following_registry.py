@@ -63,7 +63,7 @@ def test_a_failure_says_whether_trying_again_helps(folder: Path, name: str, last
         asked = registry.find() if command == "find" else registry.fetch(replace(VERSION, model=name))
         with pytest.raises(FollowError, match=f"^{command} is {name}$") as error:
             asyncio.run(asked)
-        assert error.value.lasting == lasting
+        assert error.value.lasting == error.value.answered == lasting
     assert list(folder.iterdir()) == []
 
 
@@ -125,15 +125,16 @@ def test_the_program_finds_and_fetches_a_registered_version(store: Path, tiny_pa
         assert (tmp_path / "fetched" / file.name).read_bytes() == file.read_bytes()
 
 
-def test_a_registry_without_the_alias_or_without_an_answer_may_have_it_later(
+def test_a_registry_without_the_alias_is_told_from_one_without_an_answer(
     store: Path, tiny_package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register(tiny_package)
     answer = ask("find", f"models:/{NAME}@champion")
-    assert "it holds version 1" in answer["failure"] and not answer["lasting"]
+    assert "it holds version 1" in answer["failure"] and not answer["lasting"] and answer["answered"]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
     answer = ask("find", f"models:/{NAME}@champion")
-    assert answer["failure"].startswith("no answer from http://127.0.0.1:9") and not answer["lasting"]
+    assert answer["failure"].startswith("no answer from http://127.0.0.1:9")
+    assert not answer["lasting"] and not answer["answered"]
     assert "secret" not in answer["failure"]
 
 
@@ -220,7 +221,7 @@ def test_a_package_that_loads_but_does_not_colorize_is_refused(
     register(tiny_package)
     monkeypatch.setattr("huebands.serving.workers.worker.work", fail)
     answer = ask("fetch", f"models:/{NAME}/1", str(tmp_path / "fetched"))
-    assert answer == {"failure": "RuntimeError: no luck", "lasting": False}
+    assert answer == {"failure": "RuntimeError: no luck", "lasting": False, "answered": False}
 
 
 def test_the_program_ends_with_the_process_that_started_it(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from huebands.serving import served_model
 from huebands.serving.admission.limits import Limits
 from huebands.serving.app import replace_model
 from huebands.serving.following import rollout
+from huebands.serving.following.follower import WithdrawnError
 from huebands.serving.following.registry import FollowError
 from huebands.serving.following.rollout import Rollout
 from huebands.serving.live_model import LiveModel
@@ -221,8 +222,8 @@ def test_following_is_told_in_the_model_and_in_the_metrics(app: Starlette, statu
         assert "huebands_follow_alarm 0.0" in metrics
         assert "huebands_follow_last_answer_seconds" not in metrics
         status.record_answer()
-        status.record_failure("down")
-        status.record_refusal(3, "unsound", None)
+        status.record_failure("down", answered=False)
+        status.record_refusal(3, "unsound", "2026-11-27T22:09:12+00:00")
         status.replacements = 2
         assert (await client.get("/model")).json()["following"]["alarm"]["reason"] == "unsound"
         metrics = (await client.get("/metrics")).text
@@ -275,6 +276,10 @@ def fetched(other_package: Path, tmp_path: Path) -> ServedModel:
     return ServedModel(folder=str(folder), source="models:/b@c", model="b", version=2, package_sha256=sha256)
 
 
+async def confirm() -> None:
+    """The alias still points at the version."""
+
+
 def rollout_of(app: Starlette, remembered: list[ServedModel]) -> Rollout:
     return Rollout(app, LIMITS, app.state.models.current.model, remembered.append)
 
@@ -296,7 +301,7 @@ def test_a_version_whose_processes_do_not_start_is_refused_and_leaves_nothing(
 
     async def try_it(client: httpx.AsyncClient) -> None:
         with pytest.raises(FollowError, match=f"it did not start: .*{reason}") as error:
-            await rollout_of(app, remembered).put_in_use(fetched)
+            await rollout_of(app, remembered).put_in_use(fetched, confirm)
         assert not error.value.lasting
         assert version_of(await post(client)) == old.version
 
@@ -314,9 +319,39 @@ def test_a_package_that_cannot_be_loaded_here_is_refused_and_its_processes_end(
 
     async def try_it(client: httpx.AsyncClient) -> None:
         with pytest.raises(FollowError, match=r"it did not start: .*MODEL_CARD"):
-            await rollout_of(app, []).put_in_use(fetched)
+            await rollout_of(app, []).put_in_use(fetched, confirm)
 
     run(try_it, app)
+
+
+@pytest.mark.parametrize("looks", [0, 1])
+def test_a_version_that_is_withdrawn_before_its_swap_leaves_nothing(
+    app: Starlette, fetched: ServedModel, monkeypatch: pytest.MonkeyPatch, looks: int
+) -> None:
+    """It is looked for again before the warm-up, and after it."""
+    made: list[FakeWorkers] = []
+
+    class Listed(FakeWorkers):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            made.append(self)
+
+    monkeypatch.setattr(rollout, "Workers", Listed)
+    old, asked = app.state.models.current, []
+
+    async def withdraw() -> None:
+        asked.append(len(made))
+        if len(asked) > looks:
+            raise WithdrawnError
+
+    async def try_it(client: httpx.AsyncClient) -> None:
+        with pytest.raises(WithdrawnError):
+            await rollout_of(app, []).put_in_use(fetched, withdraw)
+
+    run(try_it, app)
+    assert asked == [0, 1][: looks + 1]
+    assert app.state.models.current is old and app.state.models.replaced is None
+    assert all(workers.closed for workers in made) and not Path(fetched.folder).exists()
 
 
 def test_a_version_is_put_in_use_with_its_time_and_the_files_of_the_one_before_are_removed(
@@ -333,7 +368,7 @@ def test_a_version_is_put_in_use_with_its_time_and_the_files_of_the_one_before_a
 
     async def roll_out(client: httpx.AsyncClient) -> None:
         rolling = rollout_of(app, remembered)
-        await rolling.put_in_use(fetched)
+        await rolling.put_in_use(fetched, confirm)
         await rolling.end_replaced()
         assert (rolling.in_use.version, rolling.in_use.in_use_since is None) == (2, False)
         assert app.state.admission.pool is app.state.models.current.workers.pool
@@ -344,7 +379,7 @@ def test_a_version_is_put_in_use_with_its_time_and_the_files_of_the_one_before_a
             (second / file.name).write_bytes(file.read_bytes())
         sha256 = Colorizer.load(tiny_package).package.package_sha256
         await rolling.put_in_use(
-            ServedModel(folder=str(second), source="models:/b@c", model="b", version=3, package_sha256=sha256)
+            ServedModel(folder=str(second), source="models:/b@c", model="b", version=3, package_sha256=sha256), confirm
         )
         await rolling.end_replaced()
         await app.state.models.close()

@@ -7,7 +7,7 @@ It is a process of its own. So a registry that hangs is given up by ending it, M
 two looks, and a package that ends the process that loads it does not end the service. It has a low priority.
 
 The answer is one line of JSON on standard output: of "find" the version, of "fetch" nothing, and of a failure its
-reason, and whether it is lasting: then trying again gives the same.
+reason, whether it is lasting, so that trying again soon gives the same, and whether the registry did answer.
 """
 
 import json
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from huebands.registry.connection import TrackingError
+from huebands.registry.connection import NoAnswerError, TrackingError
 from huebands.registry.models import UnsoundVersionError, download_package, find_package, problem_of
 
 _NICENESS = 5  # a third of the processor time of a worker process
@@ -74,12 +74,11 @@ def answer(command: Callable[..., dict[str, Any]], arguments: list[str]) -> dict
     """Run a command; a failure is an answer too."""
     try:
         return command(*arguments)
-    except (UnsoundVersionError, UnfitError) as error:
-        return {"failure": str(error), "lasting": True}
-    except TrackingError as error:
-        return {"failure": str(error), "lasting": False}
+    except (TrackingError, UnfitError) as error:
+        lasting = isinstance(error, UnsoundVersionError | UnfitError)
+        return {"failure": str(error), "lasting": lasting, "answered": not isinstance(error, NoAnswerError)}
     except Exception as error:  # of any library; whether it comes again is unknown
-        return {"failure": f"{type(error).__name__}: {error}", "lasting": False}
+        return {"failure": f"{type(error).__name__}: {error}", "lasting": False, "answered": False}
 
 
 def _end_with_parent() -> None:

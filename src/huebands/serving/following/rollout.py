@@ -7,7 +7,7 @@ replaced version has ended.
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,14 +45,19 @@ class Rollout:
         """The model in use."""
         return self._models.current.model
 
-    async def put_in_use(self, model: ServedModel) -> None:
+    async def put_in_use(self, model: ServedModel, confirm: Callable[[], Awaitable[None]]) -> None:
         """Warm up a fetched model, and let it answer; where that fails, nothing of it is left.
+
+        Args:
+            model: the fetched model.
+            confirm: awaited before the model is warmed up and before it answers; an error of it ends the rollout.
 
         Raises:
             FollowError: when a worker process ends before all are ready, or the package cannot be loaded.
         """
         try:
-            live = await self._warm_up(model)
+            await confirm()
+            live = await self._warm_up(model, confirm)
         except BaseException as error:
             await asyncio.to_thread(shutil.rmtree, model.folder, ignore_errors=True)
             if isinstance(error, PackageError | ProcessEndedError):
@@ -79,7 +84,7 @@ class Rollout:
         models: LiveModels = self.app.state.models
         return models
 
-    async def _warm_up(self, model: ServedModel) -> LiveModel:
+    async def _warm_up(self, model: ServedModel, confirm: Callable[[], Awaitable[None]]) -> LiveModel:
         workers = await asyncio.to_thread(Workers, Path(model.folder), str(model.package_sha256), self.limits)
         workers.start()
         try:
@@ -87,6 +92,7 @@ class Rollout:
             # After the worker processes: a package that ends the process that loads it has ended one of them.
             colorizer = await asyncio.to_thread(model.load)
             live = await asyncio.to_thread(LiveModel, model, colorizer, workers)
+            await confirm()
             await workers.pool.wait_until_warm()
         except BaseException:
             await workers.close()
