@@ -204,15 +204,18 @@ def test_a_service_without_its_package_ends_at_once_with_an_error_of_one_line(
     assert "secret" not in ended.stderr + ended.stdout
 
 
-def choose(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Do what the first process of a service does; it prints the files that it leaves in the folder for such files."""
+def start(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Do what the processes of a service do at their start; prints the folders inside those that they have made."""
     folder.mkdir()
     program = """
-from pathlib import Path
-from huebands.service import Huebands
-import tempfile
+import os, pathlib, tempfile
+from huebands.service import CHOSEN, Huebands
+from huebands.serving.served_model import decode
 Huebands.inner.choose()
-print(*sorted(path.relative_to(tempfile.gettempdir()) for path in Path(tempfile.gettempdir()).rglob("*.npz")))
+pathlib.Path(decode(os.environ[CHOSEN]).folder).with_name("version-2-0a1b2c3d").mkdir()  # of a killed HTTP process
+Huebands.inner()
+temporary = pathlib.Path(tempfile.gettempdir())
+print(*(path.relative_to(temporary) for path in temporary.glob("*/*")))
 """
     environment = os.environ | {"TMPDIR": str(folder)} | variables
     return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
@@ -223,12 +226,12 @@ def test_a_start_refuses_the_version_that_a_follower_refuses(registry: Path, tmp
     write_with_few_photos(tmp_path / "few")
     set_alias(NAME, "champion", register(tmp_path / "few"))
     address = f"models:/{NAME}@champion"
-    refused = choose(tmp_path / "follows", HUEBANDS_MODEL=address, HUEBANDS_FOLLOW="60")
+    refused = start(tmp_path / "follows", HUEBANDS_MODEL=address, HUEBANDS_FOLLOW="60")
     assert refused.returncode == 1
     assert refused.stderr.splitlines()[-1].startswith(f"huebands: {address}: alpha (=0.1) must be in [0.2, 1)")
-    served = choose(tmp_path / "stays", HUEBANDS_MODEL=address)
+    served = start(tmp_path / "stays", HUEBANDS_MODEL=address)
     assert served.returncode == 0, served.stderr
-    assert re.fullmatch(r"huebands-\w+/package/calibration.npz\n", served.stdout), "the download is removed"
+    assert re.fullmatch(r"huebands-\w+/package\n", served.stdout), "neither the download nor what was left stays"
 
 
 @pytest.fixture

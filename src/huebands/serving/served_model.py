@@ -4,7 +4,6 @@ An alias may move and the registry may go away: without HUEBANDS_FOLLOW the choi
 """
 
 import json
-import logging
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,7 @@ from huebands import __version__
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.sampling import MAX_SAMPLES
 from huebands.conformal.guarantee import MODES, AlphaError, Guarantee
-from huebands.files import atomic
 from huebands.package.choose import INSTALLED, default_package, released_sha256
-from huebands.package.generator import read_files
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
 from huebands.photos.formats import FORMATS
@@ -24,8 +21,6 @@ from huebands.serving.admission.limits import MAX_BODY
 from huebands.serving.forms import DEFAULT_ALPHA
 
 CHOICE = Path("models/served.json")  # of a bento
-_IN_USE = "in-use.json"  # beside the private copy with which the service has started
-_log = logging.getLogger("huebands.serving")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,33 +98,6 @@ def choose(source: str | None, installed: Path = INSTALLED) -> ServedModel:
         return _fetch(str(source))
     folder = (default_package() if source is None else Path(source)).resolve()
     return ServedModel(folder=str(folder), source=folder.name, package_sha256=released_sha256(folder))
-
-
-def remember(first: ServedModel, in_use: ServedModel) -> None:
-    """Write down which model is in use, for an HTTP process that starts anew.
-
-    Args:
-        first: model that the service has started with.
-        in_use: model that has replaced it.
-
-    Raises:
-        OSError: when it cannot be written.
-    """
-    atomic.write_text(Path(first.folder).with_name(_IN_USE), in_use.encode() + "\n")
-
-
-def recall(first: ServedModel) -> ServedModel:
-    """The model that was in use last, or the first one where none has replaced it; see `remember`."""
-    path = Path(first.folder).with_name(_IN_USE)
-    try:
-        model = decode(path.read_text(encoding="utf-8"))
-        read_files(Path(model.folder), model.package_sha256)
-    except FileNotFoundError:
-        return first
-    except (OSError, ValueError, TypeError, PackageError) as error:
-        _log.error("the version in use is not known any more, so version %s is: %s", first.version, error)
-        return first
-    return model
 
 
 def _fetch(source: str) -> ServedModel:
