@@ -20,6 +20,7 @@ from PIL import Image
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.guarantee import Guarantee
+from huebands.package.read import read_package
 from huebands.serving.workers import worker
 from huebands.serving.workers.jobs import Answer, Job, Kind
 from huebands.serving.workers.messages import Done, Task
@@ -79,7 +80,7 @@ def describe(figures: Mapping[str, Any]) -> str:
 
 def measure(folder: str, sha256: str, kind: Kind, content: bytes) -> dict[str, Any]:
     """Run one job: its time and memory."""
-    do_task = worker.prepare(folder, sha256)
+    do_task = worker.prepare(Colorizer(read_package(Path(folder), sha256), folder))
     job = Job(kind=kind, content=content, name="photo", guarantee=Guarantee())
     memory_before = megabytes("VmRSS")
     Path("/proc/self/clear_refs").write_text(_RESET_PEAK, encoding="ascii")

@@ -12,7 +12,9 @@ def do(command: str, name: str, *arguments: str) -> None:
     Path(os.environ["TMPDIR"], "download").write_text(name)
     match name:
         case "hang":
-            Path(os.environ["PID_FILE"]).write_text(str(os.getpid()))
+            partial = Path(os.environ["PID_FILE"] + ".partial")
+            partial.write_text(str(os.getpid()))
+            partial.rename(os.environ["PID_FILE"])
             time.sleep(60)
         case "die":
             print("a warning\nno answer from http://me:sec@ret@host:5000", file=sys.stderr)
@@ -20,7 +22,8 @@ def do(command: str, name: str, *arguments: str) -> None:
         case "odd":
             print("no JSON")
         case "lasting" | "passing":
-            print(json.dumps({"failure": f"{command} is {name}", "lasting": name == "lasting"}))
+            lasting = name == "lasting"
+            print(json.dumps({"failure": f"{command} is {name}", "lasting": lasting, "answered": lasting}))
         case _ if command == "fetch":
             Path(arguments[0]).mkdir()
             print("{}")

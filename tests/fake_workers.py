@@ -15,7 +15,7 @@ from huebands.serving.workers.process import WorkerProcess
 
 
 def fake_process(start="succeed"):
-    """A worker process that has not started yet; its start will "succeed", "fail" or "end" the process."""
+    """A worker process that has not started yet; its start will "succeed", "fail", "end" the process, or "hang"."""
     return WorkerProcess(lambda: [sys.executable, __file__, start], dict(os.environ))
 
 
@@ -30,6 +30,8 @@ def prepare():
         raise ValueError("the package is not sound")
     if sys.argv[1] == "end":
         os._exit(3)
+    if sys.argv[1] == "hang":
+        time.sleep(60)
     return do_task
 
 

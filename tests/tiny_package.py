@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -136,11 +137,16 @@ def write_uncalibrated(folder: Path) -> ModelPackage:
     return read_package(folder)
 
 
-def write_tiny_package(folder: Path, seed: int = 0) -> ModelPackage:
-    """Write a complete package; its parts are left beside it."""
+def write_tiny_package(folder: Path, seed: int = 0, **calibrated: Any) -> ModelPackage:
+    """Write a complete package; its parts are left beside it; `calibrated` is for `calibrate_tiny`."""
     trained, distribution, calibration = (
         folder.with_name(f"{folder.name}-{part}") for part in ("trained", "distribution", "calibration")
     )
     write_tiny_density(distribution, seed)
-    calibrate_tiny(calibration, write_trained(trained, seed), distribution)
+    calibrate_tiny(calibration, write_trained(trained, seed), distribution, **calibrated)
     return assemble(folder, trained, distribution, calibration, "# Tiny\n")
+
+
+def write_with_few_photos(folder: Path) -> ModelPackage:
+    """Write a package whose calibration supports no alpha below 0.2."""
+    return write_tiny_package(folder, photos=4, alphas=(0.3, 0.5))

@@ -6,13 +6,13 @@ default. With HUEBANDS_FOLLOW, the service follows that alias.
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import bentoml
 
@@ -24,13 +24,13 @@ from huebands.serving.admission.limits import LimitError, Limits
 from huebands.serving.answers import ModelHeaders
 from huebands.serving.app import build_app, serve_model
 from huebands.serving.following.follower import Follower
+from huebands.serving.following.in_use_record import InUseRecord
 from huebands.serving.following.registry import Registry
 from huebands.serving.following.rollout import Rollout
 from huebands.serving.following.settings import FollowSettings, FollowSettingsError
 from huebands.serving.live_model import LiveModel, LiveModels, Workers
 from huebands.serving.monitoring.alarm import now
 from huebands.serving.monitoring.follow_status import FollowStatus
-from huebands.serving.served_model import ServedModel
 from huebands.serving.workers.package_copy import copy_privately
 
 CHOSEN = "HUEBANDS_CHOSEN"  # environment variable that passes the choice from BentoML's first process to the others
@@ -57,10 +57,16 @@ class Huebands:
         try:
             Limits.from_environment(os.environ)
             pixel_limit()
-            FollowSettings.from_environment(os.environ)
-            chosen = served_model.choose(os.environ.get("HUEBANDS_MODEL") or None)
-            package = chosen.load().package
+            settings = FollowSettings.from_environment(os.environ)
+            source = os.environ.get("HUEBANDS_MODEL") or None
+            chosen = served_model.choose(source)
+            colorizer = chosen.load()
+            if settings is not None:
+                served_model.check_default(colorizer)  # as each version that takes its place is checked
+            package = colorizer.package
             folder = copy_privately(package.folder, package.package_sha256)
+            if served_model.is_address(source):
+                shutil.rmtree(package.folder, ignore_errors=True)  # the download
         except (PackageError, LimitError, PixelLimitError, FollowSettingsError) as error:
             sys.exit(f"huebands: {error}")
         chosen = replace(chosen, folder=str(folder), package_sha256=package.package_sha256, in_use_since=now())
@@ -68,13 +74,14 @@ class Huebands:
 
     def __init__(self) -> None:
         json_log.configure()
-        first, limits = served_model.decode(os.environ[CHOSEN]), Limits.from_environment(os.environ)
-        settings = FollowSettings.from_environment(os.environ)
-        model = first if settings is None else served_model.recall(first)
+        limits, settings = Limits.from_environment(os.environ), FollowSettings.from_environment(os.environ)
+        record = InUseRecord(served_model.decode(os.environ[CHOSEN]))
+        model = record.read()
         colorizer = model.load()
+        record.remove_others()  # what an earlier HTTP process has left
         workers = Workers(colorizer.package.folder, colorizer.package.package_sha256, limits)
         self.models = LiveModels(LiveModel(model, colorizer, workers))
-        self.follower = None if settings is None else build_follower(settings, first, limits)
+        self.follower = None if settings is None else build_follower(settings, record, limits)
         status = None if self.follower is None else self.follower.status
         serve_model(app, self.models, AdmissionControl(workers.pool, limits.held_bytes, limits.requests), status)
 
@@ -82,7 +89,9 @@ class Huebands:
     async def start(self) -> None:
         """Start the worker processes."""
         self.models.current.workers.start()
-        self.following = None if self.follower is None else asyncio.create_task(self.follower.run())
+        self.following: asyncio.Future[Any] | None = None
+        if self.follower is not None:
+            self.following = asyncio.gather(self.follower.run(), self.follower.rollout.remember_regularly())
         after_sigterm(self.refuse_more)
 
     @bentoml.on_shutdown
@@ -106,19 +115,18 @@ class Huebands:
 Huebands.add_asgi_middleware(ModelHeaders, state=app.state)  # type: ignore[attr-defined]  # the decorators made it a service
 
 
-def build_follower(settings: FollowSettings, first: ServedModel, limits: Limits) -> Follower:
+def build_follower(settings: FollowSettings, record: InUseRecord, limits: Limits) -> Follower:
     """Make the follower of an alias.
 
     Args:
         settings: alias, and the seconds between two looks at it.
-        first: model that the service has started with.
+        record: says which model is in use.
         limits: limits of the service.
     """
     status = FollowStatus(address=settings.address, every_seconds=settings.every_seconds)
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
-    registry = Registry(settings.address, Path(first.folder).parent, environment)
-    rollout = Rollout(app, limits, first, partial(served_model.remember, first))
-    return Follower(registry, rollout, status)
+    registry = Registry(settings.address, record.folder, environment)
+    return Follower(registry, Rollout(app, limits, record), status)
 
 
 def after_sigterm(call: Callable[[], None]) -> None:

@@ -87,7 +87,7 @@ def test_whatever_the_store_refuses_is_named_with_its_reason(
         work(package, "11" * 32, run_id)
 
 
-def test_a_service_with_the_client_alone_reaches_a_server() -> None:
+def test_a_service_with_the_client_alone_says_that_a_server_does_not_answer() -> None:
     """The image of a follower has `mlflow-skinny`, without the libraries of MLflow's database."""
     program = """
 import sys

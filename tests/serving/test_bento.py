@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, distribution, requires
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -29,6 +30,8 @@ from huebands.registry.training_run import TrainingRun
 from huebands.serving import bento_build, served_model
 from huebands.serving.following import registry_process
 from huebands.serving.served_model import ServedModel
+from mlflow_server import Server
+from tiny_registry import NAME, register
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -271,23 +274,35 @@ def test_a_bento_that_follows_has_both_locks(tiny_package: Path, tmp_path: Path)
         assert json.loads((tmp_path / name / served_model.CHOICE).read_text())["version"] == 3
 
 
-def test_the_registry_can_be_asked_in_an_environment_of_both_locks(tmp_path: Path) -> None:
-    make_environment(tmp_path, SERVING_LOCK, FOLLOWING_LOCK)
-    asked = subprocess.Popen(
-        [tmp_path / "bin/python", "-m", registry_process.__name__, "find", "models:/bands@champion"],
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(CHECKOUT / "src"),
-            "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-        },
-        stdin=subprocess.PIPE,  # the program ends when it is closed
-        stdout=subprocess.PIPE,
-    )
-    assert asked.stdout is not None
-    with asked:
-        answer = json.loads(asked.stdout.read())
-    assert answer["failure"].startswith("no answer from http://127.0.0.1:9: ") and not answer["lasting"]
+def test_a_version_is_found_and_fetched_from_a_server_in_an_environment_of_both_locks(
+    tmp_path: Path, tiny_package: Path, mlflow_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.address)
+    set_alias(NAME, "champion", register(tiny_package))
+    make_environment(tmp_path / "environment", SERVING_LOCK, FOLLOWING_LOCK)
+    sha256, fetched = read_package(tiny_package).package_sha256, tmp_path / "fetched"
+
+    def ask(*arguments: str) -> dict[str, Any]:
+        asked = subprocess.Popen(
+            [tmp_path / "environment/bin/python", "-m", registry_process.__name__, *arguments],
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(CHECKOUT / "src"),
+                "MLFLOW_TRACKING_URI": mlflow_server.address,
+                "OMP_NUM_THREADS": "1",
+            },
+            stdin=subprocess.PIPE,  # the program ends when it is closed
+            stdout=subprocess.PIPE,
+        )
+        assert asked.stdout is not None
+        with asked:
+            answer: dict[str, Any] = json.loads(asked.stdout.read())
+        return answer
+
+    found = ask("find", f"models:/{NAME}@champion")
+    assert found == {"model": NAME, "version": 1, "package_sha256": sha256}
+    assert ask("fetch", f"models:/{NAME}/1", str(fetched)) == {}
+    assert read_package(fetched).package_sha256 == sha256
 
 
 def instructions(bento: Path) -> list[str]:

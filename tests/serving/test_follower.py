@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from types import SimpleNamespace
 
@@ -36,6 +36,7 @@ class Fake:
         champion: what the alias points at, or why the registry does not answer.
         faults: why a version cannot be fetched or started, by its number.
         log: what was asked of it.
+        fetched, warmed_up, drained: called at these times.
     """
 
     def __init__(self) -> None:
@@ -43,6 +44,8 @@ class Fake:
         self.faults: dict[int, Exception] = {}
         self.log: list[str] = []
         self.in_use = model(1)
+        self.fetched: Callable[[], None] = lambda: None
+        self.warmed_up: Callable[[], None] = lambda: None
         self.drained: Callable[[], None] = lambda: None
 
     async def find(self) -> Version:
@@ -54,9 +57,14 @@ class Fake:
         self.log.append(f"fetch {version.number}")
         if version.number in self.faults:
             raise self.faults[version.number]
+        self.fetched()
         return model(version.number)
 
-    async def put_in_use(self, model: ServedModel) -> None:
+    async def put_in_use(self, model: ServedModel, confirm: Callable[[], Awaitable[None]]) -> None:
+        await confirm()
+        self.log.append(f"warm {model.version} up")
+        self.warmed_up()
+        await confirm()
         self.log.append(f"put {model.version} in use")
         self.in_use = model
 
@@ -110,10 +118,10 @@ def test_the_version_in_use_stays_while_the_alias_does(follower: Follower, fake:
 def test_a_new_version_is_put_in_use_and_then_the_old_one_ends(follower: Follower, fake: Fake) -> None:
     fake.champion = 2
     assert look(follower)
-    assert fake.log == ["fetch 2", "put 2 in use", "end the replaced one"]
+    assert fake.log == ["fetch 2", "warm 2 up", "put 2 in use", "end the replaced one"]
     assert (follower.status.replacements, follower.status.refused, follower.status.state) == (1, None, "watching")
     assert not look(follower)
-    assert len(fake.log) == 3
+    assert len(fake.log) == 4
 
 
 def test_a_rollback_is_followed_like_any_version(follower: Follower, fake: Fake) -> None:
@@ -123,22 +131,53 @@ def test_a_rollback_is_followed_like_any_version(follower: Follower, fake: Fake)
     assert follower.status.replacements == 2
 
 
-def test_an_unsound_version_is_refused_once_with_an_alarm_and_the_old_one_stays(
+@pytest.mark.parametrize("during", ["fetched", "warmed_up"])
+def test_a_version_that_is_withdrawn_meanwhile_is_not_put_in_use(follower: Follower, fake: Fake, during: str) -> None:
+    def roll_back() -> None:
+        fake.champion = 1
+
+    fake.champion = 2
+    setattr(fake, during, roll_back)
+    assert look(follower), "whatever the alias points at now does not wait for the next look"
+    assert fake.log == ["fetch 2"] if during == "fetched" else ["fetch 2", "warm 2 up"]
+    assert not look(follower)
+    assert fake.in_use.version == 1
+    assert (follower.status.refused, follower.status.refusals, follower.status.state) == (None, 0, "watching")
+
+
+def test_a_version_that_cannot_be_confirmed_is_tried_again(follower: Follower, fake: Fake, clock: Clock) -> None:
+    def end_registry() -> None:
+        fake.champion = FollowError("the registry is down")
+
+    fake.champion, fake.warmed_up = 2, end_registry
+    assert not look(follower)
+    assert fake.in_use.version == 1
+    assert follower.status.refused is not None and follower.status.refused.reason == "the registry is down"
+    fake.champion, fake.warmed_up, clock.now = 2, lambda: None, 2 * EVERY
+    assert look(follower)
+    assert fake.in_use.version == 2
+
+
+def test_an_unsound_version_is_refused_with_an_alarm_and_tried_again_every_hour(
     follower: Follower, fake: Fake, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake.champion, fake.faults = 3, {3: UNSOUND}
     assert not look(follower)
     assert fake.in_use.version == 1
     refused = follower.status.describe()["alarm"]
-    assert datetime.fromisoformat(refused.pop("since"))
-    assert refused == {"version": 3, "reason": str(UNSOUND), "next_try": None}
+    pause = datetime.fromisoformat(refused.pop("next_try")) - datetime.fromisoformat(refused.pop("since"))
+    assert abs(pause.total_seconds() - LONGEST_PAUSE) < 5
+    assert refused == {"version": 3, "reason": str(UNSOUND)}
     assert [(record.levelno, record.message) for record in caplog.records] == [
         (logging.ERROR, f"version 3 of {ADDRESS} is refused, version 1 stays in use: {UNSOUND}")
     ]
-    clock.now = 1e9
-    assert not look(follower)
-    assert fake.log == ["fetch 3"]
+    for clock.now in (LONGEST_PAUSE - 1, LONGEST_PAUSE, 2 * LONGEST_PAUSE - 1):
+        assert not look(follower)
+    assert fake.log == ["fetch 3"] * 2
     assert follower.status.describe()["alarm"] is not None
+    clock.now, fake.faults = 2 * LONGEST_PAUSE, {}
+    assert look(follower), "its files were restored"
+    assert follower.status.describe()["alarm"] is None
 
 
 def test_a_refused_version_is_tried_again_after_the_alias_has_moved(follower: Follower, fake: Fake) -> None:
@@ -191,12 +230,45 @@ def test_a_registry_that_is_down_changes_nothing_but_what_is_told(follower: Foll
     assert not look(follower)
     described = follower.status.describe()
     assert described["last_error"]["reason"] == "no answer from http://host:5000: it is down"
-    assert datetime.fromisoformat(described["last_error"]["at"])
+    assert datetime.fromisoformat(described["last_error"]["at"]) and not described["last_error"]["answered"]
     assert (described["last_checked"], described["alarm"], fake.log) == (answered, None, [])
     fake.champion = 1
     look(follower)
     assert follower.status.describe()["last_error"] is None
     assert (follower.status.checks_answered, follower.status.checks_failed) == (2, 1)
+
+
+def test_an_alias_that_the_registry_does_not_have_raises_the_alarm(
+    follower: Follower, fake: Fake, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after `mlflow` has deleted the alias or the model: the registry answers, and someone must act."""
+    gone = FollowError("it holds version 1", answered=True)
+    alarms = []
+    for fake.champion in (gone, FollowError("down"), gone):
+        assert not look(follower)
+        alarms.append(follower.status.describe()["alarm"])
+    assert datetime.fromisoformat(alarms[0].pop("since"))
+    assert alarms[0] == {"version": None, "reason": "it holds version 1", "next_try": None}
+    assert alarms[1] == alarms[2], "it stays while the registry is down, and keeps its time"
+    assert follower.status.describe()["last_error"]["answered"]
+    assert (follower.status.checks_answered, follower.status.checks_failed, fake.log) == (2, 1, [])
+    message = f"the version behind {ADDRESS} cannot be found: it holds version 1"
+    assert caplog.record_tuples[0] == ("huebands.serving", logging.ERROR, message)
+    fake.champion = 1
+    look(follower)
+    assert (follower.status.alarm, follower.status.last_error) == (None, None)
+
+
+def test_the_alarm_about_a_refused_version_comes_back_after_the_alias_was_missing(
+    follower: Follower, fake: Fake
+) -> None:
+    fake.faults = {3: UNSOUND}
+    versions = []
+    for fake.champion in (3, FollowError("no such alias", answered=True), 3):
+        look(follower)
+        versions.append(follower.status.alarm.version if follower.status.alarm else "none")
+    assert versions == [3, None, 3]
+    assert fake.log == ["fetch 3"]
 
 
 def test_an_alarm_stays_while_the_registry_is_down(follower: Follower, fake: Fake) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from huebands import __version__
 from huebands.registry import connection, local_store
 from huebands.registry.models import PACKAGE_TAG, set_alias
 from huebands.serving.following import registry_process
 from huebands.serving.following.registry import FollowError, Registry, Version
-from tiny_package import calibrate_tiny, write_tiny_package, write_uncalibrated
+from tiny_package import write_uncalibrated, write_with_few_photos
 from tiny_registry import NAME, copy_store, register
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -62,7 +63,7 @@ def test_a_failure_says_whether_trying_again_helps(folder: Path, name: str, last
         asked = registry.find() if command == "find" else registry.fetch(replace(VERSION, model=name))
         with pytest.raises(FollowError, match=f"^{command} is {name}$") as error:
             asyncio.run(asked)
-        assert error.value.lasting == lasting
+        assert error.value.lasting == error.value.answered == lasting
     assert list(folder.iterdir()) == []
 
 
@@ -124,15 +125,16 @@ def test_the_program_finds_and_fetches_a_registered_version(store: Path, tiny_pa
         assert (tmp_path / "fetched" / file.name).read_bytes() == file.read_bytes()
 
 
-def test_a_registry_without_the_alias_or_without_an_answer_may_have_it_later(
+def test_a_registry_without_the_alias_is_told_from_one_without_an_answer(
     store: Path, tiny_package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register(tiny_package)
     answer = ask("find", f"models:/{NAME}@champion")
-    assert "it holds version 1" in answer["failure"] and not answer["lasting"]
+    assert "it holds version 1" in answer["failure"] and not answer["lasting"] and answer["answered"]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
     answer = ask("find", f"models:/{NAME}@champion")
-    assert answer["failure"].startswith("no answer from http://127.0.0.1:9") and not answer["lasting"]
+    assert answer["failure"].startswith("no answer from http://127.0.0.1:9")
+    assert not answer["lasting"] and not answer["answered"]
     assert "secret" not in answer["failure"]
 
 
@@ -143,6 +145,12 @@ def change_a_file(store: Path) -> None:
     path.write_bytes(content)
 
 
+def add_a_file(store: Path) -> None:
+    """What a later release may do."""
+    (path,) = (store / local_store.ARTIFACTS).rglob("generator.safetensors")
+    path.with_name("new.json").touch()
+
+
 def remove_the_hash(store: Path) -> None:
     uri = local_store.store_uri(store)
     connection.mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri).delete_model_version_tag(NAME, "1", PACKAGE_TAG)
@@ -150,7 +158,11 @@ def remove_the_hash(store: Path) -> None:
 
 @pytest.mark.parametrize(
     ("damage", "reason"),
-    [(change_a_file, "are not those that were registered"), (remove_the_hash, f"has no tag {PACKAGE_TAG}")],
+    [
+        (change_a_file, "are not those that were registered"),
+        (remove_the_hash, f"has no tag {PACKAGE_TAG}"),
+        (add_a_file, f"are no package of huebands {__version__}: package/new.json: does not belong there; upgrade"),
+    ],
 )
 def test_other_files_than_those_registered_are_a_lasting_failure(
     store: Path, tiny_package: Path, tmp_path: Path, damage, reason: str
@@ -169,34 +181,35 @@ def test_lost_files_are_a_failure_that_may_pass(store: Path, tiny_package: Path,
     assert "holds version 1 but not its files" in answer["failure"] and not answer["lasting"]
 
 
-def write_with_few_photos(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package whose calibration supports no alpha below 0.2."""
-
-    def calibrate(folder, trained, distribution):
-        return calibrate_tiny(folder, trained, distribution, photos=4, alphas=(0.3, 0.5))
-
-    monkeypatch.setattr("tiny_package.calibrate_tiny", calibrate)
-    write_tiny_package(folder)
-
-
-def write_without_calibration(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_uncalibrated(folder)
-
-
 @pytest.mark.parametrize(
     ("write", "reason"),
     [
-        (write_without_calibration, "has no calibration, so no bands"),
-        (write_with_few_photos, r"alpha (=0.1) must be in [0.2, 1)"),
+        (write_uncalibrated, ": has no calibration, so no bands"),
+        (write_with_few_photos, ": alpha (=0.1) must be in [0.2, 1): 4 calibration photos support no alpha below 1/5"),
     ],
 )
 def test_a_sound_package_that_does_not_keep_the_promise_is_a_lasting_failure(
-    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write, reason: str
+    store: Path, tmp_path: Path, write, reason: str
 ) -> None:
-    write(tmp_path / "package", monkeypatch)
+    write(tmp_path / "package")
     register(tmp_path / "package")
-    answer = ask("fetch", f"models:/{NAME}/1", str(tmp_path / "fetched"))
-    assert reason in answer["failure"] and answer["lasting"]
+    check_unfit(reason, tmp_path / "fetched")
+
+
+def test_a_package_of_a_later_format_is_a_lasting_failure(
+    store: Path, tiny_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(tiny_package)
+    monkeypatch.setattr("huebands.package.schema.FORMATS", (3,))
+    reason = "/config.json: format (=4) must be one of 3, those that this version of huebands reads"
+    check_unfit(reason, tmp_path / "fetched")
+
+
+def check_unfit(reason: str, folder: Path) -> None:
+    """Check that version 1 is refused for good, with one line that names no folder."""
+    answer = ask("fetch", f"models:/{NAME}/1", str(folder))
+    assert answer["failure"] == f"models:/{NAME}/1{reason}; point the alias at another version"
+    assert answer["lasting"] and not folder.exists()
 
 
 def test_a_package_that_loads_but_does_not_colorize_is_refused(
@@ -208,7 +221,7 @@ def test_a_package_that_loads_but_does_not_colorize_is_refused(
     register(tiny_package)
     monkeypatch.setattr("huebands.serving.workers.worker.work", fail)
     answer = ask("fetch", f"models:/{NAME}/1", str(tmp_path / "fetched"))
-    assert answer == {"failure": "RuntimeError: no luck", "lasting": False}
+    assert answer == {"failure": "RuntimeError: no luck", "lasting": False, "answered": False}
 
 
 def test_the_program_ends_with_the_process_that_started_it(tmp_path: Path) -> None:

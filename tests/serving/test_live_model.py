@@ -13,25 +13,17 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 
-from fake_workers import fake_process
 from huebands.colorize.colorizer import Colorizer
 from huebands.photos.write import encode_png
-from huebands.serving import served_model
-from huebands.serving.admission.limits import Limits
 from huebands.serving.app import replace_model
-from huebands.serving.following import rollout
-from huebands.serving.following.registry import FollowError
-from huebands.serving.following.rollout import Rollout
 from huebands.serving.live_model import LiveModel
 from huebands.serving.monitoring.follow_status import FollowStatus
 from huebands.serving.served_model import ServedModel
-from huebands.serving.workers.pool import WorkerPool
 from in_process import build_in_process, live_in_process
 from tiny_package import write_tiny_package
 
 WITHIN = 300  # seconds that a test may take; it takes a few
 PHOTO = encode_png(np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8))
-LIMITS = Limits.from_environment({"HUEBANDS_PROCESSES": "1"})
 
 
 @pytest.fixture(scope="module")
@@ -221,8 +213,8 @@ def test_following_is_told_in_the_model_and_in_the_metrics(app: Starlette, statu
         assert "huebands_follow_alarm 0.0" in metrics
         assert "huebands_follow_last_answer_seconds" not in metrics
         status.record_answer()
-        status.record_failure("down")
-        status.record_refusal(3, "unsound", None)
+        status.record_failure("down", answered=False)
+        status.record_refusal(3, "unsound", "2026-11-27T22:09:12+00:00")
         status.replacements = 2
         assert (await client.get("/model")).json()["following"]["alarm"]["reason"] == "unsound"
         metrics = (await client.get("/metrics")).text
@@ -245,123 +237,3 @@ def test_a_service_that_follows_nothing_tells_so(tiny_package: Path) -> None:
         assert "huebands_follow" not in (await client.get("/metrics")).text
 
     run(ask, build_in_process(tiny_package))
-
-
-class FakeWorkers:
-    """Worker processes that follow the content of a job, see `fake_workers`; `how` says how they start."""
-
-    how = "succeed"
-
-    def __init__(self, folder: Path, package_sha256: str, limits: Limits) -> None:
-        self.pool = WorkerPool(lambda: fake_process(self.how), processes=1, queue=4, timeout=WITHIN)
-        self.closed = False
-
-    def start(self) -> None:
-        self.pool.start()
-
-    async def close(self) -> None:
-        self.closed = True
-        await self.pool.close()
-
-
-@pytest.fixture
-def fetched(other_package: Path, tmp_path: Path) -> ServedModel:
-    """A fetched version 2."""
-    folder = tmp_path / "version-2"
-    folder.mkdir()
-    for file in other_package.iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
-    sha256 = Colorizer.load(folder).package.package_sha256
-    return ServedModel(folder=str(folder), source="models:/b@c", model="b", version=2, package_sha256=sha256)
-
-
-def rollout_of(app: Starlette, remembered: list[ServedModel]) -> Rollout:
-    return Rollout(app, LIMITS, app.state.models.current.model, remembered.append)
-
-
-@pytest.mark.parametrize(("how", "reason"), [("fail", "the package is not sound"), ("end", "has ended")])
-def test_a_version_whose_processes_do_not_start_is_refused_and_leaves_nothing(
-    app: Starlette, fetched: ServedModel, monkeypatch: pytest.MonkeyPatch, how: str, reason: str
-) -> None:
-    made: list[FakeWorkers] = []
-
-    class Failing(FakeWorkers):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
-            self.how = how
-            made.append(self)
-
-    monkeypatch.setattr(rollout, "Workers", Failing)
-    old, remembered = app.state.models.current, []
-
-    async def try_it(client: httpx.AsyncClient) -> None:
-        with pytest.raises(FollowError, match=f"it did not start: .*{reason}") as error:
-            await rollout_of(app, remembered).put_in_use(fetched)
-        assert not error.value.lasting
-        assert version_of(await post(client)) == old.version
-
-    run(try_it, app)
-    assert app.state.models.current is old and app.state.models.replaced is None
-    assert [workers.closed for workers in made] == [True]
-    assert not Path(fetched.folder).exists() and remembered == []
-
-
-def test_a_package_that_cannot_be_loaded_here_is_refused_and_its_processes_end(
-    app: Starlette, fetched: ServedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (Path(fetched.folder) / "MODEL_CARD.md").write_text("# Another\n")
-    monkeypatch.setattr(rollout, "Workers", FakeWorkers)
-
-    async def try_it(client: httpx.AsyncClient) -> None:
-        with pytest.raises(FollowError, match=r"it did not start: .*MODEL_CARD"):
-            await rollout_of(app, []).put_in_use(fetched)
-
-    run(try_it, app)
-
-
-def test_a_version_is_put_in_use_with_its_time_and_the_files_of_the_one_before_are_removed(
-    app: Starlette, fetched: ServedModel, tiny_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rollout, "Workers", FakeWorkers)
-    old, remembered = app.state.models.current, []
-    second = tmp_path / "version-3"
-
-    async def close() -> None:
-        pass
-
-    old.workers.close = close
-
-    async def roll_out(client: httpx.AsyncClient) -> None:
-        rolling = rollout_of(app, remembered)
-        await rolling.put_in_use(fetched)
-        await rolling.end_replaced()
-        assert (rolling.in_use.version, rolling.in_use.in_use_since is None) == (2, False)
-        assert app.state.admission.pool is app.state.models.current.workers.pool
-        assert app.state.models.current.workers.pool.ready
-        assert (await client.get("/model")).json()["in_use_since"] == rolling.in_use.in_use_since
-        second.mkdir()
-        for file in tiny_package.iterdir():
-            (second / file.name).write_bytes(file.read_bytes())
-        sha256 = Colorizer.load(tiny_package).package.package_sha256
-        await rolling.put_in_use(
-            ServedModel(folder=str(second), source="models:/b@c", model="b", version=3, package_sha256=sha256)
-        )
-        await rolling.end_replaced()
-        await app.state.models.close()
-
-    run(roll_out, app)
-    assert [model.version for model in remembered] == [2, 3]
-    assert tiny_package.exists(), "what the service has started with is kept"
-    assert not Path(fetched.folder).exists() and second.exists()
-
-
-def test_a_process_that_starts_anew_takes_the_model_that_was_in_use(
-    tiny_package: Path, fetched: ServedModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    first = ServedModel(folder=str(tmp_path / "package"), source="models:/b@c", model="b", version=1)
-    assert served_model.recall(first) is first and not caplog.records
-    served_model.remember(first, fetched)
-    assert served_model.recall(first) == fetched
-    (Path(fetched.folder) / "config.json").unlink()
-    assert served_model.recall(first) is first
-    assert "the version in use is not known any more, so version 1 is" in caplog.text

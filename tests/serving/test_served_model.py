@@ -1,6 +1,7 @@
 """The served model: the package that was registered, chosen once, and named in every answer."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,7 @@ from huebands.registry.time_limits import short_timeouts
 from huebands.serving import served_model
 from huebands.serving.answers import model_headers
 from huebands.serving.workers.package_copy import PrivateCopy, copy_privately
-from tiny_package import seal, write_tiny_package
+from tiny_package import seal, write_tiny_package, write_with_few_photos
 from tiny_registry import NAME, copy_store, register
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -201,6 +202,36 @@ def test_a_service_without_its_package_ends_at_once_with_an_error_of_one_line(
     assert line.startswith(reason)
     assert "Traceback" not in ended.stderr + ended.stdout
     assert "secret" not in ended.stderr + ended.stdout
+
+
+def start(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Do what the processes of a service do at their start; prints the folders inside those that they have made."""
+    folder.mkdir()
+    program = """
+import os, pathlib, tempfile
+from huebands.service import CHOSEN, Huebands
+from huebands.serving.served_model import decode
+Huebands.inner.choose()
+pathlib.Path(decode(os.environ[CHOSEN]).folder).with_name("version-2-0a1b2c3d").mkdir()  # of a killed HTTP process
+Huebands.inner()
+temporary = pathlib.Path(tempfile.gettempdir())
+print(*(path.relative_to(temporary) for path in temporary.glob("*/*")))
+"""
+    environment = os.environ | {"TMPDIR": str(folder)} | variables
+    return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+
+
+def test_a_start_refuses_the_version_that_a_follower_refuses(registry: Path, tmp_path: Path) -> None:
+    """Else a restart would serve it, and find that it is the version in use."""
+    write_with_few_photos(tmp_path / "few")
+    set_alias(NAME, "champion", register(tmp_path / "few"))
+    address = f"models:/{NAME}@champion"
+    refused = start(tmp_path / "follows", HUEBANDS_MODEL=address, HUEBANDS_FOLLOW="60")
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1].startswith(f"huebands: {address}: alpha (=0.1) must be in [0.2, 1)")
+    served = start(tmp_path / "stays", HUEBANDS_MODEL=address)
+    assert served.returncode == 0, served.stderr
+    assert re.fullmatch(r"huebands-\w+/package\n", served.stdout), "neither the download nor what was left stays"
 
 
 @pytest.fixture

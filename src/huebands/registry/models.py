@@ -14,6 +14,7 @@ from typing import Any
 
 import mlflow
 
+from huebands import __version__
 from huebands.registry import local_store, logged_models
 from huebands.registry.connection import (
     NoAnswerError,
@@ -35,7 +36,7 @@ _SHOWN = 5  # versions that an error lists
 
 
 class UnsoundVersionError(TrackingError):
-    """The files of a version are not those that were registered, or nothing says which these are."""
+    """The files of a version are not those that were registered, nothing says which these are, or one is unknown."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,18 @@ def download_package(uri: str) -> Path:
     return package
 
 
+def problem_of(error: Exception, folder: Path, name: str) -> str:
+    """What is wrong with a downloaded package, without the remedy, which is meant for a folder that stays.
+
+    Args:
+        error: error that names a file or the folder, the problem and the remedy.
+        folder: folder of the download, which is removed.
+        name: stands in its place.
+    """
+    problem = str(error).rpartition("; ")[0] or str(error)
+    return problem.replace(str(folder), name)
+
+
 def _find_version(uri: str) -> "mlflow.entities.model_registry.ModelVersion":
     match = re.fullmatch(r"models:/([^/@]+)(?:/(\d+)|@([^/@]+))", uri)
     if match is None:
@@ -230,8 +243,15 @@ def _holdings(client: mlflow.MlflowClient, name: str) -> str:
 
 def _check_files(subject: str, package: Path, registered: str) -> None:
     from huebands.package.hashes import hash_package  # it imports torch, which takes seconds
+    from huebands.package.schema import PackageError
 
-    downloaded = hash_package(package)
+    try:
+        downloaded = hash_package(package)
+    except PackageError as error:
+        raise UnsoundVersionError(
+            f"{subject} are no package of huebands {__version__}: {problem_of(error, package, 'package')}; upgrade"
+            " huebands, or name another version"
+        ) from error
     if downloaded != registered:
         raise UnsoundVersionError(
             f"{subject} are not those that were registered: their sha256 (={downloaded!r}) must be {PACKAGE_TAG}"

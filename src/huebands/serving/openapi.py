@@ -138,8 +138,8 @@ _MODEL: Document = {
         "in_use_since": {"type": ["string", "null"], "description": "When the service began to answer with it."},
         "following": {
             "type": ["object", "null"],
-            "description": "How following the alias goes, with the alarm about a refused version; null: the model stays"
-            " until the next start.",
+            "description": "How following the alias goes, with the alarm about a refused or missing version; null: the"
+            " model stays until the next start.",
         },
         "monitoring": _OBJECT,
         "hashes": {"type": "object", "additionalProperties": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},

@@ -4,7 +4,6 @@ An alias may move and the registry may go away: without HUEBANDS_FOLLOW the choi
 """
 
 import json
-import logging
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,8 @@ from typing import Any
 from huebands import __version__
 from huebands.colorize.colorizer import Colorizer
 from huebands.colorize.sampling import MAX_SAMPLES
-from huebands.conformal.guarantee import MODES, Guarantee
-from huebands.files import atomic
+from huebands.conformal.guarantee import MODES, AlphaError, Guarantee
 from huebands.package.choose import INSTALLED, default_package, released_sha256
-from huebands.package.generator import read_files
 from huebands.package.read import read_package
 from huebands.package.schema import PackageError
 from huebands.photos.formats import FORMATS
@@ -24,8 +21,6 @@ from huebands.serving.admission.limits import MAX_BODY
 from huebands.serving.forms import DEFAULT_ALPHA
 
 CHOICE = Path("models/served.json")  # of a bento
-_IN_USE = "in-use.json"  # beside the private copy with which the service has started
-_log = logging.getLogger("huebands.serving")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +75,11 @@ def decode(text: str) -> ServedModel:
     return ServedModel(**json.loads(text))
 
 
+def is_address(source: str | None) -> bool:
+    """Whether a source lies in the registry; a package that `choose` has fetched from there is a download."""
+    return source is not None and source.startswith("models:")
+
+
 def choose(source: str | None, installed: Path = INSTALLED) -> ServedModel:
     """Choose a package, and fetch it where it is in the registry.
 
@@ -94,37 +94,10 @@ def choose(source: str | None, installed: Path = INSTALLED) -> ServedModel:
     if source is None and (installed / CHOICE).is_file():
         choice = decode((installed / CHOICE).read_text(encoding="utf-8"))
         return replace(choice, folder=str(installed / choice.folder))
-    if source is not None and source.startswith("models:"):
-        return _fetch(source)
+    if is_address(source):
+        return _fetch(str(source))
     folder = (default_package() if source is None else Path(source)).resolve()
     return ServedModel(folder=str(folder), source=folder.name, package_sha256=released_sha256(folder))
-
-
-def remember(first: ServedModel, in_use: ServedModel) -> None:
-    """Write down which model is in use, for an HTTP process that starts anew.
-
-    Args:
-        first: model that the service has started with.
-        in_use: model that has replaced it.
-
-    Raises:
-        OSError: when it cannot be written.
-    """
-    atomic.write_text(Path(first.folder).with_name(_IN_USE), in_use.encode() + "\n")
-
-
-def recall(first: ServedModel) -> ServedModel:
-    """The model that was in use last, or the first one where none has replaced it; see `remember`."""
-    path = Path(first.folder).with_name(_IN_USE)
-    try:
-        model = decode(path.read_text(encoding="utf-8"))
-        read_files(Path(model.folder), model.package_sha256)
-    except FileNotFoundError:
-        return first
-    except (OSError, ValueError, TypeError, PackageError) as error:
-        _log.error("the version in use is not known any more, so version %s is: %s", first.version, error)
-        return first
-    return model
 
 
 def _fetch(source: str) -> ServedModel:
@@ -156,10 +129,16 @@ def check_default(colorizer: Colorizer) -> None:
     """Check that a model answers a request that names no guarantee: the default alpha, in every mode.
 
     Raises:
-        AlphaError: when its calibration does not support it.
+        PackageError: when its calibration does not support it.
     """
-    for mode in MODES:
-        colorizer.calibration.check(Guarantee(alpha=DEFAULT_ALPHA, mode=mode))
+    try:
+        for mode in MODES:
+            colorizer.calibration.check(Guarantee(alpha=DEFAULT_ALPHA, mode=mode))
+    except AlphaError as error:
+        raise PackageError(
+            f"{colorizer.source}: {error}; calibrate on more photos, for a request that names no alpha gets"
+            f" {DEFAULT_ALPHA:g}"
+        ) from error
 
 
 def describe_model(colorizer: Colorizer) -> dict[str, Any]:

@@ -5,46 +5,26 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
+from functools import partial
 
-from huebands.serving.following.registry import FollowError, Version
+from huebands.serving.following.registry import FollowError, Registry, Version
+from huebands.serving.following.rollout import Rollout
 from huebands.serving.monitoring.follow_status import FollowStatus
-from huebands.serving.served_model import ServedModel
 
-LONGEST_PAUSE = 3600.0  # seconds between two tries of a version that failed for a reason that may pass
+LONGEST_PAUSE = 3600.0  # seconds between two tries of a refused version
 _log = logging.getLogger("huebands.serving")
 
 
-class AnyRegistry(Protocol):
-    """What the follower asks of a registry, see `Registry`."""
-
-    async def find(self) -> Version:
-        """Ask which version the alias points at."""
-
-    async def fetch(self, version: Version) -> ServedModel:
-        """Fetch and verify a version."""
-
-
-class AnyRollout(Protocol):
-    """What the follower asks of the service, see `Rollout`."""
-
-    @property
-    def in_use(self) -> ServedModel:
-        """The model in use."""
-
-    async def put_in_use(self, model: ServedModel) -> None:
-        """Warm up a fetched model, and let it answer."""
-
-    async def end_replaced(self) -> None:
-        """End the model that was in use before, once it has answered its last request."""
+class WithdrawnError(Exception):
+    """The alias points at another version by now."""
 
 
 class Follower:
     """Keeps the version in use that an alias points at.
 
-    A version that cannot be served is refused with an alarm, and the one in use stays. It is tried again once the alias
-    has pointed at another version; and after a failure that may pass, such as a lost connection, after twice as many
-    seconds each time.
+    A version that cannot be served is refused with an alarm, and the one in use stays. It is tried again every
+    LONGEST_PAUSE, and once the alias has pointed at another version; after a failure that may pass soon, such as a lost
+    connection, sooner: after twice as many seconds each time.
 
     Args:
         registry: the registry.
@@ -55,8 +35,8 @@ class Follower:
 
     def __init__(
         self,
-        registry: AnyRegistry,
-        rollout: AnyRollout,
+        registry: Registry,
+        rollout: Rollout,
         status: FollowStatus,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -74,12 +54,14 @@ class Follower:
                 pass
 
     async def check(self) -> bool:
-        """Look at the alias once, and follow it; whether another version was put in use."""
+        """Look at the alias once, and follow it; gives whether to look again at once."""
         try:
             found = await self.registry.find()
         except Exception as error:
-            self.status.record_failure(_reason(error))
-            _log.warning("the registry cannot be asked for %s: %s", self.status.address, _reason(error))
+            answered = isinstance(error, FollowError) and error.answered
+            self.status.record_failure(_reason(error), answered)
+            level = logging.ERROR if answered else logging.WARNING
+            _log.log(level, "the version behind %s cannot be found: %s", self.status.address, _reason(error))
             return False
         self.status.record_answer()
         if self._is_in_use(found):
@@ -97,11 +79,13 @@ class Follower:
             status.state = "fetching"
             model = await self.registry.fetch(version)
             status.state = "warming up"
-            await self.rollout.put_in_use(model)
+            await self.rollout.put_in_use(model, partial(self._confirm, version))
             self._refused = None
             status.record_replacement()
             status.state = "draining"
             await self.rollout.end_replaced()
+        except WithdrawnError:
+            _log.info("version %s of %s was withdrawn before it was in use", version.number, status.address)
         except Exception as error:
             if status.state == "draining":
                 _log.exception("the replaced version could not be ended cleanly")
@@ -112,6 +96,11 @@ class Follower:
             status.state = "watching"
         return True
 
+    async def _confirm(self, version: Version) -> None:
+        """Ask again whether the alias points at a version: to fetch and to warm it up takes minutes."""
+        if await self.registry.find() != version:
+            raise WithdrawnError
+
     def _is_in_use(self, found: Version) -> bool:
         model = self.rollout.in_use
         return (model.model, model.version, model.package_sha256) == (found.model, found.number, found.package_sha256)
@@ -119,14 +108,12 @@ class Follower:
     def _refuse(self, version: Version, error: Exception) -> None:
         """Raise the alarm about a version, and choose when it is tried again."""
         self._refused, self._tries = version, self._tries + 1
-        next_try = None
-        if isinstance(error, FollowError) and error.lasting:
-            self._next_try = float("inf")
-        else:
-            every = self.status.every_seconds
-            pause = min(every * 2.0 ** min(self._tries, 60), max(every, LONGEST_PAUSE))
-            self._next_try = self.clock() + pause
-            next_try = datetime.fromtimestamp(time.time() + pause, UTC).isoformat(timespec="seconds")
+        every = self.status.every_seconds
+        pause = max(every, LONGEST_PAUSE)
+        if not (isinstance(error, FollowError) and error.lasting):
+            pause = min(every * 2.0 ** min(self._tries, 60), pause)
+        self._next_try = self.clock() + pause
+        next_try = datetime.fromtimestamp(time.time() + pause, UTC).isoformat(timespec="seconds")
         self.status.record_refusal(version.number, _reason(error), next_try)
         _log.error(
             "version %s of %s is refused, version %s stays in use: %s",

@@ -20,15 +20,16 @@ _REASON = 600  # characters
 
 
 class FollowError(Exception):
-    """The registry did not answer, or a version cannot be served.
+    """The registry did not answer or lacks the version, or the version cannot be served.
 
     Attributes:
-        lasting: whether trying again gives the same.
+        lasting: whether trying again soon gives the same.
+        answered: whether the registry did answer.
     """
 
-    def __init__(self, reason: str, lasting: bool = False) -> None:
+    def __init__(self, reason: str, lasting: bool = False, answered: bool = False) -> None:
         super().__init__(without_secrets(" ".join(reason.split()))[:_REASON])
-        self.lasting = lasting
+        self.lasting, self.answered = lasting, answered
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Registry:
         """Ask which version the alias points at.
 
         Raises:
-            FollowError: when the registry does not say.
+            FollowError: when the registry does not answer, or has no such version.
         """
         found = await self._ask(self.find_timeout, "find", self.address)
         return Version(found["model"], found["version"], found["package_sha256"])
@@ -133,5 +134,5 @@ class Registry:
         except ValueError as error:
             raise FollowError(f"the process that asks the registry has given no answer: {last}") from error
         if "failure" in answer:
-            raise FollowError(answer["failure"], answer["lasting"])
+            raise FollowError(answer["failure"], answer["lasting"], answer["answered"])
         return answer

@@ -7,7 +7,7 @@ It is a process of its own. So a registry that hangs is given up by ending it, M
 two looks, and a package that ends the process that loads it does not end the service. It has a low priority.
 
 The answer is one line of JSON on standard output: of "find" the version, of "fetch" nothing, and of a failure its
-reason, and whether it is lasting: then trying again gives the same.
+reason, whether it is lasting, so that trying again soon gives the same, and whether the registry did answer.
 """
 
 import json
@@ -18,8 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from huebands.registry.connection import TrackingError
-from huebands.registry.models import UnsoundVersionError, download_package, find_package
+from huebands.registry.connection import NoAnswerError, TrackingError
+from huebands.registry.models import UnsoundVersionError, download_package, find_package, problem_of
 
 _NICENESS = 5  # a third of the processor time of a worker process
 
@@ -39,7 +39,7 @@ def find(address: str) -> dict[str, Any]:
 
 
 def fetch(address: str, folder: str) -> dict[str, Any]:
-    """Download a version into a folder, load it as a worker process does, and colorize a photo with it.
+    """Download a version, load it as a worker process does, colorize a photo with it, and write it to a folder.
 
     Raises:
         TrackingError: when the registry does not answer, or its files are not those that were registered.
@@ -47,7 +47,6 @@ def fetch(address: str, folder: str) -> dict[str, Any]:
     """
     # Imported here, because torch takes seconds, and "find" needs none of it.
     from huebands.colorize.colorizer import Colorizer
-    from huebands.conformal.guarantee import AlphaError
     from huebands.files.manifest import write_folder
     from huebands.package.generator import read_files
     from huebands.package.read import read_package
@@ -58,11 +57,13 @@ def fetch(address: str, folder: str) -> dict[str, Any]:
     package_sha256 = find_package(address).package_sha256
     downloaded = download_package(address)
     try:
+        colorizer = Colorizer(read_package(downloaded, package_sha256), address)
+        check_default(colorizer)
+        worker.prepare(colorizer)
         write_folder(Path(folder), read_files(downloaded, package_sha256))
-        check_default(Colorizer(read_package(Path(folder), package_sha256), address))
-        worker.prepare(folder, str(package_sha256))
-    except (PackageError, AlphaError) as error:
-        raise UnfitError(str(error)) from error
+    except PackageError as error:
+        problem = problem_of(error, downloaded, address)
+        raise UnfitError(f"{problem}; point the alias at another version") from error
     return {}
 
 
@@ -73,12 +74,11 @@ def answer(command: Callable[..., dict[str, Any]], arguments: list[str]) -> dict
     """Run a command; a failure is an answer too."""
     try:
         return command(*arguments)
-    except (UnsoundVersionError, UnfitError) as error:
-        return {"failure": str(error), "lasting": True}
-    except TrackingError as error:
-        return {"failure": str(error), "lasting": False}
+    except (TrackingError, UnfitError) as error:
+        lasting = isinstance(error, UnsoundVersionError | UnfitError)
+        return {"failure": str(error), "lasting": lasting, "answered": not isinstance(error, NoAnswerError)}
     except Exception as error:  # of any library; whether it comes again is unknown
-        return {"failure": f"{type(error).__name__}: {error}", "lasting": False}
+        return {"failure": f"{type(error).__name__}: {error}", "lasting": False, "answered": False}
 
 
 def _end_with_parent() -> None:

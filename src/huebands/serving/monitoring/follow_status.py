@@ -1,4 +1,4 @@
-"""How following an alias goes: what the registry said last, and the alarm about a version that was refused."""
+"""How following an alias goes: what the registry said last, and the alarm about a refused or a missing version."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -9,17 +9,17 @@ State = Literal["watching", "fetching", "warming up", "draining"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RefusedVersion:
-    """A version that the alias points at, and that is not put in use.
+class FollowAlarm:
+    """The alias points at a version that is refused, or at none.
 
     Attributes:
-        version: in the registry.
-        since: when it was refused first, in ISO 8601.
+        version: in the registry; None: the registry has none.
+        since: when it was refused or missing first, in ISO 8601.
         reason: one line.
-        next_try: when it is tried again, in ISO 8601; None: not before the alias moves.
+        next_try: when a refused version is tried again, in ISO 8601; None where it is missing.
     """
 
-    version: int
+    version: int | None
     since: str
     reason: str
     next_try: str | None
@@ -36,8 +36,10 @@ class FollowStatus:
         last_checked: when the registry answered last, in ISO 8601; None: not since the start.
         checks_answered: looks that the registry has answered.
         checks_failed: looks that it has not.
-        last_error: why the newest look failed; None: it did not.
-        refused: refused version that the alias points at; None: it points at the one in use.
+        last_error: when and why the newest look found no version, and whether the registry answered; None: it found
+            one.
+        refused: alarm about a refused version that the alias points at; None: it points at the one in use.
+        missing: alarm about an alias that the registry does not have; None: it has it.
         replacements: versions that were put in use.
         refusals: tries that ended with a refusal.
     """
@@ -48,25 +50,38 @@ class FollowStatus:
     last_checked: str | None = None
     checks_answered: int = 0
     checks_failed: int = 0
-    last_error: dict[str, str] | None = None
-    refused: RefusedVersion | None = None
+    last_error: dict[str, Any] | None = None
+    refused: FollowAlarm | None = None
+    missing: FollowAlarm | None = None
     replacements: int = 0
     refusals: int = 0
 
+    @property
+    def alarm(self) -> FollowAlarm | None:
+        """The alarm; None: there is none."""
+        return self.missing or self.refused
+
     def record_answer(self) -> None:
-        """Count a look that the registry has answered."""
-        self.last_checked, self.last_error = now(), None
+        """Count a look that found a version."""
+        self.last_checked, self.last_error, self.missing = now(), None, None
         self.checks_answered += 1
 
-    def record_failure(self, reason: str) -> None:
-        """Count a look that failed."""
-        self.last_error = {"at": now(), "reason": reason}
-        self.checks_failed += 1
+    def record_failure(self, reason: str, answered: bool) -> None:
+        """Count a look that found no version; where the registry did answer, raise the alarm."""
+        at = now()
+        self.last_error = {"at": at, "reason": reason, "answered": answered}
+        if not answered:
+            self.checks_failed += 1
+            return
+        since = at if self.missing is None else self.missing.since
+        self.missing = FollowAlarm(version=None, since=since, reason=reason, next_try=None)
+        self.last_checked = at
+        self.checks_answered += 1
 
-    def record_refusal(self, version: int, reason: str, next_try: str | None) -> None:
+    def record_refusal(self, version: int, reason: str, next_try: str) -> None:
         """Raise the alarm about a version; it keeps its time while the same version is refused again."""
         since = self.refused.since if self.refused is not None and self.refused.version == version else now()
-        self.refused = RefusedVersion(version=version, since=since, reason=reason, next_try=next_try)
+        self.refused = FollowAlarm(version=version, since=since, reason=reason, next_try=next_try)
         self.refusals += 1
 
     def record_replacement(self) -> None:
@@ -82,5 +97,5 @@ class FollowStatus:
             "state": self.state,
             "last_checked": self.last_checked,
             "last_error": self.last_error,
-            "alarm": None if self.refused is None else asdict(self.refused),
+            "alarm": None if self.alarm is None else asdict(self.alarm),
         }

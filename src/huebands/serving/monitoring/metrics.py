@@ -156,8 +156,8 @@ class FollowCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Give the numbers of this moment."""
         status = self.status
-        alarm = "1 while the version that the alias points at is refused"
-        yield GaugeMetricFamily("huebands_follow_alarm", alarm, value=status.refused is not None)
+        alarm = "1 while the version that the alias points at is refused or missing"
+        yield GaugeMetricFamily("huebands_follow_alarm", alarm, value=status.alarm is not None)
         if status.last_checked is not None:
             seconds = datetime.fromisoformat(status.last_checked).timestamp()
             meaning = "When the registry answered last, in seconds since 1970"

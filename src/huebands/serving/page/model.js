@@ -66,7 +66,10 @@ function showAlarms({ monitoring, following }) {
 }
 
 function describeFollowing({ address, alarm, last_error: error, last_checked: checked }) {
-  if (alarm !== null) return `Alarm: version ${alarm.version} of ${address} was refused: ${alarm.reason}.`;
+  if (alarm !== null) {
+    const found = alarm.version === null ? `the version behind ${address} cannot be found` : `version ${alarm.version} of ${address} was refused`;
+    return `Alarm: ${found}: ${alarm.reason}.`;
+  }
   if (error !== null) return `The registry does not answer: ${error.reason}.`;
   return `No alarm; ${address} was looked at last on ${checked === null ? "no day yet" : new Date(checked).toLocaleString()}.`;
 }

@@ -109,16 +109,8 @@ def why_unwatched(own: OwnColour, result: Colorization) -> Unwatched | None:
     return _UNWATCHED[own]
 
 
-def prepare(folder: str, package_sha256: str) -> Callable[[Task], Reply]:
-    """Load the model package and warm up.
-
-    Returns:
-        The function that runs a task.
-
-    Raises:
-        PackageError: when the folder does not hold the package of this hash.
-    """
-    colorizer = Colorizer(read_package(Path(folder), package_sha256), folder)
+def prepare(colorizer: Colorizer) -> Callable[[Task], Reply]:
+    """Warm up a model; gives the function that runs a task."""
     content = encode_png(np.arange(64 * 64, dtype=np.uint32).astype(np.uint8).reshape(64, 64))
     for kind in get_args(Kind):
         job = Job(kind=kind, content=content, name="warm-up", guarantee=Guarantee(alpha=0.5, mode="joint"))
@@ -157,4 +149,5 @@ def _encode(
 
 if __name__ == "__main__":
     json_log.configure()
-    worker_loop.run(lambda: prepare(*sys.argv[1:]))
+    folder, package_sha256 = sys.argv[1:]
+    worker_loop.run(lambda: prepare(Colorizer(read_package(Path(folder), package_sha256), folder)))
