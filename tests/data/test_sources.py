@@ -16,6 +16,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from huebands.data.assignments import path_of
 from huebands.data.params import FolderSource, GitSource, PackageSource
 from huebands.data.sources import SourceError, SourcePhoto, open_source, select
 from huebands.fetch.pypi import FetchError, fetch_package
@@ -433,12 +434,16 @@ def run_stage(folder: Path, data: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_stage_writes_data_raw_and_says_what_it_left_out(mixed_folder: Path, tmp_path: Path) -> None:
+    remembered = hashlib.sha256((mixed_folder / "b" / "same pixels.tif").read_bytes()).hexdigest()[:16]
+    line = f"{remembered},{'0' * 16},{remembered},train"
+    write(tmp_path / path_of("mine"), f"# split by {{}}\nid,phash,group,split\n{line}\n".encode())
     source = {"kind": "folder", "path": "mine", "licence": "CC0"}
     done = run_stage(tmp_path, {"name": "mine", "watch": "data/photos", "sources": [source]})
     assert done.returncode == 0, done.stderr
     assert "mine: 2 photos taken, 5 files left out" in done.stdout
     assert "empty.jpg: is empty" in done.stderr
-    assert len(pd.read_parquet(tmp_path / "data" / "raw" / "index.parquet")) == 2
+    index = pd.read_parquet(tmp_path / "data" / "raw" / "index.parquet")
+    assert index["name"].tolist() == ["b/same pixels.tif", "c.JPG"], "of equal pixels the remembered photo is taken"
 
 
 @pytest.mark.parametrize(
