@@ -438,7 +438,7 @@ def test_the_stage_writes_data_raw_and_says_what_it_left_out(mixed_folder: Path,
     line = f"{remembered},{'0' * 16},{remembered},train"
     write(tmp_path / path_of("mine"), f"# split by {{}}\nid,phash,group,split\n{line}\n".encode())
     source = {"kind": "folder", "path": "mine", "licence": "CC0"}
-    done = run_stage(tmp_path, {"name": "mine", "watch": "data/photos", "sources": [source]})
+    done = run_stage(tmp_path, {"name": "mine", "watch": "mine", "sources": [source]})
     assert done.returncode == 0, done.stderr
     assert "mine: 2 photos taken, 5 files left out" in done.stdout
     assert "empty.jpg: is empty" in done.stderr
@@ -458,7 +458,7 @@ def test_the_stage_ends_with_one_line(tmp_path: Path, path: str, words: str) -> 
     write(tmp_path / "text" / "notes.txt", b"not a photo")
     (tmp_path / "empty").mkdir()
     source = {"kind": "folder", "path": path, "licence": "CC0"}
-    done = run_stage(tmp_path, {"name": "mine", "watch": "data/photos", "sources": [source]})
+    done = run_stage(tmp_path, {"name": "mine", "watch": ".", "sources": [source]})
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(words)
     assert "Traceback" not in done.stderr

@@ -80,6 +80,8 @@ def test_what_cannot_be_composed_leaves_everything_as_it_was(tmp_path: Path) -> 
     (photos / "notes.txt").write_text("no photo")
     line = checkout.refused("data=folder")
     assert line.startswith("data/photos: none of its 1 files is a photo that can be read (first: notes.txt: ")
+    line = checkout.refused("data=folder", "data.sources.0.path=data/mine")
+    assert line.startswith("data.sources[0].path (='data/mine') must be data.watch (='data/photos') or lie below it")
     line = checkout.refused("prepare.salt=other")
     assert line.startswith("prepare.salt (='other') must be that of data/splits/paintings.csv (='huebands')")
     assert parameters.read_bytes() == before

@@ -13,6 +13,8 @@ from huebands.data.params import FolderSource, GitSource, PackageSource, Source
 from huebands.fetch import pypi
 from huebands.fetch.git import GitError, PinnedRepository
 
+ANOTHER_FOLDER = "name another folder in its file of conf/data, both as `watch` and as `path`"
+
 
 class SourceError(RuntimeError):
     """A source of photos cannot be read, or holds nothing that was asked for."""
@@ -151,7 +153,7 @@ def _remedy(folder: Path) -> str:
     tracked = folder.with_name(f"{folder.name}.dvc")
     if tracked.is_file():
         return f"`dvc pull {tracked}` fetches it"
-    return "put your photos there, or name another folder in its file of conf/data (data.sources' path)"
+    return f"put your photos there, or {ANOTHER_FOLDER}"
 
 
 def select(names: Iterable[str], patterns: Sequence[str], source: str) -> list[str]:
