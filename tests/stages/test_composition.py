@@ -82,6 +82,9 @@ def test_what_cannot_be_composed_leaves_everything_as_it_was(tmp_path: Path) -> 
     assert line.startswith("data/photos: none of its 1 files is a photo that can be read (first: notes.txt: ")
     line = checkout.refused("data=folder", "data.sources.0.path=data/mine")
     assert line.startswith("data.sources[0].path (='data/mine') must be data.watch (='data/photos') or lie below it")
+    shutil.copy(checkout.folder / "conf/data/folder.yaml", checkout.folder / "conf/data/mine.yaml")
+    assert checkout.refused("data=mine").startswith("conf/data/mine.yaml: data.name (='folder') must be 'mine'")
+    (checkout.folder / "conf/data/mine.yaml").unlink()
     line = checkout.refused("prepare.salt=other")
     assert line.startswith("prepare.salt (='other') must be that of data/splits/paintings.csv (='huebands')")
     assert parameters.read_bytes() == before
@@ -154,6 +157,36 @@ def test_a_set_without_a_file_is_refused_unless_somebody_wrote_it_by_hand(conf: 
     conf.write_text("name: [")
     with pytest.raises(CompositionError, match=r"mine\.yaml: not YAML"):
         digest_of("mine")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("yours", "name: mine\nsources: []", r"conf/data/yours\.yaml: data\.name \(='mine'\) must be 'yours'"),
+        ("yours", "data: {name: mine}", r"conf/data/yours\.yaml: data\.name \(='mine'\) must be 'yours'"),
+        ("yours", "defaults: [mine]", r"conf/data/yours\.yaml: data\.name \(='mine'\) must be 'yours'"),
+        ("of/us", "name: mine", r"conf/data/of/us\.yaml: data\.name \(='mine'\) must be 'of/us'"),
+        ("mine", "name: yours", r"conf/data/mine\.yaml: data\.name \(='yours'\) must be 'mine'"),
+        ("mine", "{name: mine, defaults: [yours]}", r"mine\.yaml: `defaults` must be left out: a change of the files"),
+        ("mine", "name: \xe9", r"mine\.yaml: not YAML \('utf-8' codec"),
+        ("mine", "- name: mine", r"mine\.yaml: must be a mapping, such as `name: mine`"),
+        ("mine", "{name: mine, 1: 2}", r"mine\.yaml: its keys must be texts"),
+    ],
+)
+def test_a_file_that_the_digest_would_not_cover_is_refused(conf: Path, file: str, text: str, words: str) -> None:
+    path = conf.parent / f"{file}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(CompositionError, match=words) as refusal:
+        digest_of("mine")
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("text", ["name: yours", "{name: yours, defaults: [mine]}", "name: [", "data: {}"])
+def test_files_of_other_sets_may_say_what_they_like(conf: Path, text: str) -> None:
+    digest = digest_of("mine")
+    conf.with_name("yours.yaml").write_text(text)
+    assert digest_of("mine") == digest
 
 
 def test_what_is_composed_is_checked(conf: Path, tmp_path: Path) -> None:
