@@ -1,6 +1,7 @@
 """Photos come out of wheels, folders and git, and ingest keeps each usable one once."""
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -111,6 +112,54 @@ def test_same_pixel_bytes_in_another_shape_are_another_photo(tmp_path: Path) -> 
         write(tmp_path / "in" / f"{shape[0]}.png", encode_png(np.full(shape, 9, np.uint8)))
     index, _ = ingest([open_source(folder_source(tmp_path / "in"))], tmp_path / "raw")
     assert len(index) == 2
+
+
+def test_what_is_not_followed_is_listed(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "mine", tmp_path / "elsewhere"
+    write(folder / "a.png", photo(1))
+    write(elsewhere / "b.png", photo(2))
+    (folder / "album").symlink_to(elsewhere)
+    (folder / "link.png").symlink_to(elsewhere / "b.png")
+    (folder / "lost.png").symlink_to("nowhere.png")
+    (folder / "round").symlink_to("round")
+    os.mkfifo(folder / "pipe")
+    index, rejected = ingest([open_source(folder_source(folder, "*.png"))], tmp_path / "raw")
+    assert index["name"].tolist() == ["a.png", "link.png"]
+    assert dict(zip(rejected["name"], rejected["reason"], strict=True)) == {
+        "album": "is a link to a folder, not followed",
+        "lost.png": "is a link to no file",
+        "pipe": "is not a file",
+        "round": "is a link to no file",
+    }
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.png", photo(1))
+    write(tmp_path / "private/b.png", photo(2))
+    scandir = os.scandir
+    for refused in (tmp_path / "private", tmp_path):  # root, who may run the tests, can list every folder
+
+        def fake(path: str | Path, refused: Path = refused) -> object:
+            if Path(path) == refused:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", fake)
+        words = rf"^{refused} cannot be read \(Permission denied\); change its permissions, or move it out of "
+        with pytest.raises(SourceError, match=words):
+            open_source(folder_source(tmp_path))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.png", photo(1))
+
+    def fake(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    source = open_source(folder_source(tmp_path))
+    monkeypatch.setattr(Path, "read_bytes", fake)
+    with pytest.raises(SourceError, match=r"a\.png cannot be read \(Permission denied\); change its"):
+        list(source.photos())
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

@@ -197,6 +197,12 @@ def test_what_is_composed_is_checked(conf: Path, tmp_path: Path) -> None:
     (tmp_path / "photos.dvc").touch()
     with pytest.raises(SourceError, match=r"`dvc pull photos\.dvc` fetches it"):
         readiness.compose_digest(data, preparation)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/album").symlink_to(tmp_path)
+    with pytest.raises(
+        SourceError, match=r"none of its 1 files .* \(first: album: is a link to a folder, not followed\)"
+    ):
+        readiness.compose_digest(data, preparation)
     draw(tmp_path / "photos", 1)
     (tmp_path / "photos/0.jpg").write_text("no photo")
     assert readiness.compose_digest(data, preparation) == digest_of("mine"), "one photo is enough"

@@ -61,6 +61,8 @@ def _check_folder(source: FolderSource) -> None:
     photos, first_reason = open_source(source), ""
     for photo in photos.photos():
         try:
+            if photo.refusal:
+                raise ImageError(photo.name, photo.refusal)
             read_photo(photo.content, photo.name)
         except ImageError as error:
             first_reason = first_reason or str(error)
