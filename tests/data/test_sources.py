@@ -162,6 +162,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest
         list(source.photos())
 
 
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / os.fsdecode(b"a\xff.png"), photo(1))
+    with pytest.raises(SourceError, match=r"the name 'a\\udcff\.png' is not UTF-8; rename the file"):
+        open_source(folder_source(tmp_path))
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="nowhere is not a folder"):
         open_source(folder_source(tmp_path / "nowhere"))

@@ -116,6 +116,8 @@ class FolderPhotos:
                 raise SourceError(f"{source.path} holds no file; {_remedy(self._folder)}")
             chosen = select([*files, *self._refusals], source.patterns, self.name)
             self.names: Sequence[str] = sorted({*chosen, *self._refusals})
+            if strange := [name for name in self.names if not _is_unicode(name)]:
+                raise SourceError(f"{source.path}: the name {strange[0]!a} is not UTF-8; rename the file")
             states = [(self._folder / name).stat(follow_symlinks=name not in self._refusals) for name in self.names]
         self.fingerprint = repr((source, self.names, [(state.st_size, state.st_mtime_ns) for state in states]))
 
@@ -191,6 +193,11 @@ def list_files(folder: Path) -> tuple[list[str], dict[str, str]]:
             elif not path.is_dir():
                 refusals[name] = "is not a file"
     return files, refusals
+
+
+def _is_unicode(name: str) -> bool:
+    """Whether a table of text can hold a file's name; Python decodes other bytes as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _remedy(folder: Path) -> str:
