@@ -187,6 +187,17 @@ def test_json_is_read_where_the_name_says_so(values: dict[str, Any], tmp_path: P
 
 
 @pytest.mark.parametrize(
+    "text", ["<<<<<<< HEAD\ndata:\n", "data: {", "data: 2026-13-01", "data: \xe9", "a: 1\n  b: 2", "\t", "a: \0"]
+)
+def test_what_is_not_yaml_is_told_in_one_line(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(params.ParamsError, match=r"params\.yaml: not YAML \(.+\); repair it") as refusal:
+        params.load(path)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
     ("watch", "path"),
     [("photos", "photos"), ("photos", "./photos/2026"), (".", "photos"), ("/mnt", "/mnt/photos")],
 )

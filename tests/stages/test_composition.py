@@ -18,6 +18,7 @@ from huebands.data.composition import CompositionError, check_composed, digest_o
 from huebands.data.params import DataParams
 from huebands.data.sources import SourceError
 from huebands.photos.write import encode_png
+from huebands.stages import prepare
 from tiny_photos import tiny_photo
 
 ROOT = Path(__file__).parents[2]
@@ -187,6 +188,15 @@ def test_files_of_other_sets_may_say_what_they_like(conf: Path, text: str) -> No
     digest = digest_of("mine")
     conf.with_name("yours.yaml").write_text(text)
     assert digest_of("mine") == digest
+
+
+def test_prepare_ends_with_one_line_where_a_file_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").mkdir()
+    with pytest.raises(SystemExit, match=r"^prepare: .*Is a directory: 'params\.yaml'"):
+        prepare.main()
 
 
 def test_what_is_composed_is_checked(conf: Path, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise CompositionError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(values, Mapping):
         raise CompositionError(f"{path}: must be a mapping, such as `name: {path.stem}`")
