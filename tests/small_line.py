@@ -93,6 +93,13 @@ def draw_photos(folder: Path, numbers: Sequence[int]) -> None:
         Image.fromarray(rgb.clip(0, 255).astype(np.uint8)).save(folder / f"{number:03d}.png")
 
 
+def draw_copies(folder: Path, numbers: Sequence[int]) -> None:
+    """Save drawn photos a second time, enlarged, under names that sort before: "000-copy.png" before "000.png"."""
+    for number in numbers:
+        with Image.open(folder / f"{number:03d}.png") as picture:
+            picture.resize((192, 144), Image.Resampling.BICUBIC).save(folder / f"{number:03d}-copy.png")
+
+
 def copy_tree(folder: Path, outputs: bool = False) -> Line:
     """Copy the files that git does not ignore, the outputs of the pipeline only if asked, and commit them."""
     line = Line(folder)
