@@ -93,10 +93,11 @@ def draw_photos(folder: Path, numbers: Sequence[int]) -> None:
         Image.fromarray(rgb.clip(0, 255).astype(np.uint8)).save(folder / f"{number:03d}.png")
 
 
-def edit_photo(photo: Path, copy: Path) -> None:
-    """Write a near-duplicate: a photo whose lower levels are a little lighter."""
-    with Image.open(photo) as image:
-        image.point(lambda level: max(level, 8)).save(copy)
+def draw_copies(folder: Path, numbers: Sequence[int]) -> None:
+    """Save drawn photos a second time, enlarged, under names that sort before: "000-copy.png" before "000.png"."""
+    for number in numbers:
+        with Image.open(folder / f"{number:03d}.png") as picture:
+            picture.resize((192, 144), Image.Resampling.BICUBIC).save(folder / f"{number:03d}-copy.png")
 
 
 def copy_tree(folder: Path, outputs: bool = False) -> Line:

@@ -10,6 +10,8 @@ import yaml
 
 from composition import composed
 from huebands import params
+from huebands.data.params import DataParams
+from huebands.models.parameters import build
 
 ROOT = Path(__file__).parents[1]
 
@@ -88,6 +90,11 @@ def test_every_alternative_is_valid(group: str) -> None:
         ),
         ("prepare.fractions", {"train": 1.0}, r"prepare\.fractions .* sum to 1"),
         ("data.sources", [], r"data\.sources .* at least one source"),
+        (
+            "data.sources",
+            [{"kind": "folder", "path": "data/mine", "licence": "mine"}],
+            r"data\.sources\[0\]\.path \(='data/mine'\) must be data\.watch \(='conf/data/paintings\.yaml'\) or lie",
+        ),
         (
             "data.sources",
             [{"kind": "ftp"}],
@@ -177,3 +184,26 @@ def test_json_is_read_where_the_name_says_so(values: dict[str, Any], tmp_path: P
     path.write_text("data: {}")
     with pytest.raises(params.ParamsError, match=r"params\.json: not JSON"):
         params.load(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["<<<<<<< HEAD\ndata:\n", "data: {", "data: 2026-13-01", "data: \xe9", "a: 1\n  b: 2", "\t", "a: \0"]
+)
+def test_what_is_not_yaml_is_told_in_one_line(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(params.ParamsError, match=r"params\.yaml: not YAML \(.+\); repair it") as refusal:
+        params.load(path)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("watch", "path"),
+    [("photos", "photos"), ("photos", "./photos/2026"), (".", "photos"), ("/mnt", "/mnt/photos")],
+)
+def test_a_folder_of_photos_is_watched(watch: str, path: str) -> None:
+    source = {"kind": "folder", "path": path, "licence": "mine"}
+    build(DataParams, {"name": "mine", "watch": watch, "sources": [source]})
+    for other in (f"{watch}/../other", f"{watch}s"):
+        with pytest.raises(params.ParamsError, match=r"must be data\.watch"):
+            build(DataParams, {"name": "mine", "watch": f"{path}/below", "sources": [source | {"path": other}]})

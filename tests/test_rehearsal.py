@@ -18,7 +18,7 @@ import pytest
 from mlflow import MlflowClient
 
 from huebands.data.shards import data_sha256
-from small_line import PHOTOS, ROOT, SMALL, Line, copy_tree, draw_photos, edit_photo
+from small_line import PHOTOS, ROOT, SMALL, Line, copy_tree, draw_copies, draw_photos
 from workflow import Job, Runner, give_environment, read_workflow, without_variables_of_tools
 
 # The second is of MLflow's own use of SQLAlchemy.
@@ -186,8 +186,7 @@ def added(project: Project) -> Retrained:
     """
     photos = project.developer.folder / "data/photos"
     draw_photos(photos, range(PHOTOS, PHOTOS + MORE))
-    for number in range(COPIES):
-        edit_photo(photos / f"{number:03d}.png", photos / f"0-edited-{number:03d}.png")
+    draw_copies(photos, range(COPIES))
     project.run("dvc", "add", "data/photos")
     assert started_by(project.push())
     main = project.main()

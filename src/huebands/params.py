@@ -68,17 +68,15 @@ def load(path: Path | str = "params.yaml") -> Params:
     Raises:
         ParamsError: on an unknown key, a missing key or a bad value, naming it; when the file is not of its format.
     """
-    text = Path(path).read_text(encoding="utf-8")
+    is_json, content = Path(path).suffix == ".json", Path(path).read_bytes()
     try:
-        if Path(path).suffix == ".json":
-            return from_mapping(json.loads(text))
-        import yaml  # a machine that only trains may lack it, and reads JSON
-
-        return from_mapping(yaml.safe_load(text))
-    except json.JSONDecodeError as error:
-        raise ParamsError(str(path), f": not JSON ({error})") from error
+        values = (json.loads if is_json else _parse_yaml)(content.decode())
     except ImportError as error:
         raise ParamsError(str(path), ": reading YAML needs PyYAML; give the same parameters as a .json file") from error
+    except ValueError as error:
+        problem = f": not {'JSON' if is_json else 'YAML'} ({' '.join(str(error).split())}); repair it at that place"
+        raise ParamsError(str(path), problem) from error
+    return from_mapping(values)
 
 
 def from_mapping(values: Mapping[str, Any]) -> Params:
@@ -86,3 +84,13 @@ def from_mapping(values: Mapping[str, Any]) -> Params:
     if not isinstance(values, Mapping):
         raise ParamsError("params", f" (={values!r}) must be a mapping")
     return typing.cast(Params, build(Params, values))
+
+
+def _parse_yaml(text: str) -> Any:
+    """Parse YAML; ValueError says what is wrong, as that of `json.loads` does."""
+    import yaml  # a machine that only trains may lack it, and reads JSON
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error

@@ -85,12 +85,15 @@ def test_another_rule_is_refused(tmp_path: Path, change: dict[str, object], word
         (",".join(["0" * 16] * 3) + ",validation", r"set\.csv:4: .* one of train, val, calibration, test"),
         ("0000000000000001,fffffffffffffffe,0000000000000000,test", r"set\.csv:4: photo 0{15}1 has another line, with"),
         ('# split by {"salt": "other"}', r"set\.csv: 2 lines begin with '# split by', and one must"),
+        ("# split by {", r"set\.csv:4: '\{' must be a JSON object, the parameters of the splits; restore"),
+        ("# split by [1]", r"set\.csv:4: '\[1\]' must be a JSON object"),
+        ("\xe9", r"set\.csv: not UTF-8 \('utf-8' codec .* restore the file from git"),
     ],
 )
 def test_a_line_that_is_wrong_is_named(tmp_path: Path, line: str, words: str) -> None:
     path = tmp_path / "set.csv"
     written(path, photo(1))
-    path.write_text(path.read_text() + line + "\n")
+    path.write_bytes(path.read_bytes() + line.encode("latin-1") + b"\n")
     with pytest.raises(AssignmentError, match=words):
         Assignments.read(path)
 

@@ -1,6 +1,7 @@
 """Photos come out of wheels, folders and git, and ingest keeps each usable one once."""
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from huebands.data.assignments import path_of
 from huebands.data.params import FolderSource, GitSource, PackageSource
 from huebands.data.sources import SourceError, SourcePhoto, open_source, select
 from huebands.fetch.pypi import FetchError, fetch_package
@@ -110,6 +112,60 @@ def test_same_pixel_bytes_in_another_shape_are_another_photo(tmp_path: Path) -> 
         write(tmp_path / "in" / f"{shape[0]}.png", encode_png(np.full(shape, 9, np.uint8)))
     index, _ = ingest([open_source(folder_source(tmp_path / "in"))], tmp_path / "raw")
     assert len(index) == 2
+
+
+def test_what_is_not_followed_is_listed(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "mine", tmp_path / "elsewhere"
+    write(folder / "a.png", photo(1))
+    write(elsewhere / "b.png", photo(2))
+    (folder / "album").symlink_to(elsewhere)
+    (folder / "link.png").symlink_to(elsewhere / "b.png")
+    (folder / "lost.png").symlink_to("nowhere.png")
+    (folder / "round").symlink_to("round")
+    os.mkfifo(folder / "pipe")
+    index, rejected = ingest([open_source(folder_source(folder, "*.png"))], tmp_path / "raw")
+    assert index["name"].tolist() == ["a.png", "link.png"]
+    assert dict(zip(rejected["name"], rejected["reason"], strict=True)) == {
+        "album": "is a link to a folder, not followed",
+        "lost.png": "is a link to no file",
+        "pipe": "is not a file",
+        "round": "is a link to no file",
+    }
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.png", photo(1))
+    write(tmp_path / "private/b.png", photo(2))
+    scandir = os.scandir
+    for refused in (tmp_path / "private", tmp_path):  # root, who may run the tests, can list every folder
+
+        def fake(path: str | Path, refused: Path = refused) -> object:
+            if Path(path) == refused:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", fake)
+        words = rf"^{refused} cannot be read \(Permission denied\); change its permissions, or move it out of "
+        with pytest.raises(SourceError, match=words):
+            open_source(folder_source(tmp_path))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.png", photo(1))
+
+    def fake(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    source = open_source(folder_source(tmp_path))
+    monkeypatch.setattr(Path, "read_bytes", fake)
+    with pytest.raises(SourceError, match=r"a\.png cannot be read \(Permission denied\); change its"):
+        list(source.photos())
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / os.fsdecode(b"a\xff.png"), photo(1))
+    with pytest.raises(SourceError, match=r"the name 'a\\udcff\.png' is not UTF-8; rename the file"):
+        open_source(folder_source(tmp_path))
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
@@ -433,12 +489,16 @@ def run_stage(folder: Path, data: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_stage_writes_data_raw_and_says_what_it_left_out(mixed_folder: Path, tmp_path: Path) -> None:
+    remembered = hashlib.sha256((mixed_folder / "b" / "same pixels.tif").read_bytes()).hexdigest()[:16]
+    line = f"{remembered},{'0' * 16},{remembered},train"
+    write(tmp_path / path_of("mine"), f"# split by {{}}\nid,phash,group,split\n{line}\n".encode())
     source = {"kind": "folder", "path": "mine", "licence": "CC0"}
-    done = run_stage(tmp_path, {"name": "mine", "watch": "data/photos", "sources": [source]})
+    done = run_stage(tmp_path, {"name": "mine", "watch": "mine", "sources": [source]})
     assert done.returncode == 0, done.stderr
     assert "mine: 2 photos taken, 5 files left out" in done.stdout
     assert "empty.jpg: is empty" in done.stderr
-    assert len(pd.read_parquet(tmp_path / "data" / "raw" / "index.parquet")) == 2
+    index = pd.read_parquet(tmp_path / "data" / "raw" / "index.parquet")
+    assert index["name"].tolist() == ["b/same pixels.tif", "c.JPG"], "of equal pixels the remembered photo is taken"
 
 
 @pytest.mark.parametrize(
@@ -453,7 +513,7 @@ def test_the_stage_ends_with_one_line(tmp_path: Path, path: str, words: str) -> 
     write(tmp_path / "text" / "notes.txt", b"not a photo")
     (tmp_path / "empty").mkdir()
     source = {"kind": "folder", "path": path, "licence": "CC0"}
-    done = run_stage(tmp_path, {"name": "mine", "watch": "data/photos", "sources": [source]})
+    done = run_stage(tmp_path, {"name": "mine", "watch": ".", "sources": [source]})
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(words)
     assert "Traceback" not in done.stderr

@@ -18,6 +18,7 @@ from huebands.data.composition import CompositionError, check_composed, digest_o
 from huebands.data.params import DataParams
 from huebands.data.sources import SourceError
 from huebands.photos.write import encode_png
+from huebands.stages import prepare
 from tiny_photos import tiny_photo
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +81,11 @@ def test_what_cannot_be_composed_leaves_everything_as_it_was(tmp_path: Path) -> 
     (photos / "notes.txt").write_text("no photo")
     line = checkout.refused("data=folder")
     assert line.startswith("data/photos: none of its 1 files is a photo that can be read (first: notes.txt: ")
+    line = checkout.refused("data=folder", "data.sources.0.path=data/mine")
+    assert line.startswith("data.sources[0].path (='data/mine') must be data.watch (='data/photos') or lie below it")
+    shutil.copy(checkout.folder / "conf/data/folder.yaml", checkout.folder / "conf/data/mine.yaml")
+    assert checkout.refused("data=mine").startswith("conf/data/mine.yaml: data.name (='folder') must be 'mine'")
+    (checkout.folder / "conf/data/mine.yaml").unlink()
     line = checkout.refused("prepare.salt=other")
     assert line.startswith("prepare.salt (='other') must be that of data/splits/paintings.csv (='huebands')")
     assert parameters.read_bytes() == before
@@ -154,6 +160,45 @@ def test_a_set_without_a_file_is_refused_unless_somebody_wrote_it_by_hand(conf: 
         digest_of("mine")
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("yours", "name: mine\nsources: []", r"conf/data/yours\.yaml: data\.name \(='mine'\) must be 'yours'"),
+        ("yours", "data: {name: mine}", r"conf/data/yours\.yaml: data\.name \(='mine'\) must be 'yours'"),
+        ("yours", "defaults: [mine]", r"conf/data/yours\.yaml: data\.name \(='mine'\) must be 'yours'"),
+        ("of/us", "name: mine", r"conf/data/of/us\.yaml: data\.name \(='mine'\) must be 'of/us'"),
+        ("mine", "name: yours", r"conf/data/mine\.yaml: data\.name \(='yours'\) must be 'mine'"),
+        ("mine", "{name: mine, defaults: [yours]}", r"mine\.yaml: `defaults` must be left out: a change of the files"),
+        ("mine", "name: \xe9", r"mine\.yaml: not YAML \('utf-8' codec"),
+        ("mine", "- name: mine", r"mine\.yaml: must be a mapping, such as `name: mine`"),
+        ("mine", "{name: mine, 1: 2}", r"mine\.yaml: its keys must be texts"),
+    ],
+)
+def test_a_file_that_the_digest_would_not_cover_is_refused(conf: Path, file: str, text: str, words: str) -> None:
+    path = conf.parent / f"{file}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(CompositionError, match=words) as refusal:
+        digest_of("mine")
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("text", ["name: yours", "{name: yours, defaults: [mine]}", "name: [", "data: {}"])
+def test_files_of_other_sets_may_say_what_they_like(conf: Path, text: str) -> None:
+    digest = digest_of("mine")
+    conf.with_name("yours.yaml").write_text(text)
+    assert digest_of("mine") == digest
+
+
+def test_prepare_ends_with_one_line_where_a_file_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").mkdir()
+    with pytest.raises(SystemExit, match=r"^prepare: .*Is a directory: 'params\.yaml'"):
+        prepare.main()
+
+
 def test_what_is_composed_is_checked(conf: Path, tmp_path: Path) -> None:
     preparation = composed()["prepare"]
     data = {"name": "mine", "watch": "photos", "sources": [{"kind": "folder", "path": "photos", "licence": "CC0"}]}
@@ -161,6 +206,12 @@ def test_what_is_composed_is_checked(conf: Path, tmp_path: Path) -> None:
         readiness.compose_digest(data, preparation)
     (tmp_path / "photos.dvc").touch()
     with pytest.raises(SourceError, match=r"`dvc pull photos\.dvc` fetches it"):
+        readiness.compose_digest(data, preparation)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/album").symlink_to(tmp_path)
+    with pytest.raises(
+        SourceError, match=r"none of its 1 files .* \(first: album: is a link to a folder, not followed\)"
+    ):
         readiness.compose_digest(data, preparation)
     draw(tmp_path / "photos", 1)
     (tmp_path / "photos/0.jpg").write_text("no photo")

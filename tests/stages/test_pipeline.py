@@ -17,8 +17,9 @@ import yaml
 from moto.server import ThreadedMotoServer
 from PIL import Image
 
+from huebands.data.splits import split_of
 from huebands.photos.epoch_sheet import read_sheet
-from small_line import EPOCHS, PHOTOS, SETTINGS, Line, copy_tree, draw_photos
+from small_line import EPOCHS, PHOTOS, SETTINGS, Line, copy_tree, draw_copies, draw_photos
 
 
 @pytest.fixture(scope="module")
@@ -237,13 +238,23 @@ def test_elsewhere_what_was_pushed_is_pulled_and_only_the_registration_runs(
 
 
 def test_new_photos_run_the_line_again_and_old_ones_stay(line: Line) -> None:
-    before = pd.read_parquet(line.folder / "data/prepared/manifest.parquet").set_index("id")["split"]
+    def places() -> pd.DataFrame:
+        manifest = pd.read_parquet(line.folder / "data/prepared/manifest.parquet")
+        return manifest.set_index("name")[["id", "group", "split"]]
+
+    before, copied = places(), range(0, PHOTOS, 7)
     draw_photos(line.folder / "data/photos", range(PHOTOS, PHOTOS + 5))
+    draw_copies(line.folder / "data/photos", copied)
     output = line.run("dvc", "repro", "prepare")
     assert "Running stage 'ingest'" in output
-    after = pd.read_parquet(line.folder / "data/prepared/manifest.parquet").set_index("id")["split"]
-    assert len(after) == PHOTOS + 5
-    assert after[before.index].equals(before)
+    after = places()
+    assert len(after) == PHOTOS + 5 + len(copied)
+    pd.testing.assert_frame_equal(after.loc[before.index], before)
+    settings = yaml.safe_load((line.folder / "params.yaml").read_text())["prepare"]
+    copies = after.loc[[f"{number:03d}-copy.png" for number in copied]]
+    forgotten = [split_of(copy.id, settings["salt"], settings["fractions"]) for copy in copies.itertuples()]
+    assert copies["group"].tolist() == before.loc[[f"{number:03d}.png" for number in copied], "id"].tolist()
+    assert copies["split"].tolist() != forgotten, "without a memory a copy leads its group, and old photos follow it"
 
 
 def test_a_broken_dataset_stops_the_line(line: Line) -> None:

@@ -48,9 +48,13 @@ class Assignments:
         if not path.is_file():
             return cls(path)
         rules, photos = set[str](), dict[str, Assignment]()
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise AssignmentError(f"{path}: not UTF-8 ({error}); restore the file from git") from error
+        for number, line in enumerate(text.splitlines(), start=1):
             if line.startswith(_RULE):
-                rules.add(line.removeprefix(_RULE))
+                rules.add(_check_json(line.removeprefix(_RULE), f"{path}:{number}"))
             elif line != _COLUMNS:
                 photo = _parse(line, f"{path}:{number}")
                 if photos.setdefault(photo.id, photo) != photo:
@@ -106,6 +110,18 @@ def rule_of(settings: PrepareParams) -> str:
     """The parameters that decide the splits, as JSON with sorted keys."""
     rule = {"salt": settings.salt, "group_distance": settings.group_distance, "fractions": settings.fractions}
     return json.dumps(rule, sort_keys=True)
+
+
+def _check_json(rule: str, place: str) -> str:
+    try:
+        is_mapping = isinstance(json.loads(rule), dict)
+    except json.JSONDecodeError:
+        is_mapping = False
+    if not is_mapping:
+        raise AssignmentError(
+            f"{place}: {rule!r} must be a JSON object, the parameters of the splits; restore the file from git"
+        )
+    return rule
 
 
 def _parse(line: str, place: str) -> Assignment:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -36,15 +36,20 @@ def key_of(sources: Sequence[PhotoSource]) -> str:
 
 
 def collect_photos(
-    sources: Sequence[PhotoSource], unfinished: Path, folder: Path, processes: int | None = None
+    sources: Sequence[PhotoSource],
+    unfinished: Path,
+    folder: Path,
+    processes: int | None = None,
+    remembered: Collection[str] = (),
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write every usable photo of the sources into `folder`/photos, which must not exist yet.
 
     Args:
-        sources: of photos; the first that has a photo gives it.
+        sources: of photos; the first that has a photo gives it, unless a later file is remembered.
         unfinished: folder kept between runs; photos that it holds are not read again.
         folder: of the collection.
         processes: how many read at a time; one a core when left out.
+        remembered: IDs of photos that are taken before others of equal pixels.
 
     Returns:
         The index, one row a photo in the sources' order, and the files that are left out with the reasons.
@@ -60,14 +65,16 @@ def collect_photos(
         for start in range(0, len(source.names), work.PIECE)
     ]
     files = work.finish(_inspect_piece, pieces, unfinished, "ingest", processes)
+    found = [json.loads(file.read_text("utf-8")) for file in files]
+    chosen = _choose((photo for photos in found for photo in photos), remembered)
     rows, rejected = [], []
-    ids: dict[str, str] = {}
-    for piece, file in zip(pieces, files, strict=True):
+    taken: set[str] = set()
+    for piece, file, photos in zip(pieces, files, found, strict=True):
         with _contents_of(file).open("rb") as contents:
-            for photo in json.loads(file.read_text("utf-8")):
+            for photo in photos:
                 content = contents.read(photo["size"])
                 photo["source"] = piece.source.name
-                if reason := photo["reason"] or _repetition(photo, ids):
+                if reason := photo["reason"] or _repetition(photo, chosen[photo["pixels"]], taken):
                     rejected.append({**photo, "reason": reason})
                 else:
                     (folder / photo["file"]).write_bytes(content)
@@ -75,14 +82,24 @@ def collect_photos(
     return pd.DataFrame(rows, columns=INDEX_COLUMNS), pd.DataFrame(rejected, columns=REJECTED_COLUMNS)
 
 
-def _repetition(photo: dict[str, Any], ids: dict[str, str]) -> str:
-    """Say which photo this one repeats, or remember it; `ids` maps hashes of bytes and of pixels to ids."""
-    by_bytes, by_pixels = photo["sha256"], photo["pixels"]
-    if by_bytes in ids:
-        return f"same bytes as {ids[by_bytes]}"
-    if by_pixels in ids:
-        return f"same pixels as {ids[by_pixels]}"
-    ids[by_bytes] = ids[by_pixels] = photo["id"]
+def _choose(photos: Iterable[dict[str, Any]], remembered: Collection[str]) -> dict[str, str]:
+    """Choose one photo of each hash of pixels: the first that is remembered, else the first; gives their IDs."""
+    chosen: dict[str, str] = {}
+    for photo in photos:
+        if not photo["reason"]:
+            earlier = chosen.setdefault(photo["pixels"], photo["id"])
+            if photo["id"] in remembered and earlier not in remembered:
+                chosen[photo["pixels"]] = photo["id"]
+    return chosen
+
+
+def _repetition(photo: dict[str, Any], chosen: str, taken: set[str]) -> str:
+    """Say which photo this one repeats, or take it; `chosen` is the photo of its pixels that is taken."""
+    if photo["id"] != chosen:
+        return f"same pixels as {chosen}"
+    if chosen in taken:
+        return f"same bytes as {chosen}"
+    taken.add(chosen)
     return ""
 
 

@@ -41,8 +41,8 @@ class Original:
 class Originals:
     """The photos that were prepared, near-duplicates left out.
 
-    The errors of photos of one scene depend on each other, so they are not as much evidence as independent photos. Only
-    the photo that leads a group of near-duplicates is read.
+    The errors of photos of one scene depend on each other, so they are not as much evidence as independent photos. One
+    photo of each group of near-duplicates is read.
 
     Attributes:
         raw: folder of the photos as they came.
@@ -74,8 +74,19 @@ class Originals:
         return self.read(split, 0, -(-self.count(split) // most))
 
     def _rows(self, split: str) -> "DataFrame":
-        chosen = (self.manifest["split"] == split) & (self.manifest["id"] == self.manifest["group"])
-        rows = self.manifest[chosen].sort_values("row")
+        rows = lead_rows(self.manifest, split)
         if rows.empty:
             raise ShardError(f"the {split} split is empty; add photos or enlarge prepare.fractions.{split}")
         return rows
+
+
+def lead_rows(manifest: "DataFrame", split: str) -> "DataFrame":
+    """Choose one photo of each group of near-duplicates of a split, in order of their rows.
+
+    It is the photo that led the group when the group was remembered. Where that one is no longer there, it is the first
+    of the group.
+    """
+    rows = manifest[manifest["split"] == split].sort_values("row")
+    leads = rows["id"] == rows["group"]
+    leaderless = ~rows["group"].isin(rows["group"][leads])
+    return rows[leads | (leaderless & ~rows["group"].duplicated())]

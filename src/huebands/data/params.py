@@ -1,6 +1,7 @@
 """Parameters of the data: the sections `data`, `prepare` and `validate` of params.yaml."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from huebands.fetch.secrets import HIDDEN, holds_secret
@@ -65,6 +66,14 @@ class DataParams:
 
     def __post_init__(self) -> None:
         check(len(self.sources) > 0, "sources", self.sources, "hold at least one source")
+        for index, source in enumerate(self.sources):
+            if isinstance(source, FolderSource):
+                check(
+                    Path(source.path).resolve().is_relative_to(Path(self.watch).resolve()),
+                    f"sources[{index}].path",
+                    source.path,
+                    f"be data.watch (={self.watch!r}) or lie below it, so that new photos are seen; change both",
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

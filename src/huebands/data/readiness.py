@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from huebands.data.assignments import AssignmentError, Assignments, path_of
-from huebands.data.composition import CONF, CompositionError, check_composed, digest_of
+from huebands.data.composition import CompositionError, check_composed, digest_of
 from huebands.data.params import DataParams, FolderSource, PrepareParams, Source
-from huebands.data.sources import SourceError, open_source
+from huebands.data.sources import ANOTHER_FOLDER, SourceError, open_source
 from huebands.models.parameters import ParamsError, below, build
 from huebands.photos.errors import ImageError
 from huebands.photos.read import read_photo
@@ -61,6 +61,8 @@ def _check_folder(source: FolderSource) -> None:
     photos, first_reason = open_source(source), ""
     for photo in photos.photos():
         try:
+            if photo.refusal:
+                raise ImageError(photo.name, photo.refusal)
             read_photo(photo.content, photo.name)
         except ImageError as error:
             first_reason = first_reason or str(error)
@@ -68,7 +70,7 @@ def _check_folder(source: FolderSource) -> None:
             return
     raise SourceError(
         f"{source.path}: none of its {len(photos.names)} files is a photo that can be read (first: {first_reason});"
-        f" put photos there, such as JPEG, PNG or TIFF, or name another folder in its file of {CONF}"
+        f" put photos there, such as JPEG, PNG or TIFF, or {ANOTHER_FOLDER}"
     )
 
 

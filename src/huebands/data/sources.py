@@ -3,8 +3,10 @@
 import fnmatch
 import hashlib
 import json
+import os
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -12,6 +14,8 @@ from typing import Any, Protocol
 from huebands.data.params import FolderSource, GitSource, PackageSource, Source
 from huebands.fetch import pypi
 from huebands.fetch.git import GitError, PinnedRepository
+
+ANOTHER_FOLDER = "name another folder in its file of conf/data, both as `watch` and as `path`"
 
 
 class SourceError(RuntimeError):
@@ -98,25 +102,46 @@ class WheelPhotos:
 
 
 class FolderPhotos:
-    """Photos in a directory tree."""
+    """Photos in a directory tree. Links to files are followed; links to folders, which may lead anywhere, are not."""
 
     def __init__(self, source: FolderSource) -> None:
         self.name = source.path
         self._folder = Path(source.path)
         self._licence = source.licence
-        if not self._folder.is_dir():
-            raise SourceError(f"{source.path} is not a folder; {_remedy(self._folder)}")
-        files = [item.relative_to(self._folder).as_posix() for item in self._folder.rglob("*") if item.is_file()]
-        if not files:
-            raise SourceError(f"{source.path} holds no file; {_remedy(self._folder)}")
-        self.names: Sequence[str] = select(files, source.patterns, self.name)
-        states = [(self._folder / name).stat() for name in self.names]
+        with self._reading():
+            if not self._folder.is_dir():
+                raise SourceError(f"{source.path} is not a folder; {_remedy(self._folder)}")
+            files, self._refusals = list_files(self._folder)
+            if not files and not self._refusals:
+                raise SourceError(f"{source.path} holds no file; {_remedy(self._folder)}")
+            chosen = select([*files, *self._refusals], source.patterns, self.name)
+            self.names: Sequence[str] = sorted({*chosen, *self._refusals})
+            if strange := [name for name in self.names if not _is_unicode(name)]:
+                raise SourceError(f"{source.path}: the name {strange[0]!a} is not UTF-8; rename the file")
+            states = [(self._folder / name).stat(follow_symlinks=name not in self._refusals) for name in self.names]
         self.fingerprint = repr((source, self.names, [(state.st_size, state.st_mtime_ns) for state in states]))
 
     def photos(self, names: Sequence[str] | None = None) -> Iterator[SourcePhoto]:
-        """Yield every file that a pattern matches, whether or not it is a photo."""
+        """Yield every file that a pattern matches, whether or not it is a photo, and every link that is not followed.
+
+        Raises:
+            SourceError: when a file cannot be read.
+        """
         for name in self.names if names is None else names:
-            yield SourcePhoto(name, (self._folder / name).read_bytes(), self._licence)
+            refusal = self._refusals.get(name, "")
+            with self._reading():
+                content = b"" if refusal else (self._folder / name).read_bytes()
+            yield SourcePhoto(name, content, self._licence, refusal=refusal)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise SourceError(
+                f"{error.filename or self.name} cannot be read ({error.strerror}); change its permissions, or move it"
+                f" out of {self.name}"
+            ) from error
 
 
 class GitPhotos:
@@ -147,11 +172,39 @@ class GitPhotos:
             raise SourceError(str(error)) from error
 
 
+def list_files(folder: Path) -> tuple[list[str], dict[str, str]]:
+    """List the files below a folder, and with the reason each what can be no photo: links that are not followed.
+
+    Raises:
+        OSError: when a folder cannot be read.
+    """
+    files, refusals = list[str](), dict[str, str]()
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        for path in (Path(place, name) for name in (*folders, *names)):
+            name = path.relative_to(folder).as_posix()
+            if path.is_file():
+                files.append(name)
+            elif path.is_symlink():
+                refusals[name] = "is a link to a folder, not followed" if path.is_dir() else "is a link to no file"
+            elif not path.is_dir():
+                refusals[name] = "is not a file"
+    return files, refusals
+
+
+def _is_unicode(name: str) -> bool:
+    """Whether a table of text can hold a file's name; Python decodes other bytes as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
 def _remedy(folder: Path) -> str:
     tracked = folder.with_name(f"{folder.name}.dvc")
     if tracked.is_file():
         return f"`dvc pull {tracked}` fetches it"
-    return "put your photos there, or name another folder in its file of conf/data (data.sources' path)"
+    return f"put your photos there, or {ANOTHER_FOLDER}"
 
 
 def select(names: Iterable[str], patterns: Sequence[str], source: str) -> list[str]:

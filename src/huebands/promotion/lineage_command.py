@@ -7,8 +7,9 @@ from huebands.colorize.complaint import complain, printable
 HELP = "say which registered models saw a photo, and what must be trained again if it has to go"
 DESCRIPTION = (
     "Look for a photo, by the sha256 of its bytes, and for its near-duplicates, by perceptual hash: in the remembered"
-    " splits (data/splits) and in the photos of each registered version. Say in which split a version saw it, and which"
-    " stages undo that. A version that keeps no list of its photos is said to be unknown."
+    " splits (data/splits), in the photos of each registered version, and in the suites of photos on which versions are"
+    " judged. Say in which split a version saw it, and what removes it. A version that keeps no list of its photos is"
+    " said to be unknown. The exit code is 2 when a list cannot be read, so that the answer is not complete."
 )
 
 
@@ -28,12 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Look for the photo and print what is known; gives the exit code."""
     from huebands.promotion.photo_lineage import trace
-    from huebands.registry.connection import TrackingError
 
     try:
-        lines = trace(options.photo, options.distance)
-    except (ValueError, TrackingError, OSError) as error:
+        lines, problems = trace(options.photo, options.distance)
+    except (ValueError, OSError) as error:
         return complain(error)
     for line in lines:
         print(printable(line))
-    return 0
+    return max([complain(problem) for problem in problems], default=0)

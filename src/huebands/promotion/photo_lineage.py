@@ -1,7 +1,6 @@
-"""Which models saw a photo or a near-duplicate of it, in which split, and what must be made again if it has to go."""
+"""Which models and suites saw a photo or a near-duplicate of it, and what must be done if it has to go."""
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,20 +10,18 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from huebands.data.assignments import FOLDER, Assignments
-from huebands.data.params import SPLITS
 from huebands.data.preparation import perceptual_hash
 from huebands.photos.read import read_photo
-from huebands.registry.models import RegisteredPackage
-from huebands.registry.training_photos import list_versions, read_photos
+from huebands.promotion import photo_lists
+from huebands.promotion.photo_lists import PhotoList
 
 _ID = 16  # hexadecimal digits of a sha256 that name a photo
-# What a photo of a split does to a model, and the stages that undo it.
+# What a photo of a split does to a model.
 EFFECTS = {
-    "train": ("weights and density learned from it", "train, fit-density and calibrate"),
-    "val": ("the density's epoch and the bands' shape were chosen with it", "fit-density and calibrate"),
-    "calibration": ("bands were calibrated with it", "calibrate"),
-    "test": ("figures were measured with it", "evaluate, and calibrate for its certificate"),
+    "train": "weights and density learned from it",
+    "val": "the density's epoch and the bands' shape were chosen with it",
+    "calibration": "bands were calibrated with it",
+    "test": "figures were measured with it",
 }
 
 
@@ -47,7 +44,7 @@ class Sighting:
 
     Attributes:
         id: like that of the subject.
-        split: split that it is in.
+        split: split that it is in; empty in a suite.
         bits: Hamming distance of the perceptual hashes; None for the photo itself.
         source: where it came from; empty where the list does not say.
     """
@@ -58,47 +55,37 @@ class Sighting:
     source: str = ""
 
     def __str__(self) -> str:
+        split = f"{self.split}: " if self.split else ""
         what = "the photo itself" if self.bits is None else f"its near-duplicate {self.id} ({self.bits} bits away)"
-        return f"{self.split}: {what}" + (f", from {self.source}" if self.source else "")
+        return split + what + (f", from {self.source}" if self.source else "")
 
 
-@dataclass(frozen=True)
-class SeenBy:
-    """What is known of one version.
-
-    Attributes:
-        version: version in the registry.
-        aliases: aliases that point at it.
-        photos: photos that it has seen; None where it keeps no list.
-    """
-
-    version: RegisteredPackage
-    aliases: Sequence[str]
-    photos: pd.DataFrame | None
-
-
-def trace(photo: str, distance: int) -> list[str]:
-    """Say in lines where a photo is remembered, which versions saw it and what undoes that.
+def trace(photo: str, distance: int) -> tuple[list[str], list[Exception]]:
+    """Say in lines where a photo is remembered, which versions and suites saw it and what undoes that.
 
     Args:
         photo: path of a file, or 16 to 64 hexadecimal digits of its sha256.
         distance: perceptual hashes (64 bits) this near or nearer are one scene.
 
+    Returns:
+        The lines, and the error of each list that cannot be read.
+
     Raises:
         ValueError: when `photo` is neither, or the file is no photo; ImageError is one.
-        AssignmentError, TrackingError: when a list cannot be read, or the store does not answer.
+        OSError: when the file cannot be read.
     """
-    remembered = {path: _table_of(Assignments.read(path)) for path in sorted(FOLDER.glob("*.csv"))}
-    versions = [SeenBy(version, aliases, read_photos(version)) for version, aliases in list_versions()]
-    lists = [*remembered.values(), *(seen.photos for seen in versions if seen.photos is not None)]
-    subject = find_subject(photo, lists)
-    return [
+    splits, versions = list(photo_lists.of_splits()), list(photo_lists.of_versions())
+    suites = list(photo_lists.of_suites())
+    every = [*splits, *versions, *suites]
+    subject = find_subject(photo, [each.photos for each in every if each.photos is not None])
+    lines = [
         f"photo {subject.id}" + ("" if subject.phash is None else f", perceptual hash {subject.phash:016x}"),
         *_about_unknown_hash(subject),
-        *(f"{path}: {line}" for path, table in remembered.items() for line in _in_file(table, subject, distance)),
-        *report(versions, subject, distance),
+        *_about_splits(splits, subject, distance),
+        *report(versions, suites, subject, distance),
         *_about_releases(),
     ]
+    return lines, [each.problem for each in every if each.problem is not None]
 
 
 def find_subject(photo: str, lists: Iterable[pd.DataFrame]) -> Subject:
@@ -126,7 +113,7 @@ def sightings(photos: pd.DataFrame, subject: Subject, distance: int) -> list[Sig
     """Find the subject and its near-duplicates in a list, the nearest first.
 
     Args:
-        photos: columns sha256, phash, split and, if known, source.
+        photos: columns sha256, phash, split and source.
         subject: photo that is looked for.
         distance: like that of `trace`.
     """
@@ -136,56 +123,61 @@ def sightings(photos: pd.DataFrame, subject: Subject, distance: int) -> list[Sig
         hashes = np.array([int(phash, 16) for phash in photos["phash"]], dtype=np.uint64)
         bits = np.bitwise_count(hashes ^ np.uint64(subject.phash)).astype(int)
     rows = np.flatnonzero(same | ((bits <= distance) & (subject.phash is not None)))
-    sources = photos["source"] if "source" in photos else pd.Series("", index=photos.index)
     found = [
         Sighting(
             photos["sha256"].iloc[row][:_ID],
             photos["split"].iloc[row],
             None if same[row] else int(bits[row]),
-            sources.iloc[row],
+            photos["source"].iloc[row],
         )
         for row in rows
     ]
     return sorted(found, key=lambda sighting: (-1 if sighting.bits is None else sighting.bits, sighting.id))
 
 
-def report(versions: Sequence[SeenBy], subject: Subject, distance: int) -> Iterator[str]:
-    """Say for each version whether it saw the subject, and for all together what has to be made again."""
-    again = defaultdict[str, list[str]](list)
-    for seen in versions:
-        name = seen.version.uri + (f" ({', '.join(seen.aliases)})" if seen.aliases else "")
+def report(
+    versions: Sequence[PhotoList], suites: Sequence[PhotoList], subject: Subject, distance: int
+) -> Iterator[str]:
+    """Say for each version and suite whether it saw the subject, and for all together what has to be done."""
+    steps, retired, unknown = list[str](), list[str](), list[str]()
+    for seen in (*versions, *suites):
         if seen.photos is None:
-            yield f"{name}: unknown: it keeps no list of its photos"
-            again["unknown"].append(name)
+            yield _about_unknown_photos(seen)
+            unknown.append(seen.owner)
             continue
         found = sightings(seen.photos, subject, distance)
         for sighting in found:
-            yield f"{name}: {sighting}: {EFFECTS[sighting.split][0]}"
+            yield f"{seen.owner}: {sighting}: {EFFECTS.get(sighting.split, 'versions were judged on it')}"
         if not found:
-            yield f"{name}: never saw it"
-        for split in SPLITS:
-            if any(sighting.split == split for sighting in found):
-                again[split].append(name)
-                break  # what the first split needs covers the others
+            yield f"{seen.owner}: {'does not hold it' if seen.removal else 'never saw it'}"
+        elif seen.removal:
+            steps.append(f"  {seen.owner}: {seen.removal}")
+        else:
+            retired.append(seen.owner)
     if not versions:
         yield "the registry holds no version"
-    if any(split in again for split in SPLITS):
-        yield "if it has to go: remove it and its near-duplicates from their sources, run `dvc repro`, and retire:"
-    for split in SPLITS:
-        if split in again:
-            yield f"  {', '.join(again[split])}: replaced by a run of {EFFECTS[split][1]}"
-    if again["unknown"]:
-        yield f"  {', '.join(again['unknown'])}: may have seen it too, since no list says so or denies it"
+    if retired:
+        steps.insert(0, f"  retire {', '.join(retired)}")
+    if steps:
+        yield (
+            "if it has to go: remove it and its near-duplicates from their sources, run `dvc repro`, which trains,"
+            " evaluates and calibrates without them, and"
+        )
+    yield from steps
+    if unknown:
+        yield f"  {', '.join(unknown)}: may have seen it too, since no list says so or denies it"
 
 
-def _in_file(table: pd.DataFrame, subject: Subject, distance: int) -> Iterator[str]:
-    for sighting in sightings(table, subject, distance):
-        yield f"remembered in {sighting}"
+def _about_splits(splits: Iterable[PhotoList], subject: Subject, distance: int) -> Iterator[str]:
+    for seen in splits:
+        if seen.photos is None:
+            yield _about_unknown_photos(seen)
+        else:
+            yield from (f"{seen.owner}: remembered in {found}" for found in sightings(seen.photos, subject, distance))
 
 
-def _table_of(assignments: Assignments) -> pd.DataFrame:
-    rows = [(photo.id, f"{photo.phash:016x}", photo.split) for photo in assignments.photos]
-    return pd.DataFrame(rows, columns=["sha256", "phash", "split"], dtype=str)
+def _about_unknown_photos(seen: PhotoList) -> str:
+    return f"{seen.owner}: unknown: " + ("it keeps no list of its photos" if seen.problem is None else "cannot be read")
 
 
 def _about_unknown_hash(subject: Subject) -> Iterator[str]:

@@ -3,10 +3,11 @@
 import atexit
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from huebands.params import Params
-from huebands.promotion.suite import Suite, SuiteError, choose_suite, read_suite
+from huebands.promotion.suite import FILE, Suite, SuiteError, SuitePhoto, choose_suite, read_suite
 from huebands.registry.suites import StoredSuite, download_suite, find_suite, store_suite
 
 PREPARED = Path("data/prepared")
@@ -45,7 +46,15 @@ def read_stored(stored: StoredSuite) -> Suite:
     Raises:
         SuiteError: when it is not the one that was stored.
     """
-    suite = read_suite(download_suite(stored))
+    return _check(stored, read_suite(download_suite(stored)))
+
+
+def list_photos(stored: StoredSuite) -> Sequence[SuitePhoto]:
+    """What a suite says of its photos, without the photos; raises like `read_stored`."""
+    return _check(stored, read_suite(download_suite(stored, FILE))).photos
+
+
+def _check(stored: StoredSuite, suite: Suite) -> Suite:
     if suite.sha256 != stored.sha256:
         raise SuiteError(
             f"suite {stored.number}: its description (={suite.sha256[:12]!r}) must be {stored.sha256[:12]!r}; restore"

@@ -7,11 +7,13 @@ import atexit
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
 
+from huebands.registry import local_store
 from huebands.registry.connection import (
     TrackingError,
     experiment_id_of,
@@ -53,12 +55,51 @@ def find_suite(model_name: str) -> StoredSuite | None:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
-    found = [
+    return max(_suites_in(tags), key=lambda suite: suite.number, default=None)
+
+
+@store_errors("the search for the suites of photos")
+def list_suites() -> list[tuple[str, StoredSuite, bool]]:
+    """List the suites whose files lie in the registry, by model and from the newest on.
+
+    A suite whose run was removed for good is left out.
+
+    Returns:
+        The name of its model, the suite, and whether it is in use.
+
+    Raises:
+        TrackingError: like `find_suite`.
+    """
+    if local_store.is_missing(store_uri()):
+        return []
+    with short_timeouts():
+        client = open_client()
+        return [
+            (model.name, suite, suite == suites[0])
+            for model in sorted(client.search_registered_models(max_results=1000), key=lambda model: model.name)
+            for suites in [sorted(_suites_in(model.tags), key=lambda suite: -suite.number)]
+            for suite in suites
+            if _has_run(client, suite)
+        ]
+
+
+def _suites_in(tags: Mapping[str, str]) -> list[StoredSuite]:
+    """The suites that the tags of a registered model name."""
+    return [
         StoredSuite(int(match[1]), *value.split())
         for key, value in tags.items()
         if (match := re.fullmatch(re.escape(_TAG) + r"(\d+)", key))
     ]
-    return max(found, key=lambda suite: suite.number, default=None)
+
+
+def _has_run(client: mlflow.MlflowClient, suite: StoredSuite) -> bool:
+    try:
+        client.get_run(suite.run_id)
+    except mlflow.MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+    return True
 
 
 @store_errors("the storing of the model's suite of photos")
@@ -98,8 +139,12 @@ def _find_unnamed_run(client: mlflow.MlflowClient, model_name: str, experiment_i
     return next((str(run.info.run_id) for run in runs if run.info.run_id not in named), None)
 
 
-def download_suite(suite: StoredSuite) -> Path:
+def download_suite(suite: StoredSuite, file: str = "") -> Path:
     """Copy a suite's files from the registry.
+
+    Args:
+        suite: in the registry.
+        file: name of the one that is copied; all are when left out.
 
     Returns:
         The folder, which is removed when the program ends.
@@ -111,11 +156,13 @@ def download_suite(suite: StoredSuite) -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
         with short_timeouts(), long_answers():
-            return Path(
-                mlflow.artifacts.download_artifacts(
-                    run_id=suite.run_id, artifact_path=_FOLDER, dst_path=folder, tracking_uri=store_uri()
-                )
+            path = mlflow.artifacts.download_artifacts(
+                run_id=suite.run_id,
+                artifact_path=f"{_FOLDER}/{file}".rstrip("/"),
+                dst_path=folder,
+                tracking_uri=store_uri(),
             )
+        return Path(path).parent if file else Path(path)
     except (mlflow.MlflowException, OSError) as error:
         with short_timeouts():
             open_client()  # as in `models.download_package`

@@ -97,8 +97,7 @@ def list_versions() -> list[tuple[RegisteredPackage, list[str]]]:
     Raises:
         TrackingError: when the store does not answer.
     """
-    home = local_store.folder_of(store_uri())
-    if home is not None and not (home / local_store.DATABASE).exists():
+    if local_store.is_missing(store_uri()):
         return []
     with short_timeouts():
         client = open_client()

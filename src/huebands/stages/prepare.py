@@ -25,7 +25,7 @@ def main() -> None:
     try:
         settings = params.load()
         prepare(RAW, PREPARED, settings.prepare, path_of(settings.data.name))
-    except (params.ParamsError, AssignmentError, ImageError, ShardError, FileNotFoundError) as error:
+    except (params.ParamsError, AssignmentError, ImageError, ShardError, OSError) as error:
         raise SystemExit(f"prepare: {error}") from error
 
 
