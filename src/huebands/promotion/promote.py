@@ -20,16 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from huebands.comparison.baselines import Lightness
-from huebands.data.shards import LabShard, ShardError, data_sha256
+from huebands.data.shards import ShardError, data_sha256
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
 from huebands.package.schema import PackageError
 from huebands.params import Params
 from huebands.promotion.contender import Contender
 from huebands.promotion.params import PromoteParams
+from huebands.promotion.split_photos import SplitPhotos
 from huebands.promotion.stored_suite import open_suite
 from huebands.promotion.suite import FEWEST, Suite, SuiteError
-from huebands.promotion.trial import ColourScorer, SplitPhotos, Trial, Verdict
+from huebands.promotion.trial import ColourScorer, Trial, Verdict
 from huebands.promotion.verdict_page import Section, write_page
 from huebands.registry.champion import CHALLENGER, CHAMPION, SINCE, champion_version, move_champion
 from huebands.registry.connection import TrackingError
@@ -229,11 +230,11 @@ def _on_own_test_photos(models: Mapping[str, Any], suite: Suite, alpha: float, s
     """The same figures on the test photos of data/prepared, where these are the version's own and not the suite's."""
     try:
         here = data_sha256(PREPARED)
-        photos = SplitPhotos(LabShard(PREPARED, "test"))
+        photos = SplitPhotos.read(PREPARED, "test")
     except ShardError:
         return []
     own = {name: model for name, model in models.items() if model.package.config["lineage"]["data_sha256"] == here}
-    if CHALLENGER not in own or here == suite.data_sha256 or not len(photos):
+    if CHALLENGER not in own or here == suite.data_sha256:
         return []
     trial = Trial.run(own, photos, scorer)
     verdict = trial.judge(CHALLENGER, CHAMPION if CHAMPION in own else None, alpha)

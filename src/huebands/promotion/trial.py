@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.coverage import measure_bands
 from huebands.conformal.guarantee import MODES, Guarantee, Mode
-from huebands.data.shards import LabShard, ShardError, data_sha256
+from huebands.data.shards import data_sha256
 from huebands.metrics.bleeding import bleeding
 from huebands.metrics.image import ciede2000, colourfulness
 from huebands.metrics.lpips import LPIPS
@@ -56,20 +56,6 @@ class Photos(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, row: int, /) -> NDArray[np.uint8]: ...
-
-
-@dataclass(frozen=True)
-class SplitPhotos:
-    """The photos of a prepared split, decoded when they are asked for."""
-
-    shard: LabShard
-
-    def __len__(self) -> int:
-        return len(self.shard)
-
-    def __getitem__(self, row: int) -> NDArray[np.uint8]:
-        rgb_SS3: NDArray[np.uint8] = self.shard.rgb([row])[0].permute(1, 2, 0).numpy()
-        return rgb_SS3
 
 
 class ColourScorer:
@@ -149,13 +135,7 @@ class Trial:
         scorer: ColourScorer,
         baselines: Mapping[str, Baseline] | None = None,
     ) -> Self:
-        """Colour the photos with each model and each baseline, and score them.
-
-        Raises:
-            ShardError: when there are no photos.
-        """
-        if len(photos) == 0:
-            raise ShardError("models are compared on the val split, which is empty; enlarge prepare.fractions.val")
+        """Colour the photos, at least one, with each model and each baseline, and score them."""
         scores, baselines = [], baselines or {}
         seconds: dict[str, list[float]] = {name: [] for name in colorizers}
         for row in range(len(photos)):
