@@ -37,10 +37,12 @@ def run(options: argparse.Namespace) -> int:
     """Print what was asked for; gives the exit code."""
     from huebands import params
     from huebands.promotion.promote import ERRORS
+    from huebands.registry.connection import waiting
 
     try:
         settings = params.load()
-        lines = list(_suite(settings, options.new)) if options.action == "suite" else list(_versions(settings, options))
+        with waiting("run it again"):
+            lines = list(_suite(settings, options.new) if options.action == "suite" else _versions(settings, options))
     except (params.ParamsError, *ERRORS) as error:
         return complain(error)
     for line in lines:
