@@ -1,8 +1,10 @@
 """`huebands promote` and `huebands rollback`: one rule, one step, never a state between two."""
 
+import os
 import shutil
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +18,9 @@ from huebands.cli import main
 from huebands.data import shards
 from huebands.package.read import read_package
 from huebands.promotion.promote import Decision, promote
-from huebands.promotion.stored_suite import open_suite
+from huebands.promotion.stored_suite import new_suite, open_suite
 from huebands.promotion.suite import SuiteError
+from huebands.registry import announcement
 from huebands.registry import champion as champion_module
 from huebands.registry.champion import champion_version, move_champion
 from huebands.registry.connection import TrackingError
@@ -349,40 +352,101 @@ def test_two_promotions_at_once_make_one_champion(
     server: Server, levels: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge(levels, 1)
-    monkeypatch.setattr(champion_module, "_POLL", 0.05)
-    meet, outcomes = threading.Barrier(2), dict[int, str]()
+    monkeypatch.setattr(announcement, "_POLL", 0.05)
+    meet, outcomes, moves = threading.Barrier(2), dict[int, str](), 0
 
-    def move(number: int) -> None:
+    def move(number: int, delay: float) -> None:
         version = find_package(f"models:/{MODEL}/{number}")
         meet.wait()
+        time.sleep(delay)
         try:
             move_champion(version, judged=1)
             outcomes[number] = "moved"
         except TrackingError as error:
             outcomes[number] = str(error)
 
-    for _ in range(10):
-        threads = [threading.Thread(target=move, args=(number,)) for number in (2, 3)]
+    for later in range(10):  # where none is ahead, both may give up
+        threads = [threading.Thread(target=move, args=(2, 0.0)), threading.Thread(target=move, args=(3, 0.05 * later))]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         moved = [number for number, outcome in outcomes.items() if outcome == "moved"]
+        moves += len(moved)
         assert len(moved) <= 1, outcomes
         assert alias("champion") == (moved or [1])[0]
         for outcome in outcomes.values():
-            assert outcome == "moved" or "another program moves the champion" in outcome or "judge it again" in outcome
+            assert outcome == "moved" or "another program changes champion" in outcome or "judge it again" in outcome
         left = [key for key in client().get_registered_model(MODEL).tags if key.startswith("huebands.moving")]
         assert not left
         set_alias(MODEL, "champion", 1)
+    assert moves, "some round has a winner"
+
+
+def test_the_environment_does_not_prolong_the_step(
+    store: Path, levels: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES")
+    whole, limits = mlflow.MlflowClient.set_registered_model_alias, []
+
+    def step(*arguments: Any) -> None:
+        limits.append([os.environ[name] for name in names])
+        whole(*arguments)
+
+    for name in names:
+        monkeypatch.setenv(name, "600")
+    monkeypatch.setattr(mlflow.MlflowClient, "set_registered_model_alias", step)
+    assert judge(levels, 1).promoted
+    assert limits == [["10", "0"]]
+
+
+def meanwhile(patch: pytest.MonkeyPatch, other: Callable[[], Any]) -> None:
+    """Run another program while the first files are logged."""
+    whole = mlflow.MlflowClient.log_artifacts
+
+    def log_artifacts(*arguments: Any) -> None:
+        patch.setattr(mlflow.MlflowClient, "log_artifacts", whole)
+        other()
+        whole(*arguments)
+
+    patch.setattr(mlflow.MlflowClient, "log_artifacts", log_artifacts)
+
+
+def test_two_first_promotions_at_once_judge_on_one_suite(
+    store: Path, levels: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = open_suite(MODEL, SETTINGS)[0]
+    client().delete_registered_model_tag(MODEL, "huebands.suite.1")
+    others = []
+
+    def other_program() -> None:
+        prepare(seed=1)
+        others.append(open_suite(MODEL, SETTINGS)[0].sha256)
+
+    meanwhile(monkeypatch, other_program)
+    suite, number = open_suite(MODEL, SETTINGS)
+    assert number == 1 and [suite.sha256] == others and suite.sha256 != earlier.sha256
+
+
+def test_of_two_new_suites_at_once_one_is_refused(
+    store: Path, levels: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other_program() -> None:
+        prepare(seed=1)
+        assert new_suite(MODEL, SETTINGS).number == 2
+
+    meanwhile(monkeypatch, other_program)
+    with pytest.raises(TrackingError, match=rf"another program has given '{MODEL}' suite 2 meanwhile; try again"):
+        new_suite(MODEL, SETTINGS)
+    assert open_suite(MODEL, SETTINGS)[1] == 2
 
 
 def test_what_a_killed_promotion_has_announced_stops_nobody_for_long(
     store: Path, levels: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client().set_registered_model_tag(MODEL, "huebands.moving.dead", "1")
-    monkeypatch.setattr(champion_module, "_ABANDONED", 0.2)
-    monkeypatch.setattr(champion_module, "_POLL", 0.05)
+    monkeypatch.setattr(announcement, "_ABANDONED", 0.2)
+    monkeypatch.setattr(announcement, "_POLL", 0.05)
     assert judge(levels, 1).promoted and alias("champion") == 1
     assert "huebands.moving.dead" not in client().get_registered_model(MODEL).tags
 
@@ -407,8 +471,8 @@ def test_a_registry_that_goes_away_leaves_the_old_champion_or_the_new_one(
             judge(levels, 2)
     server.start()
     assert alias("champion") == 1 and "champion_since" not in tags(2)
-    monkeypatch.setattr(champion_module, "_ABANDONED", 0.2)
-    monkeypatch.setattr(champion_module, "_POLL", 0.05)
+    monkeypatch.setattr(announcement, "_ABANDONED", 0.2)
+    monkeypatch.setattr(announcement, "_POLL", 0.05)
     assert judge(levels, 2).promoted and alias("champion") == 2
     assert tags(2)["replaced"] == "1" and "champion_since" in tags(2)
 

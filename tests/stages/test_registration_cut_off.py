@@ -12,7 +12,7 @@ from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 from huebands.cli import main
 from huebands.package.read import read_package
 from huebands.params import Params
-from huebands.registry import champion
+from huebands.registry import announcement
 from huebands.registry.connection import NoAnswerError
 from huebands.registry.models import RegisteredPackage, download_package
 from huebands.registry.training_photos import read_photos
@@ -48,7 +48,7 @@ def checkout(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.address)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     for name, seconds in (("_ABANDONED", 0.2), ("_POLL", 0.05)):
-        monkeypatch.setattr(champion, name, seconds)
+        monkeypatch.setattr(announcement, name, seconds)
     _artifact_repos_cache.clear()
     return folder
 

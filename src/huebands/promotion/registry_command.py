@@ -76,9 +76,8 @@ def _suite(settings: "Params", new: bool) -> Iterable[str]:
     from huebands.promotion.stored_suite import new_suite, read_stored
     from huebands.registry.suites import find_suite
 
-    if new:
-        new_suite(settings.register.model_name, settings)
-    stored = find_suite(settings.register.model_name)
+    name = settings.register.model_name
+    stored = new_suite(name, settings) if new else find_suite(name)
     if stored is None:
         yield "no suite yet; the first promotion, or `huebands registry suite --new`, makes one"
         return
