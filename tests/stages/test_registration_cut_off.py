@@ -169,7 +169,7 @@ def test_a_promotion_is_completed_whenever_the_registry_went_away(
     experiment = client.get_experiment_by_name(name).experiment_id
     assert len(client.search_runs([experiment], "tags.huebands.suite_sha256 LIKE '%'")) == 1
     tags = client.get_model_version(name, "1").tags
-    assert tags["huebands.verdict.outcome"] == "better" and "huebands.champion_since" in tags
+    assert tags["huebands.verdict.outcome"] == "promoted" and "huebands.champion_since" in tags
     check_whole(mlflow_server, settings.register.model_name)
 
 
