@@ -124,7 +124,14 @@ def prepare(seed: int = 0, seen: Sequence[SuitePhoto] = ()) -> None:
         shards.write_shard(register.PREPARED, split, ((photo * 100).astype("<i2") for photo in photos), 12, SIZE)
         for row in range(12):
             name = f"{seed:08x}{place:04x}{row:04x}"
-            values = {"id": name, "sha256": 4 * name, "phash": _scattered(name), "split": split, "row": row}
+            values = {
+                "id": name,
+                "group": name,
+                "sha256": 4 * name,
+                "phash": _scattered(name),
+                "split": split,
+                "row": row,
+            }
             if split == "train" and row < len(seen):
                 values |= {"sha256": seen[row].sha256, "phash": seen[row].phash}
             rows.append(dict.fromkeys(shards.MANIFEST_COLUMNS, "x") | values)

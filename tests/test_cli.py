@@ -22,7 +22,7 @@ from huebands.colorize.hints import HintRequest, Point
 from huebands.conformal.error_map import MAPS
 from huebands.conformal.guarantee import MODES
 from huebands.package.read import read_package
-from huebands.registry.connection import TrackingError
+from huebands.registry.connection import NoAnswerError
 from joint_density import with_joint_density
 from painted_hints import with_hints
 from reference_colours import with_reference
@@ -863,11 +863,14 @@ def test_a_store_that_does_not_answer_gives_an_error_of_one_line_and_the_files_a
     compare, tmp_path, monkeypatch
 ):
     def refuse(*arguments):
-        raise TrackingError("the store does not answer")
+        assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "10", "it is waited for, a minute and no longer"
+        raise NoAnswerError("the store does not answer")
 
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
     monkeypatch.setattr("huebands.registry.runs.log_runs", refuse)
     code, _, errors = compare("grey", tracked=True)
-    assert (code, errors) == (2, ["huebands: reports/compare is written, but not logged: the store does not answer"])
+    words = "reports/compare is written, but not logged: the store does not answer; run it again, or with --no-tracking"
+    assert (code, errors) == (2, [f"huebands: {words}"])
     assert (tmp_path / "reports/compare/index.html").is_file()
 
 

@@ -93,12 +93,13 @@ def calibrate_tiny(
     distribution: Path,
     photos: int = PHOTOS,
     alphas: tuple[float, ...] = (0.1, 0.3),
+    joint_offsets: tuple[int, int, int] = (0, 6, 0),
 ) -> Calibration:
     """Calibrate on random photos, and certify on three more."""
     package = replace(trained, density=read_density(distribution))
     colorizer, random = Colorizer(package, "tiny"), np.random.default_rng(1)
     # So few photos leave one group of each partition.
-    shape = Shape(0.5, (0, 6, 0), choose_grouping(np.ones((1, len(GROUPS)), bool), [4.0], photos))
+    shape = Shape(0.5, joint_offsets, choose_grouping(np.ones((1, len(GROUPS)), bool), [4.0], photos))
 
     def draw() -> tuple[PhotoBands, np.ndarray]:
         true = random.integers(0, 256, (20, 20, 3), dtype=np.uint8)

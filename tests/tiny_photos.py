@@ -42,7 +42,15 @@ def write_prepared(folder: Path, squares: dict[str, list[np.ndarray]], size: int
         photos = squares.get(split, [])
         write_shard(folder, split, (prepare_photo(rgb, size).lab for rgb in photos), len(photos), size)
         for row, rgb in enumerate(photos):
-            known = {"name": f"{split}{row}.png", "split": split, "row": row, "width": rgb.shape[1]}
+            name = f"{split}{row}"
+            known = {
+                "id": name,
+                "group": name,
+                "name": f"{name}.png",
+                "split": split,
+                "row": row,
+                "width": rgb.shape[1],
+            }
             rows.append({**dict.fromkeys(MANIFEST_COLUMNS, ""), **known, "height": rgb.shape[0]})
     write_manifest(folder, pd.DataFrame(rows))
     return folder

@@ -41,9 +41,8 @@ from band_scores import ALPHA, MAPIE, OURS, Score, make_scores, quantile_shares
 from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.bands import CHANNELS
 from huebands.conformal.guarantee import MODES, AlphaError, Mode
-from huebands.data.originals import lead_rows
 from huebands.data.progress import follow
-from huebands.data.shards import LabShard, ShardError, data_sha256, read_manifest
+from huebands.data.shards import LabShard, ShardError, data_sha256
 from huebands.package.lineage import Dataset, git_commit
 from huebands.package.schema import PackageError
 from huebands.statistics.losses import RiskError
@@ -154,7 +153,7 @@ def read(
 
 def lead_photos(prepared: Path, split: str) -> Iterator[tuple[int, str, np.ndarray]]:
     """Row, ID and true colours, uint8 (H, W, 3), of one photo of each group of near-duplicates in a split."""
-    shard, leads = LabShard(prepared, split), lead_rows(read_manifest(prepared), split)
+    shard, leads = LabShard(prepared, split), lead_rows(read_split(prepared, split))
     rows = leads["row"].tolist()
     finished = follow(repeat(1, len(rows)), split, len(rows), done=0)
     for row, photo_id, _ in zip(rows, leads["id"], finished, strict=True):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from huebands.data.originals import Originals, lead_rows
+from huebands.data.originals import Originals
 from huebands.data.params import FolderSource, PrepareParams
 from huebands.data.shards import read_manifest
 from huebands.data.sources import open_source
@@ -84,21 +84,3 @@ def test_of_equal_pixels_the_remembered_file_is_taken(checkout: Checkout) -> Non
     pd.testing.assert_frame_equal(index, before)
     rejected = pd.read_csv(checkout.raw / "rejected.csv")
     assert rejected["reason"].tolist() == [f"same pixels as {identity}" for identity in before["id"]]
-
-
-def test_the_first_photo_of_a_group_counts_and_without_it_the_first_row() -> None:
-    rows = [
-        ("b", "a", "test", 1),  # row 0, a, leads
-        ("a", "a", "test", 0),
-        ("e", "gone", "test", 4),
-        ("d", "gone", "test", 3),
-        ("c", "c", "test", 2),
-        ("f", "f", "train", 0),
-    ]
-    manifest = pd.DataFrame(rows, columns=["id", "group", "split", "row"])
-    assert lead_rows(manifest, "test")["id"].tolist() == ["a", "c", "d"]
-    assert lead_rows(manifest, "train")["id"].tolist() == ["f"]
-    assert lead_rows(manifest, "val").empty
-    led = manifest[manifest["group"] != "gone"]
-    old_rule = led[(led["split"] == "test") & (led["id"] == led["group"])].sort_values("row")
-    pd.testing.assert_frame_equal(lead_rows(led, "test"), old_rule)

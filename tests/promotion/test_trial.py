@@ -8,12 +8,13 @@ import pytest
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.guarantee import MODES
-from huebands.data.shards import LabShard, ShardError, data_sha256
+from huebands.data.shards import data_sha256
 from huebands.metrics.lpips import LPIPS
 from huebands.package.schema import PackageError
 from huebands.photos.grey import GreyPhoto
 from huebands.promotion.criteria import COLOURS, LEVEL
-from huebands.promotion.trial import ColourScorer, SplitPhotos, Trial, check_data
+from huebands.promotion.split_photos import SplitPhotos
+from huebands.promotion.trial import ColourScorer, Trial, check_data
 from tiny_photos import PlainColourScorer, tiny_photo, write_prepared
 
 ALPHA, COUNT = 0.1, 12
@@ -29,7 +30,7 @@ def muted(seed: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trial") / "prepared"
-    return SplitPhotos(LabShard(write_prepared(folder, {"val": [muted(seed) for seed in range(COUNT)]}), "val"))
+    return SplitPhotos.read(write_prepared(folder, {"val": [muted(seed) for seed in range(COUNT)]}), "val")
 
 
 def certificate(p_values):
@@ -197,12 +198,6 @@ def test_the_scorer_takes_each_criterion_from_its_metric(photo_scorer):
     assert scorer.score(truth, {"x": result})["x"] == pytest.approx(
         {criterion: expected[criterion] for criterion in COLOURS}
     )
-
-
-def test_without_validation_photos_there_is_no_trial(tmp_path):
-    empty = LabShard(write_prepared(tmp_path / "prepared", {"test": [tiny_photo(0)]}), "val")
-    with pytest.raises(ShardError, match="compared on the val split, which is empty"):
-        Trial.run({"new": Model()}, empty, PlainColourScorer())
 
 
 def test_a_package_of_other_data_is_refused(tmp_path, tiny_package):

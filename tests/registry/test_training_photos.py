@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from huebands.data.shards import MANIFEST_COLUMNS, write_manifest
-from huebands.registry.connection import TrackingError
+from huebands.registry.connection import NoAnswerError, TrackingError
 from huebands.registry.models import RegisteredPackage, set_alias
 from huebands.registry.training_photos import COLUMNS, list_versions, log_photos, read_photos
+from mlflow_server import Server
 from mlflow_store import client, cut_off, register
 
 # MLflow's own use of SQLAlchemy.
@@ -86,8 +87,28 @@ def test_a_list_that_was_changed_or_lost_is_refused(checkout: Path, package: Pat
     ):
         read_photos(version)
     path.unlink()
-    with pytest.raises(TrackingError, match="the download of the photos of models:/generator/1 failed"):
+    with pytest.raises(
+        TrackingError, match=r"models:/generator/1: the list of its photos, photos/da7a.*parquet, is missing"
+    ):
         read_photos(version)
+
+
+def test_a_server_that_has_lost_a_list_is_not_taken_for_one_that_is_away(
+    package: Path, prepared: Path, mlflow_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.address)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    version = register(package).version
+    log(version, prepared)
+    (path,) = (mlflow_server.folder / "artifacts").rglob("photos/*.parquet")
+    path.unlink()
+    with pytest.raises(TrackingError, match=r"photos/da7a.*parquet, is missing") as caught:
+        read_photos(version)
+    assert not isinstance(caught.value, NoAnswerError)
+    mlflow_server.stop()
+    with pytest.raises(NoAnswerError):
+        read_photos(version)
+    mlflow_server.start()
 
 
 def test_versions_are_listed_with_their_aliases(checkout: Path, package: Path) -> None:

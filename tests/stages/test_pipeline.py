@@ -82,7 +82,13 @@ def test_an_experiment_is_judged_when_it_is_asked_for(line: Line) -> None:
     assert "models:/huebands-generator/1 (new) is the challenger" in registration
     assert "would be champion: there was no champion; better than grey" in line.run("huebands", "promote", "--dry-run")
     assert "is champion: there was no champion; better than grey" in line.run("huebands", "promote")
+    shown = line.run("huebands", "registry", "show", "1")
+    assert re.search(r"^verdict.outcome +promoted$", shown, re.MULTILINE)
+    assert re.search(r"^verdict.against$", shown, re.MULTILINE), "there was no champion before it"
     assert "is champion: it was champion before" in line.run("huebands", "promote")
+    assert line.run("huebands", "registry", "show", "1") == shown, (
+        "the champion keeps the verdict that made it champion"
+    )
 
 
 def test_a_registration_is_not_brought_back_from_the_cache(line: Line) -> None:

@@ -12,7 +12,7 @@ from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 from huebands.cli import main
 from huebands.package.read import read_package
 from huebands.params import Params
-from huebands.registry import champion
+from huebands.registry import announcement
 from huebands.registry.connection import NoAnswerError
 from huebands.registry.models import RegisteredPackage, download_package
 from huebands.registry.training_photos import read_photos
@@ -48,7 +48,7 @@ def checkout(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.address)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     for name, seconds in (("_ABANDONED", 0.2), ("_POLL", 0.05)):
-        monkeypatch.setattr(champion, name, seconds)
+        monkeypatch.setattr(announcement, name, seconds)
     _artifact_repos_cache.clear()
     return folder
 
@@ -169,7 +169,7 @@ def test_a_promotion_is_completed_whenever_the_registry_went_away(
     experiment = client.get_experiment_by_name(name).experiment_id
     assert len(client.search_runs([experiment], "tags.huebands.suite_sha256 LIKE '%'")) == 1
     tags = client.get_model_version(name, "1").tags
-    assert tags["huebands.verdict.outcome"] == "better" and "huebands.champion_since" in tags
+    assert tags["huebands.verdict.outcome"] == "promoted" and "huebands.champion_since" in tags
     check_whole(mlflow_server, settings.register.model_name)
 
 

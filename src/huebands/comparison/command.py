@@ -98,7 +98,7 @@ def run(request: Request, photos: PhotoSet, print_line: Callable[[str], None]) -
 
 
 def _log(comparison: Comparison, experiment: str, reports: Sequence[Path]) -> str:
-    from huebands.registry.connection import TrackingError
+    from huebands.registry.connection import TrackingError, waiting
     from huebands.registry.runs import FinishedRun, log_runs
 
     photos = comparison.photos
@@ -111,9 +111,10 @@ def _log(comparison: Comparison, experiment: str, reports: Sequence[Path]) -> st
             datasets=[_dataset(photos)],
             reports=reports,
         )
-        return log_runs(
-            experiment, parent, [_candidate_run(candidate, comparison) for candidate in comparison.candidates]
-        )
+        with waiting("run it again, or with --no-tracking"):
+            return log_runs(
+                experiment, parent, [_candidate_run(candidate, comparison) for candidate in comparison.candidates]
+            )
     except TrackingError as error:
         raise ComparisonError(f"{reports[0].parent} is written, but not logged: {error}") from error
 

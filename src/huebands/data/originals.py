@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from huebands.data.progress import follow
-from huebands.data.shards import ShardError
+from huebands.data.shards import ShardError, lead_rows
 from huebands.data.source_name import source_name
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.read import read_photo
@@ -74,19 +74,7 @@ class Originals:
         return self.read(split, 0, -(-self.count(split) // most))
 
     def _rows(self, split: str) -> "DataFrame":
-        rows = lead_rows(self.manifest, split)
+        rows = lead_rows(self.manifest[self.manifest["split"] == split])
         if rows.empty:
             raise ShardError(f"the {split} split is empty; add photos or enlarge prepare.fractions.{split}")
         return rows
-
-
-def lead_rows(manifest: "DataFrame", split: str) -> "DataFrame":
-    """Choose one photo of each group of near-duplicates of a split, in order of their rows.
-
-    It is the photo that led the group when the group was remembered. Where that one is no longer there, it is the first
-    of the group.
-    """
-    rows = manifest[manifest["split"] == split].sort_values("row")
-    leads = rows["id"] == rows["group"]
-    leaderless = ~rows["group"].isin(rows["group"][leads])
-    return rows[leads | (leaderless & ~rows["group"].duplicated())]

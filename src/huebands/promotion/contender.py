@@ -7,9 +7,22 @@ from typing import Self
 from huebands.colorize.colorizer import Colorizer
 from huebands.package.schema import PackageError
 from huebands.promotion.suite import SeenPhoto, Suite
-from huebands.registry.connection import NoAnswerError
+from huebands.registry.connection import NoAnswerError, TrackingError
 from huebands.registry.models import RegisteredPackage
 from huebands.registry.training_photos import read_photos
+
+
+@dataclass(frozen=True)
+class SeenPhotos:
+    """The photos that a version has learned from, or was chosen or calibrated on.
+
+    Attributes:
+        photos: those that are known.
+        unknown: why they are not known, in words; "" where they are.
+    """
+
+    photos: Sequence[SeenPhoto] = ()
+    unknown: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,18 +69,21 @@ class Contender:
             return 0.0
         return sum(path.stat().st_size for path in self.colorizer.package.folder.iterdir()) / 1e6
 
-    def seen(self, suite: Suite) -> Sequence[SeenPhoto] | None:
-        """The photos that it has learned from, or was chosen or calibrated on; None where that is not known.
-
-        A version of the suite's own dataset has seen none of the suite, which is of the test split.
+    def seen(self, suite: Suite) -> SeenPhotos:
+        """The photos of other datasets that it has seen: of its own, the suite is in the test split.
 
         Raises:
-            TrackingError: when the registry does not answer, or lacks the list.
+            NoAnswerError: when the registry does not answer.
         """
         if self.colorizer is None or self.colorizer.package.config["lineage"]["data_sha256"] == suite.data_sha256:
-            return []
-        photos = read_photos(self.version)
+            return SeenPhotos()
+        try:
+            photos = read_photos(self.version)
+        except NoAnswerError:
+            raise
+        except TrackingError as error:
+            return SeenPhotos(unknown=str(error))
         if photos is None:
-            return None
+            return SeenPhotos(unknown="it keeps no list of its photos")
         rows = photos[photos["split"] != "test"]
-        return [SeenPhoto(sha256, phash) for sha256, phash in zip(rows["sha256"], rows["phash"], strict=True)]
+        return SeenPhotos([SeenPhoto(*values) for values in zip(rows["sha256"], rows["phash"], strict=True)])

@@ -8,68 +8,42 @@ A reason in words is needed to replace a champion of another dataset, or one tha
 version that was champion before, since somebody has taken it away; and where it is not known which photos of the suite
 a version has learned from. It also stands in for the comparison with the champion.
 
-The verdict is written to the registry first, as tags and as a page; the alias `champion` moves last. So whatever fails,
-the champion is either the one of before or the new one.
+What was found is written to the registry first, as tags and as a page; the alias `champion` moves then, and the version
+is tagged as promoted last. So whatever fails, the champion is either the one of before or the new one. A version that
+is champion already is measured, and keeps the verdict that made it champion.
 """
 
-import json
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from huebands.colorize.colorizer import Colorizer
 from huebands.comparison.baselines import Lightness
-from huebands.data.shards import LabShard, ShardError, data_sha256
+from huebands.data.shards import ShardError, data_sha256
 from huebands.fetch.pypi import FetchError
-from huebands.files import atomic
 from huebands.package.schema import PackageError
 from huebands.params import Params
-from huebands.promotion.contender import Contender
+from huebands.promotion.contender import Contender, SeenPhotos
+from huebands.promotion.decision import Decision, record
 from huebands.promotion.params import PromoteParams
+from huebands.promotion.split_photos import SplitPhotos
 from huebands.promotion.stored_suite import open_suite
 from huebands.promotion.suite import FEWEST, Suite, SuiteError
-from huebands.promotion.trial import ColourScorer, SplitPhotos, Trial, Verdict
-from huebands.promotion.verdict_page import Section, write_page
-from huebands.registry.champion import CHALLENGER, CHAMPION, SINCE, champion_version, move_champion
+from huebands.promotion.trial import ColourScorer, Trial, Verdict
+from huebands.promotion.verdict_page import Section
+from huebands.registry.champion import (
+    CHALLENGER,
+    CHAMPION,
+    champion_version,
+    complete_promotion,
+    move_champion,
+    was_champion,
+)
 from huebands.registry.connection import TrackingError
-from huebands.registry.models import RegisteredPackage, find_package, log_verdict, tags_of
+from huebands.registry.models import RegisteredPackage, find_package
 
 PREPARED = Path("data/prepared")
 ERRORS = (PackageError, SuiteError, ShardError, FetchError, TrackingError, OSError)  # that a promotion can end with
 LIGHTNESS = "mean colour by lightness"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What was decided of a version, and why.
-
-    Attributes:
-        version: that was judged.
-        replaced: number of the champion before; None where there was none.
-        promoted: whether it is champion now, or would be without --dry-run.
-        reason: in words.
-        lines: every figure in words.
-        figures: the differences with their intervals, by names such as "grey lpips".
-        page: the same for readers, HTML.
-    """
-
-    version: RegisteredPackage
-    replaced: int | None
-    promoted: bool
-    reason: str
-    lines: Sequence[str]
-    figures: Mapping[str, str]
-    page: str
-
-    def in_words(self, dry_run: bool = False) -> str:
-        """One sentence."""
-        done = ("would be" if self.promoted else "would not be") if dry_run else ("is" if self.promoted else "is not")
-        return f"{self.version.uri} {done} champion: {self.reason}"
-
-    def report(self, dry_run: bool = False) -> list[str]:
-        """Every figure, and the sentence."""
-        return [*self.lines, self.in_words(dry_run)]
 
 
 def promote(
@@ -101,10 +75,14 @@ def promote(
         scorer,
         reason,
     )
-    if not dry_run:
-        record(decision, reason, suite, number)
-        if decision.promoted:
-            move_champion(version, decision.replaced)
+    if dry_run:
+        return decision
+    if decision.is_champion:
+        complete_promotion(version)
+        return decision
+    record(decision)
+    if decision.promoted:
+        move_champion(version, decision.champion)
     return decision
 
 
@@ -121,13 +99,12 @@ def decide(
     version, alpha = challenger.version, settings.calibrate.report_alpha
     if challenger.colorizer is None:
         raise PackageError(f"{version.uri}: cannot be judged: {challenger.problem}")
-    models = {CHALLENGER: challenger.colorizer}
-    is_champion = champion is not None and champion.version.version == version.version
-    if champion is not None and champion.colorizer is not None and not is_champion:
-        models[CHAMPION] = champion.colorizer
-    contenders = [challenger, *([champion] if CHAMPION in models and champion is not None else [])]
-    seen = [contender.seen(suite) for contender in contenders]
-    photos = suite.unseen([photo for known in seen for photo in known or ()])
+    in_use = None if champion is None else champion.version.version
+    contenders, models = {CHALLENGER: challenger}, {CHALLENGER: challenger.colorizer}
+    if champion is not None and champion.colorizer is not None and in_use != version.version:
+        contenders[CHAMPION], models[CHAMPION] = champion, champion.colorizer
+    seen = {name: contender.seen(suite) for name, contender in contenders.items()}
+    photos = suite.unseen([photo for known in seen.values() for photo in known.photos])
     if len(photos) < FEWEST:
         raise SuiteError(
             f"suite {number}: only {len(photos)} of its {len(suite)} photos were seen by neither version, and {FEWEST}"
@@ -136,36 +113,52 @@ def decide(
     trial = Trial.run(models, photos, scorer, {LIGHTNESS: Lightness(suite.ab_2L).predict})
     alone = trial.judge(CHALLENGER, None, alpha)
     verdict = trial.judge(CHALLENGER, CHAMPION, alpha) if CHAMPION in models else alone
-    obstacles = [*over_budget(trial, challenger, settings.promote)]
-    if alone.outcome != "better":
-        obstacles.insert(0, alone.reason)
-    doubts = without_reason(challenger, champion, suite, [known is None for known in seen])
-    promoted, why = _conclude(verdict, alone, obstacles, doubts, champion, is_champion, reason)
-    replaced = None if champion is None else champion.version.version
-    sections = [
-        Section(
-            f"On {len(photos)} photos of suite {number} (test photos of {suite.data!r}, {suite.sha256[:12]})"
-            + (f", without {len(suite) - len(photos)} that one of the versions has seen" * (len(photos) < len(suite))),
-            verdict,
-        ),
-        *_on_own_test_photos(models, suite, alpha, scorer),
-    ]
-    costs = [
-        f"{name}: {trial.seconds[name]:.2f} s a photo of the suite, package of {contender.megabytes:.1f} MB"
-        for name, contender in zip(models, contenders, strict=True)
-    ]
-    promises = [
-        line if name == CHALLENGER else f"{name}: {line}" for name in models for line in trial.coverage(name, alpha)
-    ]
-    lines = [
-        line
-        for section in sections
-        for line in (f"{section.heading}:", *(f"  {difference}" for difference in section.verdict.lines))
-    ]
-    lines += [*promises, *costs]
-    decision = Decision(version, replaced, promoted, why, lines, verdict.intervals, "")
-    page = write_page(decision.in_words(), reason, replaced, sections, promises, costs)
-    return Decision(version, replaced, promoted, why, lines, verdict.intervals, page)
+    obstacles = [] if alone.outcome == "better" else [alone.reason]
+    obstacles += over_budget(trial, challenger, settings.promote)
+    if in_use == version.version:
+        promoted, why = True, _as_champion(obstacles)
+    else:
+        doubts = without_reason(challenger, champion, suite, seen)
+        promoted, why = _conclude(verdict, alone, obstacles, doubts, in_use, reason)
+    heading = f"On {len(photos)} photos of suite {number} (test photos of {suite.data!r}, {suite.sha256[:12]})"
+    if len(photos) < len(suite):
+        heading += f", without {len(suite) - len(photos)} that one of the versions has seen"
+    sections = [Section(heading, verdict), *_on_own_test_photos(models, suite, alpha, scorer)]
+    return Decision(
+        version,
+        in_use,
+        promoted,
+        why,
+        reason,
+        f"{number} {suite.sha256[:12]}",
+        sections,
+        promises=[f"{_before(name, ': ')}{line}" for name in models for line in trial.coverage(name, alpha)],
+        costs=[
+            f"{name}: {trial.seconds[name]:.2f} s a photo of the suite, package of {contender.megabytes:.1f} MB"
+            for name, contender in contenders.items()
+        ],
+        figures=_figures(sections, trial, contenders, alpha),
+    )
+
+
+def _before(name: str, end: str) -> str:
+    """What stands before the figures of a model: nothing before those of the version that is judged."""
+    return "" if name == CHALLENGER else f"{name}{end}"
+
+
+def _figures(
+    sections: Sequence[Section], trial: Trial, contenders: Mapping[str, Contender], alpha: float
+) -> dict[str, str]:
+    """Every figure, see `Decision`."""
+    decisive, *others = sections
+    figures = {**decisive.verdict.intervals}
+    for section in others:
+        figures |= {f"own {name}": interval for name, interval in section.verdict.intervals.items()}
+    for name, contender in contenders.items():
+        costs = {"seconds": f"{trial.seconds[name]:.3g}", "megabytes": f"{contender.megabytes:.3g}"}
+        measured = {**trial.certified(name, alpha), **costs}
+        figures |= {f"{_before(name, ' ')}{figure}": value for figure, value in measured.items()}
+    return figures
 
 
 def over_budget(trial: Trial, challenger: Contender, limits: PromoteParams) -> list[str]:
@@ -182,7 +175,7 @@ def over_budget(trial: Trial, challenger: Contender, limits: PromoteParams) -> l
 
 
 def without_reason(
-    challenger: Contender, champion: Contender | None, suite: Suite, unknown: Sequence[bool]
+    challenger: Contender, champion: Contender | None, suite: Suite, seen: Mapping[str, SeenPhotos]
 ) -> list[str]:
     """What forbids a promotion unless somebody gives a reason, in words."""
     found = []
@@ -193,9 +186,12 @@ def without_reason(
             f"the champion, version {champion.version.version}, is of another dataset (={champion.data!r}) than this"
             f" version (={challenger.data!r})"
         )
-    if any(unknown):
-        found.append(f"it is not known which photos of the suite ({suite.data!r}) each version has learned from")
-    if SINCE in tags_of(challenger.version):
+    found += [
+        f"it is not known which photos of the suite ({suite.data!r}) the {name} has learned from: {photos.unknown}"
+        for name, photos in seen.items()
+        if photos.unknown
+    ]
+    if was_champion(challenger.version):
         found.append("it was champion before, and another version was put in its place")
     return found
 
@@ -205,19 +201,16 @@ def _conclude(
     alone: Verdict,
     obstacles: Sequence[str],
     doubts: Sequence[str],
-    champion: Contender | None,
-    is_champion: bool,
+    in_use: int | None,
     reason: str,
 ) -> tuple[bool, str]:
-    """Whether a version may be champion, and why."""
-    if is_champion:
-        return True, "it was champion before" + (f"; but now it would not be: {obstacles[0]}" if obstacles else "")
+    """Whether a version may be champion, and why; `in_use` is the number of the champion, if there is one."""
     if obstacles:
         return False, "; ".join(obstacles)
     if reason:
-        instead = "" if champion is None else f"; version {champion.version.version} gives way: {reason}"
+        instead = "" if in_use is None else f"; version {in_use} gives way: {reason}"
         return True, alone.reason + instead
-    if champion is None and not doubts:
+    if in_use is None and not doubts:
         return True, f"there was no champion; {verdict.reason}"
     if doubts:
         found = [*doubts, *([] if verdict.outcome == "better" else [verdict.reason])]
@@ -225,41 +218,29 @@ def _conclude(
     return verdict.outcome == "better", verdict.reason
 
 
-def _on_own_test_photos(models: Mapping[str, Any], suite: Suite, alpha: float, scorer: ColourScorer) -> list[Section]:
+def _as_champion(obstacles: Sequence[str]) -> str:
+    """What is said of the version that is champion, which stays so whatever was measured."""
+    if not obstacles:
+        return "it was champion before"
+    found = "; ".join(obstacles)
+    return f"it was champion before, but would be refused now: {found}; `huebands rollback` takes it away"
+
+
+def _on_own_test_photos(
+    models: Mapping[str, Colorizer], suite: Suite, alpha: float, scorer: ColourScorer
+) -> list[Section]:
     """The same figures on the test photos of data/prepared, where these are the version's own and not the suite's."""
     try:
         here = data_sha256(PREPARED)
-        photos = SplitPhotos(LabShard(PREPARED, "test"))
+        photos = SplitPhotos.read(PREPARED, "test")
     except ShardError:
         return []
     own = {name: model for name, model in models.items() if model.package.config["lineage"]["data_sha256"] == here}
-    if CHALLENGER not in own or here == suite.data_sha256 or not len(photos):
+    if CHALLENGER not in own or here == suite.data_sha256:
         return []
     trial = Trial.run(own, photos, scorer)
     verdict = trial.judge(CHALLENGER, CHAMPION if CHAMPION in own else None, alpha)
     return [Section(f"On its own {len(photos)} test photos, which decide nothing", verdict)]
-
-
-def record(decision: Decision, reason: str, suite: Suite, number: int) -> None:
-    """Write a verdict to the registry: tags of the version, and a page with all figures beside its package.
-
-    Raises:
-        TrackingError: when the store does not answer, or refuses something.
-    """
-    tags = {
-        "outcome": "better" if decision.promoted else "refused",
-        "why": decision.reason,
-        "against": "" if decision.replaced is None else str(decision.replaced),
-        "suite": f"{number} {suite.sha256[:12]}",
-        "reason": reason,
-        **{name.replace(" ", "_"): interval for name, interval in decision.figures.items()},
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        name = f"version-{decision.version.version}"
-        atomic.write_text(Path(folder) / f"{name}.html", decision.page)
-        values = {**tags, "version": decision.version.version, "lines": list(decision.lines)}
-        atomic.write_text(Path(folder) / f"{name}.json", json.dumps(values, indent=2) + "\n")
-        log_verdict(decision.version, Path(folder), {f"verdict.{key}": value for key, value in tags.items() if value})
 
 
 def challenger_of(model_name: str) -> RegisteredPackage:

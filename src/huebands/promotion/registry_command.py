@@ -37,10 +37,12 @@ def run(options: argparse.Namespace) -> int:
     """Print what was asked for; gives the exit code."""
     from huebands import params
     from huebands.promotion.promote import ERRORS
+    from huebands.registry.connection import waiting
 
     try:
         settings = params.load()
-        lines = list(_suite(settings, options.new)) if options.action == "suite" else list(_versions(settings, options))
+        with waiting("run it again"):
+            lines = list(_suite(settings, options.new) if options.action == "suite" else _versions(settings, options))
     except (params.ParamsError, *ERRORS) as error:
         return complain(error)
     for line in lines:
@@ -74,9 +76,8 @@ def _suite(settings: "Params", new: bool) -> Iterable[str]:
     from huebands.promotion.stored_suite import new_suite, read_stored
     from huebands.registry.suites import find_suite
 
-    if new:
-        new_suite(settings.register.model_name, settings)
-    stored = find_suite(settings.register.model_name)
+    name = settings.register.model_name
+    stored = new_suite(name, settings) if new else find_suite(name)
     if stored is None:
         yield "no suite yet; the first promotion, or `huebands registry suite --new`, makes one"
         return

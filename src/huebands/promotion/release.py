@@ -21,7 +21,7 @@ from pathlib import Path
 
 from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.guarantee import AlphaError
-from huebands.data.shards import LabShard, ShardError, data_sha256
+from huebands.data.shards import ShardError, data_sha256
 from huebands.fetch.pypi import FetchError
 from huebands.files import atomic
 from huebands.package.choose import (
@@ -36,7 +36,8 @@ from huebands.package.choose import (
 )
 from huebands.package.schema import PackageError
 from huebands.package.write import copy_package
-from huebands.promotion.trial import ColourScorer, SplitPhotos, Trial, Verdict, check_data
+from huebands.promotion.split_photos import SplitPhotos
+from huebands.promotion.trial import ColourScorer, Trial, Verdict, check_data
 from huebands.training.offsite.import_job import check_report
 
 PREPARED, TRAIN, REPORT = Path("data/prepared"), Path("reports/train"), Path("reports/release")
@@ -73,7 +74,7 @@ def release(name: str, scorer: ColourScorer, may_be_best: bool = True) -> None:
             since its release, is too large or not calibrated; models/generator is of other data than data/prepared; the
             best so far is not known; or the new one is not better than grey, breaks its promise, would replace a better
             one of its own name, or leave no best.
-        ShardError: when there is no validation split.
+        ShardError: when there is no validation split, or it is empty.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
         raise PackageError(f"name (={name!r}) must be of lower-case letters, digits and hyphens")
@@ -93,7 +94,7 @@ def release(name: str, scorer: ColourScorer, may_be_best: bool = True) -> None:
     candidate = check(GENERATOR)
     check_data(candidate, PREPARED)
     check_report(TRAIN, candidate.package)
-    trial = Trial.run({CANDIDATE: candidate, **released}, SplitPhotos(LabShard(PREPARED, "val")), scorer)
+    trial = Trial.run({CANDIDATE: candidate, **released}, SplitPhotos.read(PREPARED, "val"), scorer)
     best_name, verdict = choose(name, best_so_far, trial, candidate.calibration.certificate["alpha"], may_be_best)
     # The package is copied after the measurements, which take minutes: the index must name the package that was copied.
     copy_package(candidate.package, RELEASE / name)

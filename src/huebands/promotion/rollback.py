@@ -3,8 +3,8 @@
 from huebands.package.schema import PackageError
 from huebands.params import Params
 from huebands.promotion.contender import Contender
-from huebands.registry.champion import REPLACED, champion_version, move_champion
-from huebands.registry.models import find_package, tag_version, tags_of
+from huebands.registry.champion import REPLACED, bring_back, champion_version, was_champion
+from huebands.registry.models import find_package, tags_of
 
 
 def roll_back(settings: Params, to: int | None = None, reason: str = "", dry_run: bool = False) -> str:
@@ -20,7 +20,7 @@ def roll_back(settings: Params, to: int | None = None, reason: str = "", dry_run
         What was done, in words.
 
     Raises:
-        PackageError: when there is nothing to go back to, or it cannot be loaded.
+        PackageError: when there is nothing to go back to, or it was never champion, or cannot be loaded.
         TrackingError: when the registry fails, or another program moves the champion.
     """
     name = settings.register.model_name
@@ -33,13 +33,15 @@ def roll_back(settings: Params, to: int | None = None, reason: str = "", dry_run
     target = find_package(f"models:/{name}/{int(replaced) if to is None else to}")
     if target.version == champion.version:
         raise PackageError(f"{target.uri}: is champion; name another version with `--to N`")
+    if not was_champion(target):
+        raise PackageError(
+            f"{target.uri}: was never champion, so nothing says that it is better than grey; use `huebands promote"
+            f" --version {target.version}`"
+        )
     loaded = Contender.load(target, settings.calibrate.report_alpha)
     if loaded.problem:
         raise PackageError(f"{target.uri}: cannot be champion again: {loaded.problem}; name another with `--to N`")
     words = f"{target.uri} {'would be' if dry_run else 'is'} champion in place of version {champion.version}"
-    if dry_run:
-        return words
-    # Another rollback shall go further back, not forth.
-    move_champion(target, champion.version, replaced=tags_of(target).get(REPLACED, ""))
-    tag_version(champion, {"rolled_back": reason or "yes"})
+    if not dry_run:
+        bring_back(target, champion, reason)
     return words

@@ -6,8 +6,8 @@ from huebands.colorize.complaint import complain, printable
 
 HELP = "make the champion of before champion again"
 DESCRIPTION = (
-    "Make the version that the champion has replaced champion again, or another version. Its files are copied and"
-    " checked first. The version that gives way comes back only by `huebands promote --reason`."
+    "Make the version that the champion has replaced champion again, or another one that was champion before. Its files"
+    " are copied and checked first. The version that gives way comes back only by `huebands promote --reason`."
 )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from huebands.params import Params
 from huebands.promotion.suite import FILE, Suite, SuiteError, SuitePhoto, choose_suite, read_suite
+from huebands.registry.connection import TrackingError
 from huebands.registry.suites import StoredSuite, download_suite, find_suite, store_suite
 
 PREPARED = Path("data/prepared")
@@ -22,15 +23,29 @@ def open_suite(model_name: str, settings: Params, dry_run: bool = False) -> tupl
         TrackingError: when the registry fails.
     """
     stored = find_suite(model_name)
-    if stored is not None:
-        return read_stored(stored), stored.number
-    return (choose_here(settings), 1) if dry_run else new_suite(model_name, settings)
+    if stored is None and dry_run:
+        return choose_here(settings), 1
+    if stored is None:
+        stored = _store(model_name, choose_here(settings), settings, None)
+    return read_stored(stored), stored.number
 
 
-def new_suite(model_name: str, settings: Params) -> tuple[Suite, int]:
-    """Make the test photos of data/prepared the suite of a registered model; the errors are those of `open_suite`."""
+def new_suite(model_name: str, settings: Params) -> StoredSuite:
+    """Make the test photos of data/prepared the suite of a registered model.
+
+    Raises:
+        SuiteError, ShardError: like `open_suite`.
+        TrackingError: when the registry fails, or another program gives the model another suite at this time.
+    """
     suite = choose_here(settings)
-    return suite, store_suite(model_name, settings.register.experiment, suite.folder, suite.sha256).number
+    stored = _store(model_name, suite, settings, find_suite(model_name))
+    if stored.sha256 != suite.sha256:
+        raise TrackingError(f"another program has given {model_name!r} suite {stored.number} meanwhile; try again")
+    return stored
+
+
+def _store(model_name: str, suite: Suite, settings: Params, earlier: StoredSuite | None) -> StoredSuite:
+    return store_suite(model_name, settings.register.experiment, suite.folder, suite.sha256, earlier)
 
 
 def choose_here(settings: Params) -> Suite:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huebands.comparison.baselines import Lightness
-from huebands.data.shards import LabShard, data_sha256, read_split
+from huebands.data.shards import LabShard, data_sha256, lead_rows, read_split
 from huebands.files import atomic
 from huebands.photos.read import ImageError, read_photo
 from huebands.photos.write import write_png
@@ -118,7 +118,7 @@ class Suite:
 
 
 def choose_suite(prepared: Path, data: str, count: int, folder: Path) -> Suite:
-    """Choose the first test photos of a dataset, and write them.
+    """Choose the first test photos of a dataset, one of each group of near-duplicates, and write them.
 
     Args:
         prepared: folder of the dataset.
@@ -127,13 +127,15 @@ def choose_suite(prepared: Path, data: str, count: int, folder: Path) -> Suite:
         folder: to fill; it is replaced as a whole.
 
     Raises:
-        SuiteError: when the test split has too few photos.
+        SuiteError: when the test split has too few groups.
         ShardError: when there is no such dataset.
     """
-    rows, shard = read_split(prepared, "test"), LabShard(prepared, "test")
+    photos_of_test, shard = read_split(prepared, "test"), LabShard(prepared, "test")
+    rows = lead_rows(photos_of_test)
     if len(rows) < FEWEST:
         raise SuiteError(
-            f"{prepared}: test split (={len(rows)} photos) must have at least {FEWEST}, to judge models by"
+            f"{prepared}: test split (={len(rows)} photos of different scenes, {len(photos_of_test)} in all) must have"
+            f" at least {FEWEST} of different scenes, to judge models by"
         )
     photos = []
     with atomic.replace_folder(folder) as partial:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.coverage import measure_bands
 from huebands.conformal.guarantee import MODES, Guarantee, Mode
-from huebands.data.shards import LabShard, ShardError, data_sha256
+from huebands.data.shards import data_sha256
 from huebands.metrics.bleeding import bleeding
 from huebands.metrics.image import ciede2000, colourfulness
 from huebands.metrics.lpips import LPIPS
@@ -56,20 +56,6 @@ class Photos(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, row: int, /) -> NDArray[np.uint8]: ...
-
-
-@dataclass(frozen=True)
-class SplitPhotos:
-    """The photos of a prepared split, decoded when they are asked for."""
-
-    shard: LabShard
-
-    def __len__(self) -> int:
-        return len(self.shard)
-
-    def __getitem__(self, row: int) -> NDArray[np.uint8]:
-        rgb_SS3: NDArray[np.uint8] = self.shard.rgb([row])[0].permute(1, 2, 0).numpy()
-        return rgb_SS3
 
 
 class ColourScorer:
@@ -149,13 +135,7 @@ class Trial:
         scorer: ColourScorer,
         baselines: Mapping[str, Baseline] | None = None,
     ) -> Self:
-        """Colour the photos with each model and each baseline, and score them.
-
-        Raises:
-            ShardError: when there are no photos.
-        """
-        if len(photos) == 0:
-            raise ShardError("models are compared on the val split, which is empty; enlarge prepare.fractions.val")
+        """Colour the photos, at least one, with each model and each baseline, and score them."""
         scores, baselines = [], baselines or {}
         seconds: dict[str, list[float]] = {name: [] for name in colorizers}
         for row in range(len(photos)):
@@ -179,15 +159,23 @@ class Trial:
         return {criterion: float(values.mean()) for criterion, values in self.figures[name].items()}
 
     def coverage(self, name: str, alpha: float) -> list[str]:
-        """Describe the coverage at alpha in a model's certificates, a line for each mode."""
+        """Describe the bands at alpha by a model's certificates: coverage and mean width, a line for each mode."""
         return [
-            f"on {certificate['test_photos']} photos of test: {prefix}{row['mode']} coverage {row['coverage']:.4f} of"
-            f" {1 - alpha:g} promised, "
+            f"on {row['test_photos']} photos of test: {row['mode']} coverage {row['coverage']:.4f} of {1 - alpha:g}"
+            " promised, "
             + (f"p {row['p_value']:.3g} by the exact test" if "p_value" in row else "not tested")
-            for prefix, certificate in self._certificates(name)
-            for row in certificate.get("curve", [])
-            if abs(row["alpha"] - alpha) < 1e-9
+            + (f", width {row['width']:.1f} of 255 levels" if "width" in row else "")
+            for row in self._promises(name, alpha)
         ]
+
+    def certified(self, name: str, alpha: float) -> dict[str, str]:
+        """The same figures by names such as "coverage joint", "p joint" and "width joint"."""
+        return {
+            f"{figure} {row['mode']}": f"{row[key]:.4g}"
+            for row in self._promises(name, alpha)
+            for figure, key in (("coverage", "coverage"), ("p", "p_value"), ("width", "width"))
+            if key in row
+        }
 
     def judge(self, candidate: str, in_use: str | None, alpha: float) -> Verdict:
         """Decide by the rule of this module.
@@ -204,7 +192,7 @@ class Trial:
             comparisons[name] = compare(self.figures[candidate], self.figures[name], COLOURS)
         if in_use is not None:
             comparisons[IN_USE] = compare(self.figures[candidate], self.figures[in_use], COLOURS)
-        reasons = doubts(self._promises(candidate), alpha)
+        reasons = doubts(self._promises(candidate, alpha), alpha)
         if reasons:
             return Verdict("inferior", "; ".join(reasons), comparisons)
         if comparisons[GREY].outcome != "better":
@@ -234,7 +222,7 @@ class Trial:
     def _breaks(self, name: str, bands: Figures, alpha: float) -> bool:
         """Whether an exact test refutes the promise of a model, on the photos or on its own test photos."""
         validated = [{"alpha": alpha, "p_value": broken_p(bands[_miscoverage(mode)], alpha)} for mode in MODES]
-        return bool(refuted(validated, alpha) or refuted(self._promises(name), alpha))
+        return bool(refuted(validated, alpha) or refuted(self._promises(name, alpha), alpha))
 
     def _measure_bands(self, name: str, alpha: float) -> Figures:
         """Miscoverage and mean width, 8-bit levels, of both modes on the photos."""
@@ -251,12 +239,13 @@ class Trial:
             rows.append(figures)
         return {criterion: np.array([figures[criterion] for figures in rows]) for criterion in rows[0]}
 
-    def _promises(self, name: str) -> list[dict[str, Any]]:
-        """The rows of a model's certificates, whose modes say where photos have hints."""
+    def _promises(self, name: str, alpha: float) -> list[dict[str, Any]]:
+        """The rows of a model's certificates at alpha, whose modes say where photos have hints."""
         return [
-            {**row, "mode": f"{prefix}{row['mode']}"}
+            {**row, "mode": f"{prefix}{row['mode']}", "test_photos": certificate["test_photos"]}
             for prefix, certificate in self._certificates(name)
             for row in certificate.get("curve", [])
+            if abs(row["alpha"] - alpha) < 1e-9
         ]
 
     def _certificates(self, name: str) -> list[tuple[str, Mapping[str, Any]]]:

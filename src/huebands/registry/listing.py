@@ -79,8 +79,10 @@ def _listed(
 ) -> ListedVersion:
     try:
         run = client.get_run(version.run_id).data if version.run_id else None
-    except mlflow.MlflowException:  # the run was deleted, and the version stays
-        run = None
+    except mlflow.MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        run = None  # it was deleted, and the version stays
     return ListedVersion(
         number=int(version.version),
         aliases=tuple(sorted(name for name, number in aliases.items() if int(number) == int(version.version))),

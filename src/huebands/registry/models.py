@@ -32,6 +32,7 @@ from huebands.registry.time_limits import asked_once, long_answers, short_timeou
 PACKAGE_FOLDER = "artifacts/package"  # of a model's files
 VERDICTS = "promotion"  # of a run's artifacts
 PACKAGE_TAG = "huebands.package_sha256"
+OUTCOME = "verdict.outcome"  # tag of a verdict, with the prefix `huebands.`
 _SHOWN = 5  # versions that an error lists
 
 
@@ -135,13 +136,25 @@ def tags_of(version: RegisteredPackage) -> dict[str, str]:
 
 
 @store_errors("the record of a verdict")
-def log_verdict(version: RegisteredPackage, folder: Path, tags: Mapping[str, str]) -> None:
-    """Log the files of a verdict beside the version's package, and set its tags; raises like `register_package`."""
-    client = open_client()
-    run_id = client.get_model_version(version.model_name, str(version.version)).run_id
+def log_verdict(version: RegisteredPackage, folder: Path, outcome: str, tags: Mapping[str, str]) -> None:
+    """Log the files of a verdict beside the version's package, and set its tags; raises like `register_package`.
+
+    Those of an earlier verdict go first, so that figures of two verdicts never mix; the outcome comes last.
+
+    Args:
+        version: that was judged.
+        folder: of the files.
+        outcome: value of the tag `OUTCOME`.
+        tags: the others; their names get the prefix `huebands.verdict.`.
+    """
+    client, number = open_client(), str(version.version)
+    registered = client.get_model_version(version.model_name, number)
+    for key in registered.tags:
+        if key.startswith("huebands.verdict."):
+            client.delete_model_version_tag(version.model_name, number, key)
     with long_answers():
-        client.log_artifacts(run_id, str(folder), VERDICTS)
-    tag_version(version, tags)
+        client.log_artifacts(registered.run_id, str(folder), VERDICTS)
+    tag_version(version, {**{f"verdict.{name}": value for name, value in tags.items()}, OUTCOME: outcome})
 
 
 def find_package(uri: str) -> RegisteredPackage:

@@ -1,6 +1,7 @@
 """The suite of photos that belongs to a registered model: logged as files of a run, named by tags of the model.
 
-The tag `huebands.suite.1` names the run and the hash of the first suite; a later suite has the next number.
+The tag `huebands.suite.1` names the run and the hash of the first suite; a later suite has the next number. Of programs
+that give a model a suite at once, one does (`announcement`).
 """
 
 import atexit
@@ -14,6 +15,7 @@ from pathlib import Path
 import mlflow
 
 from huebands.registry import local_store
+from huebands.registry.announcement import announced
 from huebands.registry.connection import (
     TrackingError,
     experiment_id_of,
@@ -103,7 +105,9 @@ def _has_run(client: mlflow.MlflowClient, suite: StoredSuite) -> bool:
 
 
 @store_errors("the storing of the model's suite of photos")
-def store_suite(model_name: str, experiment: str, folder: Path, sha256: str) -> StoredSuite:
+def store_suite(
+    model_name: str, experiment: str, folder: Path, sha256: str, earlier: StoredSuite | None
+) -> StoredSuite:
     """Give a registered model a suite: its files become those of a run.
 
     Args:
@@ -111,12 +115,15 @@ def store_suite(model_name: str, experiment: str, folder: Path, sha256: str) -> 
         experiment: name of the MLflow experiment, for the run.
         folder: with the suite's files.
         sha256: of the suite.
+        earlier: the suite whose place it takes; None: there is none.
+
+    Returns:
+        The suite in use: that of another program, where it was faster.
 
     Raises:
-        TrackingError: like `find_suite`.
+        TrackingError: like `find_suite`, and when another program changes the model at this time.
     """
-    client, earlier = open_client(), find_suite(model_name)
-    number = 1 if earlier is None else earlier.number + 1
+    client, number = open_client(), 1 if earlier is None else earlier.number + 1
     run_id = _find_unnamed_run(client, model_name, experiment_id_of(client, experiment), sha256)
     if run_id is None:
         with asked_once():
@@ -126,7 +133,12 @@ def store_suite(model_name: str, experiment: str, folder: Path, sha256: str) -> 
     with long_answers():
         client.log_artifacts(run_id, str(folder), _FOLDER)
     client.set_terminated(run_id, "FINISHED")
-    client.set_registered_model_tag(model_name, f"{_TAG}{number}", f"{run_id} {sha256}")
+    with announced(model_name, f"suite {number}") as change:
+        in_use = find_suite(model_name)
+        if in_use is not None and in_use != earlier:
+            return in_use
+        with change.step() as client:
+            client.set_registered_model_tag(model_name, f"{_TAG}{number}", f"{run_id} {sha256}")
     return StoredSuite(number, run_id, sha256)
 
 

@@ -1,7 +1,7 @@
 """How long an answer of MLflow's server is waited for, and whether a request is sent again.
 
 By default MLflow waits 120 seconds for an answer, eight times over. The limits are environment variables of MLflow.
-What the environment sets stays, apart from what `asked_once` needs.
+What the environment sets stays, apart from what `asked_once` and `answered_soon` need.
 """
 
 import os
@@ -43,6 +43,16 @@ def asked_once() -> Iterator[None]:
     to be created.
     """
     with _limits({_RETRIES: _NONE}, even_those_of_the_environment=True):
+        yield
+
+
+@contextmanager
+def answered_soon() -> Iterator[None]:
+    """Send each request once and give up after 10 seconds, whatever the environment sets; also a decorator.
+
+    A program that must be done by a certain time does not leave it to the environment how long that is.
+    """
+    with _limits({_RETRIES: _NONE, _TIMEOUT: _SHORT}, even_those_of_the_environment=True):
         yield
 
 

@@ -75,12 +75,20 @@ def read_photos(version: RegisteredPackage) -> pd.DataFrame | None:
     if name is None or logged is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
-        with store_errors(f"the download of the photos of {version.uri}"), short_timeouts(), long_answers():
-            path = Path(
-                mlflow.artifacts.download_artifacts(
-                    run_id=registered.run_id, artifact_path=name, tracking_uri=store_uri(), dst_path=folder
+        try:
+            with short_timeouts(), long_answers():
+                path = Path(
+                    mlflow.artifacts.download_artifacts(
+                        run_id=registered.run_id, artifact_path=name, tracking_uri=store_uri(), dst_path=folder
+                    )
                 )
-            )
+        except (mlflow.MlflowException, OSError) as error:
+            with short_timeouts():
+                open_client()  # as in `models.download_package`
+            raise TrackingError(
+                f"{version.uri}: the list of its photos, {name}, is missing ({error}); restore the store from its"
+                " backup"
+            ) from error
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         if sha256 != logged:
             raise TrackingError(

@@ -18,7 +18,8 @@ from huebands.package.read import ModelPackage, read_package
 from huebands.package.schema import CALIBRATION, check_newest
 from huebands.package.write import assemble
 from huebands.promotion.promote import ERRORS, promote
-from huebands.promotion.trial import ColourScorer, SplitPhotos, Trial
+from huebands.promotion.split_photos import SplitPhotos
+from huebands.promotion.trial import ColourScorer, Trial
 from huebands.registry.champion import CHALLENGER
 from huebands.registry.connection import waiting
 from huebands.registry.models import register_package, set_alias
@@ -46,8 +47,8 @@ def register(settings: params.Params) -> None:
     package, data_sha256 = write_package(), shards.data_sha256(PREPARED)
     sha256, name, alpha = package.package_sha256, settings.register.model_name, settings.calibrate.report_alpha
     run_id, origin = find_or_restore_run(settings.register.experiment, package.weights_sha256, TRAIN)
-    model, scorer, photos = Colorizer(package, str(GENERATOR)), ColourScorer(), shards.LabShard(PREPARED, "val")
-    means = Trial.run({CHALLENGER: model}, SplitPhotos(photos), scorer).means(CHALLENGER)
+    model, scorer = Colorizer(package, str(GENERATOR)), ColourScorer()
+    means = Trial.run({CHALLENGER: model}, SplitPhotos.read(PREPARED, "val"), scorer).means(CHALLENGER)
     figures = final_figures(read_report(STAGES.evaluate / METRICS), model.calibration.certificate, means, alpha)
     runs = runs_of_stages(settings, STAGES, data_sha256, sha256, model.density.sha256)
     registration = register_package(GENERATOR, sha256, name, run_id, figures, registration_tags(data_sha256))
@@ -55,8 +56,7 @@ def register(settings: params.Params) -> None:
     log_stages(run_id, runs, figures, registration.model_id)
     set_alias(name, CHALLENGER, number := registration.version.version)
     lines = [f"package {sha256[:12]} in {GENERATOR}", f"run {run_id} {origin}", f"{registration} is the challenger"]
-    if settings.promote.automatic:
-        lines += promote(registration.version, settings, scorer).report()
+    lines += promote(registration.version, settings, scorer).report() if settings.promote.automatic else []
     lines += [kept, *restore_released_runs(settings.register.experiment, RELEASED)]
     print(*(f"register: {line}" for line in lines), sep="\n")
     REPORT.mkdir(parents=True, exist_ok=True)
