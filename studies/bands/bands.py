@@ -42,7 +42,7 @@ from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.bands import CHANNELS
 from huebands.conformal.guarantee import MODES, AlphaError, Mode
 from huebands.data.progress import follow
-from huebands.data.shards import LabShard, ShardError, data_sha256
+from huebands.data.shards import LabShard, ShardError, data_sha256, lead_rows, read_split
 from huebands.package.lineage import Dataset, git_commit
 from huebands.package.schema import PackageError
 from huebands.statistics.losses import RiskError
