@@ -18,6 +18,7 @@ import mlflow
 import requests
 
 from huebands.fetch.secrets import without_secrets
+from huebands.files import atomic
 from huebands.registry import local_artifacts, local_store
 from huebands.registry.time_limits import a_minute
 
@@ -106,11 +107,15 @@ def open_client() -> mlflow.MlflowClient:
 def _open_file(folder: Path, store: str) -> mlflow.MlflowClient:
     from huebands.registry import earlier_stores, store_schema  # these need all of MLflow, and its database's library
 
+    database = folder / local_store.DATABASE
     try:
-        store_schema.upgrade(folder)
-        client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
-        earlier_stores.rehome(folder, client)
-    except store_schema.SchemaError as error:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Another process would make the same tables at the first contact, or upgrade half of them.
+        with atomic.locked(folder), store_schema.database_errors(database):
+            store_schema.upgrade(folder)
+            client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+            earlier_stores.rehome(folder, client)
+    except (store_schema.SchemaError, OSError) as error:
         raise TrackingError(str(error)) from error
     return client
 
