@@ -48,7 +48,7 @@ def find_suite(model_name: str) -> StoredSuite | None:
         TrackingError: when the store does not answer, or refuses something.
     """
     try:
-        tags = open_client().get_registered_model(model_name).tags
+        tags = open_client(create=False).get_registered_model(model_name).tags
     except mlflow.MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
