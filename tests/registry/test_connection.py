@@ -11,12 +11,14 @@ import mlflow
 import pytest
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
+from huebands.registry import listing, training_photos
 from huebands.registry.champion import champion_version
-from huebands.registry.connection import TrackingError
+from huebands.registry.connection import NoStoreError, TrackingError
 from huebands.registry.models import RegisteredPackage, download_package, set_alias, tag_version
 from huebands.registry.restoration import find_run, restore_run
 from huebands.registry.runs import log_runs
 from huebands.registry.stage_runs import log_stages
+from huebands.registry.suites import find_suite
 from mlflow_store import RUN, client, finished_run, register, stage_run, start
 
 # MLflow's own use of SQLAlchemy.
@@ -26,9 +28,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 def test_outside_a_checkout_no_store_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(TrackingError, match="set MLFLOW_TRACKING_URI"):
-        download_package("models:/generator@champion")
-    assert not (tmp_path / "mlflow.db").exists()
+    for read in (
+        lambda: download_package("models:/generator@champion"),
+        lambda: listing.list_versions("generator"),
+        lambda: champion_version("generator"),
+        lambda: find_suite("generator"),
+    ):
+        with pytest.raises(NoStoreError, match=f"no mlflow.db in {tmp_path}; .*set MLFLOW_TRACKING_URI"):
+            read()
+    assert training_photos.list_versions() == []
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_deleted_experiment_is_named_with_the_remedy(checkout: Path) -> None:
@@ -49,6 +58,16 @@ def test_a_store_that_does_not_answer_is_named_without_its_password(monkeypatch:
 def test_a_store_of_an_unknown_kind_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "carrier-pigeon://me:secret@coop")
     with pytest.raises(TrackingError, match="carrier-pigeon") as caught:
+        champion_version("generator")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["http", "postgresql"])
+def test_an_address_that_nobody_can_read_is_told_without_its_password(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{kind}://me:of-a[secret@host/mlflow")
+    with pytest.raises(TrackingError, match=r"^MLFLOW_TRACKING_URI: no address: Invalid IPv6 URL; write") as caught:
         champion_version("generator")
     assert "secret" not in str(caught.value)
 

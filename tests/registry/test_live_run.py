@@ -2,12 +2,16 @@
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from huebands.photos.write import write_png
 from huebands.registry import live_run
-from huebands.registry.connection import TrackingError
+from huebands.registry.connection import NoAnswerError, TrackingError
+from huebands.registry.live_run import LiveRun
+from huebands.registry.training_run import TrainingRun
 from mlflow_store import begin, client, history, picture, points, start
 
 # MLflow's own use of SQLAlchemy.
@@ -66,3 +70,40 @@ def test_a_run_that_was_deleted_meanwhile_is_told_once(checkout: Path, monkeypat
     run.finish("ab" * 32)
     assert len(said) == 2 and "goes on without its registry" in said[0] and "the stage register" in said[1]
     assert start().run_id != ids[0]
+
+
+def test_a_refusal_after_a_silence_is_told_once_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = iter([NoAnswerError("away"), *(TrackingError("experiment 'huebands' is deleted") for _ in range(5))])
+
+    def start_run() -> TrainingRun:
+        raise next(errors, NoAnswerError("away again"))
+
+    for name in ("_AGAIN", "_AGAIN_AT_THE_END"):
+        monkeypatch.setattr(live_run, name, 0.01)
+    monkeypatch.setattr(live_run, "_LAST_ANSWERS", 0.5)
+    said = list[str]()
+    LiveRun.start(start_run, live_run.now(), said.append, print).finish("ab" * 32)
+    assert len(said) == 3 and said[0].endswith("logs to it later: away"), said
+    assert said[1].endswith("for another reason by now: experiment 'huebands' is deleted")
+
+
+def test_no_line_has_the_password_of_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = "postgresql://mlflow:of-the-database-5a1d@127.0.0.1:9/mlflow"
+    errors = iter([NoAnswerError("away"), ValueError(f"{store}: a library's own words")])
+
+    def start_run() -> TrainingRun:
+        for error in errors:
+            raise error
+        return cast(TrainingRun, SimpleNamespace(run_id="0", log_history=len, log_points=len))
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    for name in ("_AGAIN", "_AGAIN_AT_THE_END"):
+        monkeypatch.setattr(live_run, name, 0.01)
+    monkeypatch.setattr(live_run, "_LAST_ANSWERS", 0.5)
+    said, deadline = list[str](), time.monotonic() + 20
+    run = LiveRun.start(start_run, live_run.now(), said.append, print)
+    while len(said) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    run.finish("ab" * 32)  # which this run cannot
+    assert len(said) == 5 and "answers again" in said[2] and "still lacks" in said[4], said
+    assert all("postgresql://127.0.0.1:9/mlflow" in said[line] for line in (1, 2, 4)) and "5a1d" not in "".join(said)

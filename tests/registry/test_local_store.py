@@ -1,8 +1,10 @@
 """The store of a checkout moves with it, and is used by the copies that DVC makes of it."""
 
 import shutil
+import sqlite3
 import tomllib
 from collections.abc import Callable
+from contextlib import closing
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -30,7 +32,7 @@ def test_a_moved_checkout_keeps_its_packages_and_pictures_and_its_tables_are_lef
     def refuse(path: Path) -> None:
         raise AssertionError("the tables belong to MLflow")
 
-    monkeypatch.setattr(earlier_stores.sqlite3, "connect", refuse)
+    monkeypatch.setattr(earlier_stores.store_schema, "connected", refuse)
     run_id = restore_run("huebands", RUN, history(2), {1: picture(1)})
     register(package, run_id=run_id)
     moved = tmp_path / "moved"
@@ -71,10 +73,26 @@ def test_a_store_of_an_earlier_version_is_changed_once_after_its_move(
         assert len(client().list_artifacts(run_id, "images")) == 2
         assert client().get_experiment_by_name("huebands").artifact_location == "mlflow-artifacts:/huebands"
         assert client().get_experiment_by_name("elsewhere").artifact_location.startswith("/")
-        monkeypatch.setattr(earlier_stores.sqlite3, "connect", None)  # the next move needs it no more
+        monkeypatch.setattr(earlier_stores.store_schema, "connected", None)  # the next move needs it no more
+    with closing(sqlite3.connect("mlflow.db.before-move")) as copy:
+        locations = {location for (location,) in copy.execute("SELECT artifact_location FROM experiments")}
+    assert f"{checkout}/mlartifacts/huebands" in locations, "the store as it was before its first move"
     (version,) = client().search_model_versions("name = 'generator'")
     assert not checkout.exists() and str(checkout) not in (version.source + client().get_run(run_id).info.artifact_uri)
     assert register(package, "33" * 32, finished_run()).version.version == 2
+
+
+def test_a_location_elsewhere_that_still_exists_is_kept_unless_all_of_it_is_here_too(
+    checkout: Path, tmp_path: Path
+) -> None:
+    elsewhere, here = tmp_path / "elsewhere/mlartifacts/huebands", checkout / "mlartifacts/huebands"
+    for folder in (elsewhere / "run", here / "another"):
+        folder.mkdir(parents=True)
+    client().create_experiment("huebands", artifact_location=elsewhere.as_posix())
+    assert open_client().get_experiment_by_name("huebands").artifact_location == elsewhere.as_posix()
+    assert not list(checkout.glob("mlflow.db.*"))
+    (here / "run").mkdir()  # as in a copy of the checkout
+    assert open_client().get_experiment_by_name("huebands").artifact_location == "mlflow-artifacts:/huebands"
 
 
 @pytest.mark.parametrize("name", ["huebands", "100% grün #1?", "a/b"])

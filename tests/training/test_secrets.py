@@ -141,6 +141,10 @@ def test_no_command_leaves_a_secret_in_a_file_a_row_or_a_line(
         monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)
         kind = other.partition(":")[0].replace("+", r"\+")
         fails(lambda: register.find_or_restore_run("huebands", "ab" * 32, Path()), rf"{kind}://(127\.0\.0\.1|coop)")
+    monkeypatch.chdir(tmp_path / "training")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"postgresql+psycopg2://{USER}:{IN_ADDRESS}@127.0.0.1:9/mlflow")
+    stage.run_training(TRAINING)
+    monkeypatch.chdir(tmp_path / "line")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.address)
     monkeypatch.delenv("MLFLOW_TRACKING_USERNAME")
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", f"{TOKEN}\n")  # a file with the token ends so
@@ -155,6 +159,7 @@ def test_no_command_leaves_a_secret_in_a_file_a_row_or_a_line(
 
     printed = "\n".join([*capfd.readouterr(), caplog.text, *said])
     assert "the training goes on without its registry" in printed and f"http://{proxy.host}" in printed
+    assert "postgresql+psycopg2://127.0.0.1:9/mlflow still lacks a part of the run" in printed
     found = {secret: traces(secret, [tmp_path, mlflow_server.folder], printed) for secret in SECRETS}
     assert not any(found.values()), found
 

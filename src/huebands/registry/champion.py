@@ -23,7 +23,7 @@ def champion_version(model_name: str) -> RegisteredPackage | None:
         TrackingError: when the store does not answer, or refuses something.
     """
     try:
-        version = open_client().get_model_version_by_alias(model_name, CHAMPION)
+        version = open_client(create=False).get_model_version_by_alias(model_name, CHAMPION)
     except mlflow.MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None

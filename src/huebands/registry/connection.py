@@ -18,6 +18,7 @@ import mlflow
 import requests
 
 from huebands.fetch.secrets import without_secrets
+from huebands.files import atomic
 from huebands.registry import local_artifacts, local_store
 from huebands.registry.time_limits import a_minute
 
@@ -51,14 +52,21 @@ class NoAnswerError(TrackingError):
     """The tracking store does not answer at all, so that it may answer later."""
 
 
+class NoStoreError(TrackingError):
+    """The current folder has no store, and none was to be made."""
+
+
 def store_uri() -> str:
     """The tracking URI of the store, from which name and password were taken.
 
     Raises:
-        TrackingError: when an address has a name and no password.
+        TrackingError: when an address has a name and no password, or is none.
     """
     address = os.environ.get(_STORE, "")
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise TrackingError(f"{_STORE}: no address: {error}; write signs in a name or a password as %XX") from error
     if parts.scheme in ("http", "https") and "@" in parts.netloc:
         sign_in, _, host = parts.netloc.rpartition("@")
         user, _, password = sign_in.partition(":")
@@ -73,11 +81,15 @@ def store_uri() -> str:
     return os.environ.get(_STORE) or local_store.store_uri(local_store.home(Path.cwd()))
 
 
-def open_client() -> mlflow.MlflowClient:
+def open_client(create: bool = True) -> mlflow.MlflowClient:
     """Connect to the store; that of a checkout is first brought to the installed MLflow and to its present folder.
+
+    Args:
+        create: whether a folder without a store gets one.
 
     Raises:
         NoAnswerError: when it does not answer.
+        NoStoreError: when there is none and none may be made.
         TrackingError: when it refuses, or its tables are of another MLflow.
     """
     store = store_uri()
@@ -86,7 +98,7 @@ def open_client() -> mlflow.MlflowClient:
     _keep_secrets_out_of_logs()
     try:
         if folder is not None:
-            return _open_file(folder, store)
+            return _open_file(folder, store, create)
         client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
         client.search_experiments(max_results=1)
     except mlflow.MlflowException as error:
@@ -103,14 +115,23 @@ def open_client() -> mlflow.MlflowClient:
     return client
 
 
-def _open_file(folder: Path, store: str) -> mlflow.MlflowClient:
+def _open_file(folder: Path, store: str, create: bool) -> mlflow.MlflowClient:
     from huebands.registry import earlier_stores, store_schema  # these need all of MLflow, and its database's library
 
+    database = folder / local_store.DATABASE
+    if not create and not database.is_file():
+        raise NoStoreError(
+            f"no {database.name} in {folder}; run in the checkout, set {_STORE}, or make it with `dvc repro --force"
+            " --single-item register`"
+        )
     try:
-        store_schema.upgrade(folder)
-        client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
-        earlier_stores.rehome(folder, client)
-    except store_schema.SchemaError as error:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Another process would make the same tables at the first contact, or upgrade half of them.
+        with atomic.locked(folder), store_schema.database_errors(database):
+            store_schema.upgrade(folder)
+            client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
+            earlier_stores.rehome(folder, client)
+    except (store_schema.SchemaError, OSError) as error:
         raise TrackingError(str(error)) from error
     return client
 

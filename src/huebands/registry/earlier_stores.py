@@ -5,15 +5,14 @@ after it was moved or copied: from then on its locations are those of `local_sto
 absolute path, and their tables are never touched.
 """
 
-import sqlite3
+import logging
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
 
 import mlflow
 from mlflow.entities import Experiment, ViewType
 
-from huebands.registry import local_store
+from huebands.registry import local_store, store_schema
 
 # Every column that starts with the location of an experiment.
 _COLUMNS = (
@@ -28,18 +27,24 @@ def rehome(folder: Path, client: mlflow.MlflowClient) -> list[str]:
     """Make the absolute locations of a store that was moved into a folder independent of it.
 
     A location is changed only where `mlartifacts/` of the folder holds what it names, so that artifacts elsewhere stay
-    there.
+    there. A copy of the database is kept.
 
     Args:
-        folder: folder of the store.
+        folder: folder of the store, whose lock is held.
         client: client of the store.
 
     Returns:
         The names of the experiments that were changed.
+
+    Raises:
+        sqlite3.Error: when the database cannot be changed.
+        OSError: when there is no room for the copy.
     """
-    moved = list(_moved(folder, client.search_experiments(view_type=ViewType.ALL)))
+    path, moved = folder / local_store.DATABASE, list(_moved(folder, client.search_experiments(view_type=ViewType.ALL)))
     if moved:
-        with closing(sqlite3.connect(folder / local_store.DATABASE)) as database, database:
+        with store_schema.connected(path) as database:
+            database.execute("BEGIN IMMEDIATE")
+            backup = store_schema.keep_copy(path, database.serialize(), "move")
             for experiment in moved:
                 old, new = experiment.artifact_location, _location_of(experiment)
                 for table, column in _COLUMNS:
@@ -48,6 +53,10 @@ def rehome(folder: Path, client: mlflow.MlflowClient) -> list[str]:
                         f" WHERE {column} = ? OR substr({column}, 1, ?) = ?",
                         (new, len(old) + 1, old, len(old) + 1, f"{old}/"),
                     )
+            database.execute("COMMIT")
+        logging.getLogger(__name__).warning(
+            "%s: its artifacts are looked for beside it from now on; %s holds it as it was", path, backup.name
+        )
     return [experiment.name for experiment in moved]
 
 
@@ -61,8 +70,18 @@ def _moved(folder: Path, experiments: Iterable[Experiment]) -> Iterable[Experime
             and location.parent.name == artifacts.name
             and location.parent != artifacts
             and (artifacts / location.name).is_dir()
+            and _has_all(artifacts / location.name, location)
         ):
             yield experiment
+
+
+def _has_all(here: Path, old: Path) -> bool:
+    """Whether the old location is gone, or has artifacts and all of them are here too: a checkout that was copied."""
+    try:
+        names = {path.name for path in old.iterdir()}
+    except OSError:  # there is none, or it cannot be read
+        return True
+    return bool(names) and names <= {path.name for path in here.iterdir()}
 
 
 def _location_of(experiment: Experiment) -> str:

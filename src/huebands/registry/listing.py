@@ -47,7 +47,7 @@ def list_versions(model_name: str) -> list[ListedVersion]:
     Raises:
         TrackingError: when the store does not answer, refuses something, or has no such model.
     """
-    client = open_client()
+    client = open_client(create=False)
     try:
         aliases = client.get_registered_model(model_name).aliases
     except mlflow.MlflowException as error:

@@ -18,6 +18,7 @@ import numpy as np
 from mlflow.entities import Metric
 from PIL import Image
 
+from huebands.fetch.secrets import without_secrets
 from huebands.registry.connection import NoAnswerError, TrackingError, store_uri
 from huebands.registry.machine_load import MachineLoad
 from huebands.registry.time_limits import short_timeouts
@@ -72,11 +73,12 @@ class LiveRun:
         keep_id: Callable[[str], None],
     ) -> None:
         self.started_at = started_at
-        self._start_run, self._say, self._keep_id = start_run, say, keep_id
+        self._start_run, self._tell, self._keep_id = start_run, say, keep_id
         self._run: TrainingRun | None = None
         self._pending, self._changed = _Pending(), threading.Condition()
         self._refused: TrackingError | None = None
         self._lost, self._ending, self._closed = False, False, False
+        self._refusal_told = False
         self._limits = ExitStack()
         self._load: MachineLoad | None = None
         self._thread = threading.Thread(target=self._work, name="MLflow", daemon=True)
@@ -110,7 +112,7 @@ class LiveRun:
             live._close()
             raise live._refused
         if silent:
-            live._now_lost(f"no answer from {store_uri()} within {_FIRST_ANSWER:g} s")
+            live._now_lost(NoAnswerError(f"no answer from {store_uri()} within {_FIRST_ANSWER:g} s"))
         return live
 
     def watch_system(self) -> None:
@@ -183,9 +185,9 @@ class LiveRun:
                         self._refused = error
                         self._changed.notify_all()
                     return
-                self._now_lost(str(error))
+                self._now_lost(error)
             except Exception as error:  # of any library: the training shall not die of it
-                self._now_lost(f"{type(error).__name__}: {error}")
+                self._now_lost(error)
             else:
                 self._now_back()
                 continue
@@ -222,18 +224,29 @@ class LiveRun:
             self._pending.remove(logged)
             self._changed.notify_all()
 
-    def _now_lost(self, reason: str) -> None:
+    def _now_lost(self, error: Exception) -> None:
+        """Say once that the store is lost, and once what else is wrong when it answers, but does not take the run."""
+        reason = str(error) if isinstance(error, TrackingError) else f"{type(error).__name__}: {error}"
+        refused = not isinstance(error, NoAnswerError)
         with self._changed:
-            first, self._lost = not self._lost and not self._closed, True
+            first, first_refusal = not self._lost, refused and not self._refusal_told
+            self._lost, self._refusal_told = True, refused or self._refusal_told
+            closed = self._closed
             self._changed.notify_all()
-        if first:
+        if first and not closed:
             self._say(f"the training goes on without its registry, and logs to it later: {reason}")
+        elif first_refusal and not closed:
+            self._say(f"the registry lacks the run for another reason by now: {reason}")
 
     def _now_back(self) -> None:
         with self._changed:
-            first, self._lost = self._lost, False
+            first, self._lost, self._refusal_told = self._lost, False, False
         if first:
             self._say(f"{store_uri()} answers again, and has the whole run so far")
+
+    def _say(self, line: str) -> None:
+        """Tell the user; the address of a store, and what a library says of it, can have a password."""
+        self._tell(without_secrets(line))
 
 
 def now() -> str:

@@ -36,12 +36,6 @@ def folder_of(store: str) -> Path | None:
     return path.resolve().parent if store.startswith(_SQLITE) and path.name == DATABASE.name else None
 
 
-def is_missing(store: str) -> bool:
-    """Whether a tracking URI names the store of a folder that has none; who connects to it would make one."""
-    folder = folder_of(store)
-    return folder is not None and not (folder / DATABASE).exists()
-
-
 def artifact_location(experiment: str) -> str:
     """Where the artifacts of an experiment belong, wherever the store lies."""
     return f"{SCHEME}:/{quote(experiment)}"

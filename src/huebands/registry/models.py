@@ -223,14 +223,8 @@ def _find_version(uri: str) -> "mlflow.entities.model_registry.ModelVersion":
         raise TrackingError(f"{uri}: not a model address; write models:/NAME/VERSION or models:/NAME@ALIAS")
     name, number, alias = match.groups()
     store = store_uri()
-    home = local_store.folder_of(store)
-    if home is not None and not (home / local_store.DATABASE).exists():
-        raise TrackingError(
-            f"{uri}: no {local_store.DATABASE} in {home}; run in the checkout, set MLFLOW_TRACKING_URI,"
-            " or make it with `dvc repro --force --single-item register`"
-        )
     with short_timeouts():
-        client = open_client()
+        client = open_client(create=False)
         try:
             return client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
         except mlflow.MlflowException as error:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import mlflow
 
-from huebands.registry import local_store
 from huebands.registry.announcement import announced
 from huebands.registry.connection import (
+    NoStoreError,
     TrackingError,
     experiment_id_of,
     open_client,
@@ -52,7 +52,7 @@ def find_suite(model_name: str) -> StoredSuite | None:
         TrackingError: when the store does not answer, or refuses something.
     """
     try:
-        tags = open_client().get_registered_model(model_name).tags
+        tags = open_client(create=False).get_registered_model(model_name).tags
     except mlflow.MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
@@ -72,10 +72,11 @@ def list_suites() -> list[tuple[str, StoredSuite, bool]]:
     Raises:
         TrackingError: like `find_suite`.
     """
-    if local_store.is_missing(store_uri()):
-        return []
     with short_timeouts():
-        client = open_client()
+        try:
+            client = open_client(create=False)
+        except NoStoreError:
+            return []
         return [
             (model.name, suite, suite == suites[0])
             for model in sorted(client.search_registered_models(max_results=1000), key=lambda model: model.name)

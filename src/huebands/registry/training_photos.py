@@ -11,8 +11,7 @@ import pandas as pd
 from huebands.data.shards import read_manifest
 from huebands.files import atomic
 from huebands.package.read import ModelPackage
-from huebands.registry import local_store
-from huebands.registry.connection import TrackingError, open_client, store_errors, store_uri
+from huebands.registry.connection import NoStoreError, TrackingError, open_client, store_errors, store_uri
 from huebands.registry.models import PACKAGE_TAG, RegisteredPackage, tag_version
 from huebands.registry.time_limits import long_answers, short_timeouts
 
@@ -105,10 +104,11 @@ def list_versions() -> list[tuple[RegisteredPackage, list[str]]]:
     Raises:
         TrackingError: when the store does not answer.
     """
-    if local_store.is_missing(store_uri()):
-        return []
     with short_timeouts():
-        client = open_client()
+        try:
+            client = open_client(create=False)
+        except NoStoreError:
+            return []
         found = [
             RegisteredPackage(version.name, int(version.version), version.tags[PACKAGE_TAG])
             for version in client.search_model_versions()
