@@ -23,7 +23,7 @@ from huebands.photos.write import encode_png
 from huebands.promotion.photo_lineage import Sighting, Subject, sightings
 from huebands.promotion.suite import read_suite
 from huebands.registry.models import set_alias
-from huebands.registry.suites import StoredSuite, store_suite
+from huebands.registry.suites import StoredSuite, find_suite, store_suite
 from huebands.registry.training_photos import log_photos
 from mlflow_store import client, finished_run, register
 
@@ -86,7 +86,7 @@ def store_photos(*rows: dict[str, str]) -> StoredSuite:
     photos = [{**{key: row[key] for key in keys}, "licence": "CC0", "pixels_sha256": "0" * 64} for row in rows]
     described = {"data": "mine", "data_sha256": DATA, "photos": photos, "colour_by_lightness": [[0.0] * 256] * 2}
     path.write_text(json.dumps(described))
-    return store_suite("generator", "huebands", path.parent, read_suite(path.parent).sha256)
+    return store_suite("generator", "huebands", path.parent, read_suite(path.parent).sha256, find_suite("generator"))
 
 
 def lineage(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> list[str]:
