@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from huebands.registry.restoration import find_run, restore_run
+from huebands.registry.training_run import TrainingRun
 from mlflow_store import RUN, STARTED, TERMS, client, cut_off, history, parent_of, picture, points, start
 
 # MLflow's own use of SQLAlchemy.
@@ -70,6 +71,15 @@ def test_a_restored_run_has_every_point_at_its_time(checkout: Path) -> None:
     assert stored.data.tags["huebands.restored"] == "True"
     steps = {Path(item.path).name.split("+")[2] for item in client().list_artifacts(run_id, "images")}
     assert steps == {"1", "500"}
+
+
+def test_a_live_run_that_is_completed_gets_the_tags_that_it_lacks(checkout: Path) -> None:
+    tags = {"precision": "bfloat16", "collapse": "the discriminator collapsed in epoch 3"}
+    live = TrainingRun.start(RUN["name"], "huebands", RUN["params"], RUN["lineage"], started_at=STARTED)
+    assert restore_run("huebands", RUN | {"lineage": RUN["lineage"] | tags}, history(3), {}) == live.run_id
+    for run in (client().get_run(live.run_id), parent_of(live.run_id)):
+        assert {key: run.data.tags[f"huebands.{key}"] for key in tags} == tags
+        assert not {"huebands.restored", "huebands.restores"} & run.data.tags.keys()
 
 
 def test_a_run_is_found_by_its_weights(checkout: Path) -> None:

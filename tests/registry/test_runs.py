@@ -1,7 +1,9 @@
 """Finished runs: stages are siblings of their training, candidates are children of their comparison."""
 
 from pathlib import Path
+from typing import Any
 
+import mlflow
 import pytest
 
 from huebands.package.lineage import Dataset
@@ -100,6 +102,32 @@ def test_stages_that_were_cut_off_are_logged_again(
         assert len(runs[name].inputs.dataset_inputs) == 1
         assert len(client().list_artifacts(runs[name].info.run_id, "reports")) == 1
     assert client().get_run(parent_id).data.metrics == {"x": 1.0}
+
+
+@pytest.mark.parametrize("method", ["create_run", "log_batch", "set_terminated", "delete_run"])
+def test_two_registrations_at_once_log_each_stage_once_and_lose_none(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """The other one comes and goes while this one is at a request."""
+    run_id, stages, calls = finished_run(), [stage_run("evaluate"), stage_run("calibrate")], list[str]()
+    original = getattr(mlflow.MlflowClient, method)
+    if method == "delete_run":  # which happens only after a registration that was cut off
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            cut_off(patch, "log_batch", 2)
+            log_stages(run_id, stages, {"x": 1.0})
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        calls.append(method)
+        if len(calls) == 1:
+            log_stages(run_id, stages, {"x": 1.0})
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(mlflow.MlflowClient, method, interrupted)
+    log_stages(run_id, stages, {"x": 1.0})
+    children = children_of(parent_of(run_id).info.run_id)
+    assert sorted(run.info.run_name for run in children) == ["calibrate (cgan)", "evaluate (cgan)", "train (cgan)"]
+    assert {run.info.status for run in children} == {"FINISHED"} and len(calls) > 1
+    assert [run.data.metrics for run in children if "train" not in run.info.run_name] == 2 * [{"psnr": 1.0}]
 
 
 def test_stages_of_a_training_without_a_pipeline_become_its_children(checkout: Path) -> None:

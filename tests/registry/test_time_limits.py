@@ -24,14 +24,16 @@ def test_inner_limits_hold_inside_and_outer_ones_afterwards() -> None:
     with short_timeouts():
         assert limits() == ("2", "10")
         with long_answers():
-            assert limits() == ("2", "120")
-            with asked_once():
+            assert limits() == ("1", "120")
+            with asked_once(), long_answers():
                 assert limits() == ("0", "120")
-            assert limits() == ("2", "120")
+            assert limits() == ("1", "120")
         with a_minute():
             assert limits() == ("5", "10")
         assert limits() == ("2", "10")
     assert limits() == (None, None)
+    with long_answers():
+        assert limits() == ("1", "120")
 
 
 def test_what_the_environment_sets_stays_apart_from_requests_that_create_something(

@@ -1,5 +1,6 @@
 """A registry that goes away, hangs or loses answers while a package is registered, judged or promoted."""
 
+import re
 import time
 from collections import Counter
 from dataclasses import replace
@@ -95,7 +96,8 @@ def test_a_registration_is_completed_whenever_the_registry_went_away(
         ("POST", "runs/create"), ("POST", "runs/log-batch"), ("PUT", "mlflow-artifacts"),
         ("POST", "registered-models/create"), ("POST", "logged-models"), ("PUT", "package"),
         ("POST", "model-versions/create"), ("POST", "model-versions/set-tag"),
-        ("POST", "runs/log-inputs"), ("POST", "runs/update"), ("POST", "registered-models/alias"),
+        ("POST", "runs/outputs"), ("POST", "runs/log-inputs"), ("POST", "runs/update"),
+        ("POST", "registered-models/alias"),
     )  # fmt: skip
     failures = 0
     for method, part in cuts:
@@ -108,6 +110,29 @@ def test_a_registration_is_completed_whenever_the_registry_went_away(
     assert failures >= 8, "the others concern what is there by then"
     proxy.behaviour = passes
     register.register(settings)
+    check_whole(mlflow_server, settings.register.model_name)
+
+
+def test_requests_that_the_client_sends_again_double_nothing(
+    mlflow_server: Server, proxy: Proxy, settings: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    seen = set[tuple[str, str]]()
+
+    def lose_first_of_each_kind(method: str, path: str) -> str:
+        kind = (method, re.sub(r"/(artifacts|logged-models)/.*", r"/\1/", path))
+        is_first = kind not in seen
+        seen.add(kind)
+        return LOSE if is_first else PASS
+
+    proxy.behaviour, failures = lose_first_of_each_kind, 0
+    while "registered-models/alias" not in str(seen):
+        try:
+            register.register(settings)
+        except NoAnswerError:
+            failures += 1  # what would create something twice is asked once
+    assert failures == 4, "a run, a logged model, the link of the run to it, a version"
     check_whole(mlflow_server, settings.register.model_name)
 
 

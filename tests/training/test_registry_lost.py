@@ -88,6 +88,7 @@ def check_whole(settings: params.Params, server: Server) -> str:
     record = json.loads((stage.REPORT / "run.json").read_text())
     started = round(live_run.datetime.fromisoformat(record["started_at"]).timestamp() * 1000)
     assert {run.info.start_time for run in runs} == {started}
+    assert {run.data.tags["huebands.precision"] for run in runs} == {record["lineage"]["precision"]}
     for figure in ("seconds", "generator", "val_delta_e76"):
         points = client.get_metric_history(run.info.run_id, figure)
         assert sorted(point.step for point in points) == list(range(1, EPOCHS + 1)), figure

@@ -109,7 +109,8 @@ def link_run(client: mlflow.MlflowClient, run_id: str, model_id: str) -> None:
     """Show a model on the page of a run that made it; doing so again changes nothing."""
     outputs = client.get_run(run_id).outputs
     if model_id not in {output.model_id for output in (outputs.model_outputs if outputs else ())}:
-        client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+        with asked_once():  # MLflow refuses the same output a second time
+            client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
 
 
 def name_version(client: mlflow.MlflowClient, model_id: str, name: str, version: int) -> None:

@@ -104,7 +104,8 @@ def restore_run(
         datasets,
         started_at=record["started_at"],
     )
-    run.describe(record["params"], datasets)
+    # A live run gets some of its tags while it runs.
+    run.describe(record["params"], datasets, record["lineage"])
     run.log_history(history)
     for epoch, picture in pictures.items():
         run.log_picture(picture, epoch)

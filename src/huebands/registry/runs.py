@@ -99,10 +99,18 @@ def create_run(
 
 
 def describe_run(
-    client: mlflow.MlflowClient, run_id: str, params: Mapping[str, Any], datasets: Sequence[Dataset]
+    client: mlflow.MlflowClient,
+    run_id: str,
+    params: Mapping[str, Any],
+    datasets: Sequence[Dataset],
+    tags: Mapping[str, str] | None = None,
 ) -> None:
-    """Log parameters and datasets; doing so again changes nothing."""
-    client.log_batch(run_id, params=[mlflow.entities.Param(key, str(value)) for key, value in params.items()])
+    """Log parameters, datasets and tags; doing so again changes nothing."""
+    client.log_batch(
+        run_id,
+        params=[mlflow.entities.Param(key, str(value)) for key, value in params.items()],
+        tags=[mlflow.entities.RunTag(key, value) for key, value in (tags or {}).items()],
+    )
     log_datasets(client, run_id, datasets)
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pyarrow.parquet as pq
 from mlflow.entities import Run
 
@@ -86,29 +87,51 @@ def log_stages(
     client = open_client()
     run = client.get_run(run_id)
     parent = client.get_run(run.data.tags.get(PARENT_TAG, run_id))
-    children = client.search_runs([run.info.experiment_id], f"tags.`{PARENT_TAG}` = '{parent.info.run_id}'")
     for stage in stages:
-        named = replace(
-            stage, name=child_name(stage.name, parent.info.run_name), tags={**stage.tags, "stage": stage.name}
-        )
-        tag, identity = f"huebands.{stage.identity}", str(stage.tags[stage.identity])
-        earlier = [
-            child
-            for child in children
-            if _stage_of(child, parent.info.run_name) == stage.name and child.data.tags.get(tag) == identity
-        ]
-        unfinished = [child for child in earlier if child.info.status != "FINISHED"]
-        for child in unfinished:
-            client.delete_run(child.info.run_id)
-        if len(unfinished) == len(earlier):
-            used = model_id if stage.identity == PACKAGE else None
-            log_finished(client, run.info.experiment_id, named, parent.info.run_id, used)
+        _log_once(client, parent, stage, model_id if stage.identity == PACKAGE else None)
     datasets = list({dataset.name: dataset for stage in stages for dataset in stage.datasets}.values())
     log_datasets(client, parent.info.run_id, datasets)
     if model_id is not None:
         logged_models.link_run(client, parent.info.run_id, model_id)
         logged_models.link_figures(client, parent.info.run_id, model_id, metrics, datasets)
     log_figures(client, parent.info.run_id, metrics)
+
+
+def _log_once(client: mlflow.MlflowClient, parent: Run, stage: FinishedRun, model_id: str | None) -> None:
+    """Log a stage below its pipeline, unless it is there already.
+
+    Another registration may do the same at this moment. So a run is deleted only where a finished one stands for it. A
+    registration that loses its run goes on with that one. Of several finished ones all registrations keep the first.
+    """
+    pipeline = parent.info.run_name
+    named = replace(stage, name=child_name(stage.name, pipeline), tags={**stage.tags, "stage": stage.name})
+    if not _finished(_runs_of(client, parent, stage)):
+        try:
+            log_finished(client, parent.info.experiment_id, named, parent.info.run_id, model_id)
+        except mlflow.MlflowException:
+            if not _finished(_runs_of(client, parent, stage)):
+                raise
+    runs = _runs_of(client, parent, stage)
+    if finished := _finished(runs):
+        for other in runs:
+            if other.info.run_id != finished[0].info.run_id:
+                client.delete_run(other.info.run_id)
+
+
+def _runs_of(client: mlflow.MlflowClient, parent: Run, stage: FinishedRun) -> list[Run]:
+    """The runs of a stage and its identity below a pipeline, in an order that is the same for everybody."""
+    query = f"tags.`{PARENT_TAG}` = '{parent.info.run_id}'"
+    children = client.search_runs([parent.info.experiment_id], query, order_by=["attributes.start_time ASC"])
+    tag, identity = f"huebands.{stage.identity}", str(stage.tags[stage.identity])
+    return [
+        child
+        for child in children
+        if _stage_of(child, parent.info.run_name) == stage.name and child.data.tags.get(tag) == identity
+    ]
+
+
+def _finished(runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if run.info.status == "FINISHED"]
 
 
 def _stage_of(run: Run, pipeline: str) -> str:

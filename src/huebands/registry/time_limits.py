@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 _RETRIES, _TIMEOUT = "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"
-_MANY, _FEW, _NONE = "5", "2", "0"  # times that a request is sent again
+_MANY, _FEW, _ONE, _NONE = "5", "2", "1", "0"  # times that a request is sent again
 _SHORT, _LONG = "10", "120"  # seconds
 _set_here = dict[str, str]()  # what this module has set
 
@@ -30,8 +30,12 @@ def a_minute() -> Iterator[None]:
 
 @contextmanager
 def long_answers() -> Iterator[None]:
-    """Wait longer for an answer, which a server gives when it has kept or found a file; also a decorator."""
-    with _limits({_TIMEOUT: _LONG}):
+    """Wait longer for an answer, which a server gives when it has kept or found a file; also a decorator.
+
+    A server that hangs is given up after about four minutes.
+    """
+    retries = _NONE if os.environ.get(_RETRIES) == _NONE else _ONE
+    with _limits({_TIMEOUT: _LONG, _RETRIES: retries}):
         yield
 
 

@@ -114,11 +114,13 @@ class TrainingRun:
     def _run_ids(self) -> list[str]:
         return [self.run_id] if self._parent_id is None else [self.run_id, self._parent_id]
 
-    def describe(self, params: Mapping[str, Any], datasets: Sequence[Dataset]) -> None:
-        """Log parameters and datasets again: a run that was cut off may lack some."""
+    def describe(
+        self, params: Mapping[str, Any], datasets: Sequence[Dataset], tags: Mapping[str, Any] | None = None
+    ) -> None:
+        """Log parameters, datasets and tags (see `start`) again: a run that was cut off may lack some."""
         with self._logging():
             for run_id in self._run_ids:
-                describe_run(self._client, run_id, params, datasets)
+                describe_run(self._client, run_id, params, datasets, prefixed(tags or {}))
 
     @property
     def started_at(self) -> str:
