@@ -68,7 +68,7 @@ def trace(photo: str, distance: int) -> tuple[list[str], list[Exception]]:
         distance: perceptual hashes (64 bits) this near or nearer are one scene.
 
     Returns:
-        The lines, and the error of each list that cannot be read.
+        The lines, and the errors of lists that cannot be read; of several for the same reason, one.
 
     Raises:
         ValueError: when `photo` is neither, or the file is no photo; ImageError is one.
@@ -85,7 +85,8 @@ def trace(photo: str, distance: int) -> tuple[list[str], list[Exception]]:
         *report(versions, suites, subject, distance),
         *_about_releases(),
     ]
-    return lines, [each.problem for each in every if each.problem is not None]
+    problems = {str(each.problem): each.problem for each in every if each.problem is not None}
+    return lines, list(problems.values())
 
 
 def find_subject(photo: str, lists: Iterable[pd.DataFrame]) -> Subject:
