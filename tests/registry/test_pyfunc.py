@@ -4,7 +4,9 @@ import ast
 import base64
 import io
 import json
+import os
 import shutil
+import subprocess
 import sys
 import warnings
 from importlib.metadata import packages_distributions
@@ -127,6 +129,73 @@ def test_a_version_whose_package_was_changed_is_not_loaded(store: Path, tmp_path
     seal(card.parent)
     with pytest.raises(PackageError, match=r"package_sha256 .* that of the package which was released or registered"):
         load(changed)
+
+
+# A program that loads the version in a folder, and colorizes a row of text: it says where huebands is, and the result.
+COLORIZE = """
+import json, sys
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
+from pathlib import Path
+
+# Without the checkout, whose package an editable installation finds in its own way.
+sys.path = [folder for folder in sys.path if PathFinder.find_spec("huebands", [folder]) is None]
+sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder)]
+assert find_spec("huebands") is None
+
+import mlflow
+import numpy as np
+
+model = mlflow.pyfunc.load_model(sys.argv[1])
+grey = np.add.outer(np.arange(20), 9 * np.arange(24)).astype(np.uint8)
+(row,) = model.predict([{"grey": grey.tolist()}], params={"alpha": 0.2}).to_dict("records")
+import huebands
+Path(sys.argv[2]).write_bytes(row["colorized"])
+print(json.dumps([huebands.__file__, json.loads(row["report"])["alpha"]]))
+"""
+
+
+def check_own_code(python: Path | str, folder: Path, store: Path, package: Path) -> None:
+    """Check that a version runs by the code that lies in it, in another process, and gives what this code gives.
+
+    Args:
+        python: program of the environment.
+        folder: current folder of the process.
+        store: folder of the store.
+        package: that was registered.
+    """
+    (version,) = (store / "mlartifacts").glob("*/models/*/artifacts")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [str(python), "-c", COLORIZE, str(version), str(folder / "colorized.png")]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == [str(version / "code/huebands/__init__.py"), 0.2]
+    expected = Colorizer.load(package).colorize(PHOTO, alpha=0.2)
+    assert (np.asarray(Image.open(folder / "colorized.png")) == expected.rgb).all()
+
+
+def test_a_version_runs_by_its_own_code(store: Path, tiny_package: Path, tmp_path: Path) -> None:
+    check_own_code(sys.executable, tmp_path, store, tiny_package)
+
+
+@pytest.mark.slow
+def test_a_version_is_loaded_in_an_environment_of_its_own_requirements(
+    store: Path, tiny_package: Path, tmp_path: Path
+) -> None:
+    (requirements,) = (store / "mlartifacts").glob("*/models/*/artifacts/requirements.txt")
+    (smallest,) = (line for line in requirements.read_text().splitlines() if name_of(line) == "packaging")
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "environment")], check=True)
+    python = tmp_path / "environment/bin/python"
+    pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    command = [*pip, "download", "--no-cache-dir", "--no-deps", "--dest", tmp_path, smallest]
+    reached = subprocess.run(command, capture_output=True, text=True)
+    if reached.returncode != 0:
+        pytest.skip(f"pip reaches no package index: {reached.stderr.strip().splitlines()[-1]}")
+    done = subprocess.run([*pip, "install", "-r", requirements], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    imported = subprocess.run([python, "-I", "-c", "import huebands"], capture_output=True, text=True)
+    assert "No module named 'huebands'" in imported.stderr
+    check_own_code(python, tmp_path, store, tiny_package)
 
 
 def test_every_pin_is_that_of_the_lock() -> None:

@@ -116,14 +116,14 @@ def open_client(create: bool = True) -> mlflow.MlflowClient:
 
 
 def _open_file(folder: Path, store: str, create: bool) -> mlflow.MlflowClient:
-    from huebands.registry import earlier_stores, store_schema  # these need all of MLflow, and its database's library
-
     database = folder / local_store.DATABASE
     if not create and not database.is_file():
         raise NoStoreError(
             f"no {database.name} in {folder}; run in the checkout, set {_STORE}, or make it with `dvc repro --force"
             " --single-item register`"
         )
+    from huebands.registry import earlier_stores, store_schema  # these need all of MLflow, and its database's library
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Another process would make the same tables at the first contact, or upgrade half of them.
