@@ -41,8 +41,9 @@ from band_scores import ALPHA, MAPIE, OURS, Score, make_scores, quantile_shares
 from huebands.colorize.colorizer import Colorizer
 from huebands.conformal.bands import CHANNELS
 from huebands.conformal.guarantee import MODES, AlphaError, Mode
+from huebands.data.near_duplicates import lead_rows
 from huebands.data.progress import follow
-from huebands.data.shards import LabShard, ShardError, data_sha256, lead_rows, read_split
+from huebands.data.shards import LabShard, ShardError, data_sha256, read_split
 from huebands.package.lineage import Dataset, git_commit
 from huebands.package.schema import PackageError
 from huebands.statistics.losses import RiskError

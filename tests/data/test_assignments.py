@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from composition import composed
-from huebands.data.assignments import AssignmentError, Assignments, path_of
+from huebands.data.assignments import Assignment, AssignmentError, Assignments, path_of
 from huebands.data.params import PrepareParams
-from huebands.data.splits import Assignment, split_of
+from huebands.data.splits import split_of
 from huebands.models.parameters import build
 
 ROOT = Path(__file__).parents[2]

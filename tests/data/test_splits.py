@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from huebands.data import splits
+from huebands.data.assignments import Assignment
 from huebands.data.params import SPLITS
-from huebands.data.splits import Assignment, Candidate, Placement, split_of
+from huebands.data.splits import Candidate, Placement, split_of
 
 FRACTIONS = {"train": 0.6, "val": 0.1, "calibration": 0.16, "test": 0.14}
 DISTANCE = 10

@@ -13,11 +13,10 @@ from PIL import Image
 
 from composition import composed
 from huebands.cli import main
-from huebands.data.assignments import Assignments, path_of
+from huebands.data.assignments import Assignment, Assignments, path_of
 from huebands.data.params import PrepareParams
 from huebands.data.preparation import perceptual_hash
 from huebands.data.shards import MANIFEST_COLUMNS, write_manifest
-from huebands.data.splits import Assignment
 from huebands.models.parameters import build
 from huebands.photos.write import encode_png
 from huebands.promotion.photo_lineage import Sighting, Subject, sightings

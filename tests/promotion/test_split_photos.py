@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from huebands.data.shards import ShardError, lead_rows, read_manifest, write_manifest
+from huebands.data.near_duplicates import lead_rows
+from huebands.data.shards import ShardError, read_manifest, write_manifest
 from huebands.promotion.criteria import COLOURS, compare
 from huebands.promotion.split_photos import SplitPhotos
 from huebands.promotion.suite import SuiteError, choose_suite

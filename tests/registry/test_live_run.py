@@ -84,7 +84,7 @@ def test_a_refusal_after_a_silence_is_told_once_with_its_reason(monkeypatch: pyt
     said = list[str]()
     LiveRun.start(start_run, live_run.now(), said.append, print).finish("ab" * 32)
     assert len(said) == 3 and said[0].endswith("logs to it later: away"), said
-    assert said[1].endswith("for another reason by now: experiment 'huebands' is deleted")
+    assert said[1].endswith("the registry answers, but does not take the run: experiment 'huebands' is deleted")
 
 
 def test_no_line_has_the_password_of_a_database(monkeypatch: pytest.MonkeyPatch) -> None:

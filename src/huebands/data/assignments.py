@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from huebands.data.params import SPLITS, PrepareParams
-from huebands.data.splits import Assignment
 from huebands.files import atomic
 
 FOLDER = Path("data/splits")
@@ -22,6 +21,23 @@ _RULE = "# split by "
 
 class AssignmentError(ValueError):
     """The remembered splits cannot be read, or were made by another rule."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The group and the split that a photo was given once.
+
+    Attributes:
+        id: first 16 hexadecimal digits of the sha256 of its bytes.
+        phash: perceptual hash of the photo, 64 bits.
+        group: ID of the photo that led its near-duplicate group.
+        split: one of `SPLITS`.
+    """
+
+    id: str
+    phash: int
+    group: str
+    split: str
 
 
 @dataclass(frozen=True)

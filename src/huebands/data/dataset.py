@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from huebands.data import shards, work
-from huebands.data.assignments import Assignments
+from huebands.data.assignments import Assignment, Assignments
 from huebands.data.params import SPLITS, PrepareParams
 from huebands.data.preparation import prepare_photo
-from huebands.data.splits import Assignment, Candidate, place
+from huebands.data.splits import Candidate, place
 from huebands.files import atomic
 from huebands.photos.read import read_photo
 

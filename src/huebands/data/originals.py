@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from huebands.data.near_duplicates import lead_rows
 from huebands.data.progress import follow
-from huebands.data.shards import ShardError, lead_rows
+from huebands.data.shards import ShardError
 from huebands.data.source_name import source_name
 from huebands.photos.grey import GreyPhoto
 from huebands.photos.read import read_photo

@@ -130,21 +130,6 @@ def read_split(folder: Path, split: str) -> "DataFrame":
     return photos
 
 
-def lead_rows(photos: "DataFrame") -> "DataFrame":
-    """Leave out near-duplicates, whose errors depend on each other.
-
-    Args:
-        photos: rows of a manifest, of one split, with the columns id, group and row.
-
-    Returns:
-        Of each group the photo that led it when it was remembered, or the first one where that photo is gone, in order
-        of their rows.
-    """
-    follows = photos["id"] != photos["group"]
-    ordered = photos.assign(follows=follows).sort_values(["follows", "row"], kind="stable")
-    return ordered.drop_duplicates("group").drop(columns="follows").sort_values("row")
-
-
 def write_manifest(folder: Path, manifest: "DataFrame") -> Path:
     """Write the manifest's known columns, in their fixed order."""
     path = Path(folder) / MANIFEST

@@ -11,6 +11,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from huebands.data.assignments import Assignment
 from huebands.data.params import SPLITS
 
 
@@ -22,23 +23,6 @@ class Candidate:
     phash: int
     chroma_mean: float
     tone_spread: float
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """The group and the split that a photo was given once.
-
-    Attributes:
-        id: first 16 hexadecimal digits of the sha256 of its bytes.
-        phash: perceptual hash of the photo, 64 bits.
-        group: ID of the photo that led its near-duplicate group.
-        split: one of `SPLITS`.
-    """
-
-    id: str
-    phash: int
-    group: str
-    split: str
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from huebands.data.shards import LabShard, lead_rows, read_split
+from huebands.data.near_duplicates import lead_rows
+from huebands.data.shards import LabShard, read_split
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huebands.comparison.baselines import Lightness
-from huebands.data.shards import LabShard, data_sha256, lead_rows, read_split
+from huebands.data.near_duplicates import lead_rows
+from huebands.data.shards import LabShard, data_sha256, read_split
 from huebands.files import atomic
 from huebands.photos.read import ImageError, read_photo
 from huebands.photos.write import write_png

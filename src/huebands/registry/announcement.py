@@ -1,10 +1,10 @@
 """One program at a time changes what belongs to a registered model: its champion, and its suite of photos.
 
-MLflow sets an alias or a tag in one step, but knows no comparison with what it was. So a program announces its change
-by a tag of the registered model, and then looks: another announcement, and it gives up. Of two programs that announce
-themselves at once at least one sees the other, so never both go on. Then it looks whether what it found before still
-holds, and takes its step, if it is still soon enough. An announcement that a killed program left is removed by the next
-program, once it has seen it unchanged for longer than a change can take.
+MLflow sets an alias or a tag in one step, but cannot compare it with what it was. So a program announces its change by
+a tag of the registered model, and then looks for other announcements. If there is one, it gives up. Of two programs
+that announce themselves at once at least one sees the other, so never both go on. Then the program looks whether what
+it found before still holds. It takes its step if the time for it is not over. A program that is killed leaves its
+announcement. The next program removes it, once it has seen it unchanged for longer than a change can take.
 """
 
 import time

@@ -12,7 +12,11 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 # Tags of a version that is or was champion, with the prefix `huebands.`: since when it is; which version it has
 # replaced; why it was taken away.
 SINCE, REPLACED, ROLLED_BACK = "champion_since", "replaced", "rolled_back"
-BETTER, PROMOTED, REFUSED = "better", "promoted", "refused"  # outcomes of a verdict; the second one follows the first
+BETTER, PROMOTED, REFUSED = (
+    "better",
+    "promoted",
+    "refused",
+)  # outcomes of a verdict; better becomes promoted once the alias has moved
 
 
 @store_errors("the search for the champion")

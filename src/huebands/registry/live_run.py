@@ -236,7 +236,7 @@ class LiveRun:
         if first and not closed:
             self._say(f"the training goes on without its registry, and logs to it later: {reason}")
         elif first_refusal and not closed:
-            self._say(f"the registry lacks the run for another reason by now: {reason}")
+            self._say(f"the registry answers, but does not take the run: {reason}")
 
     def _now_back(self) -> None:
         with self._changed:

@@ -47,7 +47,6 @@ class FinishedRun:
 
 
 @store_errors("the logging of the runs")
-@store_errors("the logging of the runs")
 def log_runs(experiment: str, parent: FinishedRun, children: Sequence[FinishedRun]) -> str:
     """Log a run and its children, all finished.
 
