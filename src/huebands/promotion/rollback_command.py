@@ -7,7 +7,7 @@ from huebands.colorize.complaint import complain, printable
 HELP = "make the champion of before champion again"
 DESCRIPTION = (
     "Make the version that the champion has replaced champion again, or another one that was champion before. Its files"
-    " are copied and checked first. The version that gives way comes back only by `huebands promote --reason`."
+    " are copied and checked first. `huebands promote` takes the version that gives way again only with `--reason`."
 )
 
 
