@@ -41,7 +41,7 @@ FOLLOWING_LOCK = CHECKOUT / "requirements-follow.lock"
 CLIENT = "mlflow-skinny"  # of the registry
 SERVING_IMPORTS = CHECKOUT / "requirements-serve.in"
 PHOTO = encode_png(np.random.default_rng(0).integers(0, 256, (24, 30, 3), dtype=np.uint8))
-# The sitecustomize.py of an environment: each process records the hosts that it calls, and can reach this machine only.
+# What each process of an environment begins with: it records the hosts that it calls, and can reach this machine only.
 CUT_OFF = """
 import sys
 
@@ -101,7 +101,9 @@ def lean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with the packages of the serving lock alone: without huebands, and without a network."""
     folder = tmp_path_factory.mktemp("lean")
     packages = make_environment(folder, SERVING_LOCK)
-    (packages / "sitecustomize.py").write_text(CUT_OFF.format(calls=str(folder / "calls")))
+    # A Python of Debian has a sitecustomize.py of its own, which would be taken instead of one here.
+    (packages / "cut_off.py").write_text(CUT_OFF.format(calls=str(folder / "calls")))
+    (packages / "cut_off.pth").write_text("import cut_off\n")
     return folder
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,9 +43,9 @@ def test_an_exported_job_trains_where_it_is_unpacked(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path / "here")
     export_job(tmp_path / "bundle.tar", small())
     there = tmp_path / "there"
-    with tarfile.open(tmp_path / "bundle.tar") as archive:
-        names = set(archive.getnames())
-        archive.extractall(there, filter="data")
+    there.mkdir()
+    subprocess.run(["tar", "xf", tmp_path / "bundle.tar"], cwd=there, check=True)
+    names = {path.relative_to(there).as_posix() for path in there.rglob("*")}
     assert {"params.json", "train.sh", "data/prepared/train.npy", "data/prepared/val.npy"} <= names
     assert not any("calibration.npy" in name or "cache" in name for name in names)
     done = subprocess.run(
