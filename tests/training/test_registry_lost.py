@@ -190,8 +190,7 @@ def test_no_epoch_waits_for_a_registry_that_hangs(
     after_epochs(monkeypatch, {2: lambda: setattr(proxy, "behaviour", lambda method, path: HANG)})
     began = time.monotonic()
     stage.run_training(settings)
-    # A request that hangs ends after 10 s: a training that waited for one would show it.
-    assert max(waits) < 5 and time.monotonic() - began < 30
+    assert max(waits) < 0.5 and time.monotonic() - began < 30
     proxy.close()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.address)
     _artifact_repos_cache.clear()  # a first picture that was quick has MLflow remember the proxy for this run
