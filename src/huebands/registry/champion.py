@@ -12,11 +12,8 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 # Tags of a version that is or was champion, with the prefix `huebands.`: since when it is; which version it has
 # replaced; why it was taken away.
 SINCE, REPLACED, ROLLED_BACK = "champion_since", "replaced", "rolled_back"
-BETTER, PROMOTED, REFUSED = (
-    "better",
-    "promoted",
-    "refused",
-)  # outcomes of a verdict; better becomes promoted once the alias has moved
+# Outcomes of a verdict; "better" becomes "promoted" once the alias has moved.
+BETTER, PROMOTED, REFUSED = "better", "promoted", "refused"
 
 
 @store_errors("the search for the champion")
